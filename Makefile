@@ -1,0 +1,40 @@
+# make demo    environment, synthetic data, training, test, rendering (minutes on two cores)
+# make test    environment, lint, tests
+# Both take PYTHON=/path/to/python to use an environment that already has the packages of requirements.txt.
+
+SHELL := /bin/bash
+DEMO ?= demo
+
+ifdef PYTHON
+RUN := $(PYTHON)
+ENVIRONMENT :=
+else
+RUN := .venv/bin/python
+ENVIRONMENT := .venv/ready
+endif
+
+.PHONY: help env demo test lint clean
+
+help:
+	@grep '^# ' Makefile | sed 's/^# //'
+
+env: $(ENVIRONMENT)
+
+.venv/ready: requirements.txt requirements-dev.txt
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install -r requirements.txt -r requirements-dev.txt
+	touch .venv/ready
+
+demo: $(ENVIRONMENT)
+	$(RUN) -m utils.demo --out $(DEMO)
+
+test: $(ENVIRONMENT) lint
+	$(RUN) -m pytest
+
+lint: $(ENVIRONMENT)
+	@if $(RUN) -m ruff --version >/dev/null 2>&1; then $(RUN) -m ruff check .; \
+	else echo "lint left out: ruff is not in this environment (pip install ruff)"; fi
+
+clean:
+	rm -rf .venv $(DEMO) .pytest_cache .ruff_cache

@@ -1,0 +1,188 @@
+"""Draws what temporal sample augmentation does to a clip.
+
+    python -m docs.make_augmentation_figure --data-root DATASET --out docs/augmentation.png
+
+The upper half shows the frames of a clip before and after target augmentation, with close looks that stay in place, so
+that the clones are seen to move as their original does; the lower half shows what batch augmentation makes of two clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from utils.datasets import open_dataset
+from utils.errors import UserError, user_errors
+from utils.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from utils.clips import ClipDataset
+
+NUM_FRAMES = 5
+ORIGINAL, CLONE = "#ffd000", "#21d7ff"
+CLOSE = 21  # pixels on a side of a close look
+SIZE = (128, 160)  # height and width of the part of a frame that is shown, pixels
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m docs.make_augmentation_figure", description=__doc__.split("\n")[0])
+    parser.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset with masks")
+    parser.add_argument("--out", default="docs/augmentation.png", metavar="FILE", help="picture (default: %(default)s)")
+    parser.add_argument("--sequences", nargs=2, metavar="NAME", help="training sequences to take the last clip of "
+                        "(default: the first two with a target in each of its frames)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the augmentation (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+def choose(clips: ClipDataset, wanted: list[str] | None) -> list[int]:
+    """Indices of the two clips to show, each the last of its sequence. Raises UserError where there are none."""
+    last = {name: index for index, (name, _) in enumerate(clips.keys)}
+    for name in wanted or ():
+        if name not in last:
+            raise UserError(f"--sequences: found {name}, expected two of {', '.join(last)}")
+    candidates = [last[name] for name in wanted or last]
+    chosen = [index for index in candidates if clips.read(index)[1].any(axis=(1, 2)).all()][:2]
+    if len(chosen) < 2:
+        raise UserError(f"{len(chosen)} of the sequences {', '.join(wanted or last)} end in {NUM_FRAMES} frames with a "
+                        "target each, expected 2; choose others with --sequences")
+    return chosen
+
+
+def part(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a clip, at most SIZE, in whose middle its targets are."""
+    here = [slice(None)]
+    for axis, side in enumerate(SIZE):
+        places = np.nonzero(masks)[axis + 1]
+        start = (int(places.min()) + int(places.max()) + 1 - side) // 2
+        start = min(max(start, 0), max(masks.shape[axis + 1] - side, 0))
+        here.append(slice(start, start + side))
+    return frames[tuple(here)], masks[tuple(here)]
+
+
+def outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> None:
+    """Draws a line along the border of the mask, `gap` pixels further out."""
+    import cv2
+    from matplotlib.collections import LineCollection
+
+    around = np.pad(mask.astype(np.uint8), 1 + gap)
+    around = cv2.dilate(around, np.ones((3, 3), np.uint8), iterations=gap).astype(bool)
+    origin = 1.5 + gap
+    lines = [((x - origin, y - origin + 1), (x - origin + 1, y - origin + 1))
+             for y, x in np.argwhere(around[1:] != around[:-1])]
+    lines += [((x - origin + 1, y - origin), (x - origin + 1, y - origin + 1))
+              for y, x in np.argwhere(around[:, 1:] != around[:, :-1])]
+    axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.9))
+
+
+def show(axes: Axes, image: np.ndarray, limits: tuple[float, float], title: str = "", label: str = "") -> None:
+    axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(title, fontsize=8, pad=3)
+    axes.set_ylabel(label, fontsize=8)
+
+
+def close_looks(masks: np.ndarray, clones: np.ndarray) -> list[tuple[slice, slice]]:
+    """Windows that stay in place, around one target and up to three clones as they are in the middle frame."""
+    from utils.transforms import label_targets
+
+    middle = len(masks) // 2
+    boxes = label_targets(masks[middle])[1][:1] + label_targets(clones[middle])[1][:3]
+    windows = []
+    for y0, x0, y1, x1 in boxes:
+        starts = [min(max((low + high - CLOSE) // 2, 0), side - CLOSE)
+                  for low, high, side in ((y0, y1, masks.shape[1]), (x0, x1, masks.shape[2]))]
+        windows.append(tuple(slice(start, start + CLOSE) for start in starts))
+    return windows
+
+
+def draw_targets(figure: Figure, grid, clip: tuple, augmented: tuple, limits: tuple[float, float]) -> None:
+    """Three rows: frames before, frames after, close looks."""
+    (frames, masks), (new_frames, new_masks) = clip, augmented
+    clones = new_masks & ~masks
+    windows = close_looks(masks, clones)
+    for t in range(NUM_FRAMES):
+        title = "key frame" if t == NUM_FRAMES - 1 else f"key frame − {NUM_FRAMES - 1 - t}"
+        axes = figure.add_subplot(grid[0, t])
+        show(axes, frames[t], limits, title, "" if t else "before")
+        outline(axes, masks[t], ORIGINAL, gap=2)
+        axes = figure.add_subplot(grid[1, t])
+        show(axes, new_frames[t], limits, "", "" if t else "target augmentation")
+        outline(axes, masks[t], ORIGINAL, gap=2)
+        outline(axes, clones[t], CLONE, gap=2)
+        inner = grid[2, t].subgridspec(2, 2, wspace=0.04, hspace=0.04)
+        for cell, window in enumerate(windows):
+            axes = figure.add_subplot(inner[cell // 2, cell % 2])
+            near = new_frames[t][window]
+            middle = new_frames[NUM_FRAMES // 2][window]
+            show(axes, near, (middle.min(), middle.max()))
+            outline(axes, masks[t][window], ORIGINAL)
+            outline(axes, clones[t][window], CLONE)
+            if t == 0 and cell == 0:
+                axes.set_ylabel("close looks,\nfixed in place", fontsize=8, loc="top")
+
+
+def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[float, float]]) -> None:
+    """One row: the key frames of two clips and of the clips made of them, one for each axis; and the legend."""
+    import torch
+
+    from utils.augment import batch_augmentation
+
+    frames = torch.from_numpy(np.stack([(frames - low) / (high - low) for (frames, _), (low, high)
+                                        in zip(clips, limits, strict=True)]))
+    masks = torch.from_numpy(np.stack([masks[-1:] for _, masks in clips]))
+    stacked, beside = (batch_augmentation(frames, masks, axis=axis) for axis in (2, 3))
+    panels = [("clip 1, key frame", stacked, 0), ("clip 2, key frame", stacked, 1),
+              ("1 and 2 above each other", stacked, 2), ("1 and 2 side by side", beside, 2)]
+    for column, (title, (image, mask), index) in enumerate(panels):
+        axes = figure.add_subplot(grid[3, column])
+        show(axes, image[index, -1].numpy(), (0, 1), title, "" if column else "batch augmentation")
+        outline(axes, mask[index, 0].numpy(), ORIGINAL, gap=2)
+    axes = figure.add_subplot(grid[3, 4])
+    axes.axis("off")
+    for colour, text in ((ORIGINAL, "label of a target"), (CLONE, "label of a clone")):
+        axes.plot([], [], color=colour, label=text)
+    axes.legend(loc="center", fontsize=8, frameon=False, labelcolor="black")
+
+
+def main(argv: list[str] | None = None) -> None:
+    arguments = parse_arguments(argv)
+    sequences = open_dataset(arguments.data_root, "train", need="masks").sequences
+
+    from utils.clips import ClipDataset
+    from utils.clones import TargetAugmentation
+
+    keys = [(name, position) for name, frames in sequences.items() for position in range(len(frames))]
+    dataset = ClipDataset(sequences, keys, NUM_FRAMES, (0.0, 1.0))
+    clips = [part(*dataset.read(index)) for index in choose(dataset, arguments.sequences)]
+    if clips[0][0].shape != clips[1][0].shape:
+        raise UserError(f"clips of {clips[0][0].shape[1:]} and {clips[1][0].shape[1:]} pixels, expected one size; "
+                        "choose others with --sequences")
+    augmented = TargetAugmentation()(*clips[0], np.random.default_rng(arguments.seed))
+    limits = [tuple(np.percentile(frames, (0.2, 99.95))) for frames, _ in clips]
+
+    from matplotlib.figure import Figure
+
+    height, width = clips[0][0].shape[1:]
+    side = 2.1 * height / width
+    figure = Figure(figsize=(11, 3 * side + 2.2), dpi=100)
+    grid = figure.add_gridspec(4, NUM_FRAMES, height_ratios=(side, side, 2.0, side), left=0.03, right=0.99, top=0.96,
+                               bottom=0.02, wspace=0.05, hspace=0.14)
+    draw_targets(figure, grid, clips[0], augmented, limits[0])
+    draw_batch(figure, grid, clips, limits)
+    out = Path(arguments.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as temporary:
+        figure.savefig(temporary, format="png")
+    print(out)
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

@@ -1,0 +1,136 @@
+"""Building blocks: convolution-norm-activation, the residual block and the fuse block of TSMSA.
+
+No convolution here has a bias that a batch norm would remove again.
+"""
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """1×1 convolution without bias."""
+    return nn.Conv2d(in_channels, out_channels, 1, bias=False)
+
+
+def depthwise3x3(channels: int, stride: int = 1) -> nn.Conv2d:
+    """Depthwise 3×3 convolution with padding 1, without bias."""
+    return nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias ("same" padding) → batch norm → activation.
+
+    (B, in_channels, H, W) float → (B, out_channels, H, W) float.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        activation: type[nn.Module] = nn.SiLU,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ):
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(out_channels, eps, momentum),
+            activation(),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Residual block of TSMSA with depthwise-separable convolutions.
+
+    depthwise 3×3 (stride) → 1×1 → BN → LeakyReLU(0.01) → depthwise 3×3 → BN; the skip is a 1×1 convolution, with the
+    block's stride and a BN in strided blocks; sum → LeakyReLU(0.01).
+
+    (B, in_channels, H, W) float → (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) float.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
+        super().__init__()
+        self.stride = stride
+        self.depthwise1 = depthwise3x3(in_channels, stride)
+        self.pointwise = conv1x1(in_channels, out_channels)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.depthwise2 = depthwise3x3(out_channels)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.skip = conv1x1(in_channels, out_channels)
+        self.skip_norm = nn.BatchNorm2d(out_channels) if stride > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.skip_norm is None:
+            skip = self.skip(x)
+        else:
+            # A strided 1×1 convolution reads these pixels only. Written as one, its channels-last backward on the CPU
+            # corrupts memory in several releases of PyTorch.
+            skip = self.skip_norm(self.skip(x[..., :: self.stride, :: self.stride]))
+        return self.finish(self.pointwise(self.depthwise1(x)), skip)
+
+    def finish(self, y: Tensor, skip: Tensor) -> Tensor:
+        """All that follows the first two convolutions' output `y`; y, skip (B, out_channels, H', W')."""
+        y = F.leaky_relu(self.norm1(y), 0.01, inplace=True)
+        return F.leaky_relu(self.norm2(self.depthwise2(y)) + skip, 0.01, inplace=True)
+
+
+class PairBlock(ResidualBlock):
+    """Residual block over [x_t, shared], where `shared` is the same for all T maps x_t and goes through the convolutions once.
+
+    x (T, B, C, H, W), shared (B, C, H, W), float → (T, B, C, H, W) float.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(2 * channels, channels)
+
+    def forward(self, x: Tensor, shared: Tensor) -> Tensor:
+        half = x.shape[2]
+        y, skip = self._part(x.flatten(0, 1), slice(half))
+        shared_y, shared_skip = self._part(shared, slice(half, None))
+        y = (y.unflatten(0, x.shape[:2]) + shared_y).flatten(0, 1)
+        skip = (skip.unflatten(0, x.shape[:2]) + shared_skip).flatten(0, 1)
+        return self.finish(y, skip).unflatten(0, x.shape[:2])
+
+    def _part(self, x: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        y = F.conv2d(x, self.depthwise1.weight[part], padding=1, groups=x.shape[1])
+        return F.conv2d(y, self.pointwise.weight[:, part]), F.conv2d(x, self.skip.weight[:, part])
+
+
+class Fuse(nn.Module):
+    """Merge a deeper feature map into one of twice its size.
+
+    1×1 conv-BN-SiLU takes `low` to high's channels; nearest ×2 upsampling; 1×1 conv-BN-SiLU over [low_up, high]. The second
+    convolution is kept as its two halves: on `low` it runs before the upsampling, with which a 1×1 convolution commutes.
+
+    high (B, high_channels, H, W), low (B, low_channels, H/2, W/2), float → (B, high_channels, H, W) float.
+    """
+
+    def __init__(self, high_channels: int, low_channels: int):
+        super().__init__()
+        self.lateral = ConvNormAct(low_channels, high_channels, 1, eps=1e-3, momentum=0.03)
+        self.from_low = conv1x1(high_channels, high_channels)
+        self.from_high = conv1x1(high_channels, high_channels)
+        self.norm = nn.BatchNorm2d(high_channels, 1e-3, 0.03)
+
+    def forward(self, high: Tensor, low: Tensor) -> Tensor:
+        low = F.interpolate(self.from_low(self.lateral(low)), scale_factor=2, mode="nearest")
+        return F.silu(self.norm(self.from_high(high) + low))
+
+
+def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> None:
+    """Raise ValueError, saying what was found, expected and to be done, unless `clip` is (B, T, H, W) — with more than one
+    channel (B, C, T, H, W) — of `num_frames` frames whose height and width are multiples of `multiple`."""
+    expected = "(B, T, H, W)" if channels == 1 else f"(B, {channels}, T, H, W)"
+    found = f"got a clip of shape {tuple(clip.shape)}"
+    if clip.dim() != (4 if channels == 1 else 5) or (channels > 1 and clip.shape[1] != channels):
+        raise ValueError(f"{found}, expected {expected}: stack the frames of each clip along T")
+    frames, height, width = clip.shape[-3:]
+    if frames != num_frames:
+        raise ValueError(
+            f"{found}, i.e. {frames} frames, expected {num_frames}: make clips of {num_frames} frames "
+            f"or build the network with num_frames={frames}"
+        )
+    if height == 0 or width == 0 or height % multiple or width % multiple:
+        raise ValueError(
+            f"{found}, i.e. {height}×{width} pixels, expected multiples of {multiple}: "
+            "pad right and bottom and crop the output"
+        )

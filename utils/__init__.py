@@ -1,0 +1,1 @@
+"""Everything that touches files, processes and time; networks live in `nets`."""

@@ -1,0 +1,95 @@
+"""Temporal sample augmentation (TSMSA) as training uses it: cloned targets in a clip, pairs of clips in a batch.
+
+Both halves keep a clip consistent over time: what happens to a target happens in the same way in all frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from utils.clones import TargetAugmentation
+from utils.config import TrainConfig
+from utils.transforms import GeometricAugmentation, IntensityJitter, random_crop, resize_clip
+
+
+def batch_augmentation(
+    frames: torch.Tensor,
+    masks: torch.Tensor,
+    axis: int | None = None,
+    generator: torch.Generator | None = None,
+    published: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Appends B clips made of neighbouring pairs (TSMSA's batch augmentation).
+
+    frames: (B, T, H, W); masks: (B, 1, H, W), bool or 0/1 of any dtype. Sample i is concatenated with sample i+1 (the
+    last one with the first; a single sample with itself) along `axis` (2 = above each other, 3 = side by side; drawn
+    with `generator` if None) and resized back to H x W with nearest neighbour, i.e. every second row or column is
+    kept, for odd sizes too. Returns (2B, T, H, W) and (2B, 1, H, W), the originals first.
+
+    Nearest neighbour would erase a target one pixel wide in every second case, so a pixel of the new mask is set
+    where either of its two pixels was; `published` takes nearest for the mask as well. Raises ValueError for an
+    `axis` other than 2 and 3 and for shapes that do not fit.
+    """
+    if (
+        frames.ndim != 4
+        or masks.ndim != 4
+        or (frames.shape[0], *frames.shape[2:])
+        != (
+            masks.shape[0],
+            *masks.shape[2:],
+        )
+    ):
+        raise ValueError(
+            f"got frames {tuple(frames.shape)} and masks {tuple(masks.shape)}, expected (B, T, H, W) and (B, 1, H, W)"
+        )
+    if axis is None:
+        axis = 2 + int(torch.randint(2, (), generator=generator))
+    if axis not in (2, 3):
+        raise ValueError(f"got axis {axis}, expected 2 (rows) or 3 (columns)")
+    pair, pair_mask = (torch.cat((x, x.roll(-1, dims=0)), dim=axis) for x in (frames, masks))
+    first, second = (pair_mask[:, :, start::2] if axis == 2 else pair_mask[..., start::2] for start in (0, 1))
+    resized = pair[:, :, ::2] if axis == 2 else pair[..., ::2]
+    mixed = first if published else torch.maximum(first, second)
+    return torch.cat((frames, resized)), torch.cat((masks, mixed))
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """What a training clip goes through, in this order: size, cloned targets, flips and turns, gain and offset.
+
+    size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`).
+    `__call__(frames (T, H, W) float32, masks (T, H, W) bool, rng)` returns the clip
+    as (T, size, size) of the same kinds.
+    """
+
+    size: int
+    fit: str
+    target_probability: float
+    steps: tuple[Callable[..., tuple[np.ndarray, np.ndarray]], ...]
+
+    @classmethod
+    def from_config(cls, config: TrainConfig, std: float) -> TrainTransform:
+        """The transform of a recipe; `std` is the dataset's standard deviation in the sensor's units."""
+        steps: list[Callable] = []
+        if config.target_augmentation and config.clones:
+            steps.append(TargetAugmentation(copies=config.clones, mode=config.clone_mode))
+        if config.flips:
+            steps.append(GeometricAugmentation())
+        if config.intensity:
+            steps.append(IntensityJitter(config.intensity, std))
+        return cls(config.input_size, config.fit, config.target_probability, tuple(steps))
+
+    def __call__(
+        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if self.fit == "crop":
+            frames, masks = random_crop(frames, masks, self.size, rng, self.target_probability)
+        else:
+            frames, masks = resize_clip(frames, masks, self.size)
+        for step in self.steps:
+            frames, masks = step(frames, masks, rng)
+        return frames, masks

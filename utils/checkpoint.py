@@ -1,0 +1,72 @@
+"""Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code."""
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.errors import UserError
+from utils.files import atomic_write
+
+VERSION = 1
+KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
+
+
+def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
+    """Write `content` to `path`: to a temporary name, flushed to disk, then moved into place."""
+    with atomic_write(path) as file:
+        torch.save({"version": VERSION, **content}, file)
+
+
+def load_file(path: str | os.PathLike) -> Any:
+    """Whatever a weights file holds, on the CPU; nothing in the file is executed.
+
+    Raises:
+        UserError: missing, damaged, or holding more than tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; expected a checkpoint such as runs/NAME/best.pt")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,
+            zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: not a readable checkpoint ({reason}); "
+                        "expected a file of tensors and plain values written by torch.save") from None
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a checkpoint of this project.
+
+    Returns:
+        `version, model {name, options}, normalisation [mean, std], num_frames, threshold, config, network, ema`, and,
+        where training wrote it, `optimizer, schedule, epoch, best, git`.
+    Raises:
+        UserError: no readable checkpoint of this project.
+    """
+    content = load_file(path)
+    missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else list(KEYS)
+    if missing:
+        raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
+                        "can be given to training with --weights")
+    if content["version"] > VERSION:
+        raise UserError(f"{path}: checkpoint version {content['version']}, this code reads up to {VERSION}; update it")
+    return content
+
+
+def git_revision() -> str:
+    """The commit of the code that runs, with `+` when files differ from it; empty outside a git checkout."""
+    folder = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True,
+                              check=True).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], cwd=folder,
+                                 capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""  # a downloaded archive has no history: an unknown revision is no error
+    return head + ("+" if changed else "")

@@ -1,0 +1,219 @@
+"""Cloned targets: the first half of TSMSA's temporal sample augmentation, on one clip in numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from utils.transforms import check_clip, label_targets
+
+MARGIN = 2  # pixels around the mask in which the skirts of a target's point spread fade out
+RING = 4  # pixels beyond the margin that tell the local background
+GAP = 3  # free pixels between a clone's box and every other target
+_SQUARE = np.ones((3, 3), np.uint8)
+
+
+@dataclass(slots=True)
+class _Patch:
+    """One target of one frame: `values` and `mask` (h, w) with top-left pixel (y, x); `weight` only when added."""
+
+    frame: int
+    y: int
+    x: int
+    values: np.ndarray
+    mask: np.ndarray
+
+
+def displacement_range(size: int) -> int:
+    """Largest displacement of a clone in pixels along an axis of `size` pixels: max(size/4 - 32, size/8).
+
+    The published size/4 - 32 (96 px at 512) reaches zero at 128 px, where every clone would sit on its original;
+    size/8 takes over below 256 px, where the two are equal.
+    """
+    return max(size // 4 - 32, size // 8)
+
+
+@dataclass(frozen=True)
+class TargetAugmentation:
+    """Clones the targets of a clip (TSMSA's target augmentation).
+
+    A clone has one scale, one displacement and one contrast factor for the whole clip, so it moves as its original
+    does; in frames where a target is absent its clone is absent too. Displacements lie within `displacement_range`.
+
+    copies: clones of every target. scale: range of the scale factor. mode:
+    - "add": the target's contrast over its local background (the median of a ring around it), times a factor out of
+      `contrast`, is added to the new place; within 2 px around the mask the contrast fades out, so that the skirts of
+      the point spread come along. The displacement is drawn so that the clone stays inside the image in every frame
+      and keeps clear of all other targets (`tries` draws; the clone is left out if none fits). Values saturate at
+      255, or at 65535 where the clip exceeds 255.
+    - "replace" (published): pixels of the mask replace those of the new place, whose position is clamped frame by
+      frame with the clone's own size.
+    A clone's mask never has fewer than min(2, the original's) pixels.
+
+    Raises ValueError for an unknown mode, a range that is reversed or not positive, and a scale above 1.
+    """
+
+    copies: int = 3
+    scale: tuple[float, float] = (0.6, 0.9)
+    mode: str = "add"
+    contrast: tuple[float, float] = (0.7, 1.1)
+    tries: int = 10
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("add", "replace"):
+            raise ValueError(f"unknown mode {self.mode!r} of target augmentation, expected add or replace")
+        for name, most in (("scale", 1.0), ("contrast", float("inf"))):
+            low, high = getattr(self, name)
+            if not 0 < low <= high <= most:
+                raise ValueError(f"got {name} ({low}, {high}), expected 0 < low <= high <= {most}")
+
+    def __call__(
+        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """frames: (T, H, W) float32 in the sensor's units; masks: (T, H, W) bool. Returns new arrays of the same
+        kind; the arguments stay as they are. Raises ValueError where the shapes differ."""
+        check_clip(frames, masks)
+        frames, masks = frames.copy(), masks.astype(bool)
+        added = self.mode == "add"
+        cut, scaled, place = (_cut_contrast, _shrunk, self._add) if added else (_cut_pixels, _resized, self._replace)
+        targets = [patch for index in range(len(frames)) for patch in cut(frames[index], masks[index], index)]
+        if not targets:
+            return frames, masks
+        for _ in range(self.copies):
+            scale = rng.uniform(*self.scale)
+            place(frames, masks, [scaled(target, scale) for target in targets], rng)
+        return frames, masks
+
+    def _add(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator) -> None:
+        factor = np.float32(rng.uniform(*self.contrast))
+        size = frames.shape[1:]
+        boxes = np.array([_mask_box(clone) for clone in clones])  # (N, 4): y0, x0, y1, x1, displacement still zero
+        limit = np.array([displacement_range(length) for length in size])
+        low = np.maximum(-boxes[:, :2].min(axis=0), -limit)
+        high = np.minimum(size - boxes[:, 2:].max(axis=0), limit)
+        if (low > high).any():
+            return
+        for _ in range(self.tries):
+            shift = rng.integers(low, high + 1)
+            moved = boxes + np.tile(shift, 2)
+            if all(_is_free(masks[clone.frame], box) for clone, box in zip(clones, moved, strict=True)):
+                break
+        else:
+            return
+        saturation = 255.0 if frames.max() <= 255 else 65535.0
+        for clone in clones:
+            inside, here = _overlap(clone, shift, size)
+            window = frames[clone.frame][here]
+            window += factor * clone.values[inside]
+            np.minimum(window, saturation, out=window)
+            masks[clone.frame][here] |= clone.mask[inside]
+
+    def _replace(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator) -> None:
+        size = np.array(frames.shape[1:])
+        limit = np.array([displacement_range(length) for length in size])
+        shift = rng.integers(-limit, limit + 1)
+        for clone in clones:
+            y, x = np.clip((clone.y, clone.x) + shift, 0, size - clone.mask.shape)
+            here = slice(y, y + clone.mask.shape[0]), slice(x, x + clone.mask.shape[1])
+            frames[clone.frame][here][clone.mask] = clone.values[clone.mask]
+            masks[clone.frame][here] |= clone.mask
+
+
+def _cut_pixels(frame: np.ndarray, mask: np.ndarray, index: int) -> list[_Patch]:
+    """Every target of a frame in its bounding box, as it is."""
+    labels, boxes = label_targets(mask)
+    patches = []
+    for label, (y0, x0, y1, x1) in enumerate(boxes, start=1):
+        here = slice(y0, y1), slice(x0, x1)
+        patches.append(_Patch(index, y0, x0, frame[here].copy(), labels[here] == label))
+    return patches
+
+
+def _cut_contrast(frame: np.ndarray, mask: np.ndarray, index: int) -> list[_Patch]:
+    """Every target of a frame as its contrast over the local background, fading out within MARGIN pixels."""
+    labels, boxes = label_targets(mask)
+    reach = MARGIN + RING
+    patches = []
+    for label, (y0, x0, y1, x1) in enumerate(boxes, start=1):
+        top, left = max(y0 - reach, 0), max(x0 - reach, 0)
+        here = slice(top, y1 + reach), slice(left, x1 + reach)
+        found, values = labels[here], frame[here]
+        target = (found == label).astype(np.uint8)
+        near = cv2.dilate(target, _SQUARE)
+        skirt = cv2.dilate(near, _SQUARE)
+        others = (found > 0) & (target == 0)
+        if others.any():  # a neighbour's light belongs neither to this target nor to its background
+            others = cv2.dilate(others.astype(np.uint8), _SQUARE, iterations=MARGIN) > 0
+        ring = values[(skirt == 0) & ~others]
+        background = np.median(ring) if ring.size else values.min()
+        weight = (target + near + skirt).astype(np.float32) / 3
+        weight[others & (target == 0)] = 0
+        inner = (
+            slice(max(y0 - MARGIN - top, 0), y1 + MARGIN - top),
+            slice(max(x0 - MARGIN - left, 0), x1 + MARGIN - left),
+        )
+        contrast = (weight * (values - np.float32(background)))[inner]
+        patches.append(_Patch(index, top + inner[0].start, left + inner[1].start, contrast, target[inner] > 0))
+    return patches
+
+
+def _shrunk(patch: _Patch, scale: float) -> _Patch:
+    """A contrast patch shrunk about the middle of its mask, finer than whole pixels so that motion stays smooth.
+
+    Values and mask are sampled alike (bilinear; the mask is where at least half remains), and the peak keeps its
+    height, which sampling between pixels would lower.
+    """
+    height, width = patch.mask.shape
+    y, x = (float(places.mean()) for places in np.nonzero(patch.mask))
+    matrix = np.array([[1 / scale, 0, x - x / scale], [0, 1 / scale, y - y / scale]])
+    both = np.dstack((patch.values, patch.mask.astype(np.float32)))
+    both = cv2.warpAffine(both, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    values, share = both[..., 0], both[..., 1]
+    mask = _never_empty(share >= 0.5, share, patch.mask)
+    peak = np.abs(values[mask]).max()
+    if peak > 0:
+        values = values * (np.abs(patch.values[patch.mask]).max() / peak)
+    return _Patch(patch.frame, patch.y, patch.x, values, mask)
+
+
+def _resized(patch: _Patch, scale: float) -> _Patch:
+    """A patch of pixels as published: bilinear values, nearest-neighbour mask, in a box of whole pixels."""
+    height, width = patch.mask.shape
+    h, w = max(round(height * scale), 1), max(round(width * scale), 1)
+    values = cv2.resize(patch.values, (w, h), interpolation=cv2.INTER_LINEAR)
+    mask = cv2.resize(patch.mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
+    share = cv2.resize(patch.mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+    return _Patch(patch.frame, patch.y, patch.x, values, _never_empty(mask, share, patch.mask))
+
+
+def _never_empty(mask: np.ndarray, share: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """`mask`, filled up to min(2, original's) pixels with those that hold the largest share of the target."""
+    least = min(2, int(np.count_nonzero(original)), mask.size)
+    if np.count_nonzero(mask) < least:
+        order = np.argsort(-(share + mask), axis=None, kind="stable")
+        mask.flat[order[:least]] = True
+    return mask
+
+
+def _mask_box(patch: _Patch) -> tuple[int, int, int, int]:
+    """Box y0, x0, y1, x1 (ends exclusive) of the patch's mask in the image."""
+    rows, columns = np.flatnonzero(patch.mask.any(axis=1)), np.flatnonzero(patch.mask.any(axis=0))
+    return patch.y + rows[0], patch.x + columns[0], patch.y + rows[-1] + 1, patch.x + columns[-1] + 1
+
+
+def _is_free(mask: np.ndarray, box: np.ndarray) -> bool:
+    """Whether no target lies in the box grown by GAP pixels."""
+    y0, x0, y1, x1 = box
+    return not mask[max(y0 - GAP, 0) : y1 + GAP, max(x0 - GAP, 0) : x1 + GAP].any()
+
+
+def _overlap(patch: _Patch, shift: np.ndarray, size: tuple[int, int]) -> tuple[tuple, tuple]:
+    """Slices of the moved patch and of the image where the two overlap (skirts may reach over the border)."""
+    inside, here = [], []
+    for start, length, limit in zip((patch.y, patch.x) + shift, patch.mask.shape, size, strict=True):
+        first, last = max(start, 0), min(start + length, limit)
+        inside.append(slice(first - start, last - start))
+        here.append(slice(first, last))
+    return tuple(inside), tuple(here)

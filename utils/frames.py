@@ -1,0 +1,136 @@
+"""From an image file to a grey frame or a boolean mask."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
+ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios differ by less than this share
+
+
+def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
+    import cv2
+
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
+    _refuse_truncated(path, data)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
+    if image is None:
+        raise UserError(f"{path}: not a readable image ({data.size} bytes); fetch or write the file again")
+    return image
+
+
+def _refuse_truncated(path: str | os.PathLike, data: np.ndarray) -> None:
+    """Raise for PNG, JPEG and BMP files that end early: OpenCV fills what is missing with grey and says nothing."""
+    head, tail = data[:8].tobytes(), data[-64:].tobytes()
+    ended = True
+    if head.startswith(b"\x89PNG"):
+        ended = b"IEND" in tail
+    elif head.startswith(b"\xff\xd8"):
+        ended = b"\xff\xd9" in data[-4096:].tobytes()
+    elif head.startswith(b"BM") and data.size >= 6:
+        ended = data.size >= int.from_bytes(data[2:6].tobytes(), "little")
+    if not ended:
+        raise UserError(f"{path}: truncated image ({data.size} bytes, its end is missing); fetch the file again")
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """`(H, W)` or `(H, W, 1|3|4)` → `(H, W)`; colour-coded grey keeps its values exactly."""
+    import cv2
+
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 1:
+        return image[:, :, 0]
+    colour = image[:, :, :3]
+    if (colour[:, :, 0] == colour[:, :, 1]).all() and (colour[:, :, 0] == colour[:, :, 2]).all():
+        return np.ascontiguousarray(colour[:, :, 0])
+    return cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_BGR2GRAY)
+
+
+def _mat_plane(path: str | os.PathLike) -> np.ndarray:
+    """The key frame of an official NUDT-MIRSDT clip file: the last plane of its array `Mix` `(frames, H, W)`."""
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+        raise UserError(f"{path}: not a readable .mat file ({error}); fetch the file again") from None
+    planes = content.get("Mix")
+    if planes is None or planes.ndim != 3:
+        names = sorted(name for name in content if not name.startswith("__"))
+        raise UserError(f"{path}: found arrays {names}, expected `Mix` of shape (frames, H, W)")
+    return planes[-1]
+
+
+def read_frame(path: str | os.PathLike) -> np.ndarray:
+    """Read one frame as grey.
+
+    Args:
+        path: PNG, JPEG, BMP or TIFF in 8 or 16 bits, grey, palette, RGB or RGBA; or a `.mat` clip file.
+    Returns:
+        `(H, W)` uint8 or uint16 in the file's own units.
+    Raises:
+        UserError: the file is missing, truncated or no image.
+    """
+    image = _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path))
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    if image.dtype == np.bool_:
+        return image.astype(np.uint8) * 255
+    return np.clip(np.rint(image), 0, 65535).astype(np.uint8 if image.max(initial=0) <= 255 else np.uint16)
+
+
+def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two `(height, width)` have the same ratio, up to rounding."""
+    (h, w), (oh, ow) = size, other
+    return abs(w * oh - ow * h) <= ASPECT_TOLERANCE * min(w * oh, ow * h)
+
+
+def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a target mask.
+
+    Args:
+        path: an image; pixels above half of the file's largest value (at least 1) are target.
+        shape: `(H, W)` of the frame; a mask of another size but the same aspect is resized (nearest neighbour).
+    Returns:
+        `(H, W)` bool.
+    Raises:
+        UserError: unreadable, or of another aspect than `shape`.
+    """
+    import cv2
+
+    image = _grey(_decode(path))
+    mask = image > max(int(image.max(initial=0)) // 2, 0)
+    if shape is not None and mask.shape != tuple(shape):
+        if not same_aspect(mask.shape, tuple(shape)):
+            raise UserError(f"{path}: mask of {mask.shape[1]}x{mask.shape[0]} (w x h), expected {shape[1]}x{shape[0]} "
+                            "like its image, or the same aspect; replace the mask")
+        mask = cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+    return mask
+
+
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """`(height, width)` from the file's header, without decoding the pixels.
+
+    Raises:
+        UserError: the file is missing or no image.
+    """
+    if Path(path).suffix.lower() == ".mat":
+        plane = _mat_plane(path)
+        return plane.shape[0], plane.shape[1]
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; expected an image file") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a readable image ({error}); fetch the file again") from None

@@ -1,0 +1,73 @@
+"""Setting training frames aside, and choosing epoch and threshold on them: never on test frames."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from utils.datasets import Frame
+from utils.errors import UserError
+
+Sequences = dict[str, tuple[Frame, ...]]
+
+
+def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> tuple[Sequences, Sequences]:
+    """Split training sequences into those to learn from and those to choose on; no clip sees both.
+
+    Args:
+        sequences: the training sequences.
+        names: sequences to set aside whole; `fraction` is not used then.
+        fraction: else, the last share of every sequence's frames. Where sequences are too short for that (single
+            frames), the same share of the sequences, evenly spread. 0 sets nothing aside.
+    Returns:
+        `(training, validation)`.
+    Raises:
+        UserError: a name is unknown, or nothing would be left to train on.
+    """
+    unknown = [name for name in names if name not in sequences]
+    if unknown:
+        raise UserError(f"--val-sequences: found {', '.join(unknown)}, expected some of {', '.join(sequences)}")
+    if names:
+        training = {name: frames for name, frames in sequences.items() if name not in names}
+        validation = {name: sequences[name] for name in sequences if name in names}
+    elif not fraction:
+        training, validation = dict(sequences), {}
+    elif max(len(frames) for frames in sequences.values()) * fraction >= 1:
+        kept = {name: len(frames) - int(len(frames) * fraction) for name, frames in sequences.items()}
+        training = {name: frames[: kept[name]] for name, frames in sequences.items()}
+        validation = {name: frames[kept[name]:] for name, frames in sequences.items() if kept[name] < len(frames)}
+    else:
+        order = list(sequences)
+        aside = {name for i, name in enumerate(order) if int((i + 1) * fraction) > int(i * fraction)}
+        training = {name: sequences[name] for name in order if name not in aside}
+        validation = {name: sequences[name] for name in order if name in aside}
+    if not any(training.values()):
+        raise UserError(f"setting aside {', '.join(validation)} leaves no training frame; name fewer --val-sequences")
+    return training, validation
+
+
+def choose_threshold(curve: dict[str, Any], fa_budget: float, fixed: float = 0.0) -> dict[str, float]:
+    """The threshold that finds most targets within a false-alarm rate; among equals the one with the highest IoU.
+
+    Args:
+        curve: arrays `threshold, pd, fa, false_per_frame, iou` (from `SegmentationMetrics.curve`).
+        fa_budget: the largest Fa; where no threshold keeps to it, the one with the lowest Fa is taken.
+        fixed: a threshold given by the user: the listed one nearest to it is taken instead.
+    Returns:
+        `threshold, pd, fa, false_per_frame, iou` there, `pd_in_budget` (0 where Fa is above the budget, NaN without
+        targets) and `pd_fa_auc`.
+    """
+    threshold, pd, fa, iou = (np.asarray(curve[name], float) for name in ("threshold", "pd", "fa", "iou"))
+    if fixed:
+        best = int(np.abs(threshold - fixed).argmin())
+    else:
+        within = np.flatnonzero(fa <= fa_budget)
+        if not within.size:
+            within = np.flatnonzero(fa == fa.min())
+        order = np.lexsort((np.nan_to_num(iou[within]), np.nan_to_num(pd[within])))
+        best = int(within[order[-1]])
+    figures = {name: float(np.asarray(curve[name])[best]) for name in ("threshold", "pd", "fa", "false_per_frame", "iou")}
+    if fixed:
+        figures["threshold"] = fixed
+    return figures | {"pd_in_budget": figures["pd"] if fa[best] <= fa_budget else 0.0,
+                      "pd_fa_auc": float(curve["pd_fa_auc"])}

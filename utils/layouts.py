@@ -1,0 +1,189 @@
+"""Which files a dataset folder holds: images, masks, which mask belongs to which image, and paths that lists give."""
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.errors import UserError
+from utils.files import natural_key
+from utils.frames import IMAGE_SUFFIXES
+
+SPLIT_FOLDERS = ("train", "test", "val")
+SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
+MAX_DEPTH = 6  # folders below the root; links that lead in circles end here
+
+
+@dataclass(frozen=True)
+class Files:
+    """The images and masks of a dataset folder.
+
+    `images` and `masks` map the same keys to paths below `root`. A key is the image's path without its extension, so
+    that lists and disk may disagree about it; clip files `SequenceN/Mix/1.mat` have the key `SequenceN/images/1`.
+    """
+
+    root: str
+    layout: str  # "sequence folders" (SequenceN/images), "image tree" (images/SEQ), "split folders", "single frames"
+    images: dict[str, str]
+    masks: dict[str, str]
+
+    def path(self, below: str) -> str:
+        """The path that opens the file `below` the root."""
+        return os.path.join(self.root, *below.split("/"))
+
+    def sequence_folder(self, key: str) -> tuple[str, str]:
+        """Folder of an image within its split, and that with the split; the first is empty for single frames."""
+        if self.layout == "sequence folders":
+            return (key.split("/")[0],) * 2
+        parts = key.split("/")[1:-1]
+        within = parts[1:] if parts and parts[0] in SPLIT_FOLDERS else parts
+        return "/".join(within), "/".join(parts)
+
+    def find(self, path: str, split: str | None = None) -> str | None:
+        """The key of the image that a list calls `path`, whatever root, slashes or extension it was written with.
+
+        The longest end of `path` that exists below the root counts; ends may begin below `images/` or `images/SPLIT/`.
+
+        Raises:
+            UserError: `..` leads out of the root.
+        """
+        name = posixpath.normpath(path.strip().replace("\\", "/"))
+        if name.split("/")[0] == "..":
+            raise UserError(f"{self.root}: found '{path}' in a list of images, which leads out of the dataset folder; "
+                            "expected a path inside it; correct that line")
+        parts = [part for part in name.split("/") if part]
+        folders = [folder for folder in (split, *SPLIT_FOLDERS) if folder]
+        starts = dict.fromkeys(["", "images/", *(f"images/{folder}/" for folder in folders)])
+        for first in range(len(parts)):
+            end = "/".join(parts[first:])
+            stem, suffix = os.path.splitext(end)
+            for start in starts:
+                for key in (start + stem, start + end) if suffix.lower() in IMAGE_SUFFIXES else (start + end,):
+                    key = key.replace("/Mix/", "/images/") if self.layout == "sequence folders" else key
+                    if key in self.images:
+                        return key
+        return None
+
+
+def _walk(folder: str, below: str, depth: int = MAX_DEPTH) -> Iterator[str]:
+    """Paths of the image files in `folder`, written as `below/…`, in no particular order."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
+                yield f"{below}/{entry.name}"
+            elif depth and entry.is_dir():
+                yield from _walk(entry.path, f"{below}/{entry.name}", depth - 1)
+
+
+def _by_key(paths: Iterator[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted(paths):
+        key = os.path.splitext(path)[0]
+        if key in found:
+            raise UserError(f"{path}: found beside {found[key]}, expected one image of that name; remove one of them")
+        found[key] = path
+    return found
+
+
+def _folder(root: str, *names: str) -> dict[str, str]:
+    folder = os.path.join(root, *names)
+    return _by_key(_walk(folder, "/".join(names))) if os.path.isdir(folder) else {}
+
+
+def _sequence_folders(root: str) -> list[str]:
+    """`SequenceN` folders of the official NUDT-MIRSDT layout below `root`."""
+    if not os.path.isdir(root):
+        return []
+    with os.scandir(root) as entries:
+        names = [e.name for e in entries if SEQUENCE_FOLDER.fullmatch(e.name) and e.is_dir()]
+    return sorted((n for n in names if any(os.path.isdir(os.path.join(root, n, d)) for d in ("images", "Mix"))),
+                  key=natural_key)
+
+
+def _without(prefix: str, suffix: str, masks: dict[str, str], images: dict[str, str]) -> dict[str, str]:
+    """Mask paths under the keys of their images; `NAME_pixels0` is the mask of `NAME`."""
+    renamed = {}
+    for key, path in masks.items():
+        image = suffix + key[len(prefix):]
+        if image not in images and image.endswith("_pixels0"):
+            image = image[: -len("_pixels0")]
+        renamed[image] = path
+    return renamed
+
+
+def list_files(root: str) -> Files:
+    """List the images and masks of the dataset in `root`; no file is opened.
+
+    Raises:
+        UserError: there are no images, or two images whose names differ in the extension only.
+    """
+    images: dict[str, str] = {}
+    masks: dict[str, str] = {}
+    sequences = [] if os.path.isdir(os.path.join(root, "images")) else _sequence_folders(root)
+    for name in sequences:
+        clips = {key.replace("/Mix/", "/images/"): path for key, path in _folder(root, name, "Mix").items()}
+        own = clips | _folder(root, name, "images")
+        images |= own
+        masks |= _without(f"{name}/masks", f"{name}/images", _folder(root, name, "masks"), own)
+    layout = "sequence folders"
+    if not sequences:
+        images = _folder(root, "images")
+        masks = _without("masks", "images", _folder(root, "masks"), images)
+        depth = max((key.count("/") for key in images), default=0)
+        split = any(key.split("/")[1] in SPLIT_FOLDERS for key in images)
+        layout = "split folders" if split else "single frames" if depth == 1 else "image tree"
+    if not images:
+        where = "SequenceN/images" if sequences else "images"
+        raise UserError(f"{root}: found no image in {where}/, expected {', '.join(sorted(IMAGE_SUFFIXES))} files; "
+                        "copy the frames there")
+    ordered = {key: images[key] for key in sorted(images, key=natural_key)}
+    return Files(root, layout, ordered, masks)
+
+
+def _looks_right(folder: Path) -> bool:
+    return (folder / "images").is_dir() or bool(_sequence_folders(str(folder)))
+
+
+def _nearby(folder: Path) -> list[Path]:
+    """Folders around `folder` that look like a dataset: above it, else up to two levels below it."""
+    above = [parent for parent in list(folder.parents)[:3] if _looks_right(parent)]
+    if above:
+        return above
+    level = [folder]
+    for _ in range(2):
+        level = [child for parent in level for child in sorted(parent.iterdir(), key=lambda p: natural_key(p.name))
+                 if child.is_dir() and not child.name.startswith(".")][:200]
+        found = [child for child in level if _looks_right(child)]
+        if found:
+            return found
+    return []
+
+
+def check_root(root: str | os.PathLike) -> str:
+    """Make sure that `root` is a dataset's folder, not one above or below it.
+
+    Raises:
+        UserError: it is missing or holds no dataset; the message says where the data seems to be.
+    """
+    if not str(root):
+        raise UserError("no dataset given; expected --data-root FOLDER, the folder that holds images/")
+    path = Path(os.path.abspath(root))
+    parent_holds = SEQUENCE_FOLDER.fullmatch(path.name) and path.name in _sequence_folders(str(path.parent))
+    if path.is_dir() and _looks_right(path) and not parent_holds:
+        return str(root)
+    if parent_holds:
+        found, near = "one sequence of a dataset", [path.parent]
+    elif path.is_dir():
+        found, near = "neither images/ nor SequenceN/ folders", _nearby(path)
+    else:
+        found = "a file" if path.exists() else "no such folder"
+        existing = next(parent for parent in path.parents if parent.is_dir())
+        near = [existing] if _looks_right(existing) else _nearby(existing)
+    advice = f"the data seems to be in {', '.join(str(p) for p in near[:3])}" if near else \
+        "give the folder that holds images/ (README.md shows the tree of every dataset)"
+    raise UserError(f"{root}: found {found}, expected the folder of a dataset; {advice}")

@@ -1,0 +1,255 @@
+"""IoU, nIoU, pixel accuracy, Pd, Fa and their curves over the threshold, from integer counts.
+
+Counts are summed over the set and divided once, so that parts measured apart (sequences, processes) add up to exactly
+the figures of the whole.
+
+- `iou` (the papers' mIoU): Σ intersection / Σ union over all frames, pooled.
+- `niou`: mean over the frames that have a target of the frame's IoU. Frames without targets are left out of this mean.
+- `pixel_accuracy`: Σ intersection / Σ target pixels.
+- `pd`: targets found / targets; a target is an 8-connected component of the mask.
+- `fa`: false pixels / all pixels, frames without targets included.
+- `false_per_frame`: false components / frames.
+
+What is divided by nothing (Pd of a set without targets) is NaN, never 0 or 1.
+
+Rule `centroid`: targets in raster order each take the first prediction component (raster order) that is not yet taken
+and whose centroid is less than 3 px away; the pixels of the components that nobody took are false.
+Rule `shooting` (DTUM, also used for NUDT-MIRSDT): a target is found if any predicted pixel lies in the 3×3 around any
+of its pixels; predicted pixels outside the 9×9 around all target pixels are false, false components are theirs.
+Around means inside the frame: windows end at its border.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from utils.components import Components, label, label_levels, match
+
+RULES = ("centroid", "shooting")
+# Evenly spaced in the logit from −4 to 12: networks differ in where their scores lie, and the interesting end of a
+# Pd-Fa curve is at probabilities like 0.9999. Contains 0.5.
+DEFAULT_THRESHOLDS = 1 / (1 + np.exp(-np.linspace(-4, 12, 65)))
+_NIOU_BITS = 52  # a frame's IoU is counted in units of 2⁻⁵², so that its sum does not depend on the order of frames
+_PIXEL_BINS = (0x3F800000 >> 16) + 1  # float32 in [0, 1] order like their bits; the upper half is the bin's number
+_TALLIES = ("intersection", "predicted", "matched", "false_pixels", "false_components")
+
+
+class SegmentationMetrics:
+    """Accumulates counts frame by frame.
+
+    Args:
+        rule: `centroid` or `shooting`, what counts as found and as false.
+        thresholds: ascending probabilities in [0, 1) of the curve; a pixel is predicted where its probability exceeds
+            the threshold.
+    Raises:
+        ValueError: unknown rule or thresholds that do not ascend.
+    """
+
+    def __init__(self, rule: str = "centroid", thresholds: np.ndarray | None = None) -> None:
+        if rule not in RULES:
+            raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(RULES)}")
+        self.rule = rule
+        # Numbers that float32 holds exactly, so that comparing in single or double precision gives the same pixels.
+        self.thresholds = np.asarray(DEFAULT_THRESHOLDS if thresholds is None else thresholds, np.float32).astype(np.float64)
+        if self.thresholds.ndim != 1 or not len(self.thresholds) or (np.diff(self.thresholds) <= 0).any():
+            raise ValueError("thresholds must be one list of ascending numbers")
+        self._counts: dict[str, Any] = dict.fromkeys(
+            ("frames", "frames_with_target", "frames_with_probability", "pixels", "targets", "target_pixels", "niou"), 0)
+        self._counts |= {name: np.zeros(1, np.int64) for name in _TALLIES}
+        self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in _TALLIES}
+        self._counts |= {name: np.zeros(_PIXEL_BINS, np.int64) for name in ("all_bins", "target_bins")}
+
+    def update(self, prediction: Any, mask: Any, probability: Any = None) -> None:
+        """Count one frame or a batch of frames.
+
+        Args:
+            prediction: `(H, W)` or `(B, H, W)` boolean, a numpy array or a tensor.
+            mask: the true targets, like `prediction`.
+            probability: `(H, W)` or `(B, H, W)` float in [0, 1], kept (as counts) for `curve`.
+        Raises:
+            ValueError: shapes differ or are not one of the above, or a probability is outside [0, 1].
+            TypeError: prediction or mask is of floats.
+        """
+        prediction, mask = _boolean(prediction, "prediction"), _boolean(mask, "mask")
+        probability = None if probability is None else _array(probability).astype(np.float32, copy=False)
+        for name, other in (("mask", mask), ("probability", probability)):
+            if other is not None and other.shape != prediction.shape:
+                raise ValueError(f"{name} has shape {other.shape}, expected {prediction.shape} like the prediction")
+        if prediction.ndim not in (2, 3):
+            raise ValueError(f"prediction has shape {prediction.shape}, expected (H, W) or (B, H, W)")
+        if probability is not None and not (probability.min(initial=0) >= 0 and probability.max(initial=0) <= 1):
+            raise ValueError(f"probabilities reach from {probability.min()} to {probability.max()}, expected 0 to 1")
+        if prediction.ndim == 2:
+            self._frame(prediction, mask, probability)
+            return
+        for index in range(len(prediction)):
+            self._frame(prediction[index], mask[index], None if probability is None else probability[index])
+
+    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None) -> None:
+        counts, targets = self._counts, label(mask)
+        pixel = np.flatnonzero(prediction)
+        tally = self._tally(pixel, np.ones(len(pixel), np.int64), 1, mask, targets)
+        for name, value in tally.items():
+            counts[name] += value
+        counts["frames"] += 1
+        counts["pixels"] += mask.size
+        counts["targets"] += len(targets)
+        target_pixels = len(targets.pixel)
+        counts["target_pixels"] += target_pixels
+        if target_pixels:
+            intersection = int(tally["intersection"][0])
+            union = target_pixels + len(pixel) - intersection
+            counts["frames_with_target"] += 1
+            counts["niou"] += (intersection << _NIOU_BITS) // union
+        if probability is not None:
+            self._frame_curve(probability, mask, targets)
+
+    def _frame_curve(self, probability: np.ndarray, mask: np.ndarray, targets: Components) -> None:
+        """Count at every threshold. Only pixels above the lowest one take part (see `label_levels`)."""
+        counts, thresholds = self._counts, self.thresholds
+        pixel = np.flatnonzero(probability > thresholds[0])
+        height = np.searchsorted(thresholds, probability.reshape(-1)[pixel], side="left")
+        for name, value in self._tally(pixel, height, len(thresholds), mask, targets).items():
+            counts[f"curve_{name}"] += value
+        bins = (np.abs(probability).view(np.uint32) >> 16).reshape(-1)
+        counts["all_bins"] += np.bincount(bins, minlength=_PIXEL_BINS)
+        counts["target_bins"] += np.bincount(bins[targets.pixel], minlength=_PIXEL_BINS)
+        counts["frames_with_probability"] += 1
+
+    def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
+               targets: Components) -> dict[str, np.ndarray]:
+        """Counts `(levels,)` of the nested predictions {height ≥ level}."""
+        result = {"predicted": _reach(height, levels), "intersection": _reach(height[mask.reshape(-1)[pixel]], levels)}
+        if self.rule == "shooting":
+            return result | _shooting(pixel, height, levels, mask, targets)
+        components = label_levels(pixel, height, mask.shape[1], levels)
+        taken = match(targets.centroid, components.centroid, components.level) >= 0
+        level, area = components.level, components.area
+        return result | {"matched": _per_level(level[taken], levels), "false_components": _per_level(level[~taken], levels),
+                         "false_pixels": _per_level(level[~taken], levels, area[~taken])}
+
+    def merge(self, other: SegmentationMetrics) -> SegmentationMetrics:
+        """Add the counts of `other` to these.
+
+        Raises:
+            ValueError: the two count by different rules or thresholds.
+        """
+        if self.rule != other.rule or not np.array_equal(self.thresholds, other.thresholds):
+            raise ValueError("metrics of different rules or thresholds cannot be merged")
+        for name, value in other._counts.items():
+            self._counts[name] = self._counts[name] + value
+        return self
+
+    def __add__(self, other: SegmentationMetrics) -> SegmentationMetrics:
+        return SegmentationMetrics(self.rule, self.thresholds).merge(self).merge(other)
+
+    def compute(self) -> dict[str, float | int]:
+        """The figures of the module's docstring, and the counts they come from.
+
+        Returns:
+            `iou, niou, pixel_accuracy, pd, fa, false_per_frame` (float, NaN where undefined) and `targets, matched,
+            false_components, false_pixels, pixels, frames, frames_with_target` (int).
+        """
+        counts = self._counts
+        single = {name: int(counts[name][0]) for name in _TALLIES}
+        union = single["predicted"] + counts["target_pixels"] - single["intersection"]
+        return {
+            "iou": _ratio(single["intersection"], union),
+            "niou": _ratio(counts["niou"], counts["frames_with_target"] << _NIOU_BITS),
+            "pixel_accuracy": _ratio(single["intersection"], counts["target_pixels"]),
+            "pd": _ratio(single["matched"], counts["targets"]),
+            "fa": _ratio(single["false_pixels"], counts["pixels"]),
+            "false_per_frame": _ratio(single["false_components"], counts["frames"]),
+            "targets": counts["targets"], "matched": single["matched"],
+            "false_components": single["false_components"], "false_pixels": single["false_pixels"],
+            "pixels": counts["pixels"], "frames": counts["frames"], "frames_with_target": counts["frames_with_target"],
+        }
+
+    def curve(self, fa_limit: float = 1e-4) -> dict[str, Any]:
+        """The figures over the threshold, and two areas.
+
+        Args:
+            fa_limit: Fa up to which the area under Pd is taken.
+        Returns:
+            Arrays `(K,)` float64 `threshold` (ascending), `pd, fa, false_per_frame, iou`; and the numbers
+            `pd_fa_auc`: the mean over Fa in [0, `fa_limit`] of the best Pd that any threshold reaches at no more than
+            that Fa (1 is perfect; a step function, nothing is interpolated), `fa_limit`, and `pixel_auc`: the area
+            under the pixels' ROC curve, ties counted half.
+        Raises:
+            ValueError: some frames came without probabilities.
+        """
+        counts = self._counts
+        if counts["frames_with_probability"] != counts["frames"]:
+            raise ValueError(f"probabilities came with {counts['frames_with_probability']} of {counts['frames']} "
+                             "frames, expected all: give them to every update")
+        tally = {name: counts[f"curve_{name}"].astype(np.float64) for name in _TALLIES}
+        pd, fa = _ratio(tally["matched"], counts["targets"]), _ratio(tally["false_pixels"], counts["pixels"])
+        union = tally["predicted"] + counts["target_pixels"] - tally["intersection"]
+        return {"threshold": self.thresholds.copy(), "pd": pd, "fa": fa,
+                "false_per_frame": _ratio(tally["false_components"], counts["frames"]),
+                "iou": _ratio(tally["intersection"], union), "fa_limit": fa_limit,
+                "pd_fa_auc": _step_area(pd, fa, fa_limit),
+                "pixel_auc": _rank_area(counts["all_bins"], counts["target_bins"])}
+
+
+def _array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # a tensor, perhaps on another device
+        value = value.detach().cpu()
+    return np.asarray(value)
+
+
+def _boolean(value: Any, name: str) -> np.ndarray:
+    array = _array(value)
+    if array.dtype.kind not in "bui":
+        raise TypeError(f"{name} holds {array.dtype}, expected booleans: compare probabilities with a threshold first")
+    return array if array.dtype == np.bool_ else array != 0
+
+
+def _ratio(part: Any, whole: Any) -> Any:
+    """`part / whole`, NaN where `whole` is 0; a number for numbers, an array where either is one."""
+    if np.ndim(part) == 0 and np.ndim(whole) == 0:
+        return part / whole if whole else float("nan")
+    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
+
+
+def _per_level(level: np.ndarray, levels: int, weight: np.ndarray | None = None) -> np.ndarray:
+    counts = np.bincount(level, weight, minlength=levels + 1)[1:]
+    return counts.astype(np.int64)
+
+
+def _reach(height: np.ndarray, levels: int) -> np.ndarray:
+    """How many pixels reach each level."""
+    return np.cumsum(_per_level(height, levels)[::-1])[::-1]
+
+
+def _shooting(pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
+              targets: Components) -> dict[str, np.ndarray]:
+    import cv2
+
+    raised = np.zeros(mask.shape, np.uint16)
+    raised.reshape(-1)[pixel] = height
+    near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
+    found = np.zeros(len(targets), np.int64)  # the highest level at which each target is found
+    np.maximum.at(found, targets.owner, near)
+    zone = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)).reshape(-1) > 0
+    outside = ~zone[pixel]
+    components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
+    return {"matched": _reach(found, levels), "false_pixels": _reach(height[outside], levels),
+            "false_components": _per_level(components.level, levels)}
+
+
+def _step_area(pd: np.ndarray, fa: np.ndarray, limit: float) -> float:
+    if np.isnan(pd).any():
+        return float("nan")
+    order = np.argsort(fa, kind="stable")
+    fa, best = np.minimum(fa[order], limit), np.maximum.accumulate(pd[order])
+    return float((np.diff(np.append(fa, limit)) * best).sum() / limit)
+
+
+def _rank_area(everything: np.ndarray, positive: np.ndarray) -> float:
+    """P(score of a target pixel > score of another pixel) + ½ P(equal), from histograms in ascending order."""
+    positive, negative = positive.astype(np.float64), (everything - positive).astype(np.float64)
+    below = np.cumsum(negative) - negative
+    return _ratio(float((positive * (below + negative / 2)).sum()), float(positive.sum() * negative.sum()))

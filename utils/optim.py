@@ -1,0 +1,58 @@
+"""Optimisers, learning-rate schedules and averaged weights."""
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from utils.config import TrainConfig
+
+FLOOR = 0.01  # a cosine schedule ends at this share of the peak rate
+
+
+def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD (momentum 0.937, Nesterov); weight decay on convolution and matrix weights only."""
+    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
+    plain = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=0.937, nesterov=True)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(groups, lr=config.lr)
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int
+                   ) -> torch.optim.lr_scheduler.LambdaLR:
+    """The learning rate for every step: linear warm-up from a tenth, then cosine, steps by ten, or constant."""
+    total = max(1, config.epochs * steps_per_epoch)
+    warm = round(config.warmup * total)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return 0.1 + 0.9 * step / warm
+        if config.schedule == "cosine":
+            share = min(1.0, (step - warm) / max(1, total - warm))
+            return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * share))
+        if config.schedule == "multistep":
+            return 0.1 ** sum(step >= epoch * steps_per_epoch for epoch in config.milestones)
+        return 1.0
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def build_ema(network: nn.Module, decay: float) -> AveragedModel | None:
+    """Exponentially averaged weights and buffers; the decay rises to `decay` as updates come in. None for 0."""
+    if not decay:
+        return None
+
+    def average(averaged: list[torch.Tensor], current: list[torch.Tensor], updates: torch.Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + int(updates)) / (10 + int(updates)))
+        if averaged[0].is_floating_point():
+            torch._foreach_lerp_(averaged, current, weight)
+        else:
+            for mean, value in zip(averaged, current, strict=True):
+                mean.copy_(value)
+
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)

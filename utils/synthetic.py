@@ -1,0 +1,278 @@
+"""Synthetic infrared sequences with small moving targets, as a dataset in the re-arranged NUDT layout.
+
+    python -m utils.synthetic --out data/synthetic
+
+Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
+`test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO): per
+target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr`, `contrast` (1 brighter, -1 darker
+than its surroundings) and `track_id`; per frame `sequence` and `frame`; `sequences` says what each sequence shows and
+where its camera and its distractors are (y, x); `info` holds the whole configuration.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from utils.errors import UserError, user_errors
+from utils.files import atomic_write
+from utils.scenes import list_pictures
+from utils.synthetic_sequence import SPLITS, SyntheticConfig, make_sequence
+
+VERSION = 1
+SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
+         "speed": ("SLOWEST", "FASTEST"), "size": "N"}
+
+
+def index_file(split: str) -> str:
+    return f"{split}_NUDTMIRSDT.txt"
+
+
+def annotation_file(split: str) -> str:
+    return f"annotations/instances_{split}.json"
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's uncompressed run-length code of `mask` (H, W) bool: column by column, zeros first."""
+    flat = np.concatenate([[0], mask.T.ravel().astype(np.int8), [0]])
+    edges = np.flatnonzero(np.diff(flat))
+    runs = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+    if edges.size and edges[-1] == mask.size:
+        runs = runs[:-1]
+    return {"size": list(mask.shape), "counts": runs}
+
+
+def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str, Any]:
+    """Make one sequence, write its pictures below `folder` and return what the annotations say about it."""
+    import cv2
+
+    config, split, index, folder, name = job
+    made = make_sequence(config, split, index)
+    for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
+        below = Path(folder, kind, name)
+        below.mkdir(parents=True)
+        for number, picture in enumerate(pictures):
+            done, data = cv2.imencode(".png", picture)
+            if not done:
+                raise UserError(f"{below}: frame {number} could not be encoded as PNG; check the installation of OpenCV")
+            data.tofile(below / f"{number}.png")
+    targets = [{**{key: t[key] for key in ("frame", "track", "bbox", "area", "snr", "contrast")},
+                "segmentation": run_lengths(t["mask"])} for t in made.targets]
+    return {"name": name, "targets": targets, "facts": made.facts}
+
+
+def _coco(config: SyntheticConfig, split: str, sequences: list[dict[str, Any]]) -> dict[str, Any]:
+    height, width = config.size
+    images, annotations, tracks = [], [], 0
+    for sequence in sequences:
+        first = len(images) + 1
+        images += [{"id": first + t, "file_name": f"images/{sequence['name']}/{t}.png", "width": width,
+                    "height": height, "sequence": sequence["name"], "frame": t} for t in range(config.frames)]
+        for target in sequence["targets"]:
+            target = dict(target)
+            annotations.append({"id": len(annotations) + 1, "image_id": first + target.pop("frame"), "category_id": 1,
+                                "iscrowd": 0, "track_id": tracks + target.pop("track") + 1, **target})
+        tracks += len(sequence["facts"]["tracks"])
+    info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
+            "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.plain()}
+    return {"info": info, "images": images, "annotations": annotations,
+            "categories": [{"id": 1, "name": "target"}],
+            "sequences": [{"name": s["name"], **s["facts"]} for s in sequences]}
+
+
+def _made(jobs: list[tuple], workers: int) -> Iterator[dict[str, Any]]:
+    if workers < 2:
+        yield from map(_write_sequence, jobs)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+        yield from pool.map(_write_sequence, jobs)
+
+
+def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int, quiet: bool) -> None:
+    from tqdm import tqdm
+
+    before = config.train_sequences if split == "test" else 0  # names go on where the training sequences end
+    jobs = [(config, split, index, str(folder), f"sequence{before + index + 1}") for index in range(config.count(split))]
+    sequences = list(tqdm(_made(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
+                          file=sys.stderr, disable=quiet))
+    coco = _coco(config, split, sequences)
+    with atomic_write(folder / annotation_file(split)) as file:
+        file.write(json.dumps(coco, separators=(",", ":"), allow_nan=False).encode())
+    with atomic_write(folder / index_file(split)) as file:
+        file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
+
+
+def _present(out: Path, split: str) -> dict[str, Any] | None:
+    """The annotations of a split that was written to `out` before, or None."""
+    try:
+        found = json.loads((out / annotation_file(split)).read_text(encoding="utf-8"))
+        return found if found["info"]["generator"] == "utils.synthetic" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or not ours; the caller says so
+
+
+def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
+    """Whether `found` was made with the same settings, the seed and the count of the other split aside."""
+    if found is None or found["info"].get("version") != VERSION:
+        return False
+    other = {"seed", "test_sequences"} if split == "test" else {"test_seed", "test_sequences"}
+    if split == "train":
+        other = {"test_seed", "test_sequences"}
+    ours, theirs = config.plain(), found["info"].get("config", {})
+    return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
+
+
+def _remove(out: Path, found: dict[str, Any], split: str) -> None:
+    """Remove a split written before: its sequences, its index and its annotations."""
+    (out / index_file(split)).unlink(missing_ok=True)
+    for sequence in found["sequences"]:
+        for kind in ("images", "masks"):
+            shutil.rmtree(out / kind / sequence["name"], ignore_errors=True)
+    (out / annotation_file(split)).unlink()
+
+
+def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Sequence[str] = SPLITS, workers: int = 0,
+                  overwrite: bool = False, quiet: bool = False) -> list[str]:
+    """Write the dataset to the folder `out` and return the splits that were made.
+
+    A split that is already there with the same settings is kept. Everything is made in a temporary folder beside `out`
+    first, so that an interrupted run leaves nothing half-written.
+
+    Args:
+        splits: which of "train" and "test" to make; the test set depends on `config.test_seed`, not on `config.seed`.
+        workers: processes to share the work (below 2: this one alone); the result is the same.
+        overwrite: replace splits that are there with other settings.
+        quiet: no progress bar.
+    Raises:
+        UserError: `out` holds something else, or other settings without `overwrite`; no background pictures.
+    """
+    out = Path(out)
+    if config.backgrounds:
+        list_pictures(config.backgrounds)
+    wanted = [split for split in splits if config.count(split) and not _same(_present(out, split), config, split)]
+    for split in wanted:
+        _refuse(out, split, config, overwrite)
+    if not wanted:
+        return []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+        for split in wanted:
+            _write_split(config, split, Path(temporary), workers, quiet)
+        for split in wanted:
+            found = _present(out, split)
+            if found is not None:
+                _remove(out, found, split)
+            _install(Path(temporary), out, split)
+    return wanted
+
+
+def _refuse(out: Path, split: str, config: SyntheticConfig, overwrite: bool) -> None:
+    found = _present(out, split)
+    if found is not None:
+        if not overwrite:
+            raise UserError(f"{out}: found a {split} set made with other settings, expected the same or none; give "
+                            "another --out, or --overwrite to replace it")
+        return
+    other = _present(out, "train" if split == "test" else "test")
+    if out.exists() and other is None and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: found other files, expected an empty or new folder, or a dataset made by this command; "
+                        "give another --out")
+    if other is not None:
+        before = config.train_sequences if split == "test" else 0
+        ours = {f"sequence{before + index + 1}" for index in range(config.count(split))}
+        clash = ours & {sequence["name"] for sequence in other["sequences"]}
+        if clash:
+            raise UserError(f"{out}: found {len(clash)} sequences of the other set with the names this one needs, "
+                            "expected none; give the same --train-sequences, or another --out")
+
+
+def _install(made: Path, out: Path, split: str) -> None:
+    """Move a finished split into place: pictures first, the index last."""
+    names = [sequence["name"] for sequence in _present(made, split)["sequences"]]
+    for kind in ("images", "masks"):
+        (out / kind).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.replace(made / kind / name, out / kind / name)
+    (out / "annotations").mkdir(exist_ok=True)
+    for name in (annotation_file(split), index_file(split)):
+        os.replace(made / name, out / name)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UserError(f"{message}; python -m utils.synthetic --help lists every option")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m utils.synthetic", allow_abbrev=False, description=__doc__.split("\n\n")[0],
+                     formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=120))
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
+    parser.add_argument("--split", "--only", choices=("train", "test", "both"), default="both",
+                        help="what to make (default: both); with `test`, --seed is the seed of the test set")
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), metavar="N",
+                        help="processes that share the work; the result does not depend on it (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a dataset made with other settings")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    hints = get_type_hints(SyntheticConfig)
+    for item in fields(SyntheticConfig):
+        pair, kind = isinstance(item.default, tuple), hints[item.name]
+        shown = " ".join(map(str, item.default)) if pair else item.default
+        given: dict[str, Any] = {"default": argparse.SUPPRESS, "help": item.metadata["help"]}
+        if shown != "":
+            given["help"] += f" (default: {shown})"
+        if kind is bool:
+            given["action"] = argparse.BooleanOptionalAction
+        elif item.name == "size":
+            given |= {"nargs": "+", "metavar": "N", "type": str}
+        else:
+            given |= {"type": type(item.default[0]) if pair else kind, "nargs": 2 if pair else None,
+                      "metavar": SHORT.get(item.name, "FOLDER" if kind is str else "X" if kind is float else "N")}
+        parser.add_argument("--" + item.name.replace("_", "-"), **given)
+    return parser
+
+
+def _size(words: list[str]) -> tuple[int, int]:
+    """`128`, `96x128` or `96 128`: height and width."""
+    numbers = [word for given in words for word in given.lower().split("x")]
+    if len(numbers) not in (1, 2) or not all(number.isdecimal() for number in numbers):
+        raise UserError(f"--size: found {' '.join(words)}, expected HEIGHTxWIDTH like 96x128, or one number; "
+                        "change --size")
+    return int(numbers[0]), int(numbers[-1])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line. Raises UserError for options that make no sense."""
+    given = vars(_parser().parse_args(argv))
+    out, split, workers, overwrite, quiet = (given.pop(key) for key in ("out", "split", "workers", "overwrite", "quiet"))
+    if "size" in given:
+        given["size"] = _size(given["size"])
+    if split == "test" and "seed" in given:
+        seed = given.pop("seed")
+        if given.setdefault("test_seed", seed) != seed:
+            raise UserError(f"--seed: found {seed} beside --test-seed {given['test_seed']}, expected one of them with "
+                            "--split test; leave one out")
+    config = SyntheticConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    splits = SPLITS if split == "both" else (split,)
+    made = write_dataset(config, out, splits, workers, overwrite, quiet)
+    for name in splits:
+        found = _present(Path(out), name)
+        if found is not None:
+            state = "made" if name in made else "already there"
+            print(f"{name}: {len(found['sequences'])} sequences, {len(found['images'])} frames, "
+                  f"{len(found['annotations'])} targets in {out} ({state})")
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

@@ -1,0 +1,143 @@
+"""Size and appearance of training clips: the same change for all frames of a clip, images and masks together.
+
+Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool; every transform returns new arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+def label_targets(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """8-connected targets of a mask.
+
+    mask: (H, W) bool. Returns labels (H, W) int32, 0 for background, and the targets' boxes y0, x0, y1, x1 (ends
+    exclusive) in the order of their labels 1, 2, …
+    """
+    labels = np.zeros(mask.shape, np.int32)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return labels, []
+    # targets fill a small part of a frame, and labelling only that part takes a fraction of the time
+    top, left = int(rows[0]), int(columns[0])
+    part = slice(top, rows[-1] + 1), slice(left, columns[-1] + 1)
+    _, labels[part], stats, _ = cv2.connectedComponentsWithStats(mask[part].astype(np.uint8), connectivity=8)
+    return labels, [(top + y, left + x, top + y + h, left + x + w) for x, y, w, h, _ in stats[1:].tolist()]
+
+
+def check_clip(frames: np.ndarray, masks: np.ndarray) -> None:
+    """Raises ValueError unless frames and masks are both (T, H, W)."""
+    if frames.ndim != 3 or frames.shape != masks.shape:
+        raise ValueError(f"got frames {frames.shape} and masks {masks.shape}, expected both (T, H, W)")
+
+
+def resize_clip(frames: np.ndarray, masks: np.ndarray, size: int | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Resizes a clip to `size` (height, width), or to a square.
+
+    Along an axis that shrinks, frames are averaged over areas, else interpolated linearly. A pixel of the new mask is
+    set where targets cover at least half of it; a target that would vanish keeps the pixel it covers most, so every
+    8-connected target is still there (close neighbours may grow together). Raises ValueError for shapes that differ.
+    """
+    check_clip(frames, masks)
+    height, width = (size, size) if isinstance(size, int) else size
+    if frames.shape[1:] == (height, width):
+        return frames.copy(), masks.copy()
+    resized = np.stack([_resize_plane(frame, height, width) for frame in frames])
+    return resized, np.stack([_resize_mask(mask, height, width) for mask in masks])
+
+
+def _resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    # axis by axis, since OpenCV's area mode turns into nearest neighbour where one axis grows and the other shrinks
+    for h, w in ((height, plane.shape[1]), (height, width)):
+        shrinks = h < plane.shape[0] or w < plane.shape[1]
+        plane = cv2.resize(plane, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return plane
+
+
+def _resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    if not mask.any():
+        return np.zeros((height, width), bool)
+    resized = _resize_plane(mask.astype(np.float32), height, width) >= 0.5
+    labels, boxes = label_targets(mask)
+    for label, (y0, x0, y1, x1) in enumerate(boxes, start=1):
+        y, x = np.nonzero(labels[y0:y1, x0:x1] == label)
+        y, x = (2 * (y + y0) + 1) * height // (2 * mask.shape[0]), (2 * (x + x0) + 1) * width // (2 * mask.shape[1])
+        if not resized[y, x].any():
+            pixels, counts = np.unique(y * width + x, return_counts=True)
+            resized.flat[pixels[counts.argmax()]] = True
+    return resized
+
+
+def random_crop(
+    frames: np.ndarray, masks: np.ndarray, size: int, rng: np.random.Generator, target_probability: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts a square of `size` pixels out of a clip, at the same place in all frames.
+
+    With `target_probability` the place is drawn among those that hold one whole target (drawn too) of the key frame,
+    the last one, or the target's middle where it is larger than the square; otherwise, and on clips without a target
+    in the key frame, it is drawn among all places. A clip smaller than the square is first continued at the bottom
+    and on the right by its mirror image, targets included. Raises ValueError for shapes that differ.
+    """
+    check_clip(frames, masks)
+    pad = [(0, 0)] + [(0, max(size - length, 0)) for length in frames.shape[1:]]
+    if np.any(pad):
+        frames, masks = np.pad(frames, pad, mode="symmetric"), np.pad(masks, pad, mode="symmetric")
+    low, high = np.zeros(2, int), np.array(frames.shape[1:]) - size
+    if rng.random() < target_probability:
+        _, boxes = label_targets(masks[-1])
+        if boxes:
+            box = np.array(boxes[rng.integers(len(boxes))])
+            low, high = np.clip(np.sort((box[2:] - size, box[:2]), axis=0), 0, high)
+            large = box[2:] - box[:2] > size
+            middle = np.clip((box[:2] + box[2:] - size) // 2, 0, np.array(frames.shape[1:]) - size)
+            low, high = np.where(large, middle, low), np.where(large, middle, high)
+    y, x = rng.integers(low, high + 1)
+    here = np.s_[:, y : y + size, x : x + size]
+    return frames[here].copy(), masks[here].copy()
+
+
+@dataclass(frozen=True)
+class GeometricAugmentation:
+    """Random flips and quarter turns of a whole clip, each with equal chances; clips that are not square are not
+    turned. `__call__(frames (T, H, W), masks (T, H, W), rng)` returns contiguous new arrays."""
+
+    horizontal: bool = True
+    vertical: bool = True
+    turns: bool = True
+
+    def __call__(
+        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        check_clip(frames, masks)
+        flips = [axis for axis, wanted in ((2, self.horizontal), (1, self.vertical)) if wanted and rng.random() < 0.5]
+        square = frames.shape[1] == frames.shape[2]
+        quarters = int(rng.integers(4)) if self.turns and square else 0
+        return tuple(np.rot90(np.flip(array, flips), quarters, (1, 2)).copy() for array in (frames, masks))
+
+
+@dataclass(frozen=True)
+class IntensityJitter:
+    """Random gain and offset, one of each for the whole clip.
+
+    frames <- mean + (1 + g) (frames - mean) + o std, with the clip's own mean, g and o out of U(-amount, amount), and
+    the dataset's standard deviation `std` in the sensor's units. Masks are returned as they are (a copy).
+    Raises ValueError unless 0 <= amount < 1 and std > 0.
+    """
+
+    amount: float
+    std: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.amount < 1 and self.std > 0):
+            raise ValueError(f"got amount {self.amount} and std {self.std}, expected 0 <= amount < 1 and std > 0")
+
+    def __call__(
+        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        check_clip(frames, masks)
+        gain, offset = rng.uniform(-self.amount, self.amount, 2)
+        shift = offset * self.std - gain * frames.mean(dtype=np.float64)
+        return frames * np.float32(1 + gain) + np.float32(shift), masks.copy()

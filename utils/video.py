@@ -1,0 +1,153 @@
+"""Frame sources: folders of images, single images and video files, read one frame at a time."""
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import natural_key
+from utils.frames import IMAGE_SUFFIXES, image_size, read_frame
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
+MAX_DEPTH = 6  # folders below the source; links that lead in circles end here
+
+
+class SourceFrame(NamedTuple):
+    """`image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
+    the image's file, None for a video's frame."""
+
+    number: int
+    image: np.ndarray
+    name: str
+    path: str | None
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """One sequence of frames: the image `files`, as `(frame number, path)` by number, or, without any, the video `path`.
+
+    `fps` is None where the source does not say. `length` is the number of frames; for videos it is what the file claims,
+    None where it claims nothing.
+    """
+
+    name: str
+    path: str
+    fps: float | None
+    length: int | None
+    files: tuple[tuple[int, str], ...] = ()
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Frames in order, numbers ascending; those of videos count from 0.
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+        for number, path in self.files:
+            yield SourceFrame(number, read_frame(path), Path(path).stem, path)
+        if not self.files:
+            with Capture(self.path) as capture:
+                for number, image in enumerate(capture):
+                    yield SourceFrame(number, image, f"{number:06d}", None)
+
+
+class Capture:
+    """An open video file; iterating gives grey frames `(H, W)` uint8.
+
+    Raises:
+        UserError: not a readable video.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        # FFmpeg reports broken files on stderr by itself; the error below says it in one line.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        self.capture = cv2.VideoCapture(str(path))
+        if not self.capture.isOpened():
+            raise UserError(f"{path}: not a readable video ({os.path.getsize(path)} bytes); expected an image, a folder of "
+                            f"images or a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
+        fps, count = (self.capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+        self.fps = fps if 0 < fps < 1000 else None
+        self.length = int(count) if count >= 1 else None
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.capture.release()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        import cv2
+
+        while True:
+            ok, image = self.capture.read()
+            if not ok:
+                return
+            yield image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+
+
+def open_sources(path: str | os.PathLike) -> list[FrameSource]:
+    """Find out what `path` is and list its sequences; only the first frame of a video is decoded.
+
+    Args:
+        path: an image, a video, a folder of images (one sequence), or a folder whose subfolders hold images or that holds
+            videos (one sequence each, in natural order). Where a folder has a subfolder `images` instead of images, that
+            one is meant, as in the folder of a dataset.
+    Raises:
+        UserError: missing, unreadable, or no frames there.
+    """
+    path = Path(path)
+    if path.is_dir():
+        sources = _folder_sources(path, "", MAX_DEPTH)
+        if not sources:
+            raise UserError(f"{path}: found a folder without images or videos, expected {', '.join(sorted(IMAGE_SUFFIXES))} "
+                            "or .mp4 files; give the folder that holds the frames")
+        return sources
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; expected an image, a video or a folder of images; check --source")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return [_image_source(path.stem, path, [path])]
+    return [_video_source(path.stem, path)]
+
+
+def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
+    entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda e: natural_key(e.name))
+    images = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
+    if images:
+        own = folder.resolve()
+        return [_image_source(name or (own.parent.name if own.name == "images" else own.name), folder, images)]
+    if (folder / "images").is_dir() and depth:
+        return _folder_sources(folder / "images", name, depth - 1)
+    sources = []
+    for entry in entries:
+        below = f"{name}/{entry.stem if entry.is_file() else entry.name}".strip("/")
+        if entry.is_dir() and depth:
+            sources += _folder_sources(entry, below, depth - 1)
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
+            sources.append(_video_source(below, entry))
+    return sources
+
+
+def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
+    """A frame's number is the last number in its file's name; where one has none, or two have the same, it is the
+    position in natural order: the rule of `utils.datasets`."""
+    image_size(images[0])  # raises for what is no image
+    found = [re.findall(r"\d+", image.stem) for image in images]
+    numbers = [int(digits[-1]) for digits in found if digits]
+    if len(set(numbers)) < len(images):
+        numbers = list(range(len(images)))
+    files = sorted(zip(numbers, map(str, images), strict=True))
+    return FrameSource(name, str(path), None, len(images), tuple(files))
+
+
+def _video_source(name: str, path: Path) -> FrameSource:
+    with Capture(path) as capture:
+        if next(iter(capture), None) is None:
+            raise UserError(f"{path}: found a video without a readable frame; record or copy it again")
+        return FrameSource(name, str(path), capture.fps, capture.length)

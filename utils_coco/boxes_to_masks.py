@@ -1,0 +1,143 @@
+"""Make masks for a dataset that has boxes only: `python -m utils_coco.boxes_to_masks --data-root X`."""
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.datasets import Dataset, Frame, open_dataset
+from utils.errors import UserError, user_errors
+
+
+def mask_path(frame: Frame, root: str, out: str) -> str:
+    """Where a frame's mask goes: `masks/` mirrors `images/`, as PNG."""
+    parts = list(Path(os.path.relpath(frame.image, root)).with_suffix(".png").parts)
+    place = 0 if parts[0] == "images" else 1
+    parts[place] = "masks"
+    return os.path.join(out, *parts)
+
+
+def _place(source: Path, target: Path) -> None:
+    """Make `source` appear as `target`: a link, or a copy where links cannot be made."""
+    if target.is_symlink() or target.exists():
+        if target.resolve() == source.resolve():
+            return
+        raise UserError(f"{target}: already there, expected a folder of its own for the new dataset; give another --out")
+    try:
+        target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
+    except (OSError, NotImplementedError):
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
+
+
+def mirror(root: str, out: str, layout: str) -> None:
+    """Make `out` a dataset like `root`, without masks: everything else is linked or copied."""
+    source, target = Path(root), Path(out)
+    if source.resolve() in target.resolve().parents:
+        raise UserError(f"{out}: lies inside {root}, expected a folder elsewhere; give another --out")
+    target.mkdir(parents=True, exist_ok=True)
+    for item in sorted(source.iterdir()):
+        if layout == "sequence folders" and item.is_dir():
+            (target / item.name).mkdir(exist_ok=True)
+            for part in sorted(item.iterdir()):
+                if part.name != "masks":
+                    _place(part, target / item.name / part.name)
+        elif item.name != "masks":
+            _place(item, target / item.name)
+
+
+def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwrite: bool) -> None:
+    if overwrite:
+        return
+    in_place = os.path.abspath(out) == os.path.abspath(dataset.root)
+    found = [frame.mask for frame in frames if frame.mask] if in_place else \
+        [path for frame in frames if os.path.exists(path := mask_path(frame, dataset.root, out))]
+    if found:
+        raise UserError(f"{out}: found {len(found)} masks already (first: {found[0]}), expected none; "
+                        "give --overwrite to replace them, or another --out")
+
+
+def convert(root: str, out: str | None = None, method: str = "half-max", dilate: bool | None = None,
+            overwrite: bool = False, quiet: bool = False) -> str:
+    """Write a mask for every frame that has a box list's word on it; frames without targets get empty ones.
+
+    Args:
+        root: a dataset with boxes, in any layout.
+        out: make a dataset here, with links to the images and lists; default: write `masks/` into `root`.
+        method, dilate: see `utils.boxes.convert_boxes`.
+        overwrite: replace masks that are there.
+        quiet: no progress bar.
+    Returns:
+        One line that says what was made.
+    Raises:
+        UserError: no boxes, a box of no area or outside its image, masks there already, or a folder that cannot be written.
+    """
+    dataset = open_dataset(root, "all", "images")
+    frames = [frame for frame in dataset.frames if frame.boxes is not None]
+    if not frames:
+        open_dataset(root, "all", "boxes")
+    out = out or dataset.root
+    _refuse_existing(dataset, frames, out, overwrite)
+    try:
+        if os.path.abspath(out) != os.path.abspath(dataset.root):
+            mirror(dataset.root, out, dataset.layout)
+        return _write(dataset, frames, out, method, dilate, quiet)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}); give --out DIR to make the dataset "
+                        "elsewhere") from None
+
+
+def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dilate: bool | None, quiet: bool) -> str:
+    import cv2
+    import numpy as np
+    from tqdm import tqdm
+
+    from utils.boxes import convert_boxes
+    from utils.frames import read_frame
+
+    areas, targets, fallbacks = [], 0, 0
+    for frame in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
+        try:
+            mask, failed = convert_boxes(read_frame(frame.image), frame.boxes, method, dilate)
+        except ValueError as error:
+            raise UserError(f"{frame.image}: {error}; `python -m utils.checks --data-root {dataset.root} --need boxes` "
+                            "lists every such box") from None
+        path = Path(mask_path(frame, dataset.root, out))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() or path.is_symlink():
+            path.unlink()
+        path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
+        areas += [int(mask.sum()) / len(frame.boxes)] * len(frame.boxes)
+        targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
+    left_out = len(dataset.frames) - len(frames)
+    size = f"{np.mean(areas):.1f} px each ({np.min(areas):.0f} to {np.max(areas):.0f})" if areas else "none"
+    return (f"{len(frames)} masks in {out}: {targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels taken)"
+            + (f"; {left_out} images that no box list names have none" if left_out else ""))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0], allow_abbrev=False)
+    parser.add_argument("--data-root", required=True, help="dataset folder with boxes (COCO json or txt lines)")
+    parser.add_argument("--method", choices=("half-max", "box"), default="half-max",
+                        help="half-max: pixels above half of the target's contrast; box: the whole box (default: half-max)")
+    parser.add_argument("--out", help="make a dataset in this folder, images linked (default: masks/ in the dataset itself)")
+    parser.add_argument("--dilate", action=argparse.BooleanOptionalAction, default=None,
+                        help="add one pixel on each of the four sides (default: for half-max)")
+    parser.add_argument("--overwrite", action="store_true", help="replace masks that are there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    given = parser.parse_args(argv)
+    print(convert(given.data_root, given.out, given.method, given.dilate, given.overwrite, given.quiet))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()
