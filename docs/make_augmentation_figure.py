@@ -2,8 +2,10 @@
 
     python -m docs.make_augmentation_figure --data-root DATASET --out docs/augmentation.png
 
-The upper half shows the frames of a clip before and after target augmentation, with close looks that stay in place, so
-that the clones are seen to move as their original does; the lower half shows what batch augmentation makes of two clips.
+The upper half shows the frames of a clip before and after target augmentation, with close looks that stay in place,
+so that the clones are seen to move as their original does; the lower half shows what batch augmentation makes of two
+clips. The picture in `docs` was drawn with `--sequences sequence4 sequence3 --seed 3` from the output of
+`python -m utils.synthetic --out DATASET --split train --low-share 0 --size 160 200 --train-sequences 8 --frames 12`.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset with masks")
     parser.add_argument("--out", default="docs/augmentation.png", metavar="FILE", help="picture (default: %(default)s)")
     parser.add_argument("--sequences", nargs=2, metavar="NAME", help="training sequences to take the last clip of "
-                        "(default: the first two with a target in each of its frames)")
+                        "(default: the first two with targets well inside its frames)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the augmentation (default: %(default)s)")
     return parser.parse_args(argv)
 
@@ -46,12 +48,17 @@ def choose(clips: ClipDataset, wanted: list[str] | None) -> list[int]:
     for name in wanted or ():
         if name not in last:
             raise UserError(f"--sequences: found {name}, expected two of {', '.join(last)}")
-    candidates = [last[name] for name in wanted or last]
-    chosen = [index for index in candidates if clips.read(index)[1].any(axis=(1, 2)).all()][:2]
+    edge = CLOSE // 2
+    chosen = []
+    for index in (last[name] for name in wanted or last):
+        masks = clips.read(index)[1]
+        inside = masks[:, edge:-edge, edge:-edge].any(axis=(1, 2))
+        if inside.all():
+            chosen.append(index)
     if len(chosen) < 2:
         raise UserError(f"{len(chosen)} of the sequences {', '.join(wanted or last)} end in {NUM_FRAMES} frames with a "
-                        "target each, expected 2; choose others with --sequences")
-    return chosen
+                        f"target {edge} pixels inside, expected 2; choose others with --sequences")
+    return chosen[:2]
 
 
 def part(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +89,7 @@ def outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> None:
 
 def show(axes: Axes, image: np.ndarray, limits: tuple[float, float], title: str = "", label: str = "") -> None:
     axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[], autoscale_on=False)
     axes.set_title(title, fontsize=8, pad=3)
     axes.set_ylabel(label, fontsize=8)
 
@@ -151,6 +157,18 @@ def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[floa
     axes.legend(loc="center", fontsize=8, frameon=False, labelcolor="black")
 
 
+def save(figure: Figure, out: Path) -> None:
+    """Writes a PNG with a palette of 256 colours, which is a third as large as one in full colour."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    with atomic_write(out) as file:
+        picture.quantize(256, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+
+
 def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     sequences = open_dataset(arguments.data_root, "train", need="masks").sequences
@@ -170,16 +188,15 @@ def main(argv: list[str] | None = None) -> None:
     from matplotlib.figure import Figure
 
     height, width = clips[0][0].shape[1:]
-    side = 2.1 * height / width
-    figure = Figure(figsize=(11, 3 * side + 2.2), dpi=100)
-    grid = figure.add_gridspec(4, NUM_FRAMES, height_ratios=(side, side, 2.0, side), left=0.03, right=0.99, top=0.96,
-                               bottom=0.02, wspace=0.05, hspace=0.14)
+    column, gap = 2.1, 0.14
+    rows = [column * height / width] * 2 + [column, column * height / width]
+    figure = Figure(figsize=(11, sum(rows) * (1 + 0.75 * gap) / 0.95), dpi=110)
+    grid = figure.add_gridspec(4, NUM_FRAMES, height_ratios=rows, left=0.03, right=0.995, top=0.97, bottom=0.01,
+                               wspace=0.03, hspace=gap)
     draw_targets(figure, grid, clips[0], augmented, limits[0])
     draw_batch(figure, grid, clips, limits)
     out = Path(arguments.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out) as temporary:
-        figure.savefig(temporary, format="png")
+    save(figure, out)
     print(out)
 
 

@@ -4,6 +4,7 @@ Shapes: B clips, T frames (the key frame is the last one), C channels, H×W pixe
 (B, T, H, W), float32 and normalised; features of frames (B, T, C, H, W); masks and segmentation logits (B, 1, H, W);
 probabilities (B, H, W).
 """
+
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple

@@ -2,6 +2,7 @@
 
 No convolution here has a bias that a batch norm would remove again.
 """
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -74,7 +75,7 @@ class ResidualBlock(nn.Module):
 
 
 class PairBlock(ResidualBlock):
-    """Residual block over [x_t, shared], where `shared` is the same for all T maps x_t and goes through the convolutions once.
+    """Residual block over [x_t, shared]: `shared` is the same for all T maps x_t and passes the convolutions once.
 
     x (T, B, C, H, W), shared (B, C, H, W), float → (T, B, C, H, W) float.
     """
@@ -98,8 +99,8 @@ class PairBlock(ResidualBlock):
 class Fuse(nn.Module):
     """Merge a deeper feature map into one of twice its size.
 
-    1×1 conv-BN-SiLU takes `low` to high's channels; nearest ×2 upsampling; 1×1 conv-BN-SiLU over [low_up, high]. The second
-    convolution is kept as its two halves: on `low` it runs before the upsampling, with which a 1×1 convolution commutes.
+    1×1 conv-BN-SiLU takes `low` to high's channels; nearest ×2 upsampling; 1×1 conv-BN-SiLU over [low_up, high]. The
+    second convolution is kept as its two halves: on `low` it runs before the upsampling, with which it commutes.
 
     high (B, high_channels, H, W), low (B, low_channels, H/2, W/2), float → (B, high_channels, H, W) float.
     """
@@ -117,8 +118,8 @@ class Fuse(nn.Module):
 
 
 def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> None:
-    """Raise ValueError, saying what was found, expected and to be done, unless `clip` is (B, T, H, W) — with more than one
-    channel (B, C, T, H, W) — of `num_frames` frames whose height and width are multiples of `multiple`."""
+    """Raise ValueError unless `clip` is (B, T, H, W), or (B, C, T, H, W) where `channels` C > 1, of `num_frames` frames
+    whose height and width are multiples of `multiple`; the message says what was found, expected and to be done."""
     expected = "(B, T, H, W)" if channels == 1 else f"(B, {channels}, T, H, W)"
     found = f"got a clip of shape {tuple(clip.shape)}"
     if clip.dim() != (4 if channels == 1 else 5) or (channels > 1 and clip.shape[1] != channels):

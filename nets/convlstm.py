@@ -7,15 +7,16 @@ states h and the motion states m, n of every layer and frame. For layer inputs x
     i, f, g, o = motion([u, mm1([σ(p)+m, m]), mm2([σ(r)+m, m])])
     n' = σ(f)·n + σ(i)·tanh(g) + c'                          m' = σ(o)·tanh(n') + h'
 
-x and u are h and m of the layer below; in layer 0 those of the previous slice's last layer, in the very first layer both are
-the frame's features. h, c come from frame t-1; m, n from the same layer and frame of the previous slice. p and r are the past
-and future attention (attention.py).
+x and u are h and m of the layer below; in layer 0 those of the previous slice's last layer, and in the very first layer
+both are the frame's features. h, c come from frame t-1; m, n from the same layer and frame of the previous slice. p and r
+are the past and future attention (attention.py).
 
-Only h is recurrent within a layer: everything else is known for all frames before it starts. So all frames' x, u and m pass
-through one convolution, and the recurrence is left with an h → gates convolution, from the second frame on. Zeros are not
-computed with, and what cannot reach the last layer's h is not built: the first slice has no m, n, no forget gate for n and a
+Only h is recurrent within a layer: everything else is known for all frames before it starts. So all frames' x, u and m
+pass through one convolution, and the recurrence is left with an h → gates convolution, from the second frame on. What only
+multiplies zeros or cannot reach the last layer's h is not built: the first slice has no m, n, no forget gate for n and a
 constant for its attention, and the last layer of the last slice has no motion branch.
 """
+
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,7 @@ from nets.attention import ATTENTIONS, ConstantMaps, PastFuture
 
 
 class States(NamedTuple):
-    """States of one layer for all frames, each (T, B, C, H, W) float; m and n are None where nothing would read them."""
+    """States of one layer for all frames, each (T, B, C, H, W) float; m, n are None where nothing reads them."""
 
     h: Tensor
     c: Tensor
@@ -113,8 +114,8 @@ class Layer(nn.Module):
     def _recur(self, gates: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
-        # Multiplying zeros at t = 0 is cheaper than not using f: its gradient would be filled in as contiguous zeros, and
-        # every channels-last gradient of the gates would be copied to that layout and back.
+        # Multiplying zeros at t = 0 is cheaper than not using f: its gradient would be filled in as contiguous zeros,
+        # and every channels-last gradient of the gates would be copied to that layout and back.
         c = torch.zeros_like(gates[0].chunk(4, 1)[0])
         for gate in gates:
             if hidden:
@@ -129,8 +130,8 @@ class Layer(nn.Module):
 class CrossSliceConvLSTM(nn.Module):
     """Cross-slice ConvLSTM (see the module's text for the equations).
 
-    in_channels: of the features; channels: of all states; attention: "gc" (TSMSA) or "mha" (SSTNet). Raises ValueError for
-    an unknown attention or counts below 1.
+    in_channels: of the features; channels: of all states; attention: "gc" (TSMSA) or "mha" (SSTNet). Raises ValueError
+    for an unknown attention or counts below 1.
     """
 
     def __init__(
@@ -168,5 +169,5 @@ class CrossSliceConvLSTM(nn.Module):
         return states
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, in_channels, H, W) float → h of the last slice's last layer, (B, T, channels, H, W) float in (-1, 1)."""
+        """x (B, T, in_channels, H, W) float → h (B, T, channels, H, W) float in (-1, 1) of the last slice's last layer."""
         return self.states(x)[-1].h.transpose(0, 1)

@@ -1,4 +1,5 @@
 """Motion-coupling modules: they join the key frame's features with what the ConvLSTM saw move."""
+
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +13,9 @@ class MotionCoupling(nn.Module):
     time: `t = block(Σ_i w_i · block_{2C→C}([h_i, f]))` with one shared inner block and learnt w_i, initially 1/T;
     out: `block_{2C→C}([s, t])`.
 
-    The inner block sees all T pairs as one batch of T·B: in training its batch statistics are those of all pairs together,
-    where the published code calls it (and updates its running averages) once a pair. In eval mode both are the same.
+    The inner block sees all T pairs as one batch of T·B: in training its batch statistics are those of all pairs
+    together, where the published code calls it (and updates its running averages) once a pair. In eval mode both are the
+    same.
     """
 
     def __init__(self, channels: int, num_frames: int = 5):

@@ -1,8 +1,9 @@
 """State dicts in published names → ours.
 
-A network's mapping is a list of `Rule`s. Ours holds fewer tensors than the published networks: convolutions over the same
-input are one, biases before a batch norm are part of its running mean, and what cannot influence the output is not built.
+A network's mapping is a list of `Rule`s. Ours hold fewer tensors than the published networks: convolutions over the same
+input are one, biases before a batch norm are part of its running mean, what cannot influence the output is not built.
 """
+
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from nets.tsmsa import TSMSA
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What became of each entry. `loaded`, `folded` (merged with others), `dropped` (without influence on the output) and
-    `unexpected` are published names, `missing` ours: every entry of the state dict is in exactly one of the first four."""
+    """What became of each entry. `loaded`, `folded` (into another of ours), `dropped` (no influence on the output) and
+    `unexpected` are published names, each entry in exactly one of them; `missing` are names of ours."""
 
     loaded: tuple[str, ...]
     folded: tuple[str, ...]
@@ -41,8 +42,8 @@ def load_published(network: nn.Module, state_dict: Mapping[str, Tensor], strict:
     """Load a state dict in published names, with or without a leading `module.`, into `network` (in place).
 
     network: TSMSA or a bare CrossSliceConvLSTM (names `cell_list.SL.…`, slice S, layer L), of any number of slices and
-    layers. When strict, raises ValueError naming the entries that are missing, unexpected or of another shape, and leaves
-    the network as it was. Otherwise what fits is loaded and the report says what is not.
+    layers. When strict, raises ValueError naming the entries that are missing, unexpected or of another shape and
+    leaves the network as it was. Otherwise what fits is loaded and the report says what is not.
     """
     source = {name.removeprefix("module."): value for name, value in state_dict.items()}
     target = network.state_dict()
@@ -118,11 +119,12 @@ def _residual(block: ResidualBlock, ours: str, theirs: str) -> Iterator[Rule]:
         yield Rule(f"{ours}{name}.weight", (f"{theirs}{published}.weight",))
     if block.skip_norm is not None:
         yield from _same(block.skip_norm, f"{ours}skip_norm.", f"{theirs}downsample.1.")
-    biases = {
-        "1": (("conv1.1.weight", "conv1.0.bias", "conv1.1.bias"), lambda mean, w, b0, b1: mean - w[:, :, 0, 0] @ b0 - b1),
-        "2": (("conv2.0.bias",), lambda mean, bias: mean - bias),
-    }
-    for index, (names, merge) in biases.items():
+    # A convolution's bias before a batch norm moves its running mean.
+    first = ("conv1.1.weight", "conv1.0.bias", "conv1.1.bias")
+    for index, names, merge in (
+        (1, first, lambda mean, weight, bias0, bias1: mean - weight[:, :, 0, 0] @ bias0 - bias1),
+        (2, ("conv2.0.bias",), torch.sub),
+    ):
         for rule in _same(block.norm1, f"{ours}norm{index}.", f"{theirs}bn{index}."):
             if rule.ours.endswith("running_mean"):
                 rule = Rule(rule.ours, (*rule.theirs, *(theirs + name for name in names)), merge)
@@ -174,7 +176,7 @@ def _tsmsa(network: TSMSA) -> Iterator[Rule]:
 
 
 def _dead_in(lstm: CrossSliceConvLSTM) -> list[str]:
-    """Patterns of the names in a published ConvLSTM that cannot influence this one's output (unless a rule uses them)."""
+    """Patterns of the published names that, where no rule uses them, cannot influence this ConvLSTM's output."""
     first = "|".join(f"0{layer}" for layer in range(lstm.num_layers))
     last = f"{lstm.num_slices - 1}{lstm.num_layers - 1}"
     return [
@@ -192,7 +194,7 @@ def _convlstm(lstm: CrossSliceConvLSTM, ours: str, theirs: str) -> Iterator[Rule
 
 
 def _layer(layer: Layer, ours: str, theirs: str, width: int, channels: int) -> Iterator[Rule]:
-    """Rules of one layer; `width`: channels of x and u. The published columns are conv [x, h] and conv2 [x, h, u, m]."""
+    """Rules of one layer; `width`: channels of x and u. Published columns are [x, h] of conv, [x, h, u, m] of conv2."""
 
     def inputs(conv: Tensor, conv2: Tensor) -> Tensor:
         x, _, u, m = conv2.split((width, channels, width, channels), 1)
@@ -260,9 +262,7 @@ def _first_motion(motion: FirstMotion, ours: str, theirs: str, width: int, chann
 
     gates = (f"{theirs}motion.0.weight", f"{theirs}motion.0.bias")
     yield Rule(f"{ours}gates.weight", gates[:1], lambda weight: live(weight)[:, :width])
-    yield Rule(
-        f"{ours}constant_gates.weight", (*gates, f"{theirs}mm1.weight", f"{theirs}mm2.weight"), constant
-    )
+    yield Rule(f"{ours}constant_gates.weight", (*gates, f"{theirs}mm1.weight", f"{theirs}mm2.weight"), constant)
     if motion.constant.grids is not None:
         yield Rule(f"{ours}gates.bias", gates[1:], live)
         past = ("in_proj_bias", "out_proj.weight", "out_proj.bias")

@@ -1,4 +1,5 @@
 """TSMSA: moving-target segmentation of the last frame of a clip."""
+
 import torch
 from torch import Tensor, nn
 
@@ -32,8 +33,9 @@ class Encoder(nn.Module):
 class Head(nn.Sequential):
     """3×3 conv → BN → ReLU → Dropout(0.1) → 1×1 conv: (B, channels, H, W) float → logits (B, 1, H, W) float.
 
-    After the ReLU only two non-negative maps reach the last convolution. Were both its weights negative, no pixel could rise
-    above σ(bias) and training would never start: it begins with one weight of each sign, and a bias of -3 as targets are rare.
+    After the ReLU only two non-negative maps reach the last convolution. Were both its weights negative, no pixel could
+    rise above σ(bias) and training would never start: it begins with one weight of each sign, and a bias of -3 as targets
+    are rare.
     """
 
     def __init__(self, channels: int):

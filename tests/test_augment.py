@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from docs.make_augmentation_figure import main as draw_figure
 from utils.augment import TrainTransform, batch_augmentation
 from utils.clones import TargetAugmentation, displacement_range
 from utils.config import TrainConfig
+from utils.errors import UserError
 from utils.transforms import GeometricAugmentation, IntensityJitter, label_targets, random_crop, resize_clip
 
 SHAPES = {
     "2x2": np.ones((2, 2), bool),
     "1x1": np.ones((1, 1), bool),
     "1x3": np.ones((1, 3), bool),
+    "diagonal": np.fliplr(np.eye(2, dtype=bool)),
     "cross": cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)) > 0,
     "disc": cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)) > 0,
 }
@@ -93,17 +96,29 @@ def test_every_target_gets_every_clone_and_none_touch(seed):
         assert len(new_boxes(before, now)) == 6
 
 
-@pytest.mark.parametrize("mode", ["add", "replace"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_scaling_never_erases_a_target(mode, shape):
+def test_scaling_never_erases_a_target(shape):
     for seed in range(200):
         y, x = np.random.default_rng(seed).integers(20, 70, 2)
         frames, masks = clip([(SHAPES[shape], [(y, x)])])
-        _, after = augment(frames, masks, seed, mode=mode, copies=1, scale=(0.6, 0.6))
-        gained = (after & ~masks).sum()
-        overlaps = mode == "replace" and gained < 2  # pasted onto the original
-        assert overlaps or gained >= min(2, SHAPES[shape].sum()), seed
-        assert mode == "replace" or len(label_targets(after[0])[1]) == 2, seed
+        _, after = augment(frames, masks, seed, copies=1, scale=(0.6, 0.6))
+        assert (after & ~masks).sum() >= min(2, SHAPES[shape].sum()), seed
+        assert len(label_targets(after[0])[1]) == 2, seed
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_published_way_never_erases_a_target_either(shape):
+    """Nearest neighbour alone samples two pixels on a rising diagonal where there is nothing."""
+    height, width = SHAPES[shape].shape
+    for seed in range(100):
+        frames, masks = clip([(SHAPES[shape], [(48, 48)])])
+        _, after = augment(frames, masks, seed, mode="replace", copies=1, scale=(0.6, 0.6))
+        rng = np.random.default_rng(seed)
+        rng.uniform()
+        y, x = 48 + rng.integers([-12, -12], [13, 13])
+        if abs(y - 48) < height and abs(x - 48) < width:
+            continue  # pasted over its original
+        assert after[0, y : y + height, x : x + width].any(), seed
 
 
 def test_a_clone_of_a_2x2_target_is_seen_in_the_image_too():
@@ -114,7 +129,7 @@ def test_a_clone_of_a_2x2_target_is_seen_in_the_image_too():
             assert image[t][after[t] & ~masks[t]].max() > 50 + 0.5 * 100, seed
 
 
-@pytest.mark.parametrize("corner", [(0, 0), (0, 91), (91, 0), (91, 91)])
+@pytest.mark.parametrize("corner", [(1, 1), (1, 90), (90, 1), (90, 90)])
 def test_clones_at_the_border_stay_whole_and_inside(corner):
     middle = clip([(SHAPES["disc"], [(46, 46)] * 5)])
     area = (augment(*middle, copies=1, scale=(0.8, 0.8))[1] & ~middle[1])[0].sum()
@@ -204,6 +219,22 @@ def test_add_brings_the_skirts_of_the_point_spread_along():
     assert 5 < gain[edge].mean() < 50
 
 
+def test_neighbours_are_no_background():
+    """A faint target within a large bright ring is cloned as if it were alone; so is the ring."""
+    ring = np.ones((15, 15), bool)
+    ring[5:10, 5:10] = False
+    big, faint = [(ring, [(243, 244)])], [(np.ones((3, 3), bool), [(249, 250)])]
+    bright, bright_masks = clip(big, size=(512, 512))
+    dim, dim_masks = clip(faint, size=(512, 512), peak=10)
+    options = {"seed": 4, "copies": 1, "scale": (0.9, 0.9)}
+    together, _ = augment(bright + dim - 50, bright_masks | dim_masks, **options)
+    gains = [
+        augment(frames, masks, **options)[0] - frames for frames, masks in ((bright, bright_masks), (dim, dim_masks))
+    ]
+    gain = together - (bright + dim - 50)
+    assert gain.sum() > 0 and np.allclose(gain, gains[0] + gains[1], atol=1e-3)
+
+
 def test_dark_targets_stay_dark():
     frames, masks = clip([(SHAPES["disc"], [(40, 40)] * 5)], peak=-30, noise=1)
     image, after = augment(frames, masks, 2)
@@ -217,6 +248,13 @@ def test_added_targets_saturate(level, top):
     frames[:, :, :30] = frames[:, :, 55:] = 0.98 * top
     images = [augment(np.minimum(frames, top), masks, seed, contrast=(1, 1))[0] for seed in range(20)]
     assert max(image.max() for image in images) == top
+
+
+@pytest.mark.parametrize("place", [(0, 40), (91, 40), (40, 0), (40, 91)])
+def test_targets_at_the_border_have_no_clones(place):
+    frames, masks = clip([(SHAPES["disc"], [(40, 40), place, (40, 40)])])
+    _, after = augment(frames, masks)
+    assert [len(label_targets(mask)[1]) for mask in after] == [4, 1, 4]
 
 
 def test_absent_targets_have_no_clones():
@@ -355,7 +393,7 @@ def test_intensity_jitter_draws_one_gain_and_one_offset():
 
 @pytest.mark.parametrize("size", [(48, 48), (40, 100), (200, 30), (96, 96), (150, 150), 61])
 def test_resizing_keeps_every_target(size):
-    tracks = [(SHAPES[name], [(5 + 18 * i, 7 + 17 * i)] * 2) for i, name in enumerate(SHAPES)]
+    tracks = [(SHAPES[name], [(5 + 15 * i, 7 + 14 * i)] * 2) for i, name in enumerate(SHAPES)]
     frames, masks = clip(tracks)
     image, mask = resize_clip(frames, masks, size)
     expected = (size, size) if isinstance(size, int) else size
@@ -423,3 +461,33 @@ def test_a_recipe_makes_its_transform(fit):
     bare = TrainConfig(input_size=96, fit=fit, target_augmentation=False, flips=False, intensity=0)
     image, mask = TrainTransform.from_config(bare, std=20.0)(frames, masks, np.random.default_rng(0))
     assert (image == frames).all() and (mask == masks).all()
+
+
+def write_dataset(root, sequences):
+    lines = []
+    for number in range(1, sequences + 1):
+        frames, masks = clip([(SHAPES["disc"], line((40, 30 + 9 * number), (1, 1)))], noise=3)
+        for kind, images in (("images", frames), ("masks", masks * 255)):
+            (root / kind / f"sequence{number}").mkdir(parents=True)
+            for index, image in enumerate(images):
+                cv2.imwrite(str(root / kind / f"sequence{number}" / f"{index}.png"), image.astype(np.uint8))
+        lines += [f"images/sequence{number}/{index}.png" for index in range(5)]
+    (root / "train_NUDTMIRSDT.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_the_figure_is_drawn_from_a_dataset_alone(tmp_path):
+    write_dataset(tmp_path / "data", sequences=2)
+    draw_figure(["--data-root", str(tmp_path / "data"), "--out", str(tmp_path / "new" / "figure.png")])
+    picture = cv2.imread(str(tmp_path / "new" / "figure.png"))
+    assert picture.shape[0] > 500 and picture.shape[1] > 1000
+    blue, green, red = picture.reshape(-1, 3).astype(int).T
+    assert ((red > 200) & (green > 150) & (blue < 80)).sum() > 200  # outlines of the targets
+    assert ((red < 100) & (green > 180) & (blue > 200)).sum() > 200  # and of their clones
+
+
+def test_the_figure_says_what_it_lacks(tmp_path):
+    write_dataset(tmp_path, sequences=1)
+    with pytest.raises(UserError, match="1 of the sequences sequence1.*expected 2"):
+        draw_figure(["--data-root", str(tmp_path)])
+    with pytest.raises(UserError, match="found sequence9, expected two of sequence1"):
+        draw_figure(["--data-root", str(tmp_path), "--sequences", "sequence1", "sequence9"])

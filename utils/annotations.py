@@ -12,6 +12,7 @@ from typing import Any
 
 from utils.errors import UserError
 from utils.files import natural_key
+from utils.report import Report
 
 Box = tuple[float, float, float, float, int]
 NUMBER = r"-?(?:\d+\.?\d*|\.\d+)"
@@ -30,10 +31,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class ImageList:
-    """One index, txt or json file. `split` is "train", "test" or "" (the name does not say)."""
+    """One index, txt or json file.
+
+    `split` is "train", "test" or "" (the name does not say); of several lists those of the lowest `tier` come first.
+    """
 
     path: str
     split: str
+    tier: tuple[int, ...]
     entries: tuple[Entry, ...]
 
     @property
@@ -131,23 +136,22 @@ def split_of(name: str) -> str:
     return {"train": "train", "test": "test", "val": "test"}[word.group(1)] if word else ""
 
 
-def _rank(below: str) -> tuple[Any, ...]:
+def _tier(below: str) -> tuple[int, ...]:
     """Which of several lists comes first: `train.txt`, `train_NAME.txt`, others; in the root, `img_idx/`, others."""
     folder, _, name = below.rpartition("/")
     stem = os.path.splitext(name)[0].lower()
     word = SPLIT_WORD.match(stem)
     tier = 0 if stem in ("train", "test", "val") else 1 if word or stem.startswith("instances_") else 2
     val = "val" in stem and "train" not in stem
-    return val, tier, ("", "img_idx", "annotations").index(folder), natural_key(name)
+    return int(val), tier, ("", "img_idx", "annotations").index(folder)
 
 
-def find_lists(root: str) -> list[ImageList]:
+def find_lists(root: str, report: Report) -> list[ImageList]:
     """Read every list of images in `root`, `img_idx/` and `annotations/`, the most telling first.
 
     Text files count when their name holds the split; json files too, and any json of `annotations/`.
 
-    Raises:
-        UserError: one of them is empty or broken.
+    One that is empty or broken goes to `report`.
     """
     names = []
     for folder in ("", "img_idx", "annotations"):
@@ -158,8 +162,12 @@ def find_lists(root: str) -> list[ImageList]:
             if suffix in (".txt", ".json") and told and not name.startswith("."):
                 names.append(f"{folder}/{name}" if folder else name)
     lists = []
-    for below in sorted(names, key=_rank):
+    for below in sorted(names, key=lambda name: (_tier(name), natural_key(name))):
         path = os.path.join(root, *below.split("/"))
-        entries = read_coco(path) if below.lower().endswith(".json") else read_lines(path)
-        lists.append(ImageList(path, split_of(below), entries))
+        try:
+            entries = read_coco(path) if below.lower().endswith(".json") else read_lines(path)
+        except UserError as error:
+            report.broken(error)
+        else:
+            lists.append(ImageList(path, split_of(below), _tier(below), entries))
     return lists

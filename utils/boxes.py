@@ -62,7 +62,8 @@ def _ring(image: np.ndarray, box: tuple[int, int, int, int], targets: np.ndarray
     return image[window][outside]
 
 
-def _centrality(box: Sequence[float], inner: tuple[int, int, int, int], rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _centrality(box: Sequence[float], inner: tuple[int, int, int, int], rows: np.ndarray,
+                columns: np.ndarray) -> np.ndarray:
     """Weight of every pixel when the peak is sought: 1 at the box's centre, less in its corners, 0 outside of it."""
     cx, cy = (box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2
     corner = max(np.hypot(box[2] - box[0], box[3] - box[1]) / 2, 1)
@@ -71,14 +72,24 @@ def _centrality(box: Sequence[float], inner: tuple[int, int, int, int], rows: np
     return np.where(inside, weight, 0)
 
 
-def _component(signed: np.ndarray, peak: tuple[int, int]) -> np.ndarray:
-    """The component around `peak` at half of its value; at a higher level where that one leaks out of the window."""
+def _edge(box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:
+    """The outermost pixels of a window, except where the image ends there."""
+    x1, y1, x2, y2 = box
+    edge = np.zeros((y2 - y1, x2 - x1), bool)
+    edge[0], edge[-1] = y1 > 0, y2 < shape[0]
+    edge[:, 0] |= x1 > 0
+    edge[:, -1] |= x2 < shape[1]
+    return edge
+
+
+def _component(signed: np.ndarray, peak: tuple[int, int], edge: np.ndarray) -> np.ndarray:
+    """The component around `peak` at half of its value; at a higher level where that one leaks over the `edge`."""
     from scipy import ndimage
 
     for level in LEVELS:
         labels, _ = ndimage.label(signed >= signed[peak] * level, structure=EIGHT)
         part = labels == labels[peak]
-        if not (part[[0, -1]].any() or part[:, [0, -1]].any()):
+        if not (part & edge).any():
             break
     if part.sum() < MIN_PIXELS:
         around = ndimage.binary_dilation(part, EIGHT) & ~part
@@ -90,12 +101,12 @@ def _component(signed: np.ndarray, peak: tuple[int, int]) -> np.ndarray:
 def half_max_mask(image: np.ndarray, box: Sequence[float], targets: np.ndarray) -> tuple[np.ndarray, bool]:
     """The target inside one box: what reaches at least half of its peak's contrast.
 
-    The background is the median of a ring of 6 px around the box grown by 1 px. The peak is the pixel of the box with the
-    strongest deviation, bright or dark, pixels far from the centre counting less; the target is the 8-connected component
-    that holds it among the pixels at or above half of its deviation. Where that component reaches the edge of the grown
-    box it has run into the background, and the level is raised until it does not. A component of one pixel gets its
-    strongest neighbour as well. Where the peak stays below 2 standard deviations of the ring nothing can be told from the
-    picture, and the 2x2 pixels at the box's centre are taken.
+    The background is the median of a ring of 6 px around the box grown by 1 px. The peak is the pixel of the box with
+    the strongest deviation, bright or dark, pixels far from the centre counting less; the target is the 8-connected
+    component that holds it among the pixels at or above half of its deviation. Where that component reaches the edge of
+    the grown box it has run into the background, and the level is raised until it does not. A component of one pixel
+    gets its strongest neighbour as well. Where the peak stays below 2 standard deviations of the ring nothing can be
+    told from the picture, and the 2x2 pixels at the box's centre are taken.
 
     Args:
         image: `(H, W)` grey, any type.
@@ -119,7 +130,7 @@ def half_max_mask(image: np.ndarray, box: Sequence[float], targets: np.ndarray) 
         y = int(np.clip(np.ceil((box[1] + box[3]) / 2), 1, max(image.shape[0] - 1, 1)))
         mask[y - 1: y + 1, x - 1: x + 1] = True
         return mask, True
-    mask[area] = _component(signed, peak)
+    mask[area] = _component(signed, peak, _edge(grown, image.shape))
     return mask, False
 
 

@@ -46,11 +46,12 @@ class TargetAugmentation:
     - "add": the target's contrast over its local background (the median of a ring around it), times a factor out of
       `contrast`, is added to the new place; within 2 px around the mask the contrast fades out, so that the skirts of
       the point spread come along. The displacement is drawn so that the clone stays inside the image in every frame
-      and keeps clear of all other targets (`tries` draws; the clone is left out if none fits). Values saturate at
-      255, or at 65535 where the clip exceeds 255.
+      and keeps clear of all other targets (`tries` draws; the clone is left out if none fits). A target has no clone
+      in frames where it touches the border, which may cut it off. Values saturate at 255, or at 65535 where the clip
+      exceeds 255.
     - "replace" (published): pixels of the mask replace those of the new place, whose position is clamped frame by
       frame with the clone's own size.
-    A clone's mask never has fewer than min(2, the original's) pixels.
+    A clone's mask never has fewer than min(2, the original's) pixels (one where "replace" shrinks its box to a pixel).
 
     Raises ValueError for an unknown mode, a range that is reversed or not positive, and a scale above 1.
     """
@@ -132,11 +133,14 @@ def _cut_pixels(frame: np.ndarray, mask: np.ndarray, index: int) -> list[_Patch]
 
 
 def _cut_contrast(frame: np.ndarray, mask: np.ndarray, index: int) -> list[_Patch]:
-    """Every target of a frame as its contrast over the local background, fading out within MARGIN pixels."""
+    """Every target of a frame as its contrast over the local background, fading out within MARGIN pixels; targets at
+    the image's border are left out."""
     labels, boxes = label_targets(mask)
     reach = MARGIN + RING
     patches = []
     for label, (y0, x0, y1, x1) in enumerate(boxes, start=1):
+        if not (min(y0, x0) > 0 and y1 < mask.shape[0] and x1 < mask.shape[1]):
+            continue  # the image's border may cut it off, and half a target is none in the middle of an image
         top, left = max(y0 - reach, 0), max(x0 - reach, 0)
         here = slice(top, y1 + reach), slice(left, x1 + reach)
         found, values = labels[here], frame[here]

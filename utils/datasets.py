@@ -12,7 +12,8 @@ from utils.annotations import Box, ImageList, find_lists
 from utils.errors import UserError
 from utils.files import natural_key
 from utils.layouts import Files, check_root, list_files
-from utils.splits import SPLITS, Report, images_of_split, stop
+from utils.report import Report
+from utils.splits import SPLITS, images_of_split, list_of
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class Dataset:
         return tuple(frame for frames in self.sequences.values() for frame in frames)
 
 
-def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "masks", report: Report = stop) -> Dataset:
+def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "masks",
+                 report: Report | None = None) -> Dataset:
     """Find out a dataset's layout and list the frames of a split; no image is opened.
 
     Which frames belong to a split is decided by, in this order: index files (`train.txt`, `train_NAME.txt`,
@@ -135,15 +137,17 @@ def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "mas
     Args:
         root: the dataset's folder.
         split: "train", "test", or "all": what the lists of both splits name, or else every image.
-        need: the labels that every frame must have: "masks", "boxes", or "images" for none.
-        report: called for problems with single files; by default the first fatal one stops.
+        need: the labels that every frame must have: "masks", "boxes", "labels" for those of the two that the dataset
+            has, or "images" for none.
+        report: told of problems with single files; by default the first fatal one stops.
     Raises:
         UserError: no dataset there, no way to tell the split, labels missing, or a list that is empty or broken.
     """
-    if split not in (*SPLITS, "all") or need not in ("masks", "boxes", "images"):
-        raise ValueError(f"split '{split}' and need '{need}': expected train, test or all, and masks, boxes or images")
+    if split not in (*SPLITS, "all") or need not in ("masks", "boxes", "labels", "images"):
+        raise ValueError(f"split '{split}', need '{need}': expected train, test or all; masks, boxes, labels or images")
+    report = report or Report()
     files = list_files(check_root(root))
-    lists = find_lists(files.root)
+    lists = find_lists(files.root, report)
     names = _sequence_names(files)
     counts = Counter(names.values())
     listed = {item.split: len(item.entries) for item in reversed(lists) if item.split}
@@ -172,7 +176,7 @@ def _sequence_names(files: Files) -> dict[str, str]:
     for key, (within, whole) in folders.items():
         stem = key.rpartition("/")[2]
         name = within or stem
-        names[key] = name if len(owners[name]) == 1 else f"{whole}/{stem}" if not within else whole
+        names[key] = name if len(owners[name]) == 1 else whole if within else f"{whole}/{stem}"
     return names
 
 
@@ -203,8 +207,8 @@ def _boxes(files: Files, lists: list[ImageList], names: dict[str, str]
     boxed = [item for item in boxed if item.path.lower().endswith(".json")] or boxed
     boxes: dict[str, tuple[Box, ...]] = {}
     snr: dict[str, list[float]] = defaultdict(list)
-    for item in boxed:
-        for entry in item.entries:
+    for item in (list_of(files, boxed, split) for split in (*SPLITS, "")):
+        for entry in item.entries if item else ():
             key = files.find(entry.path, item.split or None)
             if key is not None:
                 boxes[key] = tuple(dict.fromkeys(boxes.get(key, ()) + (entry.boxes or ())))
@@ -214,46 +218,48 @@ def _boxes(files: Files, lists: list[ImageList], names: dict[str, str]
 
 def _require_labels(files: Files, keys: list[str], boxes: dict[str, tuple[Box, ...]], split: str, need: str,
                     report: Report) -> None:
-    command = "make them with `python -m utils_coco.{} --data-root " + files.root + "`"
-    if need == "masks":
-        if not files.masks:
-            advice = command.format("boxes_to_masks") if boxes else "copy the masks there"
-            raise UserError(f"{files.root}: found {'boxes but no masks' if boxes else 'no masks'}, expected masks/; "
-                            f"{advice}")
-        missing = [files.images[key] for key in keys if key not in files.masks]
-        if missing:
-            report(f"{files.root}: images without masks", missing,
-                   "add their masks (all black for no target) or remove them")
-        orphans = [path for key, path in files.masks.items() if key not in files.images]
-        if orphans:
-            report(f"{files.root}: masks without images", orphans, "add their images or remove them")
-    if need == "boxes":
-        if not boxes:
-            advice = command.format("masks_to_coco") if files.masks else "copy the annotations there"
-            raise UserError(f"{files.root}: found {'masks but no boxes' if files.masks else 'no boxes'}, expected "
-                            f"annotations/instances_{split}.json; {advice}")
-        missing = [files.images[key] for key in keys if key not in boxes]
-        if missing:
-            report(f"{files.root}: images that no box list names", missing, "list them, with no boxes for no target")
+    command = f"make them with `python -m utils_coco.{{}} --data-root {files.root}`"
+    if need == "labels" and not files.masks and not boxes:
+        raise UserError(f"{files.root}: found neither masks nor boxes, expected masks/ or annotations/; copy them "
+                        "there")
+    if need == "masks" and not files.masks:
+        found = "boxes but no masks" if boxes else "no masks"
+        advice = command.format("boxes_to_masks") if boxes else "copy the masks there"
+        raise UserError(f"{files.root}: found {found}, expected masks/; {advice}")
+    if need == "boxes" and not boxes:
+        found = "masks but no boxes" if files.masks else "no boxes"
+        advice = command.format("masks_to_coco") if files.masks else "copy the annotations there"
+        raise UserError(f"{files.root}: found {found}, expected annotations/instances_{split}.json; {advice}")
+    if need in ("masks", "labels") and files.masks:
+        report.files([files.path(files.images[key]) for key in keys if key not in files.masks], "image without a mask",
+                     "add its mask (all black for no target), or remove it")
+        report.files([files.path(path) for key, path in files.masks.items() if key not in files.images],
+                     "mask without an image", "add its image, or remove it")
+    if need in ("boxes", "labels") and boxes:
+        report.files([files.path(files.images[key]) for key in keys if key not in boxes],
+                     "image that no box list names", "list it, with no boxes for no target")
 
 
 def _sequences(files: Files, keys: Iterable[str], names: dict[str, str], boxes: dict[str, tuple[Box, ...]]
                ) -> dict[str, tuple[Frame, ...]]:
     """Frames by sequence. A frame's number is the last number in its file's name; where a sequence has names without
-    one, or the same number twice, it is the position in natural order."""
+    one, or the same number twice, it is the position in natural order among all its images on disk."""
     grouped: dict[str, list[str]] = defaultdict(list)
     for key in keys:
         grouped[names[key]].append(key)
+    positions: Counter[str] = Counter()
+    position = {}
+    for key in files.images:  # these are in natural order
+        position[key] = positions[names[key]]
+        positions[names[key]] += 1
     sequences = {}
     for name in sorted(grouped, key=natural_key):
-        own = sorted(grouped[name], key=natural_key)
-        found = [re.findall(r"\d+", key.rpartition("/")[2]) for key in own]
-        numbers = [int(digits[-1]) for digits in found if digits]
-        if len(set(numbers)) < len(own):
-            numbers = list(range(len(own)))
-        frames = [Frame(name, number, files.path(files.images[key]),
-                        files.path(files.masks[key]) if key in files.masks else None, boxes.get(key))
-                  for number, key in zip(numbers, own, strict=True)]
+        found = {key: re.findall(r"\d+", key.rpartition("/")[2]) for key in grouped[name]}
+        numbers = {key: int(digits[-1]) for key, digits in found.items() if digits}
+        if len(set(numbers.values())) < len(found):
+            numbers = position
+        frames = [Frame(name, numbers[key], files.path(files.images[key]),
+                        files.path(files.masks[key]) if key in files.masks else None, boxes.get(key)) for key in found]
         sequences[name] = tuple(sorted(frames, key=lambda frame: frame.number))
     return sequences
 

@@ -32,7 +32,7 @@ class Files:
 
     def path(self, below: str) -> str:
         """The path that opens the file `below` the root."""
-        return os.path.join(self.root, *below.split("/"))
+        return os.path.join(self.root, below)
 
     def sequence_folder(self, key: str) -> tuple[str, str]:
         """Folder of an image within its split, and that with the split; the first is empty for single frames."""
@@ -54,17 +54,17 @@ class Files:
         if name.split("/")[0] == "..":
             raise UserError(f"{self.root}: found '{path}' in a list of images, which leads out of the dataset folder; "
                             "expected a path inside it; correct that line")
-        parts = [part for part in name.split("/") if part]
-        folders = [folder for folder in (split, *SPLIT_FOLDERS) if folder]
-        starts = dict.fromkeys(["", "images/", *(f"images/{folder}/" for folder in folders)])
-        for first in range(len(parts)):
-            end = "/".join(parts[first:])
-            stem, suffix = os.path.splitext(end)
+        if self.layout == "sequence folders":
+            name = name.replace("/Mix/", "/images/")
+        stem, suffix = posixpath.splitext(name)
+        ends = [stem, name] if suffix.lower() in IMAGE_SUFFIXES else [name]
+        starts = ["", "images/", *(f"images/{folder}/" for folder in (split, *SPLIT_FOLDERS) if folder)]
+        while ends[0]:
             for start in starts:
-                for key in (start + stem, start + end) if suffix.lower() in IMAGE_SUFFIXES else (start + end,):
-                    key = key.replace("/Mix/", "/images/") if self.layout == "sequence folders" else key
-                    if key in self.images:
-                        return key
+                for end in ends:
+                    if start + end in self.images:
+                        return start + end
+            ends = [end.partition("/")[2] for end in ends]
         return None
 
 
@@ -145,8 +145,12 @@ def list_files(root: str) -> Files:
     return Files(root, layout, ordered, masks)
 
 
+def _is_one_sequence(folder: Path) -> bool:
+    return bool(SEQUENCE_FOLDER.fullmatch(folder.name)) and folder.name in _sequence_folders(str(folder.parent))
+
+
 def _looks_right(folder: Path) -> bool:
-    return (folder / "images").is_dir() or bool(_sequence_folders(str(folder)))
+    return ((folder / "images").is_dir() or bool(_sequence_folders(str(folder)))) and not _is_one_sequence(folder)
 
 
 def _nearby(folder: Path) -> list[Path]:
@@ -173,10 +177,9 @@ def check_root(root: str | os.PathLike) -> str:
     if not str(root):
         raise UserError("no dataset given; expected --data-root FOLDER, the folder that holds images/")
     path = Path(os.path.abspath(root))
-    parent_holds = SEQUENCE_FOLDER.fullmatch(path.name) and path.name in _sequence_folders(str(path.parent))
-    if path.is_dir() and _looks_right(path) and not parent_holds:
+    if path.is_dir() and _looks_right(path):
         return str(root)
-    if parent_holds:
+    if _is_one_sequence(path):
         found, near = "one sequence of a dataset", [path.parent]
     elif path.is_dir():
         found, near = "neither images/ nor SequenceN/ folders", _nearby(path)

@@ -32,6 +32,7 @@ RULES = ("centroid", "shooting")
 DEFAULT_THRESHOLDS = 1 / (1 + np.exp(-np.linspace(-4, 12, 65)))
 _NIOU_BITS = 52  # a frame's IoU is counted in units of 2⁻⁵², so that its sum does not depend on the order of frames
 _PIXEL_BINS = (0x3F800000 >> 16) + 1  # float32 in [0, 1] order like their bits; the upper half is the bin's number
+_SUMS = ("frames", "frames_with_target", "frames_with_probability", "pixels", "targets", "target_pixels", "niou")
 _TALLIES = ("intersection", "predicted", "matched", "false_pixels", "false_components")
 
 
@@ -51,11 +52,11 @@ class SegmentationMetrics:
             raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(RULES)}")
         self.rule = rule
         # Numbers that float32 holds exactly, so that comparing in single or double precision gives the same pixels.
-        self.thresholds = np.asarray(DEFAULT_THRESHOLDS if thresholds is None else thresholds, np.float32).astype(np.float64)
+        thresholds = DEFAULT_THRESHOLDS if thresholds is None else thresholds
+        self.thresholds = np.asarray(thresholds, np.float32).astype(np.float64)
         if self.thresholds.ndim != 1 or not len(self.thresholds) or (np.diff(self.thresholds) <= 0).any():
             raise ValueError("thresholds must be one list of ascending numbers")
-        self._counts: dict[str, Any] = dict.fromkeys(
-            ("frames", "frames_with_target", "frames_with_probability", "pixels", "targets", "target_pixels", "niou"), 0)
+        self._counts: dict[str, Any] = dict.fromkeys(_SUMS, 0)
         self._counts |= {name: np.zeros(1, np.int64) for name in _TALLIES}
         self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in _TALLIES}
         self._counts |= {name: np.zeros(_PIXEL_BINS, np.int64) for name in ("all_bins", "target_bins")}
@@ -125,9 +126,10 @@ class SegmentationMetrics:
             return result | _shooting(pixel, height, levels, mask, targets)
         components = label_levels(pixel, height, mask.shape[1], levels)
         taken = match(targets.centroid, components.centroid, components.level) >= 0
-        level, area = components.level, components.area
-        return result | {"matched": _per_level(level[taken], levels), "false_components": _per_level(level[~taken], levels),
-                         "false_pixels": _per_level(level[~taken], levels, area[~taken])}
+        level, false = components.level, ~taken
+        return result | {"matched": _per_level(level[taken], levels),
+                         "false_components": _per_level(level[false], levels),
+                         "false_pixels": _per_level(level[false], levels, components.area[false])}
 
     def merge(self, other: SegmentationMetrics) -> SegmentationMetrics:
         """Add the counts of `other` to these.

@@ -3,19 +3,19 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from utils.clips import clip_indices
-from utils.components import label
+from utils.components import label, match
 from utils.errors import UserError
-from utils.transforms import resize_clip
 
-# Normalised clips (B, T, H, W) float32 → probabilities (B, H, W) float32, both numpy; H and W are multiples of `multiple`.
+# Normalised clips (B, T, H, W) → probabilities (B, H, W), both numpy float32; H and W are multiples of
+# `Predictor.multiple`.
 Run = Callable[[np.ndarray], np.ndarray]
 
 
@@ -62,6 +62,24 @@ def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tu
     return tuple(Component(float(score), (float(x1), float(y1), float(x2), float(y2)), (float(x), float(y)), int(area))
                  for score, (x1, y1), (x2, y2), (y, x), area
                  in zip(scores, low, high, found.centroid, found.area, strict=True))
+
+
+def match_components(targets: Sequence[Component], found: Sequence[Component]) -> np.ndarray:
+    """Which target each found component hits, -1 for none: the centroid rule of `utils.metrics`.
+
+    Returns:
+        `(len(found),)` int64 indices into `targets`.
+    """
+    return match(*(np.array([item.centroid for item in items]).reshape(-1, 2) for items in (targets, found)))
+
+
+class _Clip(NamedTuple):
+    """A clip that waits for its batch: the key frame's number and original shape, T prepared frames."""
+
+    number: int
+    shape: tuple[int, ...]
+    frames: list[np.ndarray]
+    companion: Any
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,9 @@ class Predictor:
             model.network.load_state_dict(content.get("ema") or content["network"])
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(f"{path}: does not fit this version of the project: {error}") from None
+        import torch
+
+        model.network.to(memory_format=torch.channels_last)  # the same numbers, sooner
         config = content["config"]
         return cls.from_network(
             model.network, model.postprocess, num_frames=content["num_frames"], normalisation=content["normalisation"],
@@ -147,29 +168,36 @@ class Predictor:
                 frames are consecutive from 0.
             batch_size: clips that go through the network together; the stream reads so many frames ahead.
         Raises:
-            ValueError: numbers do not ascend.
+            ValueError: numbers do not ascend, or a frame is not `(H, W)`.
         """
-        window: deque[tuple[int, np.ndarray]] = deque(maxlen=self.num_frames)
-        waiting: list[tuple[int, tuple[int, int], list[np.ndarray]]] = []
-        for position, item in enumerate(frames):
-            number, frame = item if isinstance(item, tuple) else (position, item)
+        numbered = (item if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
+        for _, prediction in self.stream_with(((number, frame, None) for number, frame in numbered), batch_size):
+            yield prediction
+
+    def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
+                    ) -> Iterator[tuple[Any, Prediction]]:
+        """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
+        window: deque[tuple[int, tuple[int, ...], np.ndarray]] = deque(maxlen=self.num_frames)
+        waiting: list[_Clip] = []
+        for number, frame, companion in items:
             ready = self._prepare(frame)
-            if window and (window[-1][1].shape != ready.shape or waiting and waiting[-1][1] != frame.shape):
-                yield from self._finish(waiting)  # clips and batches hold frames of one size
+            if window and window[-1][1] != frame.shape:  # clips and batches hold frames of one size
+                yield from self._finish(waiting)
                 waiting = []
                 window.clear()
-            window.append((number, ready))
-            chosen = clip_indices([number for number, _ in window], len(window) - 1, self.num_frames)
-            waiting.append((number, frame.shape, [window[i][1] for i in chosen]))
-            if len(waiting) == batch_size:
+            window.append((number, frame.shape, ready))
+            chosen = clip_indices([number for number, _, _ in window], len(window) - 1, self.num_frames)
+            waiting.append(_Clip(number, frame.shape, [window[i][2] for i in chosen], companion))
+            if len(waiting) >= batch_size:
                 yield from self._finish(waiting)
                 waiting = []
         yield from self._finish(waiting)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
-        return list(self._finish([(number, clip.shape[1:], [self._prepare(frame) for frame in clip])
-                                  for number, clip in enumerate(clips)]))
+        waiting = [_Clip(number, clip.shape[1:], [self._prepare(frame) for frame in clip], None)
+                   for number, clip in enumerate(clips)]
+        return [prediction for _, prediction in self._finish(waiting)]
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(H, W)` → normalised float32, resized and padded as the network needs it."""
@@ -178,19 +206,21 @@ class Predictor:
         mean, std = self.normalisation
         ready = frame.astype(np.float32)
         if self.input_size:
+            from utils.transforms import resize_clip  # as in training
+
             ready = resize_clip(ready[None], np.zeros((1, *frame.shape), bool), self.input_size)[0][0]
         ready = (ready - np.float32(mean)) / np.float32(std)
         pad = [(0, -side % self.multiple) for side in ready.shape]
         return np.pad(ready, pad, mode="edge")
 
-    def _finish(self, waiting: list[tuple[int, tuple[int, int], list[np.ndarray]]]) -> Iterator[Prediction]:
+    def _finish(self, waiting: list[_Clip]) -> Iterator[tuple[Any, Prediction]]:
         if not waiting:
             return
-        outputs = self.run(np.stack([np.stack(clip) for _, _, clip in waiting]))
-        for (number, shape, _), output in zip(waiting, outputs, strict=True):
-            probability = self._restore(output, shape)
+        outputs = self.run(np.stack([np.stack(clip.frames) for clip in waiting]))
+        for clip, output in zip(waiting, outputs, strict=True):
+            probability = self._restore(output, clip.shape)
             mask = probability > self.threshold
-            yield Prediction(number, probability, mask, components_of(mask, probability))
+            yield clip.companion, Prediction(clip.number, probability, mask, components_of(mask, probability))
 
     def _restore(self, output: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """Probabilities as the network gives them → `shape`, in original pixels."""
@@ -205,8 +235,8 @@ class Predictor:
 def check_weights(path: str | os.PathLike) -> None:
     """Raise `UserError` where there is no such file."""
     if not Path(path).is_file():
-        raise UserError(f"{path}: found {'a folder' if Path(path).is_dir() else 'no such file'}, expected a checkpoint; "
-                        "give --weights FILE, such as runs/NAME/best.pt")
+        found = "a folder" if Path(path).is_dir() else "no such file"
+        raise UserError(f"{path}: found {found}, expected a checkpoint; give --weights FILE, such as runs/NAME/best.pt")
 
 
 def torch_run(network: Any, postprocess: Callable[[Any], Any], device: Any = None) -> Run:

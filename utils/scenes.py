@@ -1,6 +1,6 @@
-"""Infrared backgrounds for synthetic clips: procedural scenes, pictures of one's own, and the camera that pans over them.
+"""Infrared backgrounds for synthetic clips: procedural scenes, one's own pictures, and the camera that pans over them.
 
-Intensities are *levels*: 0 to 255 whatever the bit depth written later. Positions are (y, x) in pixels, pixel centres at
+Intensities are *levels*: 0 to 255 whatever bit depth is written later. Positions are (y, x) in pixels, pixel centres at
 whole numbers. Everything is float64 arithmetic element by element (no FFT, no matrix products), and every random number
 comes from the generator passed in, so a scene is the same on every machine.
 """
@@ -24,7 +24,7 @@ BORDER = 4                       # pixels of scene outside the path that the spl
 
 @dataclass(frozen=True)
 class Scene:
-    """What the camera looks at: `fixed` (Hc, Wc) levels, larger than a frame, and perhaps a layer that drifts over it."""
+    """What the camera looks at: `fixed` (Hc, Wc) levels, larger than a frame, and perhaps a layer drifting over it."""
     kind: str
     fixed: np.ndarray
     drifting: np.ndarray | None = None
@@ -46,7 +46,7 @@ class Camera:
 
 
 def camera_path(rng: np.random.Generator, frames: int, pan: float, jitter: float) -> Camera:
-    """A pan of up to `pan` pixels a frame that slowly turns and changes speed, plus shake of up to `jitter` pixels rms."""
+    """A pan of up to `pan` pixels a frame that slowly turns and changes pace, and shake up to `jitter` pixels rms."""
     speed, heading = pan * rng.uniform() ** 0.7, rng.uniform(0, 2 * np.pi)
     turn, sway = rng.normal(0, 0.01), rng.uniform(0, 2 * np.pi)
     time = np.arange(frames)
@@ -151,11 +151,12 @@ def _cloud(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     veil = fractal(rng, shape, size / 3, 4, 1.0, (1.0, 2.5))
     contrast = rng.uniform(10, 34)
     drift = tuple(rng.normal(0, 0.25, 2))
-    return Scene("cloud", _levels(picture, rng.uniform(50, 130), contrast), veil * contrast * rng.uniform(0, 0.1), drift)
+    picture = _levels(picture, rng.uniform(45, 150), contrast)
+    return Scene("cloud", picture, 0.1 * contrast * rng.uniform() * veil, drift)
 
 
 def _regions(rng: np.random.Generator, shape: tuple[int, int], count: int) -> np.ndarray:
-    """Labels (H, W) of `count` fields with uneven borders: the nearest of random seeds, after bending the coordinates."""
+    """Labels (H, W) of `count` fields with uneven borders: the nearest of random seeds, in bent coordinates."""
     size = min(shape)
     y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
     y += fractal(rng, shape, size / 4, 3) * size * 0.05
@@ -182,7 +183,7 @@ def _ground(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     picture = picture + rocks * rng.uniform(1.0, 3.0)
     for _ in range(rng.integers(0, 5)):
         _house(rng, picture)
-    return Scene("ground", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(55, 130), rng.uniform(9, 26)))
+    return Scene("ground", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(50, 150), rng.uniform(9, 28)))
 
 
 def _house(rng: np.random.Generator, picture: np.ndarray) -> None:
@@ -212,7 +213,7 @@ def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     ripples = fractal(rng, shape, 6, 1.5, 0.4, (1.0, 3.0)) * (below > 0)
     contrast = rng.uniform(8, 22)
     drift = (rng.normal(0, 0.1), rng.normal(0, 0.6))
-    return Scene("sea", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(45, 120), contrast),
+    return Scene("sea", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(45, 140), contrast),
                  ripples * contrast * rng.uniform(0.05, 0.2), drift)
 
 
@@ -229,7 +230,7 @@ def _building(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     picture[street:] = ground[street:]
     picture = picture + 0.05 * fractal(rng, shape, 16, 1.5, 0.4)
     picture = ndimage.gaussian_filter(picture, rng.uniform(0.5, 0.8))
-    return Scene("building", _levels(picture, rng.uniform(50, 120), rng.uniform(14, 36)))
+    return Scene("building", _levels(picture, rng.uniform(45, 135), rng.uniform(14, 38)))
 
 
 def _facade(rng: np.random.Generator, wall: np.ndarray, heat: float) -> None:
@@ -259,7 +260,7 @@ def procedural_scene(rng: np.random.Generator, kind: str, shape: tuple[int, int]
 
 
 def list_pictures(folder: str | Path) -> list[Path]:
-    """The pictures directly inside `folder`, in natural order. Raises UserError if there is no such folder or picture."""
+    """The pictures directly inside `folder`, in natural order. Raises UserError if there is no folder or no picture."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"backgrounds: no folder {folder}; expected one with infrared pictures; check --backgrounds")
@@ -272,8 +273,8 @@ def list_pictures(folder: str | Path) -> list[Path]:
 
 
 def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) -> Scene:
-    """A random part of a picture as a scene of `shape` (Hc, Wc): shrunk by up to 2 where it is large enough, enlarged by
-    up to 2 and then mirrored where it is too small. Raises UserError if the file cannot be read."""
+    """A random part of a picture as a scene of `shape` (Hc, Wc): shrunk by up to 2 where it is large enough, enlarged
+    by up to 2 and then mirrored where it is too small. Raises UserError if the file cannot be read."""
     import cv2  # the one thing here that needs it
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None:

@@ -18,7 +18,7 @@ from utils.targets import Spot, Track
 
 RING = 10
 CLASS_BORDER = 3.0  # a sequence's targets are all at or below this SNR, or all above it
-SLACK = 1.6         # a target's SNR may drift by this factor around its own, so that its brightness changes slowly
+SLACK = 2.0         # a target's SNR may drift by this factor around its own, so that its brightness changes slowly
 
 
 def surroundings(mask: np.ndarray) -> tuple[slice, slice]:
@@ -77,7 +77,7 @@ class Response:
         d, k, c = sign * self.contrast, self.gain, sign * self.covariance
         if d >= snr * max(self.variance, 1e-12) ** 0.5:
             return 0.0
-        # (d + a·k)² = snr²·(v + 2ac + a²w), a quadratic in a; of its roots the one where the contrast has the right sign.
+        # (d + a·k)² = snr²·(v + 2ac + a²w), a quadratic in a; only roots where the contrast has the right sign count.
         square = k ** 2 - snr ** 2 * self.spill
         linear = d * k - snr ** 2 * c
         constant = d ** 2 - snr ** 2 * self.variance
@@ -97,9 +97,11 @@ class Limits:
     high: float
 
     def aims(self) -> Limits:
-        """What to aim at so that rounding does not lead out of the limits."""
-        margin = min(0.05, 0.2 * (self.high - self.low) / self.high)
-        return Limits(self.low * (1 + margin), self.high * (1 - margin))
+        """What to aim at: away from the limits, so that neither rounding nor another shape of the ring leads out, and
+        farthest from the border between the classes."""
+        width = 0.2 * (self.high - self.low)
+        below, above = (0.1 if abs(limit - CLASS_BORDER) < 0.01 else 0.03 for limit in (self.low, self.high))
+        return Limits(self.low + min(below * self.low, width), self.high - min(above * self.high, width))
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ def settle(clip: np.ndarray, tracks: list[Track], limits: Limits, floor: float,
            write: Callable[[np.ndarray], np.ndarray], span: tuple[float, float]) -> None:
     """Give every track its amplitudes, so that its SNR lies between `limits` in each frame as written.
 
-    A target's brightness changes slowly over the clip; the SNR follows from it and from what lies behind the target, and
-    stays within a factor `SLACK` of the track's own SNR where the scene allows it. A frame in which no brightness
+    A target's brightness changes slowly over the clip; the SNR follows from it and from what lies behind the target,
+    and stays within a factor `SLACK` of the track's own SNR where the scene allows it. A frame in which no brightness
     reaches the limits (a saturated or too restless background) loses the target, in image and mask alike.
 
     Args:

@@ -3,10 +3,10 @@
     python -m utils.synthetic --out data/synthetic
 
 Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
-`test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO): per
-target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr`, `contrast` (1 brighter, -1 darker
-than its surroundings) and `track_id`; per frame `sequence` and `frame`; `sequences` says what each sequence shows and
-where its camera and its distractors are (y, x); `info` holds the whole configuration.
+`test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO):
+per target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr`, `contrast` (1 brighter, -1
+darker than its surroundings) and `track_id`; per frame `sequence` and `frame`; `sequences` says what each sequence
+shows and where its camera and its distractors are (y, x); `info` holds the whole configuration.
 """
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from utils.cli import Parser, number
 from utils.errors import UserError, user_errors
 from utils.files import atomic_write
 from utils.scenes import list_pictures
@@ -62,11 +64,11 @@ def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str
     for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
         below = Path(folder, kind, name)
         below.mkdir(parents=True)
-        for number, picture in enumerate(pictures):
+        for t, picture in enumerate(pictures):
             done, data = cv2.imencode(".png", picture)
             if not done:
-                raise UserError(f"{below}: frame {number} could not be encoded as PNG; check the installation of OpenCV")
-            data.tofile(below / f"{number}.png")
+                raise RuntimeError(f"OpenCV could not encode frame {t} of {below} as PNG")
+            data.tofile(below / f"{t}.png")
     targets = [{**{key: t[key] for key in ("frame", "track", "bbox", "area", "snr", "contrast")},
                 "segmentation": run_lengths(t["mask"])} for t in made.targets]
     return {"name": name, "targets": targets, "facts": made.facts}
@@ -91,11 +93,16 @@ def _coco(config: SyntheticConfig, split: str, sequences: list[dict[str, Any]]) 
             "sequences": [{"name": s["name"], **s["facts"]} for s in sequences]}
 
 
+def _leave_interrupts() -> None:
+    """Let Ctrl-C end the process that started the workers; it stops them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _made(jobs: list[tuple], workers: int) -> Iterator[dict[str, Any]]:
     if workers < 2:
         yield from map(_write_sequence, jobs)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _leave_interrupts) as pool:
         yield from pool.map(_write_sequence, jobs)
 
 
@@ -103,7 +110,8 @@ def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int
     from tqdm import tqdm
 
     before = config.train_sequences if split == "test" else 0  # names go on where the training sequences end
-    jobs = [(config, split, index, str(folder), f"sequence{before + index + 1}") for index in range(config.count(split))]
+    jobs = [(config, split, index, str(folder), f"sequence{before + index + 1}")
+            for index in range(config.count(split))]
     sequences = list(tqdm(_made(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
                           file=sys.stderr, disable=quiet))
     coco = _coco(config, split, sequences)
@@ -123,12 +131,10 @@ def _present(out: Path, split: str) -> dict[str, Any] | None:
 
 
 def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
-    """Whether `found` was made with the same settings, the seed and the count of the other split aside."""
+    """Whether `found` was made with the same settings, leaving aside those that concern the other split alone."""
     if found is None or found["info"].get("version") != VERSION:
         return False
-    other = {"seed", "test_sequences"} if split == "test" else {"test_seed", "test_sequences"}
-    if split == "train":
-        other = {"test_seed", "test_sequences"}
+    other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
     ours, theirs = config.plain(), found["info"].get("config", {})
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
@@ -146,13 +152,13 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
                   overwrite: bool = False, quiet: bool = False) -> list[str]:
     """Write the dataset to the folder `out` and return the splits that were made.
 
-    A split that is already there with the same settings is kept. Everything is made in a temporary folder beside `out`
-    first, so that an interrupted run leaves nothing half-written.
+    A split that is already there with the same settings is kept. Everything is made in a temporary folder first, so
+    that an interrupted run leaves nothing half-written.
 
     Args:
         splits: which of "train" and "test" to make; the test set depends on `config.test_seed`, not on `config.seed`.
         workers: processes to share the work (below 2: this one alone); the result is the same.
-        overwrite: replace splits that are there with other settings.
+        overwrite: replace splits that are there, whatever their settings.
         quiet: no progress bar.
     Raises:
         UserError: `out` holds something else, or other settings without `overwrite`; no background pictures.
@@ -160,13 +166,17 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
     out = Path(out)
     if config.backgrounds:
         list_pictures(config.backgrounds)
-    wanted = [split for split in splits if config.count(split) and not _same(_present(out, split), config, split)]
+    wanted = [split for split in splits
+              if config.count(split) and (overwrite or not _same(_present(out, split), config, split))]
     for split in wanted:
         _refuse(out, split, config, overwrite)
     if not wanted:
         return []
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as temporary:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made ({error.strerror}); give an --out that can be written") from None
+    with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=out) as temporary:
         for split in wanted:
             _write_split(config, split, Path(temporary), workers, quiet)
         for split in wanted:
@@ -185,8 +195,8 @@ def _refuse(out: Path, split: str, config: SyntheticConfig, overwrite: bool) -> 
                             "another --out, or --overwrite to replace it")
         return
     other = _present(out, "train" if split == "test" else "test")
-    if out.exists() and other is None and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: found other files, expected an empty or new folder, or a dataset made by this command; "
+    if out.exists() and other is None and not (out.is_dir() and all(p.name.startswith(".") for p in out.iterdir())):
+        raise UserError(f"{out}: found other files, expected a new or empty folder or a dataset made by this command; "
                         "give another --out")
     if other is not None:
         before = config.train_sequences if split == "test" else 0
@@ -209,20 +219,14 @@ def _install(made: Path, out: Path, split: str) -> None:
         os.replace(made / name, out / name)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise UserError(f"{message}; python -m utils.synthetic --help lists every option")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m utils.synthetic", allow_abbrev=False, description=__doc__.split("\n\n")[0],
-                     formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=120))
+def _parser() -> Parser:
+    parser = Parser(prog="python -m utils.synthetic", description=__doc__.split("\n\n")[0])
     parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
     parser.add_argument("--split", "--only", choices=("train", "test", "both"), default="both",
                         help="what to make (default: both); with `test`, --seed is the seed of the test set")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), metavar="N",
+    parser.add_argument("--workers", type=number(int, 0), default=min(os.cpu_count() or 1, 8), metavar="N",
                         help="processes that share the work; the result does not depend on it (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a dataset made with other settings")
+    parser.add_argument("--overwrite", action="store_true", help="make it again even if it is there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     hints = get_type_hints(SyntheticConfig)
     for item in fields(SyntheticConfig):
@@ -254,7 +258,8 @@ def _size(words: list[str]) -> tuple[int, int]:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line. Raises UserError for options that make no sense."""
     given = vars(_parser().parse_args(argv))
-    out, split, workers, overwrite, quiet = (given.pop(key) for key in ("out", "split", "workers", "overwrite", "quiet"))
+    out, split, workers = (given.pop(key) for key in ("out", "split", "workers"))
+    overwrite, quiet = given.pop("overwrite"), given.pop("quiet")
     if "size" in given:
         given["size"] = _size(given["size"])
     if split == "test" and "seed" in given:
@@ -262,7 +267,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if given.setdefault("test_seed", seed) != seed:
             raise UserError(f"--seed: found {seed} beside --test-seed {given['test_seed']}, expected one of them with "
                             "--split test; leave one out")
-    config = SyntheticConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
+    config = SyntheticConfig(**{key: tuple(value) if isinstance(value, list) else value
+                                for key, value in given.items()})
     splits = SPLITS if split == "both" else (split,)
     made = write_dataset(config, out, splits, workers, overwrite, quiet)
     for name in splits:

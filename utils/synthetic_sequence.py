@@ -4,6 +4,7 @@ A sequence depends on that triple alone: neither on the number of sequences nor 
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -18,6 +19,8 @@ from utils.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path,
 SPLITS = ("train", "test")
 SMALLEST = 48                     # pixels; a target, its ring and its way need that much
 FLOOR = 0.5                       # least brightness of a target's brightest pixel, in deviations of the temporal noise
+FLICKER = 5.0                     # most that a target's brightness may change over a clip, as a factor
+MIN_FRAMES = 5                    # in which a target is seen at least, the length of a clip
 ABOVE = CLASS_BORDER + 1e-3       # least SNR in a sequence of the upper class
 GAIN, OFFSET, TOP = 48.0, 1500.0, 16383.0  # 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts
 
@@ -64,7 +67,8 @@ class SyntheticConfig:
         require(self.bits in (8, 16), "bits", "8 or 16")
         require(self.seed >= 0, "seed", "0 or more")
         require(self.test_seed >= 0, "test_seed", "0 or more")
-        require(0 < self.snr[0] and 1.2 * self.snr[0] <= self.snr[1], "snr", "LOW above 0 and HIGH at least 1.2 times it")
+        low, high = self.snr
+        require(low > 0 and 1.2 * low <= high, "snr", "LOW HIGH with LOW above 0 and HIGH at least 1.2 times it")
         for name in ("low_share", "empty_share", "dark_share"):
             require(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
         require(1 <= self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with 1 <= FEWEST <= MOST")
@@ -89,8 +93,9 @@ class SyntheticConfig:
 
 @dataclass
 class SyntheticSequence:
-    """One sequence: `frames` (T, H, W) uint8 or uint16, `masks` (T, H, W) bool, `targets`: one dict per target and frame
-    (frame, track, bbox xywh, area, snr, contrast sign, mask), `facts` about scene, camera, tracks and distractors."""
+    """`frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets`: for each target in each frame `frame`,
+    `track` (from 0), `bbox` (x, y, width, height), `area`, `snr`, `contrast` (1 or -1), `mask` (H, W) bool, `peak`
+    (level it adds to its brightest pixel) and `centre` (y, x); `facts` about scene, camera, tracks and distractors."""
     frames: np.ndarray
     masks: np.ndarray
     targets: list[dict[str, Any]]
@@ -115,9 +120,11 @@ def is_empty(config: SyntheticConfig, index: int) -> bool:
 
 
 def limits_of(config: SyntheticConfig, index: int) -> Limits:
-    """The SNR class of sequence `index`: low or high, mixed evenly by the golden ratio."""
+    """The SNR class of sequence `index`: low or high, mixed evenly by the golden ratio (from 0.4: then every kind
+    of background has both within the first twelve); one alone where the range leaves hardly any room for the other."""
     low, high = config.snr
-    if high <= CLASS_BORDER or (low < CLASS_BORDER and (0.618034 * (index + 1)) % 1 < config.low_share):
+    some_low, some_high = 1.2 * low <= CLASS_BORDER, high >= 1.2 * CLASS_BORDER
+    if not some_high or (some_low and (0.4 + 0.618034 * (index + 1)) % 1 < config.low_share):
         return Limits(low, min(high, CLASS_BORDER))
     return Limits(max(low, ABOVE), high)
 
@@ -149,6 +156,25 @@ def _distractors(config: SyntheticConfig, rng: np.random.Generator, limits: Limi
     return found
 
 
+def _steady(track: Track, drawn: int) -> bool:
+    """Whether a settled track kept nearly all frames it was drawn with, at a brightness that real targets have."""
+    peaks = track.amplitudes.values()
+    return len(track.spots) >= max(MIN_FRAMES, 0.9 * drawn) and max(peaks) <= FLICKER * min(peaks)
+
+
+def _settled_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera, sensor: Sensor,
+                    clip: np.ndarray) -> list[Track]:
+    """Targets for `clip`, drawn anew when one meets scenery in which the wanted SNR needs the impossible."""
+    floor = FLOOR * sensor.noise_level(float(clip.mean()))
+    for _ in range(8):
+        tracks = _tracks(config, rng, limits, camera, sensor.psf)
+        drawn = [len(track.spots) for track in tracks]
+        settle(clip, tracks, limits, floor, lambda levels: to_counts(levels, config.bits), level_span(config.bits))
+        if all(_steady(track, count) for track, count in zip(tracks, drawn, strict=True)):
+            break
+    return tracks
+
+
 def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera,
             psf: float) -> list[Track]:
     aims = limits.aims()
@@ -166,7 +192,7 @@ def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, c
                           -1 if rng.uniform() < config.dark_share else 1)
             seen = {int(t): spot(body, path[t], motion[t], config.size) for t in inside}
             track.spots = {t: s for t, s in seen.items() if s is not None}
-            if len(track.spots) >= 5 and max(s.area for s in track.spots.values()) <= MAX_AREA:
+            if len(track.spots) >= MIN_FRAMES and max(s.area for s in track.spots.values()) <= MAX_AREA:
                 tracks.append(track)
                 break
     return tracks
@@ -182,20 +208,20 @@ def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticS
     sensor = Sensor.draw(sense, config.frames, config.size, config.noise)
     clip = film(scene, camera, config.size)
     distractors = _distractors(config, distract, limits, clip, scene, camera, sensor)
-    tracks = [] if is_empty(config, index) else _tracks(config, aim, limits, camera, sensor.psf)
     clip = sensor.expose(shine, clip + distractors.light)
-    settle(clip, tracks, limits, FLOOR * sensor.noise_level(float(clip.mean())),
-           lambda levels: to_counts(levels, config.bits), level_span(config.bits))
+    tracks = [] if is_empty(config, index) else _settled_tracks(config, aim, limits, camera, sensor, clip)
     frames = np.stack([to_counts(add_light(image, tracks, t), config.bits) for t, image in enumerate(clip)])
     masks = np.stack([masks_of(tracks, t, config.size) for t in range(config.frames)])
     tracks = [track for track in tracks if track.spots]
-    facts = {"background": scene.kind, "snr_class": None if not tracks else "low" if limits.high <= CLASS_BORDER else "high",
+    snr_class = "low" if limits.high <= CLASS_BORDER else "high"
+    facts = {"background": scene.kind, "snr_class": snr_class if tracks else None,
              "camera": np.round(camera.position, 4).tolist(), "distractors": distractors.places(),
-             "tracks": [{"style": t.style, "snr": round(t.snr, 4), "frames": [min(t.spots), max(t.spots)]} for t in tracks]}
+             "tracks": [{"style": track.style, "snr": round(track.snr, 4),
+                         "frames": [min(track.spots), max(track.spots)]} for track in tracks]}
     return SyntheticSequence(frames, masks, list(_targets(tracks, frames, masks)), facts)
 
 
-def _targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray):
+def _targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) -> Iterator[dict[str, Any]]:
     for number, track in enumerate(tracks):
         for t in sorted(track.spots):
             mask = np.zeros(masks.shape[1:], bool)
@@ -204,4 +230,4 @@ def _targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray):
             snr = local_snr(frames[t], mask, masks[t])
             yield {"frame": t, "track": number, "mask": mask, "area": int(mask.sum()), "snr": round(abs(snr), 4),
                    "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
-                   "contrast": 1 if snr > 0 else -1, "amplitude": track.amplitudes[t], "center": track.path[t]}
+                   "contrast": 1 if snr > 0 else -1, "peak": track.sign * track.amplitudes[t], "centre": track.path[t]}

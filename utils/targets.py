@@ -25,15 +25,16 @@ class Body:
     angle: float
     psf: float
 
-    @lru_cache(maxsize=64)  # noqa: B019 - a Body is a frozen value, and the cache is small
-    def points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sources (P, 2) that fill the ellipse evenly (a sunflower spiral), and their weights: warmer in the middle."""
-        count = 1 if self.semi[0] == 0 else int(np.clip(3 * self.semi[0] * self.semi[1], 7, 90))
-        order = np.arange(count)
-        radius, turn = np.sqrt((order + 0.5) / count) * (count > 1), order * np.pi * (3 - np.sqrt(5))
-        along, across = self.semi[0] * radius * np.cos(turn), self.semi[1] * radius * np.sin(turn)
-        sine, cosine = np.sin(self.angle), np.cos(self.angle)
-        return np.stack([sine * along + cosine * across, cosine * along - sine * across], axis=1), 1 - 0.4 * radius ** 2
+
+@lru_cache(maxsize=64)
+def _sources(body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Points (P, 2) that fill the ellipse evenly (a sunflower spiral), and their weights: warmer in the middle."""
+    count = 1 if body.semi[0] == 0 else int(np.clip(3 * body.semi[0] * body.semi[1], 7, 90))
+    order = np.arange(count)
+    radius, turn = np.sqrt((order + 0.5) / count) * (count > 1), order * np.pi * (3 - np.sqrt(5))
+    along, across = body.semi[0] * radius * np.cos(turn), body.semi[1] * radius * np.sin(turn)
+    sine, cosine = np.sin(body.angle), np.cos(body.angle)
+    return np.stack([sine * along + cosine * across, cosine * along - sine * across], axis=1), 1 - 0.4 * radius ** 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def spot(body: Body, position: np.ndarray, motion: np.ndarray, shape: tuple[int,
     Every source is a Gaussian integrated over the pixels, averaged along the way. None if fewer than two pixels of the
     mask lie inside the frame: such a target is not drawn at all, so that every light in a clip has its label.
     """
-    points, weights = body.points()
+    points, weights = _sources(body)
     steps = 1 + 2 * int(np.ceil(np.abs(motion).max()))
     way = (np.arange(steps) - (steps - 1) / 2)[:, None] / steps * motion
     points = (position + way[:, None] + points[None]).reshape(-1, 2)
@@ -85,7 +86,7 @@ def spot(body: Body, position: np.ndarray, motion: np.ndarray, shape: tuple[int,
 
 
 def body_of_area(rng: np.random.Generator, area: float, psf: float, blur: float) -> Body:
-    """A body whose mask has about `area` pixels when smeared over `blur` pixels (never fewer than a point source has)."""
+    """A body whose mask has about `area` pixels when smeared over `blur` pixels; at least those of a point source."""
     aspect, angle = rng.uniform(1, 2.2), rng.uniform(0, np.pi)
     offsets = rng.uniform(-0.5, 0.5, (2, 2))
 
@@ -147,8 +148,11 @@ def _anchor(rng: np.random.Generator, style: str, shape: np.ndarray, frames: int
 
 def propose_path(rng: np.random.Generator, camera: Camera, shape: tuple[int, int], speed: tuple[float, float],
                  acceleration: float, others: list[Track]) -> tuple[str, np.ndarray, np.ndarray, np.ndarray] | None:
-    """One try at a path: style, image positions (T, 2), image velocities (T, 2), frames inside. None if it would stand
-    still on the sensor or against the scene, which would make it a distractor, or if it is hardly ever in the picture."""
+    """One try at a path: style, image positions (T, 2), image velocities (T, 2), frames inside.
+
+    None if it would stand still on the sensor or against the scene, which would make it a distractor, or if it is
+    hardly ever in the picture.
+    """
     frames = len(camera.position)
     style = str(rng.choice(["through", "enter", "leave", "cross"] if others else ["through", "enter", "leave"]))
     when, place, way = _anchor(rng, style, np.array(shape, dtype=float), frames, others)

@@ -142,8 +142,9 @@ class _Run:
                                            normalisation=self.normalisation, device=self.device,
                                            fit=self.config.fit, input_size=self.config.input_size)
         result = evaluate_sequences(predictor, dataclasses.replace(self.dataset, sequences=self.validation),
-                                    batch_size=self.config.batch_size, quiet=self.config.quiet, title="validation")
-        return choose_threshold(result.overall, self.config.fa_budget, self.config.threshold)
+                                    batch_size=4, quiet=self.config.quiet, title="validation")
+        network.train(self.ema is None)  # the averaged copy stays in evaluation mode
+        return choose_threshold(result.overall.curve(), self.config.fa_budget, self.config.threshold)
 
     def _save(self, epoch: int, better: bool) -> None:
         config, network = self.config, self.model.network

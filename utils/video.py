@@ -30,10 +30,10 @@ class SourceFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameSource:
-    """One sequence of frames: the image `files`, as `(frame number, path)` by number, or, without any, the video `path`.
+    """One sequence of frames: the image `files`, as `(frame number, path)` by number, or without any the video `path`.
 
-    `fps` is None where the source does not say. `length` is the number of frames; for videos it is what the file claims,
-    None where it claims nothing.
+    `fps` is None where the source does not say. `length` is the number of frames; for videos it is what the file
+    claims, None where it claims nothing.
     """
 
     name: str
@@ -53,7 +53,12 @@ class FrameSource:
         if not self.files:
             with Capture(self.path) as capture:
                 for number, image in enumerate(capture):
-                    yield SourceFrame(number, image, f"{number:06d}", None)
+                    yield SourceFrame(number, image, video_frame(number)[1], None)
+
+
+def video_frame(position: int) -> tuple[int, str]:
+    """Number and name of a video's frame at `position`, from 0."""
+    return position, f"{position:06d}"
 
 
 class Capture:
@@ -70,8 +75,8 @@ class Capture:
 
         self.capture = cv2.VideoCapture(str(path))
         if not self.capture.isOpened():
-            raise UserError(f"{path}: not a readable video ({os.path.getsize(path)} bytes); expected an image, a folder of "
-                            f"images or a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
+            raise UserError(f"{path}: not a readable video ({os.path.getsize(path)} bytes); expected an image, a "
+                            f"folder of images or a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
         fps, count = (self.capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
         self.fps = fps if 0 < fps < 1000 else None
         self.length = int(count) if count >= 1 else None
@@ -96,9 +101,9 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     """Find out what `path` is and list its sequences; only the first frame of a video is decoded.
 
     Args:
-        path: an image, a video, a folder of images (one sequence), or a folder whose subfolders hold images or that holds
-            videos (one sequence each, in natural order). Where a folder has a subfolder `images` instead of images, that
-            one is meant, as in the folder of a dataset.
+        path: an image, a video, a folder of images (one sequence), or a folder whose subfolders hold images or that
+            holds videos (one sequence each, in natural order). Where a folder has a subfolder `images` instead of
+            images, that one is meant, as in the folder of a dataset.
     Raises:
         UserError: missing, unreadable, or no frames there.
     """
@@ -106,11 +111,12 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     if path.is_dir():
         sources = _folder_sources(path, "", MAX_DEPTH)
         if not sources:
-            raise UserError(f"{path}: found a folder without images or videos, expected {', '.join(sorted(IMAGE_SUFFIXES))} "
-                            "or .mp4 files; give the folder that holds the frames")
+            raise UserError(f"{path}: found a folder without images or videos, expected "
+                            f"{', '.join(sorted(IMAGE_SUFFIXES))} or .mp4 files; give the folder that holds the frames")
         return sources
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; expected an image, a video or a folder of images; check --source")
+        raise UserError(f"{path}: no such file or folder; expected an image, a video or a folder of images; "
+                        "check --source")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return [_image_source(path.stem, path, [path])]
     return [_video_source(path.stem, path)]

@@ -1,222 +1,110 @@
-"""Pictures of predictions, drawn so that targets of a few pixels stay visible inside their outlines."""
+"""Curves as pictures: training histories and Pd over Fa."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from utils.components import match
-from utils.predictor import Component, Prediction
+from utils.files import atomic_write
 
-# BGR; told apart by people with any colour vision.
-FOUND = (235, 200, 60)
-FALSE = (40, 80, 255)
-TRUTH = (80, 235, 250)
-MISSED = (250, 90, 250)
-TEXT, PAPER = (235, 235, 235), (30, 30, 30)
-LONGER_SIDE = 640  # smaller frames are enlarged to about this many pixels
-NARROWEST = 420  # pixels; header and legend need so much
-GAP = 5  # pixels of the picture between a target and its outline
-MOST_LABELS = 25  # scores are written beside that many components, the surest first
+NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s"})
+SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget")  # validation figures between 0 and 1
+NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy",
+         "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
 
 
-class Stretch:
-    """Grey levels shown as black and white: percentiles of the frame that follow slowly, so that videos do not flicker.
+def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) -> None:
+    """Draw the curves of a training run.
 
     Args:
-        rate: share by which the levels move towards a new frame's.
+        history: a row for each epoch: `epoch`, `lr`, losses by name (all other numbers at the top level), and, where
+            the epoch was validated, `val` with figures of `SegmentationMetrics`.
+        path: of the PNG.
     """
+    figure, (losses, shares, false, rate) = _figure(2, 2)
+    names = dict.fromkeys(key for row in history for key, value in row.items()
+                          if key not in NOT_LOSSES and isinstance(value, (int, float)))
+    for name in names:
+        _line(losses, history, [row.get(name) for row in history], name)
+    validated = [row for row in history if row.get("val")]
+    for name in SHARES:
+        _line(shares, validated, [row["val"].get(name) for row in validated], NAMES[name])
+    for name in ("fa", "false_per_frame"):
+        _line(false, validated, [row["val"].get(name) for row in validated], NAMES[name])
+    _line(rate, history, [row.get("lr") for row in history], "learning rate")
+    for axes, title in ((losses, "training loss"), (shares, "validation"), (false, "validation, false alarms"),
+                        (rate, "learning rate")):
+        axes.set(title=title, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    shares.set_ylim(-0.02, 1.02)
+    for axes in (losses, false, rate):
+        if any((np.asarray(line.get_ydata(), float) > 0).any() for line in axes.lines):
+            axes.set_yscale("log")
+    _save(figure, path)
 
-    def __init__(self, rate: float = 0.05) -> None:
-        self.rate = rate
-        self.levels: np.ndarray | None = None
 
-    def update(self, frame: np.ndarray) -> tuple[float, float]:
-        """Take in a frame `(H, W)`; returns the levels `(black, white)` to show it with."""
-        step = max(1, int((frame.size / 65536) ** 0.5))
-        low, high = np.percentile(frame[::step, ::step], (0.5, 99.9))
-        least = 40.0 if frame.dtype == np.uint8 else 64.0  # or sensor noise would fill the picture
-        middle, half = (low + high) / 2, max(high - low, least) / 2
-        levels = np.array([middle - half, middle + 1.1 * half])
-        self.levels = levels if self.levels is None else self.levels + self.rate * (levels - self.levels)
-        return float(self.levels[0]), float(self.levels[1])
-
-
-def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, float] | None = None,
-         truth: Sequence[Component] | None = None, heat: bool = False, side_by_side: bool = False,
-         threshold: float = 0.5, title: str = "", scale: float | None = None) -> np.ndarray:
-    """Draw what was found in a frame.
+def plot_curves(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike,
+                threshold: float | None = None) -> None:
+    """Draw Pd over Fa and over false components a frame, and all figures over the threshold.
 
     Args:
-        frame: `(H, W)` uint8 or uint16.
-        prediction: of this frame.
-        levels: grey levels shown as black and white (default: percentiles of this frame).
-        truth: the true targets; outlines then tell hits (centroid less than 3 px away, each target once) from false
-            alarms, and targets that were missed are marked.
-        heat: lay the probability over the frame.
-        side_by_side: put the bare frame, with the truth, to the right.
-        threshold: of the prediction, for the header.
-        title: for the header, e.g. the sequence; the frame's number is written behind it.
-        scale: enlargement; default: the whole number that brings the longer side to about 640 pixels, at least 1.
-    Returns:
-        `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
+        curves: `SegmentationMetrics.curve()` by name; one without targets is left out.
+        path: of the PNG.
+        threshold: the operating point, marked on every curve.
     """
-    import cv2
-
-    scale = scale or max(1, round(LONGER_SIDE / max(frame.shape)))
-    size = tuple(max(1, round(side * scale)) for side in frame.shape)
-    grey = _shown(frame, levels or Stretch().update(frame), size)
-    bare = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
-    picture = _heated(bare, prediction.probability) if heat else bare.copy()
-    hits = None
-    if truth is not None:
-        taken = match(np.array([c.centroid for c in truth]).reshape(-1, 2),
-                      np.array([c.centroid for c in prediction.components]).reshape(-1, 2))
-        hits = taken >= 0
-        missed = [target for index, target in enumerate(truth) if index not in taken]
-        _outline(picture, missed, scale, MISSED, gap=GAP + 4)
-    _outline_mask(picture, prediction, hits)
-    _scores(picture, prediction.components, scale, hits)
-    if side_by_side:
-        _outline(bare, truth or (), scale, TRUTH)
-        picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER, np.uint8), bare], 1)
-    return _framed(picture, _header(prediction, title, threshold, truth, hits),
-                   _legend(truth is not None, heat, side_by_side))
-
-
-def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
-    black, white = levels
-    grey = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
-    shrinks = size[0] < frame.shape[0]
-    grey = cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    figure, (by_fa, by_frame, by_threshold) = _figure(1, 3)
+    for index, (name, curve) in enumerate(curves.items()):
+        pd = np.asarray(curve["pd"], float)
+        if np.isnan(pd).all():
+            continue
+        colour = f"C{index}"
+        at = None if threshold is None else int(np.abs(np.asarray(curve["threshold"]) - threshold).argmin())
+        for axes, key in ((by_fa, "fa"), (by_frame, "false_per_frame")):
+            x = np.asarray(curve[key], float)
+            label = f"{name} (area {curve['pd_fa_auc']:.3f} up to Fa {curve['fa_limit']:.0e})" if key == "fa" else name
+            axes.plot(x, pd, ".-", color=colour, markersize=3, label=label)
+            if at is not None:
+                axes.plot(x[at], pd[at], "o", color=colour, markerfacecolor="none", markersize=9)
+        for key, style in (("pd", "-"), ("iou", "--")):
+            logit = np.log(curve["threshold"]) - np.log1p(-np.asarray(curve["threshold"]))
+            by_threshold.plot(logit, curve[key], style, color=colour, label=f"{NAMES[key]}, {name}")
+    by_fa.set(title="Pd over Fa" + (f" (o: threshold {threshold:.3g})" if threshold is not None else ""),
+              xlabel="false pixels / pixels (Fa)", ylabel="Pd")
+    by_frame.set(title="Pd over false components", xlabel="false components a frame", ylabel="Pd")
+    by_threshold.set(title="Pd and IoU over the threshold", xlabel="threshold")
+    shown = [0.05, 0.5, 0.9, 0.99, 0.999, 0.9999]
+    by_threshold.set_xticks([math.log(p / (1 - p)) for p in shown], [str(p) for p in shown])
+    for axes, least in ((by_fa, 1e-7), (by_frame, 1e-3)):
+        axes.set_xscale("symlog", linthresh=least)  # a curve begins at no false alarm at all
+        axes.set_xlim(left=0)
+    for axes in (by_fa, by_frame, by_threshold):
+        axes.set_ylim(-0.02, 1.02)
+    _save(figure, path)
 
 
-def _heated(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Probability as colour; it covers more where it is higher, and nothing below about 0.01."""
-    import cv2
+def _figure(rows: int, columns: int) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    share = cv2.resize(probability, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    cover = (0.65 * np.clip((share - 0.01) / 0.3, 0, 1))[:, :, None]
-    return np.rint(picture * (1 - cover) + colours * cover).astype(np.uint8)
-
-
-def _outline_mask(picture: np.ndarray, prediction: Prediction, hits: np.ndarray | None) -> None:
-    """Outline the mask a few pixels outside, in the colours of hits and false alarms."""
-    import cv2
-
-    if not prediction.components:
-        return
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GAP + 1, 2 * GAP + 1))
-    labels = cv2.connectedComponents(prediction.mask.astype(np.uint8), connectivity=8)[1]
-    numbers = {}
-    rows, columns = np.nonzero(prediction.mask)
-    for label in labels[rows, columns]:
-        numbers.setdefault(int(label), len(numbers))  # raster order, as the components
-    which = np.full(labels.max() + 1, -1)
-    which[list(numbers)] = list(numbers.values())
-    good = np.ones(len(numbers), bool) if hits is None else hits
-    for wanted, colour in ((True, FOUND), (False, FALSE)):
-        part = np.isin(which[labels], np.flatnonzero(good == wanted)) & prediction.mask
-        if part.any():
-            large = cv2.resize(part.astype(np.uint8), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
-            contours, _ = cv2.findContours(cv2.dilate(large, disc), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
+    figure = Figure(figsize=(5.3 * columns, 4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)  # draws without a screen, whatever pyplot is set to
+    return figure, figure.subplots(rows, columns).reshape(-1)
 
 
-def _outline(picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int],
-             gap: int = GAP) -> None:
-    import cv2
-
-    for component in components:
-        x1, y1, x2, y2 = (round(value * scale) for value in component.box)
-        cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
+def _line(axes: Any, rows: Sequence[Mapping[str, Any]], values: Sequence[Any], label: str) -> None:
+    points = [(row["epoch"], value) for row, value in zip(rows, values, strict=True)
+              if value is not None and math.isfinite(value)]
+    if points:
+        axes.plot(*zip(*points, strict=True), ".-", markersize=4, linewidth=1.2, label=label)
 
 
-def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None) -> None:
-    """Write scores beside the outlines, where they cover neither a component nor another score."""
-    height, width = picture.shape[:2]
-    taken = [tuple(round(v * scale) + d for v, d in zip(c.box, (-GAP, -GAP, GAP, GAP), strict=True)) for c in components]
-    order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MOST_LABELS]
-    for index in order:
-        text = f"{components[index].score:.2f}"
-        w, h = _text_size(text)
-        x1, y1, x2, y2 = taken[index]
-        middle = (y1 + y2 - h) // 2
-        places = [(x2 + 3, middle), (x1 - 3 - w, middle), ((x1 + x2 - w) // 2, y1 - 3 - h), ((x1 + x2 - w) // 2, y2 + 3),
-                  (x2 + 3, y1 - 3 - h), (x2 + 3, y2 + 3), (x1 - 3 - w, y1 - 3 - h), (x1 - 3 - w, y2 + 3)]
-        for x, y in places:
-            box = (x, y, x + w, y + h)
-            inside = x >= 0 and y >= 0 and x + w <= width and y + h <= height
-            if inside and not any(_overlap(box, other) for other in taken):
-                colour = FOUND if hits is None or hits[index] else FALSE
-                _write(picture, text, x, y, colour, outlined=True)
-                taken.append(box)
-                break
-
-
-def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _text_size(text: str, size: float = 0.45) -> tuple[int, int]:
-    import cv2
-
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    return width, height
-
-
-def _write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], outlined: bool = False,
-           size: float = 0.45) -> None:
-    """Text whose box has its upper left corner at (x, y)."""
-    import cv2
-
-    origin = (int(x), int(y + _text_size(text, size)[1]))
-    if outlined:
-        cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 3, cv2.LINE_AA)
-    cv2.putText(picture, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
-
-
-def _header(prediction: Prediction, title: str, threshold: float, truth: Sequence[Component] | None,
-            hits: np.ndarray | None) -> str:
-    count = len(prediction.components)
-    parts = [f"{title}  frame {prediction.number}".strip(), f"threshold {threshold:.3g}"]
-    if hits is None:
-        return "   ".join([*parts, f"{count} found"])
-    right = int(hits.sum())
-    return "   ".join([*parts, f"{right} of {len(truth)} targets found", f"{count - right} false"])
-
-
-def _legend(truth: bool, heat: bool, side_by_side: bool) -> list[tuple[str, tuple[int, int, int]]]:
-    entries = [("hit", FOUND), ("false alarm", FALSE), ("missed", MISSED)] if truth else [("found, with score", FOUND)]
-    if truth and side_by_side:
-        entries.append(("truth (right)", TRUTH))
-    return [*entries, ("probability 0-1", None)] if heat else entries
-
-
-def _framed(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int, int, int] | None]]) -> np.ndarray:
-    import cv2
-
-    width = max(picture.shape[1], NARROWEST)
-    left = (width - picture.shape[1]) // 2
-    picture = cv2.copyMakeBorder(picture, 26, 24, left, width - picture.shape[1] - left, cv2.BORDER_CONSTANT, value=PAPER)
-    picture[:26], picture[-24:] = PAPER, PAPER
-    size = 0.45
-    while _text_size(header, size)[0] > width - 16 and size > 0.3:
-        size -= 0.05
-    _write(picture, header, 8, 8, TEXT, size=size)
-    x, y = 8, picture.shape[0] - 17
-    for text, colour in legend:
-        if colour is None:
-            ramp = cv2.applyColorMap(np.arange(0, 256, 8, np.uint8)[None].repeat(9, 0), cv2.COLORMAP_TURBO)
-            picture[y:y + 9, x:x + ramp.shape[1]] = ramp
-            x += ramp.shape[1] + 5
-        else:
-            cv2.rectangle(picture, (x, y), (x + 9, y + 8), colour, 1)
-            x += 15
-        _write(picture, text, x, y, TEXT, size=0.4)
-        x += _text_size(text, 0.4)[0] + 18
-    return picture
+def _save(figure: Any, path: str | os.PathLike) -> None:
+    for axes in figure.axes:
+        axes.grid(True, alpha=0.3)
+        if axes.lines and axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=110)

@@ -37,10 +37,12 @@ class VideoWriter:
         if self.writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.size = tuple(side + side % 2 for side in picture.shape[:2])
-            self.writer = cv2.VideoWriter(str(self.temporary), cv2.VideoWriter_fourcc(*"mp4v"), self.fps, self.size[::-1])
+            height, width = self.size
+            code = cv2.VideoWriter_fourcc(*"mp4v")
+            self.writer = cv2.VideoWriter(str(self.temporary), code, self.fps, (width, height))
             if not self.writer.isOpened():
-                raise UserError(f"{self.path}: cannot be written as an mp4 of {self.size[1]}x{self.size[0]} pixels; check "
-                                "the folder's rights and the space left, or give a smaller --scale")
+                raise UserError(f"{self.path}: cannot be written as an mp4 of {width}x{height} pixels; check the space "
+                                "left, or give a smaller --scale")
         self.writer.write(fitted(picture, self.size))
         self.count += 1
 
@@ -53,7 +55,7 @@ class VideoWriter:
         try:
             with Capture(self.temporary) as capture:
                 if next(iter(capture), None) is None:
-                    raise UserError(f"{self.path}: the video that was written cannot be read back; check the space left")
+                    raise UserError(f"{self.path}: the video was written but cannot be read back; check the space left")
             os.replace(self.temporary, self.path)
         finally:
             self.temporary.unlink(missing_ok=True)
@@ -120,9 +122,23 @@ class GifWriter:
         self.close()
 
 
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write a mask `(H, W)` bool as PNG, 255 where it is set."""
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); check the space left") from None
+
+
 def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture `(H, W, 3)` brought to `size` (height, width): shrunk where it is larger, its aspect kept, and continued
-    at the bottom and on the right, by its edge for one pixel, else by black."""
+    """A picture `(H, W, 3)` brought to `size` (height, width).
+
+    It is shrunk where it is larger, its aspect kept, and continued at the bottom and on the right: by its edge for one
+    pixel, else by black.
+    """
     import cv2
 
     share = min(1.0, size[0] / picture.shape[0], size[1] / picture.shape[1])

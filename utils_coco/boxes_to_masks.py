@@ -11,6 +11,7 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.cli import Parser
 from utils.datasets import Dataset, Frame, open_dataset
 from utils.errors import UserError, user_errors
 
@@ -28,7 +29,7 @@ def _place(source: Path, target: Path) -> None:
     if target.is_symlink() or target.exists():
         if target.resolve() == source.resolve():
             return
-        raise UserError(f"{target}: already there, expected a folder of its own for the new dataset; give another --out")
+        raise UserError(f"{target}: already there, expected an empty folder for the new dataset; give another --out")
     try:
         target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
     except (OSError, NotImplementedError):
@@ -78,7 +79,8 @@ def convert(root: str, out: str | None = None, method: str = "half-max", dilate:
     Returns:
         One line that says what was made.
     Raises:
-        UserError: no boxes, a box of no area or outside its image, masks there already, or a folder that cannot be written.
+        UserError: no boxes, a box of no area or outside its image, masks there already, or a folder that cannot be
+            written.
     """
     dataset = open_dataset(root, "all", "images")
     frames = [frame for frame in dataset.frames if frame.boxes is not None]
@@ -115,21 +117,21 @@ def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dil
         if path.exists() or path.is_symlink():
             path.unlink()
         path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
-        areas += [int(mask.sum()) / len(frame.boxes)] * len(frame.boxes)
+        areas += [int(mask.sum()) / len(frame.boxes)] if frame.boxes else []
         targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
     left_out = len(dataset.frames) - len(frames)
     size = f"{np.mean(areas):.1f} px each ({np.min(areas):.0f} to {np.max(areas):.0f})" if areas else "none"
-    return (f"{len(frames)} masks in {out}: {targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels taken)"
-            + (f"; {left_out} images that no box list names have none" if left_out else ""))
+    return (f"{len(frames)} masks in {out}: {targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels "
+            "taken)" + (f"; {left_out} images that no box list names have none" if left_out else ""))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0], allow_abbrev=False)
+    parser = Parser(description=__doc__.split(":")[0])
     parser.add_argument("--data-root", required=True, help="dataset folder with boxes (COCO json or txt lines)")
     parser.add_argument("--method", choices=("half-max", "box"), default="half-max",
-                        help="half-max: pixels above half of the target's contrast; box: the whole box (default: half-max)")
-    parser.add_argument("--out", help="make a dataset in this folder, images linked (default: masks/ in the dataset itself)")
+                        help="half-max: pixels above half of the target's contrast; box: all of it (default: half-max)")
+    parser.add_argument("--out", help="make a dataset in this folder, images linked (default: masks/ in the dataset)")
     parser.add_argument("--dilate", action=argparse.BooleanOptionalAction, default=None,
                         help="add one pixel on each of the four sides (default: for half-max)")
     parser.add_argument("--overwrite", action="store_true", help="replace masks that are there")

@@ -1,0 +1,37 @@
+"""Fixtures that several test files share."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+FOLDERS = (Path(__file__).parent / "golden", Path(__file__).parents[2] / "shared" / "golden")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_threads():
+    """Small tensors gain nothing from many threads, and tests may share the machine."""
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], dict]:
+    """Reads a file of known answers by name: `.npz` → {name: array}, `.json` → its content.
+
+    Small ones lie in tests/golden; the large ones, in a folder beside the checkout, are not part of the repository, and a
+    test that asks for an absent one is skipped.
+    """
+
+    def load(name: str) -> dict:
+        path = next((folder / name for folder in FOLDERS if (folder / name).is_file()), None)
+        if path is None:
+            pytest.skip(f"known answers {name} are not on this machine")
+        if path.suffix == ".json":
+            return json.loads(path.read_text())
+        with np.load(path) as arrays:
+            return dict(arrays)
+
+    return load

@@ -1,0 +1,181 @@
+"""Is this dataset sound? `python -m utils.checks --data-root X` prints one line for each problem."""
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from utils.cli import Parser
+from utils.datasets import Dataset, Frame, open_dataset
+from utils.errors import UserError, user_errors
+from utils.files import natural_key
+from utils.frames import image_size, same_aspect
+from utils.layouts import check_root
+from utils.report import Collected
+
+THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
+
+
+def quick_check(dataset: Dataset) -> None:
+    """The cheap part, which training runs first: sizes of all masks by their headers, and all boxes.
+
+    Frames of a sequence are taken to have the size of its first one until a mask or box does not fit. Masks of another
+    size but the same aspect are counted in one warning on stderr.
+
+    Raises:
+        UserError: the first file that is missing or no image, mask of another aspect, or box of no area or outside its
+            image; the text names the command that lists them all.
+    """
+    from utils.boxes import box_problem
+
+    resized: list[str] = []
+    try:
+        for frames in dataset.sequences.values():
+            first = image_size(frames[0].image)
+            for frame in frames:
+                size = image_size(frame.mask) if frame.mask else first
+                if size != first and size != (own := image_size(frame.image)):
+                    if not same_aspect(size, own):
+                        raise UserError(_wrong_mask(frame, size, own))
+                    resized.append(frame.mask)
+                for box in frame.boxes or ():
+                    problem = box_problem(box, first) and box_problem(box, image_size(frame.image))
+                    if problem:
+                        raise UserError(f"{frame.image}: {problem}; correct the annotation")
+    except UserError as error:
+        raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
+    if resized:
+        print(f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
+              "they are resized when read", file=sys.stderr)
+
+
+def _wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
+    return (f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
+            "same aspect; replace the mask")
+
+
+@dataclass
+class Facts:
+    """What one frame's files hold: problems and hints as lines, and figures for the summary."""
+
+    problems: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    bits: int = 0
+    targets: int = 0
+
+
+def inspect(frame: Frame) -> Facts:
+    """Decode a frame and its mask, and compare them with each other and with the boxes."""
+    from utils.boxes import box_problem
+    from utils.frames import read_frame
+
+    facts = Facts()
+    try:
+        image = read_frame(frame.image)
+    except UserError as error:
+        facts.problems.append(str(error))
+    else:
+        facts.size, facts.bits = image.shape, 8 * image.itemsize
+        if image.min() == image.max():
+            facts.hints.append(f"{frame.image}: every pixel is {image.min()}; an empty picture?")
+    if frame.mask:
+        try:
+            _inspect_mask(frame, facts)
+        except UserError as error:
+            facts.problems.append(str(error))
+    else:
+        facts.targets = len(frame.boxes or ())
+    for box in frame.boxes or ():
+        problem = box_problem(box, facts.size) if facts.size else None
+        if problem:
+            facts.problems.append(f"{frame.image}: {problem}; correct the annotation")
+    return facts
+
+
+def _inspect_mask(frame: Frame, facts: Facts) -> None:
+    from utils.boxes import boxes_of_mask
+    from utils.frames import read_frame, read_mask
+
+    values = read_frame(frame.mask)
+    if facts.size and values.shape != facts.size:
+        if same_aspect(values.shape, facts.size):
+            (h, w), (own_h, own_w) = values.shape, facts.size
+            facts.problems.append(f"{frame.mask}: mask of {w}x{h} (w x h), expected {own_w}x{own_h} like its image; it "
+                                  "is resized when read, replace it to be exact")
+        else:
+            facts.problems.append(_wrong_mask(frame, values.shape, facts.size))
+    top = int(values.max())
+    between = int(((values > 0) & (values < top)).sum())
+    if between:
+        facts.problems.append(f"{frame.mask}: {between} pixels between 0 and {top}, expected two values; those above "
+                              "half count as target, write the mask again as PNG to be exact")
+    elif top and values.min() == top:
+        facts.problems.append(f"{frame.mask}: every pixel is target; replace the mask")
+    facts.targets = len(boxes_of_mask(read_mask(frame.mask)))
+
+
+def check(root: str, split: str = "all", need: str = "labels", quiet: bool = False) -> tuple[list[str], list[str], str]:
+    """Look at every file of a dataset.
+
+    Args:
+        root, split, need: see `utils.datasets.open_dataset`.
+        quiet: no progress bar.
+    Returns:
+        Problems, hints (which are no problems), and a line of figures, empty where no frame could be listed.
+    Raises:
+        UserError: `root` is no dataset's folder.
+    """
+    from tqdm import tqdm
+
+    check_root(root)
+    report = Collected()
+    try:
+        dataset = open_dataset(root, split, need, report)
+    except UserError as error:
+        report.broken(error)
+        return report.lines, [], ""
+    with ThreadPoolExecutor(THREADS) as pool:
+        bar = tqdm(pool.map(inspect, dataset.frames), total=len(dataset.frames), desc="checking", unit="frame",
+                   disable=quiet, dynamic_ncols=True)
+        facts = list(bar)
+    problems = report.lines + [line for item in facts for line in item.problems]
+    hints = [line for item in facts for line in item.hints]
+    return problems, hints, _summary(dataset, facts)
+
+
+def _summary(dataset: Dataset, facts: Sequence[Facts]) -> str:
+    sizes = Counter(f"{item.size[1]}x{item.size[0]}" for item in facts if item.size)
+    ordered = sorted(sizes.items(), key=lambda pair: (-pair[1], natural_key(pair[0])))
+    shown = [f"{size} ({count})" for size, count in ordered]
+    more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
+    bits = " and ".join(str(number) for number in sorted({item.bits for item in facts if item.bits}))
+    empty = sum(not item.targets for item in facts)
+    return (f"{dataset.name} ({dataset.layout}{', recognised' if dataset.recognised else ''}), {dataset.split}: "
+            f"{len(dataset.sequences)} sequences, {len(facts)} frames, {sum(item.targets for item in facts)} targets "
+            f"({empty} frames without), sizes (w x h) {', '.join(shown[:5])}{more}, {bits} bit")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status: 0 sound, 1 problems."""
+    parser = Parser(prog="python -m utils.checks", description="Is this dataset sound?")
+    parser.add_argument("--data-root", required=True, help="dataset folder")
+    parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="default: all")
+    parser.add_argument("--need", choices=("masks", "boxes", "labels", "images"), default="labels",
+                        help="labels that every frame must have (default: those that the dataset has)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    given = parser.parse_args(argv)
+    problems, hints, summary = check(given.data_root, given.split, given.need, given.quiet)
+    problems = list(dict.fromkeys(" ".join(line.split()) for line in problems))
+    for line in [*problems, *(f"hint: {hint}" for hint in hints)]:
+        print(line)
+    verdict = f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "sound"
+    print(f"{verdict}: {summary}" if summary else verdict)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    with user_errors():
+        sys.exit(main())

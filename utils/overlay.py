@@ -1,0 +1,216 @@
+"""Pictures of predictions, drawn so that targets of a few pixels stay visible inside their outlines."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from utils.components import label
+from utils.predictor import Component, Prediction, match_components
+
+# BGR; told apart by people with any colour vision.
+FOUND = (235, 200, 60)
+FALSE = (40, 80, 255)
+TRUTH = (80, 235, 250)
+MISSED = (250, 90, 250)
+TEXT, PAPER = (235, 235, 235), (30, 30, 30)
+LONGER_SIDE = 640  # smaller frames are enlarged to at least this many pixels
+NARROWEST = 420  # pixels; header and legend need so much
+GAP = 5  # pixels of the picture between a target and its outline
+MOST_LABELS = 25  # scores are written beside that many components, the surest first
+
+
+class Stretch:
+    """Grey levels shown as black and white: percentiles of the frame that follow slowly, so that videos do not flicker.
+
+    Args:
+        rate: share by which the levels move towards a new frame's.
+    """
+
+    def __init__(self, rate: float = 0.05) -> None:
+        self.rate = rate
+        self.levels: np.ndarray | None = None
+
+    def update(self, frame: np.ndarray) -> tuple[float, float]:
+        """Take in a frame `(H, W)`; returns the levels `(black, white)` to show it with."""
+        step = max(1, int((frame.size / 65536) ** 0.5))
+        low, high = np.percentile(frame[::step, ::step], (0.5, 99.9))
+        least = 40.0 if frame.dtype == np.uint8 else 64.0  # or sensor noise would fill the picture
+        middle, half = (low + high) / 2, max(high - low, least) / 2
+        levels = np.array([middle - half, middle + 1.1 * half])
+        self.levels = levels if self.levels is None else self.levels + self.rate * (levels - self.levels)
+        return float(self.levels[0]), float(self.levels[1])
+
+
+def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, float] | None = None,
+         truth: Sequence[Component] | None = None, heat: bool = False, side_by_side: bool = False,
+         threshold: float = 0.5, title: str = "", scale: float | None = None) -> np.ndarray:
+    """Draw what was found in a frame.
+
+    Args:
+        frame: `(H, W)` uint8 or uint16.
+        prediction: of this frame.
+        levels: grey levels shown as black and white (default: percentiles of this frame).
+        truth: the true targets; outlines then tell hits (centroid less than 3 px away, each target once) from false
+            alarms, and targets that were missed are marked.
+        heat: lay the probability over the frame.
+        side_by_side: put the bare frame, with the truth, to the right.
+        threshold: of the prediction, for the header.
+        title: for the header, e.g. the sequence; the frame's number is written behind it.
+        scale: enlargement; default: the smallest whole number that brings the longer side to 640 pixels.
+    Returns:
+        `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
+    """
+    import cv2
+
+    scale = scale or max(1, -(-LONGER_SIDE // max(frame.shape)))
+    size = tuple(max(1, round(side * scale)) for side in frame.shape)
+    grey = _shown(frame, levels or Stretch().update(frame), size)
+    bare = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    picture = _heated(bare, prediction.probability) if heat else bare.copy()
+    hits = None
+    if truth is not None:
+        taken = match_components(truth, prediction.components)
+        hits = taken >= 0
+        missed = [target for index, target in enumerate(truth) if index not in taken]
+        _outline(picture, missed, scale, MISSED, gap=GAP + 4)
+    _outline_mask(picture, prediction, hits)
+    _scores(picture, prediction.components, scale, hits)
+    if side_by_side:
+        _outline(bare, truth or (), scale, TRUTH)
+        picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER, np.uint8), bare], 1)
+    return _framed(picture, _header(prediction, title, threshold, truth, hits),
+                   _legend(truth is not None, heat, side_by_side))
+
+
+def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
+    import cv2
+
+    black, white = levels
+    grey = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
+    shrinks = size[0] < frame.shape[0]
+    grey = cv2.resize(grey, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def _heated(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Probability as colour; it covers more where it is higher, and nothing below about 0.01."""
+    import cv2
+
+    share = cv2.resize(probability, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+    cover = (0.65 * np.clip((share - 0.01) / 0.3, 0, 1))[:, :, None]
+    return np.rint(picture * (1 - cover) + colours * cover).astype(np.uint8)
+
+
+def _outline_mask(picture: np.ndarray, prediction: Prediction, hits: np.ndarray | None) -> None:
+    """Outline the mask a few pixels outside, in the colours of hits and false alarms."""
+    import cv2
+
+    found = label(prediction.mask)
+    good = np.ones(len(found), bool) if hits is None else hits
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GAP + 1, 2 * GAP + 1))
+    for wanted, colour in ((True, FOUND), (False, FALSE)):
+        pixels = found.pixel[good[found.owner] == wanted]
+        if len(pixels):
+            part = np.zeros(prediction.mask.shape, np.uint8)
+            part.reshape(-1)[pixels] = 1
+            large = cv2.resize(part, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+            contours, _ = cv2.findContours(cv2.dilate(large, disc), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
+
+
+def _outline(picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int],
+             gap: int = GAP) -> None:
+    import cv2
+
+    for component in components:
+        x1, y1, x2, y2 = (round(value * scale) for value in component.box)
+        cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
+
+
+def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None) -> None:
+    """Write scores beside the outlines, where they cover neither a component nor another score."""
+    height, width = picture.shape[:2]
+    taken = [tuple(round(side * scale) + gap for side, gap in zip(component.box, (-GAP, -GAP, GAP, GAP), strict=True))
+             for component in components]
+    order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MOST_LABELS]
+    for index in order:
+        text = f"{components[index].score:.2f}"
+        w, h = _text_size(text)
+        x1, y1, x2, y2 = taken[index]
+        right, left, above, below = x2 + 3, x1 - 3 - w, y1 - 3 - h, y2 + 3
+        across, along = (x1 + x2 - w) // 2, (y1 + y2 - h) // 2
+        places = [(right, along), (left, along), (across, above), (across, below),
+                  (right, above), (right, below), (left, above), (left, below)]
+        for x, y in places:
+            box = (x, y, x + w, y + h)
+            inside = x >= 0 and y >= 0 and x + w <= width and y + h <= height
+            if inside and not any(_overlap(box, other) for other in taken):
+                colour = FOUND if hits is None or hits[index] else FALSE
+                area = picture[max(y - 3, 0):y + h + 3, max(x - 2, 0):x + w + 2]
+                area[:] = area // 3  # light text needs a darker ground
+                _write(picture, text, x, y, colour)
+                taken.append(box)
+                break
+
+
+def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _text_size(text: str, size: float = 0.45) -> tuple[int, int]:
+    import cv2
+
+    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    return width, height
+
+
+def _write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float = 0.45) -> None:
+    """Text whose box has its upper left corner at (x, y)."""
+    import cv2
+
+    cv2.putText(picture, text, (int(x), int(y + _text_size(text, size)[1])), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1,
+                cv2.LINE_AA)
+
+
+def _header(prediction: Prediction, title: str, threshold: float, truth: Sequence[Component] | None,
+            hits: np.ndarray | None) -> str:
+    count = len(prediction.components)
+    parts = [f"{title}  frame {prediction.number}".strip(), f"threshold {threshold:.3g}"]
+    if hits is None:
+        return "   ".join([*parts, f"{count} found"])
+    right = int(hits.sum())
+    return "   ".join([*parts, f"{right} of {len(truth)} targets found", f"{count - right} false"])
+
+
+def _legend(truth: bool, heat: bool, side_by_side: bool) -> list[tuple[str, tuple[int, int, int]]]:
+    entries = [("hit", FOUND), ("false alarm", FALSE), ("missed", MISSED)] if truth else [("found, with score", FOUND)]
+    if truth and side_by_side:
+        entries.append(("truth (right)", TRUTH))
+    return [*entries, ("probability 0-1", None)] if heat else entries
+
+
+def _framed(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int, int, int] | None]]) -> np.ndarray:
+    import cv2
+
+    width = max(picture.shape[1], NARROWEST)
+    spare = width - picture.shape[1]
+    picture = cv2.copyMakeBorder(picture, 26, 24, spare // 2, spare - spare // 2, cv2.BORDER_CONSTANT, value=PAPER)
+    picture[:26], picture[-24:] = PAPER, PAPER
+    size = 0.45
+    while _text_size(header, size)[0] > width - 16 and size > 0.3:
+        size -= 0.05
+    _write(picture, header, 8, 8, TEXT, size=size)
+    x, y = 8, picture.shape[0] - 17
+    for text, colour in legend:
+        if colour is None:
+            ramp = cv2.applyColorMap(np.arange(0, 256, 8, np.uint8)[None].repeat(9, 0), cv2.COLORMAP_TURBO)
+            picture[y:y + 9, x:x + ramp.shape[1]] = ramp
+            x += ramp.shape[1] + 5
+        else:
+            cv2.rectangle(picture, (x, y), (x + 9, y + 8), colour, 1)
+            x += 15
+        _write(picture, text, x, y, TEXT, size=0.4)
+        x += _text_size(text, 0.4)[0] + 18
+    return picture

@@ -1,0 +1,110 @@
+"""Make COCO boxes for a dataset that has masks only: `python -m utils_coco.masks_to_coco --data-root X`."""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.cli import Parser
+from utils.datasets import Dataset, open_dataset
+from utils.errors import UserError, user_errors
+from utils.files import atomic_write
+from utils.splits import NoSplit
+
+
+def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
+    """The COCO dictionary of a dataset's masks: one box `[x, y, w, h]` in pixels for each 8-connected component.
+
+    Frames without targets are listed too. `file_name` is relative to the dataset's folder; the only category is
+    "target" with id 1; ids count from 1.
+
+    Args:
+        dataset: opened with `need="masks"`.
+        quiet: no progress bar.
+    Raises:
+        UserError: an image or mask cannot be read, or a mask has another aspect than its image.
+    """
+    from tqdm import tqdm
+
+    from utils.boxes import boxes_of_mask
+    from utils.frames import image_size, read_mask
+
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
+        h, w = image_size(frame.image)
+        name = Path(os.path.relpath(frame.image, dataset.root)).as_posix()
+        images.append({"id": len(images) + 1, "file_name": name, "width": w, "height": h})
+        for x1, y1, x2, y2 in boxes_of_mask(read_mask(frame.mask, (h, w))).tolist():
+            annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": 1,
+                                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0,
+                                "segmentation": []})
+    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "target"}]}
+
+
+def convert(root: str, split: str | None = None, out: str | None = None, overwrite: bool = False,
+            quiet: bool = False) -> list[str]:
+    """Write `instances_SPLIT.json` from a dataset's masks.
+
+    Args:
+        root: a dataset with masks, in any layout.
+        split: "train", "test", or "all" for one file of every frame; default: train and test, as far as there are such.
+        out: folder of the json files; default: `annotations/` in `root`.
+        overwrite: replace files that are there.
+        quiet: no progress bar.
+    Returns:
+        A line for each file written.
+    Raises:
+        UserError: no masks, no such split, a file there already, or a folder that cannot be written.
+    """
+    folder = Path(out) if out else Path(root) / "annotations"
+    datasets: list[Dataset] = []
+    missing: list[NoSplit] = []
+    for name in (split,) if split else ("train", "test"):
+        try:
+            datasets.append(open_dataset(root, name, "masks"))
+        except NoSplit as error:
+            missing.append(error)
+    if missing and (split or not datasets):
+        raise missing[0]
+    lines = [f"left out: {error}" for error in missing]
+    paths = [folder / f"instances_{dataset.split}.json" for dataset in datasets]
+    boxed = [dataset.root for dataset in datasets if any(frame.boxes is not None for frame in dataset.frames)]
+    found = [str(path) for path in paths if path.exists()] or ([] if out else boxed)
+    if found and not overwrite:
+        raise UserError(f"{found[0]}: found boxes already, expected none; give --overwrite to replace them, or --out")
+    for dataset, path in zip(datasets, paths, strict=True):
+        content = coco_of(dataset, quiet)
+        try:
+            with atomic_write(path) as file:
+                file.write(json.dumps(content, separators=(",", ":")).encode())
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror}); give another --out") from None
+        with_targets = len({item["image_id"] for item in content["annotations"]})
+        lines.append(f"{path}: {len(content['images'])} images, {len(content['annotations'])} boxes "
+                     f"({len(content['images']) - with_targets} images without)")
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(description=__doc__.split(":")[0])
+    parser.add_argument("--data-root", required=True, help="dataset folder with masks")
+    parser.add_argument("--split", choices=("train", "test", "all"),
+                        help="write this split only; all: one file of every frame (default: train and test)")
+    parser.add_argument("--out", help="folder of the json files (default: annotations/ in the dataset)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    given = parser.parse_args(argv)
+    print("\n".join(convert(given.data_root, given.split, given.out, given.overwrite, given.quiet)))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

@@ -1,0 +1,149 @@
+"""Find moving targets in a folder of frames, an image or a video: annotated video, masks and predictions.json."""
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from utils.cli import Parser, make_folder, number
+from utils.errors import UserError, user_errors
+from utils.files import write_json
+from utils.predictor import Component, Prediction, Predictor, check_weights, match_components
+from utils.truth import Truth
+from utils.video import FrameSource, SourceFrame, open_sources
+
+DEFAULT_FPS = 25.0
+FAR = 8  # a frame whose mean is that many standard deviations from the training frames' looks nothing like them
+
+
+def parse(argv: list[str] | None = None) -> Namespace:
+    """The command line; raises `UserError` for mistakes."""
+    parser = Parser(prog="vid_predict.py", description=__doc__)
+    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image or video; of a folder "
+                        "with subfolders of images, or of a dataset, every sequence")
+    parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights)")
+    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
+                        help="probability above which a pixel is predicted (default: the checkpoint's)")
+    parser.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
+                        "and show the truth beside the prediction")
+    parser.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
+    parser.add_argument("--gif", action="store_true", help="write a GIF as well")
+    parser.add_argument("--fps", type=number(float, 0.1, 1000), metavar="X",
+                        help=f"frames a second of the result (default: the source's, else {DEFAULT_FPS:g})")
+    parser.add_argument("--scale", type=number(float, 0.05, 64), metavar="X",
+                        help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)")
+    parser.add_argument("--max-frames", type=number(int, 0), default=0, metavar="N",
+                        help="only the first N frames of each sequence (0: all)")
+    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
+                        help="clips that go through the network together (default: %(default)s)")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser.parse_args(argv)
+
+
+def warn(text: str) -> None:
+    """One line on stderr that does not break the progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def check_look(source: FrameSource, frame: SourceFrame, predictor: Predictor) -> None:
+    """Warn about frames in other units than the training frames'."""
+    mean, std = predictor.normalisation
+    if abs(frame.image.mean() - mean) > FAR * std:
+        warn(f"{source.path}: the frames' mean is {frame.image.mean():.0f} ({frame.image.dtype}), that of the training "
+             f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these")
+
+
+def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> dict[str, Any]:
+    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels."""
+    record: dict[str, Any] = {"number": frame.number, "name": frame.name, "components": [
+        {"score": round(found.score, 6), "box": found.box, "centroid": [round(value, 3) for value in found.centroid],
+         "area": found.area} for found in prediction.components]}
+    if targets is not None:
+        record |= {"targets": len(targets), "hits": int((match_components(targets, prediction.components) >= 0).sum())}
+    return record
+
+
+def render(source: FrameSource, predictor: Predictor, truth: Truth | None, options: Namespace, out: Path) -> str:
+    """Predict one sequence and write its files, also when it is interrupted; returns lines about them."""
+    from tqdm import tqdm
+
+    from utils.overlay import Stretch, draw
+    from utils.writers import GifWriter, VideoWriter, write_mask
+
+    name, fps = source.name.rpartition("/")[2], options.fps or source.fps or DEFAULT_FPS
+    writers = [VideoWriter(out / f"{name}.mp4", fps), *([GifWriter(out / f"{name}.gif", fps)] if options.gif else [])]
+    records: list[dict[str, Any]] = []
+    size, stretch = None, Stretch()
+    limit = options.max_frames or sys.maxsize
+    total = min(source.length, limit) if source.length else None
+    frames = ((frame.number, frame.image, frame) for frame in islice(source, limit))
+    try:
+        with ExitStack() as stack:
+            bar = stack.enter_context(tqdm(total=total, desc=source.name, unit=" frames", disable=options.quiet,
+                                           dynamic_ncols=True, mininterval=0.5))
+            for writer in writers:
+                stack.enter_context(writer)
+            for frame, prediction in predictor.stream_with(frames, options.batch_size):
+                if not records:
+                    check_look(source, frame, predictor)
+                    size = frame.image.shape[::-1]
+                targets = truth.of(source, frame) if truth else None
+                picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
+                               heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
+                               title=source.name, scale=options.scale)
+                for writer in writers:
+                    writer.write(picture)
+                write_mask(out / "masks" / f"{frame.name}.png", prediction.mask)
+                records.append(as_record(frame, prediction, targets))
+                bar.update()
+    finally:
+        if records:
+            write_json(out / "predictions.json", {
+                "source": source.path, "sequence": source.name, "size": size, "fps": fps, "weights": options.weights,
+                "model": predictor.name, "threshold": predictor.threshold, "frames": records})
+    if not records:
+        raise UserError(f"{source.path}: no frame could be read; record or copy it again")
+    if total and len(records) < total:
+        warn(f"{source.path}: {len(records)} frames could be read, {total} were announced")
+    paths = [*(writer.path for writer in writers), out / "masks", out / "predictions.json"]
+    return "\n".join([summary(source.name, records), *(f"  {path}" for path in paths)])
+
+
+def summary(name: str, records: list[dict[str, Any]]) -> str:
+    """What was found in one sequence, in one line."""
+    text = f"{name}: {len(records)} frames, {sum(len(record['components']) for record in records)} components"
+    known = [record for record in records if "targets" in record]
+    if not known:
+        return text
+    hits, targets = (sum(record[key] for record in known) for key in ("hits", "targets"))
+    false = sum(len(record["components"]) for record in known) - hits
+    return f"{text}; {hits} of {targets} targets found and {false} false in the {len(known)} frames with known truth"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Predict every sequence of the source."""
+    options = parse(argv)
+    check_weights(options.weights)
+    sources = open_sources(options.source)
+    truth = Truth(options.truth) if options.truth else None
+    if truth:
+        truth.require(sources)
+    out = Path(options.out) if options.out else \
+        Path(options.weights).parent / "predict" / (sources[0].name if len(sources) == 1 else Path(options.source).name)
+    make_folder(out)
+    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold)
+    for source in sources:
+        print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()
