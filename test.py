@@ -15,6 +15,7 @@ from utils.files import write_json
 from utils.metrics import RULES
 from utils.predictor import Prediction, Predictor, check_weights
 
+NAMED = 12  # sequences listed in an error
 MOST_ROWS = 40  # sequences listed on the screen; metrics.json has all of them
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
            ("false/frame", "false_per_frame", ".3f"), ("IoU", "iou", ".4f"), ("nIoU", "niou", ".4f"),
@@ -52,7 +53,9 @@ def open_checked(options: Namespace) -> Dataset:
     dataset = open_dataset(options.data_root, options.split, need="masks")
     unknown = [name for name in options.sequences if name not in dataset.sequences]
     if unknown:
-        raise UserError(f"--sequences: found {', '.join(unknown)}, expected some of {', '.join(dataset.sequences)}")
+        known = [*list(dataset.sequences)[:NAMED], *(["…"] if len(dataset.sequences) > NAMED else [])]
+        raise UserError(f"--sequences: found {', '.join(unknown)}, expected some of the {len(dataset.sequences)} of "
+                        f"this split, {', '.join(known)}")
     if options.sequences:
         chosen = {name: frames for name, frames in dataset.sequences.items() if name in options.sequences}
         dataset = dataclasses.replace(dataset, sequences=chosen)

@@ -79,7 +79,9 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     from utils.writers import GifWriter, VideoWriter, write_mask
 
     name, fps = source.name.rpartition("/")[2], options.fps or source.fps or DEFAULT_FPS
-    writers = [VideoWriter(out / f"{name}.mp4", fps), *([GifWriter(out / f"{name}.gif", fps)] if options.gif else [])]
+    writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
+    if options.gif:
+        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if truth else 640))
     records: list[dict[str, Any]] = []
     size, stretch = None, Stretch()
     limit = options.max_frames or sys.maxsize

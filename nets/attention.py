@@ -11,8 +11,8 @@ from torch import Tensor, nn
 class GlobalContext(nn.Module):
     """Global-context attention (TSMSA): `w = softmax_P(conv1d(key))`, `ctx = Σ_P query·w`, result `ctx · value`.
 
-    query (B, C, P); key = value (T, B, C, P); float → (T, B, C, P) float. There is no bias as a softmax ignores a constant
-    shift.
+    query (B, C, P); key = value (T, B, C, P); float → (T, B, C, P) float. A softmax ignores a
+    constant shift, hence no bias.
     """
 
     constants = 1
@@ -34,8 +34,8 @@ class GlobalContext(nn.Module):
 class MultiHead(nn.Module):
     """Multi-head attention (SSTNet) with the channels as tokens and 32×32 pooled pixels as their embedding.
 
-    query (B, C, 1024); key = value (T, B, C, 1024); float → (T, B, C, 1024) float. Keys have no bias as a softmax ignores
-    a constant shift. In training 0.1 of the attention weights are dropped.
+    query (B, C, 1024); key = value (T, B, C, 1024); float → (T, B, C, 1024) float. A softmax ignores a
+    constant shift, hence no key bias. In training 0.1 of the attention weights are dropped.
     """
 
     constants = 2
@@ -92,8 +92,8 @@ class ConstantMaps(nn.Module):
     """What the attention of slice 0 amounts to: constant maps (1, K, H, W), the same for every clip and frame.
 
     There m = 0. Global context then gives p = r = 0 exactly, so σ(p) = σ(r) = ½ and both enter `motion` as one map of
-    ones (a map, not a bias: it is zero in the padding). Multi-head attention over equal keys gives every channel the same
-    32×32 map, whatever the query; those of p and r are learnt directly, without the attention's dropout in training.
+    ones (a map, not a bias: it is zero in the padding). Multi-head attention over equal keys gives every channel the
+    same 32×32 map, whatever the query; those of p and r are learnt directly, without its dropout in training.
     """
 
     def __init__(self, kind: type[nn.Module]):

@@ -8,13 +8,13 @@ states h and the motion states m, n of every layer and frame. For layer inputs x
     n' = σ(f)·n + σ(i)·tanh(g) + c'                          m' = σ(o)·tanh(n') + h'
 
 x and u are h and m of the layer below; in layer 0 those of the previous slice's last layer, and in the very first layer
-both are the frame's features. h, c come from frame t-1; m, n from the same layer and frame of the previous slice. p and r
-are the past and future attention (attention.py).
+both are the frame's features. h, c come from frame t-1; m, n from the same layer and frame of the previous slice.
+p and r are the past and future attention (attention.py).
 
 Only h is recurrent within a layer: everything else is known for all frames before it starts. So all frames' x, u and m
-pass through one convolution, and the recurrence is left with an h → gates convolution, from the second frame on. What only
-multiplies zeros or cannot reach the last layer's h is not built: the first slice has no m, n, no forget gate for n and a
-constant for its attention, and the last layer of the last slice has no motion branch.
+pass through one convolution, and the recurrence is left with an h → gates convolution, from the second frame on. What
+only multiplies zeros or cannot reach the last layer's h is not built: the first slice has no m, n, no forget gate for n
+and a constant for its attention, and the last layer of the last slice has no motion branch.
 """
 
 from typing import NamedTuple
@@ -169,5 +169,6 @@ class CrossSliceConvLSTM(nn.Module):
         return states
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, in_channels, H, W) float → h (B, T, channels, H, W) float in (-1, 1) of the last slice's last layer."""
+        """x (B, T, in_channels, H, W) float → h of the last layer of the last slice,
+        (B, T, channels, H, W) float in (-1, 1)."""
         return self.states(x)[-1].h.transpose(0, 1)

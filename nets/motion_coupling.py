@@ -14,8 +14,7 @@ class MotionCoupling(nn.Module):
     out: `block_{2C→C}([s, t])`.
 
     The inner block sees all T pairs as one batch of T·B: in training its batch statistics are those of all pairs
-    together, where the published code calls it (and updates its running averages) once a pair. In eval mode both are the
-    same.
+    together, where the published code calls it (and updates its running averages) once a pair. In eval mode both agree.
     """
 
     def __init__(self, channels: int, num_frames: int = 5):

@@ -1,6 +1,6 @@
 """State dicts in published names → ours.
 
-A network's mapping is a list of `Rule`s. Ours hold fewer tensors than the published networks: convolutions over the same
+A network's mapping is a list of `Rule`s. Ours hold fewer tensors than the published networks: convolutions over one
 input are one, biases before a batch norm are part of its running mean, what cannot influence the output is not built.
 """
 

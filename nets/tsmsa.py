@@ -34,8 +34,8 @@ class Head(nn.Sequential):
     """3×3 conv → BN → ReLU → Dropout(0.1) → 1×1 conv: (B, channels, H, W) float → logits (B, 1, H, W) float.
 
     After the ReLU only two non-negative maps reach the last convolution. Were both its weights negative, no pixel could
-    rise above σ(bias) and training would never start: it begins with one weight of each sign, and a bias of -3 as targets
-    are rare.
+    rise above σ(bias) and training would never start: it begins with one weight of each sign, and a bias of -3 as
+    targets are rare.
     """
 
     def __init__(self, channels: int):

@@ -12,17 +12,17 @@ FOLDERS = (Path(__file__).parent / "golden", Path(__file__).parents[2] / "shared
 
 
 @pytest.fixture(scope="session", autouse=True)
-def few_threads():
-    """Small tensors gain nothing from many threads, and tests may share the machine."""
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+def one_thread():
+    """Small tensors gain nothing from threads, and lose much where other processes use the cores too."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], dict]:
     """Reads a file of known answers by name: `.npz` → {name: array}, `.json` → its content.
 
-    Small ones lie in tests/golden; the large ones, in a folder beside the checkout, are not part of the repository, and a
-    test that asks for an absent one is skipped.
+    Small ones lie in tests/golden; the large ones, in a folder beside the checkout, are not part of the repository, and
+    a test that asks for an absent one is skipped.
     """
 
     def load(name: str) -> dict:

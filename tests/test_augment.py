@@ -447,7 +447,7 @@ def test_a_target_larger_than_the_crop_is_cut_through_its_middle():
 @pytest.mark.parametrize("fit", ["crop", "resize"])
 def test_a_recipe_makes_its_transform(fit):
     frames, masks = clip([(SHAPES["disc"], line((40, 40), (1, 1)))], noise=3)
-    config = TrainConfig(input_size=64, fit=fit, clone_mode="replace", clones=2)
+    config = TrainConfig(input_size=64, fit=fit, published_augmentation=True, clones=2)
     transform = TrainTransform.from_config(config, std=20.0)
     image, mask = transform(frames, masks, np.random.default_rng(0))
     assert image.shape == mask.shape == (5, 64, 64) and image.dtype == np.float32 and mask.dtype == bool

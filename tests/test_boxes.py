@@ -358,7 +358,8 @@ def test_commands_run_both_ways(tmp_path, command):
 
 def test_progress_and_summary_of_the_command(tmp_path):
     root = boxed(tmp_path)
-    command = [sys.executable, "-m", "utils_coco.boxes_to_masks", "--data-root", str(root), "--method", "box", "--dilate"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    words = ["--data-root", str(root), "--method", "box", "--dilate"]
+    done = subprocess.run([sys.executable, "-m", "utils_coco.boxes_to_masks", *words], check=True,
+                          capture_output=True, text=True, cwd=ROOT)
     assert "6/6" in done.stderr and done.stdout.count("\n") == 1 and "96.0 px" in done.stdout
     assert cv2.imread(str(root / "masks/test/data6/0.png"), cv2.IMREAD_UNCHANGED).max() == 255

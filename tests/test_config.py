@@ -34,7 +34,7 @@ def test_options_override_the_named_recipe():
 def test_the_published_recipe_is_the_papers():
     expected = {"optimizer": "adam", "lr": 5e-4, "schedule": "multistep", "milestones": (150, 225), "epochs": 300,
                 "batch_size": 4, "input_size": 512, "threshold": 0.5, "seed": 42, "loss": "focal_iou", "clones": 3,
-                "clone_mode": "replace", "num_slices": 1, "num_layers": 1}
+                "published_augmentation": True, "num_slices": 1, "num_layers": 1}
     assert {name: getattr(PUBLISHED_TSMSA, name) for name in expected} == expected
 
 

@@ -1,7 +1,6 @@
 """Segmentation metrics: known answers, and equality with an independent, literal implementation."""
 import json
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +8,6 @@ import pytest
 from utils.components import label, label_levels, match
 from utils.files import write_json
 from utils.metrics import DEFAULT_THRESHOLDS, SegmentationMetrics
-
-GOLDEN = Path(__file__).parent / "golden" / "golden_seg_metrics.npz"
-
 
 # The definitions once more, written without arrays: sets of pixels, flood fill, exact fractions.
 
@@ -109,28 +105,23 @@ def same(found, expected):
         assert found[key] == pytest.approx(value, rel=1e-12, abs=0, nan_ok=True), key
 
 
-@pytest.fixture(scope="module")
-def golden():
-    return np.load(GOLDEN)
-
-
 def test_known_answers(golden):
-    metrics = SegmentationMetrics()
-    metrics.update(golden["preds"].astype(bool), golden["masks"].astype(bool))
+    known, metrics = golden("golden_seg_metrics.npz"), SegmentationMetrics()
+    metrics.update(known["preds"].astype(bool), known["masks"].astype(bool))
     result = metrics.compute()
     for key, name in (("iou", "iou"), ("niou", "niou_frames_with_target"), ("pixel_accuracy", "pixel_accuracy"),
                       ("pd", "pd"), ("fa", "fa"), ("targets", "targets"), ("matched", "detected"),
                       ("false_pixels", "false_pixels")):
-        assert result[key] == pytest.approx(golden[name].item(), rel=1e-12), key
+        assert result[key] == pytest.approx(known[name].item(), rel=1e-12), key
 
 
 def test_known_answers_of_the_shooting_rule(golden):
-    metrics = SegmentationMetrics("shooting")
-    metrics.update(golden["preds"].astype(bool), golden["masks"].astype(bool))
+    known, metrics = golden("golden_seg_metrics.npz"), SegmentationMetrics("shooting")
+    metrics.update(known["preds"].astype(bool), known["masks"].astype(bool))
     result = metrics.compute()
     for key, name in (("targets", "shooting_targets"), ("matched", "shooting_detected"),
                       ("false_pixels", "shooting_false_pixels")):
-        assert result[key] == golden[name], key
+        assert result[key] == known[name], key
 
 
 @pytest.mark.parametrize("rule", ["centroid", "shooting"])

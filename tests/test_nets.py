@@ -202,7 +202,8 @@ def test_channels_last_computes_and_trains_alike():
         net(clip).sigmoid().mean().backward()
     torch.testing.assert_close(network.eval()(clip), other.eval()(clip), rtol=1e-3, atol=1e-4)
     ours, others = (torch.cat([p.grad.flatten() for p in net.parameters()]) for net in (network, other))
-    torch.testing.assert_close(ours, others, rtol=1e-2, atol=1e-3 * float(ours.abs().max()))
+    # Rounding may put a value on the other side of a ReLU's kink, hence a norm and no element-wise comparison.
+    assert (ours - others).norm() < 0.02 * ours.norm()
 
 
 @pytest.mark.parametrize("seed", range(6))

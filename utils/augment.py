@@ -76,7 +76,8 @@ class TrainTransform:
         """The transform of a recipe; `std` is the dataset's standard deviation in the sensor's units."""
         steps: list[Callable] = []
         if config.target_augmentation and config.clones:
-            steps.append(TargetAugmentation(copies=config.clones, mode=config.clone_mode))
+            steps.append(TargetAugmentation(
+                copies=config.clones, mode="replace" if config.published_augmentation else "add"))
         if config.flips:
             steps.append(GeometricAugmentation())
         if config.intensity:

@@ -11,7 +11,7 @@ from utils.cli import Parser
 from utils.datasets import Dataset, Frame, open_dataset
 from utils.errors import UserError, user_errors
 from utils.files import natural_key
-from utils.frames import image_size, same_aspect
+from utils.frames import check_end, image_size, same_aspect
 from utils.layouts import check_root
 from utils.report import Collected
 
@@ -19,14 +19,15 @@ THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lo
 
 
 def quick_check(dataset: Dataset) -> None:
-    """The cheap part, which training runs first: sizes of all masks by their headers, and all boxes.
+    """The cheap part, which training runs first: that all files are whole, sizes of all masks, and all boxes.
 
-    Frames of a sequence are taken to have the size of its first one until a mask or box does not fit. Masks of another
-    size but the same aspect are counted in one warning on stderr.
+    Of every file only the first and last bytes are read. Frames of a sequence are taken to have the size of its first
+    one until a mask or box does not fit. Masks of another size but the same aspect are counted in one warning on
+    stderr.
 
     Raises:
-        UserError: the first file that is missing or no image, mask of another aspect, or box of no area or outside its
-            image; the text names the command that lists them all.
+        UserError: the first file that is missing, truncated or no image, mask of another aspect, or box of no area or
+            outside its image; the text names the command that lists them all.
     """
     from utils.boxes import box_problem
 
@@ -35,6 +36,9 @@ def quick_check(dataset: Dataset) -> None:
         for frames in dataset.sequences.values():
             first = image_size(frames[0].image)
             for frame in frames:
+                for path in (frame.image, frame.mask):
+                    if path:
+                        check_end(path)
                 size = image_size(frame.mask) if frame.mask else first
                 if size != first and size != (own := image_size(frame.image)):
                     if not same_aspect(size, own):

@@ -81,7 +81,8 @@ class ClipDataset:
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
-                 normalisation: tuple[float, float], transform: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
+                 normalisation: tuple[float, float],
+                 transform: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from utils.cli import Parser
 from utils.errors import UserError
 
 CHOICES = {
@@ -16,7 +17,6 @@ CHOICES = {
     "fit": ("crop", "resize"),
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant"),
-    "clone_mode": ("add", "replace"),
 }
 
 
@@ -37,14 +37,15 @@ class TrainConfig:
     num_layers: int = _option(1, "layers in each slice")
     weights: str = _option("", "start from this checkpoint's weights, or from a published state dict")
     loss: str = _option("bce_soft_iou", "segmentation loss")
+    target_weight: float = _option(20.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou")
     epochs: int = _option(20, "passes over the training clips")
     clips_per_epoch: int = _option(0, "train on a random draw of so many clips an epoch (0: all of them)")
     batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them")
-    input_size: int = _option(256, "side of the square that training sees, in pixels (multiple of 32)")
+    input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
     fit: str = _option("crop", "how frames get that size: a random crop, or resizing the whole frame")
-    target_probability: float = _option(0.8, "share of crops that are moved so that they hold a target, where there is one")
+    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
     optimizer: str = _option("adamw", "optimiser")
-    lr: float = _option(2e-3, "peak learning rate")
+    lr: float = _option(4e-3, "peak learning rate")
     weight_decay: float = _option(1e-4, "weight decay, on convolution weights only")
     schedule: str = _option("cosine", "learning rate over the run")
     milestones: tuple[int, ...] = _option((150, 225), "epochs at which `multistep` divides the rate by ten")
@@ -53,14 +54,16 @@ class TrainConfig:
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
     target_augmentation: bool = _option(True, "clone targets through time")
     clones: int = _option(3, "clones of each target")
-    clone_mode: str = _option("add", "clones add their contrast to the background, or replace its pixels (published)")
     batch_augmentation: bool = _option(True, "stitch neighbouring clips of a batch and train on both")
+    published_augmentation: bool = _option(False, "clones replace pixels and masks shrink by nearest neighbour, as "
+                                           "published, instead of keeping the background and every target")
     flips: bool = _option(True, "random flips and quarter turns, the same for all frames of a clip")
-    intensity: float = _option(0.1, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
+    intensity: float = _option(0.2, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
     val_sequences: tuple[str, ...] = _option((), "training sequences set aside for choosing epoch and threshold")
-    val_fraction: float = _option(0.15, "without --val-sequences: the last share of every training sequence is set aside")
+    val_fraction: float = _option(0.15, "without --val-sequences: the last share of every sequence is set aside")
     val_every: int = _option(1, "epochs between validations")
     fa_budget: float = _option(5e-5, "false-alarm rate that the chosen threshold may reach on the validation frames")
+    false_budget: float = _option(0.33, "false components a frame that it may reach there")
     threshold: float = _option(0.0, "fixed probability threshold (0: chosen on the validation frames)")
     workers: int = _option(2, "loader processes")
     cache_mb: int = _option(512, "memory for decoded frames, all loader processes together, in MiB")
@@ -79,7 +82,8 @@ class TrainConfig:
         for name in ("lr",):
             self._require(getattr(self, name) > 0, name, "more than 0")
         for name in ("workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay", "intensity",
-                     "clip_gradient", "threads", "fa_budget"):
+                     "clip_gradient", "threads", "fa_budget",
+                     "false_budget", "target_weight"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
@@ -100,6 +104,10 @@ class TrainConfig:
         """The options of `nets.build_model` that shape the network."""
         return {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
 
+    def loss_options(self) -> dict[str, Any]:
+        """The options of `nets.build_model` that shape the criterion."""
+        return {"target_weight": self.target_weight} if self.loss == "bce_soft_iou" else {}
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
         return {key: list(value) if isinstance(value, tuple) else value
@@ -108,11 +116,6 @@ class TrainConfig:
 
 def _flag(name: str) -> str:
     return name.replace("_", "-")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise UserError(f"{message}; `{self.prog} --help` lists every option")
 
 
 def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: Any, default: Any) -> None:
@@ -131,7 +134,8 @@ def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: 
     parser.add_argument(f"--{_flag(item.name)}", **keywords)
 
 
-def parse_cli(recipes: Mapping[str, TrainConfig], argv: Sequence[str] | None = None, description: str = "") -> TrainConfig:
+def parse_cli(recipes: Mapping[str, TrainConfig], argv: Sequence[str] | None = None, description: str = ""
+              ) -> TrainConfig:
     """Read the command line over a named recipe.
 
     Args:
@@ -144,8 +148,7 @@ def parse_cli(recipes: Mapping[str, TrainConfig], argv: Sequence[str] | None = N
         UserError: an unknown option, a value of the wrong kind or out of its range.
     """
     first = next(iter(recipes))
-    parser = _Parser(description=description, allow_abbrev=False,
-                     formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=120))
+    parser = Parser(description=description)
     parser.add_argument("--recipe", choices=list(recipes), default=first, help=f"set of defaults (default: {first})")
     hints = get_type_hints(TrainConfig)
     for item in dataclasses.fields(TrainConfig):

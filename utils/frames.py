@@ -9,6 +9,7 @@ import numpy as np
 from utils.errors import UserError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
+TAIL = 4096  # bytes at a file's end among which its end mark is looked for
 ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios differ by less than this share
 
 
@@ -19,25 +20,42 @@ def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
-    _refuse_truncated(path, data)
+    _refuse_truncated(path, data[:8].tobytes(), data[-TAIL:].tobytes(), data.size)
     image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
     if image is None:
         raise UserError(f"{path}: not a readable image ({data.size} bytes); fetch or write the file again")
     return image
 
 
-def _refuse_truncated(path: str | os.PathLike, data: np.ndarray) -> None:
+def _refuse_truncated(path: str | os.PathLike, head: bytes, tail: bytes, size: int) -> None:
     """Raise for PNG, JPEG and BMP files that end early: OpenCV fills what is missing with grey and says nothing."""
-    head, tail = data[:8].tobytes(), data[-64:].tobytes()
     ended = True
     if head.startswith(b"\x89PNG"):
-        ended = b"IEND" in tail
+        ended = b"IEND" in tail[-64:]
     elif head.startswith(b"\xff\xd8"):
-        ended = b"\xff\xd9" in data[-4096:].tobytes()
-    elif head.startswith(b"BM") and data.size >= 6:
-        ended = data.size >= int.from_bytes(data[2:6].tobytes(), "little")
+        ended = b"\xff\xd9" in tail
+    elif head.startswith(b"BM") and size >= 6:
+        ended = size >= int.from_bytes(head[2:6], "little")
     if not ended:
-        raise UserError(f"{path}: truncated image ({data.size} bytes, its end is missing); fetch the file again")
+        raise UserError(f"{path}: truncated image ({size} bytes, its end is missing); fetch the file again")
+
+
+def check_end(path: str | os.PathLike) -> None:
+    """Look at the first and last bytes of an image file only.
+
+    Raises:
+        UserError: it is missing, empty, or ends early (PNG, JPEG and BMP).
+    """
+    try:
+        with open(path, "rb") as file:
+            head, size = file.read(8), file.seek(0, os.SEEK_END)
+            file.seek(max(size - TAIL, 0))
+            tail = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
+    if not size:
+        raise UserError(f"{path}: an empty file; fetch the file again")
+    _refuse_truncated(path, head, tail, size)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -46,28 +46,32 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     return training, validation
 
 
-def choose_threshold(curve: dict[str, Any], fa_budget: float, fixed: float = 0.0) -> dict[str, float]:
-    """The threshold that finds most targets within a false-alarm rate; among equals the one with the highest IoU.
+def choose_threshold(curve: dict[str, Any], fa_budget: float, false_budget: float, fixed: float = 0.0
+                     ) -> dict[str, float]:
+    """The threshold that finds most targets within a budget of false alarms; among equals the one of highest IoU.
 
     Args:
         curve: arrays `threshold, pd, fa, false_per_frame, iou` (from `SegmentationMetrics.curve`).
-        fa_budget: the largest Fa; where no threshold keeps to it, the one with the lowest Fa is taken.
+        fa_budget, false_budget: the largest Fa and the most false components a frame; where no threshold keeps to
+            both, the one with the lowest Fa is taken.
         fixed: a threshold given by the user: the listed one nearest to it is taken instead.
     Returns:
-        `threshold, pd, fa, false_per_frame, iou` there, `pd_in_budget` (0 where Fa is above the budget, NaN without
-        targets) and `pd_fa_auc`.
+        `threshold, pd, fa, false_per_frame, iou` there, `pd_in_budget` (0 where a budget is exceeded, NaN
+        without targets) and `pd_fa_auc`.
     """
     threshold, pd, fa, iou = (np.asarray(curve[name], float) for name in ("threshold", "pd", "fa", "iou"))
+    affordable = (fa <= fa_budget) & (np.asarray(curve["false_per_frame"], float) <= false_budget)
     if fixed:
         best = int(np.abs(threshold - fixed).argmin())
     else:
-        within = np.flatnonzero(fa <= fa_budget)
+        within = np.flatnonzero(affordable)
         if not within.size:
             within = np.flatnonzero(fa == fa.min())
         order = np.lexsort((np.nan_to_num(iou[within]), np.nan_to_num(pd[within])))
         best = int(within[order[-1]])
-    figures = {name: float(np.asarray(curve[name])[best]) for name in ("threshold", "pd", "fa", "false_per_frame", "iou")}
+    names = ("threshold", "pd", "fa", "false_per_frame", "iou")
+    figures = {name: float(np.asarray(curve[name])[best]) for name in names}
     if fixed:
         figures["threshold"] = fixed
-    return figures | {"pd_in_budget": figures["pd"] if fa[best] <= fa_budget else 0.0,
+    return figures | {"pd_in_budget": figures["pd"] if affordable[best] else 0.0,
                       "pd_fa_auc": float(curve["pd_fa_auc"])}

@@ -1,11 +1,10 @@
-"""What a run leaves behind: one JSON line an epoch, TensorBoard events, a picture of the curves, a table of settings."""
+"""What a run leaves behind: one JSON line an epoch, TensorBoard events, a picture of the curves, its settings."""
 from __future__ import annotations
 
 import json
 import shlex
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from utils.checkpoint import git_revision

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,8 +129,9 @@ class Predictor:
         try:
             model = build_model(content["model"]["name"], **content["model"]["options"])
             model.network.load_state_dict(content.get("ema") or content["network"])
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise UserError(f"{path}: does not fit this version of the project: {error}") from None
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            reason = shorten(str(error), 300)
+            raise UserError(f"{path}: does not fit this version of the project: {reason}") from None
         import torch
 
         model.network.to(memory_format=torch.channels_last)  # the same numbers, sooner

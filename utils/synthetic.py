@@ -106,12 +106,16 @@ def _made(jobs: list[tuple], workers: int) -> Iterator[dict[str, Any]]:
         yield from pool.map(_write_sequence, jobs)
 
 
+def _names(config: SyntheticConfig, split: str) -> list[str]:
+    """Names of a split's sequences; those of the test set go on where the training set ends."""
+    before = config.train_sequences if split == "test" else 0
+    return [f"sequence{before + index + 1}" for index in range(config.count(split))]
+
+
 def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int, quiet: bool) -> None:
     from tqdm import tqdm
 
-    before = config.train_sequences if split == "test" else 0  # names go on where the training sequences end
-    jobs = [(config, split, index, str(folder), f"sequence{before + index + 1}")
-            for index in range(config.count(split))]
+    jobs = [(config, split, index, str(folder), name) for index, name in enumerate(_names(config, split))]
     sequences = list(tqdm(_made(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
                           file=sys.stderr, disable=quiet))
     coco = _coco(config, split, sequences)
@@ -139,12 +143,16 @@ def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> 
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
 
-def _remove(out: Path, found: dict[str, Any], split: str) -> None:
-    """Remove a split written before: its sequences, its index and its annotations."""
+def _remove(out: Path, split: str) -> None:
+    """Remove a split written before, if there is one: its index, its sequences and its annotations, in this order."""
+    found = _present(out, split)
+    if found is None:
+        return
     (out / index_file(split)).unlink(missing_ok=True)
     for sequence in found["sequences"]:
-        for kind in ("images", "masks"):
-            shutil.rmtree(out / kind / sequence["name"], ignore_errors=True)
+        for folder in (out / "images" / sequence["name"], out / "masks" / sequence["name"]):
+            if folder.is_dir():
+                shutil.rmtree(folder)
     (out / annotation_file(split)).unlink()
 
 
@@ -168,10 +176,9 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
         list_pictures(config.backgrounds)
     wanted = [split for split in splits
               if config.count(split) and (overwrite or not _same(_present(out, split), config, split))]
-    for split in wanted:
-        _refuse(out, split, config, overwrite)
     if not wanted:
         return []
+    _refuse(out, wanted, config, overwrite)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -180,31 +187,29 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
         for split in wanted:
             _write_split(config, split, Path(temporary), workers, quiet)
         for split in wanted:
-            found = _present(out, split)
-            if found is not None:
-                _remove(out, found, split)
+            _remove(out, split)
+        for split in wanted:
             _install(Path(temporary), out, split)
     return wanted
 
 
-def _refuse(out: Path, split: str, config: SyntheticConfig, overwrite: bool) -> None:
-    found = _present(out, split)
-    if found is not None:
-        if not overwrite:
+def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bool) -> None:
+    """Raise UserError if `out` holds what is in the way of the `wanted` splits and may not be removed."""
+    there = {split: _present(out, split) for split in SPLITS}
+    for split in wanted:
+        if there[split] and not overwrite:
             raise UserError(f"{out}: found a {split} set made with other settings, expected the same or none; give "
                             "another --out, or --overwrite to replace it")
-        return
-    other = _present(out, "train" if split == "test" else "test")
-    if out.exists() and other is None and not (out.is_dir() and all(p.name.startswith(".") for p in out.iterdir())):
+    empty = not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()))
+    if not empty and not any(there.values()):
         raise UserError(f"{out}: found other files, expected a new or empty folder or a dataset made by this command; "
                         "give another --out")
-    if other is not None:
-        before = config.train_sequences if split == "test" else 0
-        ours = {f"sequence{before + index + 1}" for index in range(config.count(split))}
-        clash = ours & {sequence["name"] for sequence in other["sequences"]}
-        if clash:
-            raise UserError(f"{out}: found {len(clash)} sequences of the other set with the names this one needs, "
-                            "expected none; give the same --train-sequences, or another --out")
+    kept = {sequence["name"] for split in SPLITS if there[split] and split not in wanted
+            for sequence in there[split]["sequences"]}
+    clash = kept & {name for split in wanted for name in _names(config, split)}
+    if clash:
+        raise UserError(f"{out}: found {len(clash)} sequences of the other set with names that this one needs, "
+                        "expected none; give the --train-sequences that set was made with, or another --out")
 
 
 def _install(made: Path, out: Path, split: str) -> None:

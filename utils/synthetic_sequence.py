@@ -166,8 +166,9 @@ def _settled_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: L
                     clip: np.ndarray) -> list[Track]:
     """Targets for `clip`, drawn anew when one meets scenery in which the wanted SNR needs the impossible."""
     floor = FLOOR * sensor.noise_level(float(clip.mean()))
+    count = int(rng.integers(config.targets[0], config.targets[1] + 1))
     for _ in range(8):
-        tracks = _tracks(config, rng, limits, camera, sensor.psf)
+        tracks = _tracks(config, rng, limits, camera, sensor.psf, count)
         drawn = [len(track.spots) for track in tracks]
         settle(clip, tracks, limits, floor, lambda levels: to_counts(levels, config.bits), level_span(config.bits))
         if all(_steady(track, count) for track, count in zip(tracks, drawn, strict=True)):
@@ -175,12 +176,12 @@ def _settled_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: L
     return tracks
 
 
-def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera,
-            psf: float) -> list[Track]:
+def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera, psf: float,
+            count: int) -> list[Track]:
     aims = limits.aims()
     tracks: list[Track] = []
-    for _ in range(int(rng.integers(config.targets[0], config.targets[1] + 1))):
-        for _ in range(200):  # of random paths, most are refused for good reasons; ten tries are usual
+    for _ in range(count):
+        for _ in range(200):  # a path is refused now and then; where none is ever accepted, the target is left out
             proposal = propose_path(rng, camera, config.size, config.speed, config.acceleration, tracks)
             if proposal is None:
                 continue

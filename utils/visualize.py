@@ -40,9 +40,11 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     shares.set_ylim(-0.02, 1.02)
-    for axes in (losses, false, rate):
+    for axes in (losses, rate):
         if any((np.asarray(line.get_ydata(), float) > 0).any() for line in axes.lines):
             axes.set_yscale("log")
+    false.set_yscale("symlog", linthresh=1e-7)  # no false alarm at all is a good figure, and has its place
+    false.set_ylim(bottom=0)
     _save(figure, path)
 
 
