@@ -4,6 +4,7 @@
 
 SHELL := /bin/bash
 DEMO ?= demo
+DEMO_TRAINING ?= --epochs 4
 
 ifdef PYTHON
 RUN := $(PYTHON)
@@ -27,7 +28,14 @@ env: $(ENVIRONMENT)
 	touch .venv/ready
 
 demo: $(ENVIRONMENT)
-	$(RUN) -m utils.demo --out $(DEMO)
+	$(RUN) -m utils.synthetic --out $(DEMO)/data
+	$(RUN) -m utils.synthetic --out $(DEMO)/data-seed2001 --split test --seed 2001
+	$(RUN) train_NUDT.py --data-root $(DEMO)/data --out $(DEMO)/runs --name tsmsa $(DEMO_TRAINING)
+	$(RUN) test.py --weights $(DEMO)/runs/tsmsa/best.pt --data-root $(DEMO)/data-seed2001 --out $(DEMO)/test-seed2001
+	$(RUN) test.py --weights $(DEMO)/runs/tsmsa/best.pt --data-root $(DEMO)/data --out $(DEMO)/test
+	$(RUN) vid_predict.py --weights $(DEMO)/runs/tsmsa/best.pt --source $(DEMO)/data/images/sequence50 \
+		--truth $(DEMO)/data --out $(DEMO)/video --gif --heatmap
+	$(RUN) -m utils.summary $(DEMO)
 
 test: $(ENVIRONMENT) lint
 	$(RUN) -m pytest

@@ -21,7 +21,8 @@ from utils.synthetic import main, write_dataset
 from utils.synthetic_sequence import SyntheticConfig, make_sequence, to_counts
 from utils.targets import Body, body_of_area, spot
 
-TINY = SyntheticConfig(train_sequences=5, test_sequences=4, frames=10, size=(64, 80), empty_share=0.25)
+TINY = SyntheticConfig(train_sequences=5, test_sequences=4, frames=10, size=(64, 80), empty_share=0.25,
+                       speed=(0.4, 2.0), hot_pixels=3.0, blinking_pixels=2.0, glints=4.0)
 COMMAND = [sys.executable, "-m", "utils.synthetic"]
 ROOT = Path(__file__).parents[1]
 

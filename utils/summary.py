@@ -1,0 +1,50 @@
+"""What a demonstration run reached and which files to open: `python -m utils.summary demo`."""
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError, user_errors
+from utils.log import shown
+
+PARTS = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
+FIGURES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The content of a `metrics.json`; raises `UserError` where there is none."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected the figures that test.py writes")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table(tests: dict[str, dict[str, Any]]) -> str:
+    """A line for each test set and subset."""
+    lines = ["  ".join([f"{'test set':22}", *(f"{text:>11}" for text in FIGURES.values())])]
+    for name, metrics in tests.items():
+        for part, text in PARTS.items():
+            if part in metrics:
+                lines.append("  ".join([f"{name + ', ' + text:22}", *(f"{shown(metrics[part][key]):>11}" for key in FIGURES)]))
+    return "\n".join(lines)
+
+
+def main(folder: Path) -> None:
+    """Print the figures of `folder/test*/metrics.json` and the pictures, videos and tables to look at."""
+    tests = {path.parent.name: read_metrics(path) for path in sorted(folder.glob("test*/metrics.json"))}
+    read_metrics(folder / "test" / "metrics.json")
+    print(f"\nFigures on test sequences that training never saw\n{table(tests)}\n\nOpen these files")
+    wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif", "predictions": "video/**/*.json",
+              "training curves": "runs/*/curves.png", "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}
+    for text, pattern in wanted.items():
+        for path in sorted(folder.glob(pattern)):
+            print(f"  {text:16} {path}")
+    print(f"  {'all figures':16} {folder / 'test' / 'metrics.json'}")
+
+
+if __name__ == "__main__":
+    with user_errors():
+        if len(sys.argv) != 2:
+            raise UserError("usage: python -m utils.summary FOLDER, the folder that `make demo` wrote")
+        main(Path(sys.argv[1]))
