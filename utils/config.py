@@ -59,8 +59,10 @@ class TrainConfig:
                                            "published, instead of keeping the background and every target")
     flips: bool = _option(True, "random flips and quarter turns, the same for all frames of a clip")
     intensity: float = _option(0.2, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
-    val_sequences: tuple[str, ...] = _option((), "training sequences set aside for choosing epoch and threshold")
-    val_fraction: float = _option(0.15, "without --val-sequences: the last share of every sequence is set aside")
+    val_sequences: tuple[str, ...] = _option((), "training sequences set aside, on which epoch and threshold are "
+                                              "chosen")
+    val_fraction: float = _option(0.15, "without --val-sequences: the share of sequences, or of each "
+                                 "one's end, that is set aside")
     val_every: int = _option(1, "epochs between validations")
     fa_budget: float = _option(5e-5, "false-alarm rate that the chosen threshold may reach on the validation frames")
     false_budget: float = _option(0.33, "false components a frame that it may reach there")

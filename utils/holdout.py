@@ -17,8 +17,8 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     Args:
         sequences: the training sequences.
         names: sequences to set aside whole; `fraction` is not used then.
-        fraction: else, the last share of every sequence's frames. Where sequences are too short for that (single
-            frames), the same share of the sequences, evenly spread. 0 sets nothing aside.
+        fraction: else, this share of the sequences, evenly spread; where that is less than one sequence, the last
+            share of every sequence's frames. 0 sets nothing aside.
     Returns:
         `(training, validation)`.
     Raises:
@@ -30,17 +30,14 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     if names:
         training = {name: frames for name, frames in sequences.items() if name not in names}
         validation = {name: sequences[name] for name in sequences if name in names}
-    elif not fraction:
-        training, validation = dict(sequences), {}
-    elif max(len(frames) for frames in sequences.values()) * fraction >= 1:
+    elif fraction * len(sequences) >= 1:
+        aside = {name for i, name in enumerate(sequences) if int((i + 1) * fraction) > int(i * fraction)}
+        training = {name: frames for name, frames in sequences.items() if name not in aside}
+        validation = {name: frames for name, frames in sequences.items() if name in aside}
+    else:
         kept = {name: len(frames) - int(len(frames) * fraction) for name, frames in sequences.items()}
         training = {name: frames[: kept[name]] for name, frames in sequences.items()}
         validation = {name: frames[kept[name]:] for name, frames in sequences.items() if kept[name] < len(frames)}
-    else:
-        order = list(sequences)
-        aside = {name for i, name in enumerate(order) if int((i + 1) * fraction) > int(i * fraction)}
-        training = {name: sequences[name] for name in order if name not in aside}
-        validation = {name: sequences[name] for name in order if name in aside}
     if not any(training.values()):
         raise UserError(f"setting aside {', '.join(validation)} leaves no training frame; name fewer --val-sequences")
     return training, validation

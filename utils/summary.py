@@ -26,7 +26,8 @@ def table(tests: dict[str, dict[str, Any]]) -> str:
     for name, metrics in tests.items():
         for part, text in PARTS.items():
             if part in metrics:
-                lines.append("  ".join([f"{name + ', ' + text:22}", *(f"{shown(metrics[part][key]):>11}" for key in FIGURES)]))
+                figures = (f"{shown(metrics[part][key]):>11}" for key in FIGURES)
+                lines.append("  ".join([f"{name + ', ' + text:22}", *figures]))
     return "\n".join(lines)
 
 
@@ -35,8 +36,8 @@ def main(folder: Path) -> None:
     tests = {path.parent.name: read_metrics(path) for path in sorted(folder.glob("test*/metrics.json"))}
     read_metrics(folder / "test" / "metrics.json")
     print(f"\nFigures on test sequences that training never saw\n{table(tests)}\n\nOpen these files")
-    wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif", "predictions": "video/**/*.json",
-              "training curves": "runs/*/curves.png", "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}
+    wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif",
+              "predictions": "video/**/predictions.json", "training curves": "runs/*/curves.png", "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}
     for text, pattern in wanted.items():
         for path in sorted(folder.glob(pattern)):
             print(f"  {text:16} {path}")
