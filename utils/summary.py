@@ -37,7 +37,8 @@ def main(folder: Path) -> None:
     read_metrics(folder / "test" / "metrics.json")
     print(f"\nFigures on test sequences that training never saw\n{table(tests)}\n\nOpen these files")
     wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif",
-              "predictions": "video/**/predictions.json", "training curves": "runs/*/curves.png", "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}
+              "predictions": "video/**/predictions.json", "training curves": "runs/*/curves.png",
+              "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}
     for text, pattern in wanted.items():
         for path in sorted(folder.glob(pattern)):
             print(f"  {text:16} {path}")
