@@ -35,9 +35,8 @@ def load_file(path: str | os.PathLike) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,
             zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: not a readable checkpoint ({reason}); "
-                        "expected a file of tensors and plain values written by torch.save") from None
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}): damaged, or it holds more than "
+                        "tensors and plain values; fetch it again, or save its state dict alone") from None
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
