@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.annotations import Box, ImageList, find_lists
 from utils.errors import UserError
-from utils.files import natural_key
+from utils.files import frame_numbers, natural_key
 from utils.layouts import Files, check_root, list_files
 from utils.report import Report
 from utils.splits import SPLITS, images_of_split, list_of
@@ -254,12 +254,11 @@ def _sequences(files: Files, keys: Iterable[str], names: dict[str, str], boxes: 
         positions[names[key]] += 1
     sequences = {}
     for name in sorted(grouped, key=natural_key):
-        found = {key: re.findall(r"\d+", key.rpartition("/")[2]) for key in grouped[name]}
-        numbers = {key: int(digits[-1]) for key, digits in found.items() if digits}
-        if len(set(numbers.values())) < len(found):
-            numbers = position
-        frames = [Frame(name, numbers[key], files.path(files.images[key]),
-                        files.path(files.masks[key]) if key in files.masks else None, boxes.get(key)) for key in found]
+        keys = grouped[name]
+        numbers = frame_numbers([key.rpartition("/")[2] for key in keys]) or [position[key] for key in keys]
+        frames = [Frame(name, number, files.path(files.images[key]),
+                        files.path(files.masks[key]) if key in files.masks else None, boxes.get(key))
+                  for key, number in zip(keys, numbers, strict=True)]
         sequences[name] = tuple(sorted(frames, key=lambda frame: frame.number))
     return sequences
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,13 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key under which `frame2` comes before `frame10`."""
     parts = re.split(r"(\d+)", str(text))
     return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+
+
+def frame_numbers(names: Sequence[str]) -> list[int] | None:
+    """Frame numbers of one sequence's file names: the last number in each; None where one has none or two agree."""
+    found = [re.findall(r"\d+", name) for name in names]
+    numbers = [int(digits[-1]) for digits in found if digits]
+    return numbers if len(set(numbers)) == len(names) else None
 
 
 @contextlib.contextmanager

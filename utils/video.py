@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.errors import UserError
-from utils.files import natural_key
+from utils.files import frame_numbers, natural_key
 from utils.frames import IMAGE_SUFFIXES, image_size, read_frame
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -141,13 +140,9 @@ def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
 
 
 def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
-    """A frame's number is the last number in its file's name; where one has none, or two have the same, it is the
-    position in natural order: the rule of `utils.datasets`."""
+    """Frames by their numbers (`frame_numbers`), else by their position in natural order, as in `utils.datasets`."""
     image_size(images[0])  # raises for what is no image
-    found = [re.findall(r"\d+", image.stem) for image in images]
-    numbers = [int(digits[-1]) for digits in found if digits]
-    if len(set(numbers)) < len(images):
-        numbers = list(range(len(images)))
+    numbers = frame_numbers([image.stem for image in images]) or range(len(images))
     files = sorted(zip(numbers, map(str, images), strict=True))
     return FrameSource(name, str(path), None, len(images), tuple(files))
 
