@@ -37,7 +37,7 @@ class TrainConfig:
     num_layers: int = _option(1, "layers in each slice")
     weights: str = _option("", "start from this checkpoint's weights, or from a published state dict")
     loss: str = _option("bce_soft_iou", "segmentation loss")
-    target_weight: float = _option(20.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou")
+    target_weight: float = _option(3.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou")
     epochs: int = _option(20, "passes over the training clips")
     clips_per_epoch: int = _option(0, "train on a random draw of so many clips an epoch (0: all of them)")
     batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them")
@@ -58,7 +58,7 @@ class TrainConfig:
     published_augmentation: bool = _option(False, "clones replace pixels and masks shrink by nearest neighbour, as "
                                            "published, instead of keeping the background and every target")
     flips: bool = _option(True, "random flips and quarter turns, the same for all frames of a clip")
-    intensity: float = _option(0.2, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
+    intensity: float = _option(0.3, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
     val_sequences: tuple[str, ...] = _option((), "training sequences set aside, on which epoch and threshold are "
                                               "chosen")
     val_fraction: float = _option(0.15, "without --val-sequences: the share of sequences, or of each "

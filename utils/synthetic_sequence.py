@@ -28,9 +28,9 @@ GAIN, OFFSET, TOP = 48.0, 1500.0, 16383.0  # 16-bit files hold what a 14-bit cam
 @dataclass(frozen=True)
 class SyntheticConfig:
     """Everything that decides what a synthetic dataset contains. Raises UserError for values that make no sense."""
-    train_sequences: int = field(default=48, metadata={"help": "sequences to train on"})
-    test_sequences: int = field(default=16, metadata={"help": "sequences to test on"})
-    frames: int = field(default=30, metadata={"help": "frames in a sequence"})
+    train_sequences: int = field(default=72, metadata={"help": "sequences to train on"})
+    test_sequences: int = field(default=24, metadata={"help": "sequences to test on"})
+    frames: int = field(default=20, metadata={"help": "frames in a sequence"})
     size: tuple[int, int] = field(default=(256, 256), metadata={"help": "height and width of a frame, pixels"})
     bits: int = field(default=8, metadata={"help": "8 or 16 (16: the counts of a 14-bit camera)"})
     seed: int = field(default=0, metadata={"help": "seed of the training set"})
@@ -42,7 +42,7 @@ class SyntheticConfig:
     dark_share: float = field(default=0.0, metadata={"help": "share of targets darker than their surroundings"})
     targets: tuple[int, int] = field(default=(1, 3), metadata={"help": "fewest and most targets in a sequence"})
     area: tuple[float, float] = field(default=(2.0, 80.0), metadata={"help": "smallest and largest target, pixels"})
-    speed: tuple[float, float] = field(default=(0.8, 3.0), metadata={
+    speed: tuple[float, float] = field(default=(1.0, 4.0), metadata={
         "help": "slowest and fastest target against the scene, pixels a frame"})
     acceleration: float = field(default=0.03, metadata={"help": "targets' acceleration, pixels a frame^2 (rms)"})
     pan: float = field(default=1.5, metadata={"help": "fastest camera pan, pixels a frame"})
@@ -50,9 +50,9 @@ class SyntheticConfig:
     noise: float = field(default=1.0, metadata={"help": "factor on the sensor's noise and fixed pattern"})
     contrast: float = field(default=1.0, metadata={"help": "factor on the backgrounds' contrast (clutter)"})
     distractors: bool = field(default=True, metadata={"help": "hot pixels, blinking pixels and glints"})
-    hot_pixels: float = field(default=2.0, metadata={"help": "hot pixels in a frame, on average"})
-    blinking_pixels: float = field(default=1.0, metadata={"help": "blinking pixels in a frame, on average"})
-    glints: float = field(default=3.0, metadata={"help": "spots fixed in the scene in a frame, on average"})
+    hot_pixels: float = field(default=1.0, metadata={"help": "hot pixels in a frame, on average"})
+    blinking_pixels: float = field(default=0.5, metadata={"help": "blinking pixels in a frame, on average"})
+    glints: float = field(default=1.0, metadata={"help": "spots fixed in the scene in a frame, on average"})
 
     def __post_init__(self) -> None:
         def require(good: bool, name: str, expected: str) -> None:
