@@ -33,7 +33,7 @@ demo: $(ENVIRONMENT)
 	$(RUN) train_NUDT.py --data-root $(DEMO)/data --out $(DEMO)/runs --name tsmsa $(DEMO_TRAINING)
 	$(RUN) test.py --weights $(DEMO)/runs/tsmsa/best.pt --data-root $(DEMO)/data-seed2001 --out $(DEMO)/test-seed2001
 	$(RUN) test.py --weights $(DEMO)/runs/tsmsa/best.pt --data-root $(DEMO)/data --out $(DEMO)/test
-	$(RUN) vid_predict.py --weights $(DEMO)/runs/tsmsa/best.pt --source $(DEMO)/data/images/sequence74 \
+	$(RUN) vid_predict.py --weights $(DEMO)/runs/tsmsa/best.pt --source $(DEMO)/data/images/sequence87 \
 		--truth $(DEMO)/data --out $(DEMO)/video --gif --heatmap
 	$(RUN) -m utils.summary $(DEMO)
 
