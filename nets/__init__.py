@@ -2,19 +2,22 @@
 
 Shapes: B clips, T frames (the key frame is the last one), C channels, H×W pixels. Clips are (B, C, T, H, W), grey ones
 (B, T, H, W), float32 and normalised; features of frames (B, T, C, H, W); masks and segmentation logits (B, 1, H, W);
-probabilities (B, H, W).
+probabilities (B, H, W); boxes (N, 4), x1, y1, x2, y2.
 """
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from nets.losses import build_criterion
+from nets.sstnet import SSTNet, detection_criterion
 from nets.tsmsa import TSMSA
+from nets.yolox_head import detections
 
-NETWORKS: dict[str, type[nn.Module]] = {"tsmsa": TSMSA}
+NETWORKS: dict[str, type[nn.Module]] = {"sstnet": SSTNet, "tsmsa": TSMSA}
+DETECTORS = frozenset({"sstnet"})
 
 
 class Model(NamedTuple):
@@ -25,8 +28,8 @@ class Model(NamedTuple):
     """
 
     network: nn.Module
-    criterion: Callable[[Tensor, dict[str, Tensor]], dict[str, Tensor]]
-    postprocess: Callable[[Tensor], Tensor]
+    criterion: Callable[[Any, dict[str, Any]], dict[str, Tensor]]
+    postprocess: Callable[..., Any]
 
 
 def probabilities(logits: Tensor) -> Tensor:
@@ -34,12 +37,18 @@ def probabilities(logits: Tensor) -> Tensor:
     return logits.squeeze(1).sigmoid()
 
 
-def build_model(name: str, *, loss: str = "bce_soft_iou", loss_options: dict | None = None, **options) -> Model:
+def build_model(name: str, *, loss: str | None = None, loss_options: dict | None = None, **options) -> Model:
     """Build a network by name, e.g. `build_model("tsmsa", num_slices=2)`.
 
-    loss, loss_options: criterion and its options (losses.py); options: those of the network's constructor. Segmentation
-    networks have a criterion (logits (B, 1, H, W), {"mask": (B, 1, H, W) float in {0, 1}}) → {name: loss} and the
-    postprocessing `probabilities`. Raises ValueError for an unknown name or option, listing the known ones.
+    loss, loss_options: criterion and its options (losses.py), for segmentation networks "bce_soft_iou" where None;
+    detectors have one, "yolox", without options. options: those of the network's constructor.
+
+    Segmentation networks have a criterion (logits (B, 1, H, W), {"mask": (B, 1, H, W) float in {0, 1}}) → {name: loss}
+    and the postprocessing `probabilities`. Detectors (`DETECTORS`) have a criterion (outputs, {"boxes": for each image
+    (N, 5) float x1, y1, x2, y2, class in input pixels}) → {name: loss} and the postprocessing `detections`, which is
+    (raw output of eval mode, score=0.001, nms=0.65) → for each image (N, 6) float x1, y1, x2, y2, score, class.
+
+    Raises ValueError for an unknown name, option or loss, listing the known ones.
     """
     if name not in NETWORKS:
         raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(NETWORKS))}")
@@ -48,4 +57,11 @@ def build_model(name: str, *, loss: str = "bce_soft_iou", loss_options: dict | N
     if unknown:
         valid += ["loss", "loss_options"]
         raise ValueError(f"got options {', '.join(unknown)} for model {name!r}, expected some of: {', '.join(valid)}")
-    return Model(NETWORKS[name](**options), build_criterion(loss, **(loss_options or {})), probabilities)
+    if name in DETECTORS:
+        if loss not in (None, "yolox") or loss_options:
+            raise ValueError(
+                f"got loss {loss!r} with options {loss_options} for model {name!r}, expected 'yolox' without options"
+            )
+        return Model(NETWORKS[name](**options), detection_criterion, detections)
+    criterion = build_criterion(loss or "bce_soft_iou", **(loss_options or {}))
+    return Model(NETWORKS[name](**options), criterion, probabilities)

@@ -20,7 +20,7 @@ def depthwise3x3(channels: int, stride: int = 1) -> nn.Conv2d:
 class ConvNormAct(nn.Sequential):
     """Convolution without bias ("same" padding) → batch norm → activation.
 
-    (B, in_channels, H, W) float → (B, out_channels, H, W) float.
+    (B, in_channels, H, W) float → (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) float.
     """
 
     def __init__(
@@ -31,9 +31,10 @@ class ConvNormAct(nn.Sequential):
         activation: type[nn.Module] = nn.SiLU,
         eps: float = 1e-5,
         momentum: float = 0.1,
+        stride: int = 1,
     ):
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+            nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
             nn.BatchNorm2d(out_channels, eps, momentum),
             activation(),
         )

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from nets.attention import MultiHead
-from nets.blocks import Fuse, PairBlock, ResidualBlock
+from nets.blocks import ConvNormAct, Fuse, PairBlock, ResidualBlock
 from nets.convlstm import CrossSliceConvLSTM, FirstMotion, Layer
+from nets.published_sstnet import SSTNET_DEAD, SSTNET_NAMES, SSTNET_TEMPORAL
+from nets.sstnet import SSTNet
 from nets.tsmsa import TSMSA
 
 
@@ -41,9 +43,9 @@ class Rule:
 def load_published(network: nn.Module, state_dict: Mapping[str, Tensor], strict: bool = True) -> LoadReport:
     """Load a state dict in published names, with or without a leading `module.`, into `network` (in place).
 
-    network: TSMSA or a bare CrossSliceConvLSTM (names `cell_list.SL.…`, slice S, layer L), of any number of slices and
-    layers. When strict, raises ValueError naming the entries that are missing, unexpected or of another shape and
-    leaves the network as it was. Otherwise what fits is loaded and the report says what is not.
+    network: TSMSA, SSTNet or a bare CrossSliceConvLSTM (names `cell_list.SL.…`, slice S, layer L), of any number of
+    slices and layers. When strict, raises ValueError naming the entries that are missing, unexpected or of another
+    shape and leaves the network as it was. Otherwise what fits is loaded and the report says what is not.
     """
     source = {name.removeprefix("module."): value for name, value in state_dict.items()}
     target = network.state_dict()
@@ -101,7 +103,11 @@ def _rules(network: nn.Module) -> tuple[list[Rule], re.Pattern]:
     if isinstance(network, TSMSA):
         dead = [r"^backbone\.layer\d+\.0\.connect_conv\.", *_dead_in(network.lstm)]
         return list(_tsmsa(network)), re.compile("|".join(dead))
-    raise ValueError(f"got a {type(network).__name__}, expected a TSMSA or a CrossSliceConvLSTM")
+    if isinstance(network, SSTNet):
+        dead = [*SSTNET_DEAD, rf"^neck\.weight\.{network.num_frames - 1}$"]
+        dead += SSTNET_TEMPORAL if network.temporal is None else _dead_in(network.temporal.lstm)
+        return list(_sstnet(network)), re.compile("|".join(dead))
+    raise ValueError(f"got a {type(network).__name__}, expected a TSMSA, an SSTNet or a CrossSliceConvLSTM")
 
 
 def _same(module: nn.Module, ours: str, theirs: str) -> Iterator[Rule]:
@@ -164,15 +170,35 @@ TSMSA_NAMES = (
 )
 
 
-def _tsmsa(network: TSMSA) -> Iterator[Rule]:
-    makers = {ResidualBlock: _residual, PairBlock: _residual, Fuse: _fuse, CrossSliceConvLSTM: _convlstm}
+def _by_name(network: nn.Module, names: tuple[tuple[str, str], ...]) -> Iterator[Rule]:
+    """Rules of all modules whose name matches one of ours in `names`."""
+    makers = {ResidualBlock: _residual, PairBlock: _residual, Fuse: _fuse}
+    makers |= {ConvNormAct: _conv_norm, CrossSliceConvLSTM: _convlstm}
     for name, module in network.named_modules():
-        for pattern, published in TSMSA_NAMES:
+        for pattern, published in names:
             match = re.fullmatch(pattern, name)
             if match:
                 yield from makers.get(type(module), _same)(module, f"{name}.", f"{match.expand(published)}.")
+
+
+def _tsmsa(network: TSMSA) -> Iterator[Rule]:
+    yield from _by_name(network, TSMSA_NAMES)
     weights = tuple(f"feature_enhance.weight.{frame}" for frame in range(network.num_frames))
     yield Rule("coupling.frame_weights", weights, lambda *scalars: torch.cat(scalars))
+
+
+def _conv_norm(block: ConvNormAct, ours: str, theirs: str) -> Iterator[Rule]:
+    yield from _same(block[0], f"{ours}0.", f"{theirs}conv.")
+    yield from _same(block[1], f"{ours}1.", f"{theirs}bn.")
+
+
+def _sstnet(network: SSTNet) -> Iterator[Rule]:
+    yield from _by_name(network, SSTNET_NAMES)
+    pair, width = ("neck.conv_gl.0.conv.weight",), network.backbone.channels
+    yield Rule("neck.pair_frame.weight", pair, lambda weight: weight[:, :width])
+    yield Rule("neck.pair_key.weight", pair, lambda weight: weight[:, width:])
+    weights = tuple(f"neck.weight.{frame}" for frame in range(network.num_frames - 1))
+    yield Rule("neck.frame_weights", weights, lambda *scalars: torch.cat(scalars))
 
 
 def _dead_in(lstm: CrossSliceConvLSTM) -> list[str]:
