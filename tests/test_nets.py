@@ -1,9 +1,8 @@
 """TSMSA and its parts against known answers, against the equations written out, and against themselves."""
 
-import numpy as np
 import pytest
 import torch
-from golden.fill import fill_array, known_input
+from known_answers import assert_close, fill, known
 from literal_convlstm import published_shapes, run
 from torch import nn
 
@@ -14,20 +13,6 @@ from nets.published import load_published
 from nets.tsmsa import TSMSA
 
 SETTINGS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
-
-
-def fill(shapes: dict) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape)))) for name, shape in shapes.items()}
-
-
-def known(tag: str, *shape: int) -> torch.Tensor:
-    return torch.from_numpy(known_input(tag, shape))
-
-
-def assert_close(ours: torch.Tensor, expected: np.ndarray, tolerance: float = 1e-4):
-    """Within `tolerance` of the expected values' range."""
-    assert ours.shape == expected.shape
-    assert np.abs(ours.detach().numpy() - expected).max() <= tolerance * np.ptp(expected)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from golden.fill import fill_array, known_input
+from known_answers import assert_close, fill, known
 from torch.nn.utils import parameters_to_vector
 
 from nets import build_model
@@ -12,20 +12,6 @@ from nets.sstnet import SSTNet, TrainingOutput, detection_criterion
 from nets.yolox_head import assign, decode, detections, pad_targets, pairwise_iou, yolox_loss
 
 SMALL = {"depth": 0.33, "width": 0.0625}
-
-
-def fill(shapes: dict) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape)))) for name, shape in shapes.items()}
-
-
-def known(tag: str, *shape: int) -> torch.Tensor:
-    return torch.from_numpy(known_input(tag, shape))
-
-
-def assert_close(ours: torch.Tensor, expected: np.ndarray, tolerance: float = 1e-4):
-    """Within `tolerance` of the expected values' range."""
-    assert ours.shape == expected.shape
-    assert np.abs(ours.detach().numpy() - expected).max() <= tolerance * np.ptp(expected)
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,15 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         UserError: no readable checkpoint of this project.
     """
-    content = load_file(path)
+    return check_content(path, load_file(path))
+
+
+def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
+    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read.
+
+    Raises:
+        UserError: it is not.
+    """
     missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else list(KEYS)
     if missing:
         raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "

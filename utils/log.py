@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 from utils.checkpoint import git_revision
+from utils.cli import make_folder
 from utils.config import TrainConfig
-from utils.errors import UserError
 from utils.files import plain, write_json
 
 
@@ -44,12 +44,9 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder, self.quiet = config.folder, config.quiet
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "config.json", config.as_dict())
-            (self.folder / "command.txt").write_text(shlex.join(["python", *sys.argv]) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written ({error.strerror}); give another --out") from None
+        make_folder(self.folder)
+        write_json(self.folder / "config.json", config.as_dict())
+        (self.folder / "command.txt").write_text(shlex.join(["python", *sys.argv]) + "\n", encoding="utf-8")
         self.path = self.folder / "log.jsonl"
         self.history = self._earlier() if resumed else []
         if not resumed:

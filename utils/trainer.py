@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from nets import Model, build_model
 from nets.published import load_published
 from utils.augment import TrainTransform, batch_augmentation
-from utils.checkpoint import git_revision, load_checkpoint, load_file, save_checkpoint
+from utils.checkpoint import check_content, git_revision, load_file, save_checkpoint
 from utils.clips import ClipDataset, measure_normalisation
 from utils.config import TrainConfig
 from utils.datasets import Dataset
@@ -153,7 +152,6 @@ class _Run:
                                            fit=self.config.fit, input_size=self.config.input_size)
         result = evaluate_sequences(predictor, dataclasses.replace(self.dataset, sequences=self.validation),
                                     batch_size=4, quiet=self.config.quiet, title="validation")
-        network.train(self.ema is None)  # the averaged copy stays in evaluation mode
         return choose_threshold(result.overall.curve(), self.config.fa_budget,
                                 self.config.false_budget, self.config.threshold)
 
@@ -164,7 +162,7 @@ class _Run:
             "normalisation": [float(value) for value in self.normalisation], "num_frames": config.num_frames,
             "threshold": float(self.best.get("threshold", config.threshold or 0.5)), "config": config.as_dict(),
             "network": network.state_dict(), "ema": self.ema.module.state_dict() if self.ema else None,
-            "epoch": epoch + 1, "best": _plain(self.best), "git": git_revision(),
+            "epoch": epoch + 1, "best": self.best, "git": git_revision(),
         }
         folder = Path(config.folder)
         if better:
@@ -180,10 +178,9 @@ def load_weights(network: torch.nn.Module, path: str) -> None:
         UserError: the file is unreadable, or entries do not match; the text names them.
     """
     content = load_file(path)
-    ours = isinstance(content, dict) and "network" in content
     try:
-        if ours:
-            content = load_checkpoint(path)
+        if isinstance(content, dict) and "network" in content:
+            content = check_content(path, content)
             network.load_state_dict(content["ema"] or content["network"])
         else:
             load_published(network, content)
@@ -211,10 +208,6 @@ def _better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
 def _rank(figures: dict[str, Any]) -> tuple[float, float]:
     values = [figures.get(name, math.nan) for name in ("pd_in_budget", "iou")]
     return tuple(-1.0 if value is None or math.isnan(value) else float(value) for value in values)
-
-
-def _plain(figures: dict[str, Any]) -> dict[str, Any]:
-    return {key: value.item() if isinstance(value, np.generic) else value for key, value in figures.items()}
 
 
 def _figures(figures: dict[str, Any]) -> str:
