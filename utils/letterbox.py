@@ -1,0 +1,73 @@
+"""Letterboxing: a frame scaled to fit into a rectangle and centred there, the rest grey; its boxes there and back."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+GREY = 128 / 255  # of the full scale, as published
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a frame of `shape` (h, w) lies in the network's input of `size` (H, W), all in pixels.
+
+    Both sides are scaled by min(H/h, W/w) and rounded down; the frame lies in the middle, half a pixel up and to the
+    left where the rest is odd. Raises ValueError for sides below 1.
+    """
+
+    shape: tuple[int, int]
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if min(*self.shape, *self.size) < 1:
+            raise ValueError(f"got a frame of {self.shape} for an input of {self.size}, expected sides of at least 1")
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Height and width of the scaled frame."""
+        (h, w), (height, width) = self.shape, self.size
+        if height * w <= width * h:  # whole numbers, so that the fitting side fits exactly
+            return height, max(1, w * height // h)
+        return max(1, h * width // w), width
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Top and left of the scaled frame in the input."""
+        return (self.size[0] - self.inner[0]) // 2, (self.size[1] - self.inner[1]) // 2
+
+    def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+        """`(h, w)` of any dtype, grey levels from 0 to `full_scale` → `(H, W)` float32 in the same levels, bicubic.
+
+        Raises ValueError for an image of another shape than this letterbox's.
+        """
+        if image.shape != self.shape:
+            raise ValueError(f"got a frame of {image.shape}, expected {self.shape}")
+        scaled = image.astype(np.float32)
+        if self.inner != self.shape:
+            height, width = self.inner
+            scaled = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BICUBIC))
+            scaled = np.clip(np.rint(scaled), 0, full_scale)  # sensors and files hold whole levels
+        canvas = np.full(self.size, round(GREY * full_scale), np.float32)
+        (top, left), (height, width) = self.corner, self.inner
+        canvas[top:top + height, left:left + width] = scaled
+        return canvas
+
+    def to_input(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in the frame's pixels → in the input's pixels, other columns kept."""
+        return self._moved(boxes, forward=True)
+
+    def to_frame(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes `(N, 4 or more)` in the input's pixels → in the frame's pixels, cut at the frame's edges."""
+        moved = self._moved(boxes, forward=False)
+        height, width = self.shape
+        moved[:, :4] = np.clip(moved[:, :4], 0, (width, height, width, height))
+        return moved
+
+    def _moved(self, boxes: np.ndarray, forward: bool) -> np.ndarray:
+        moved = np.array(boxes, np.float64)
+        scale = np.array([self.inner[1] / self.shape[1], self.inner[0] / self.shape[0]] * 2)
+        offset = np.array(self.corner[::-1] * 2, np.float64)
+        moved[:, :4] = moved[:, :4] * scale + offset if forward else (moved[:, :4] - offset) / scale
+        return moved
