@@ -3,20 +3,24 @@ from __future__ import annotations
 
 import codecs
 import json
-import math
 import os
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
 from utils.files import natural_key
+from utils.frames import IMAGE_SUFFIXES
 from utils.report import Report
 
 Box = tuple[float, float, float, float, int]
-NUMBER = r"-?(?:\d+\.?\d*|\.\d+)"
+NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 LINE = re.compile(rf"(.+?)((?:\s+{NUMBER}(?:,{NUMBER}){{3}},\d+)*)")
+SUFFIX = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
+BROKEN_BOX = re.compile(rf"(?!.*(?:{SUFFIX})$)(?:.*?(?:{SUFFIX})\s+(\S.*)|.*\s(\S*,\S*))", re.IGNORECASE)
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
 
 
@@ -46,10 +50,17 @@ class ImageList:
         return any(entry.boxes is not None for entry in self.entries)
 
 
-def _text(path: str) -> str:
-    """A text file's content, in UTF-8 or UTF-16, with or without a byte-order mark."""
-    with open(path, "rb") as file:
-        data = file.read()
+def read_text(path: str) -> str:
+    """A text file's content, in UTF-8 or UTF-16, with or without a byte-order mark.
+
+    Raises:
+        UserError: it cannot be read, or is not text.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a text file") from None
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -57,34 +68,53 @@ def _text(path: str) -> str:
         raise UserError(f"{path}: not a text file in UTF-8; write the file again") from None
 
 
-def _line_entry(line: str) -> tuple[str, tuple[Box, ...] | None]:
-    """`path x1,y1,x2,y2,class …` → path (which may hold blanks) and boxes, None without any."""
+def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tuple[Box, ...] | None]:
+    """`path x1,y1,x2,y2,class …` → path (which may hold blanks) and boxes, None without any.
+
+    Raises:
+        ValueError: something that is no box stands behind the path.
+    """
     name, tail = LINE.fullmatch(line.strip()).groups()
+    broken = BROKEN_BOX.fullmatch(name)
+    if broken:
+        raise ValueError(f"found '{(broken[1] or broken[2])[:60]}' behind the path, expected boxes "
+                         "x1,y1,x2,y2,class like 10,12.5,18,20,0")
     boxes = []
     for word in tail.split():
         *corners, category = word.split(",")
-        boxes.append((*map(float, corners), int(category)))
+        boxes.append((*map(number, corners), int(category)))
     return name, tuple(boxes) or None
 
 
-def read_lines(path: str) -> tuple[Entry, ...]:
+def read_lines(path: str, number: Callable[[str], Any] = float) -> tuple[Entry, ...]:
     """Read a list of images, one a line, with or without boxes; blank lines are skipped.
 
     In a file where any line has boxes, lines without boxes are frames without targets.
 
+    Args:
+        number: makes a coordinate from its text; `Decimal` keeps every digit.
     Raises:
-        UserError: the file holds no line or is not text.
+        UserError: the file holds no line or is not text, a line has a broken box, or an image with boxes comes twice.
     """
-    pairs = [_line_entry(line) for line in _text(path).splitlines() if line.strip()]
+    pairs = []
+    for row, line in enumerate(read_text(path).splitlines(), 1):
+        try:
+            pairs += [parse_line(line, number)] if line.strip() else []
+        except ValueError as error:
+            raise UserError(f"{path}: line {row}: {error}; correct that line") from None
     if not pairs:
         raise UserError(f"{path}: found an empty list, expected one image a line; fill it, or remove it to use the "
                         "dataset's own split")
     boxed = any(boxes is not None for _, boxes in pairs)
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if boxed and twice:
+        raise UserError(f"{path}: found {twice[0]} on several lines (the first of {len(twice)} such images), expected "
+                        "one line an image with all of its boxes; join them")
     return tuple(Entry(name, boxes if boxes or not boxed else ()) for name, boxes in pairs)
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+def _number(value: Any, number: Callable[[str], Any] = float) -> Any:
+    return number(repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else "nan")
 
 
 def _id(entry: Any, key: str) -> int:
@@ -95,34 +125,56 @@ def _id(entry: Any, key: str) -> int:
     return value
 
 
-def read_coco(path: str) -> tuple[Entry, ...]:
-    """Read a COCO json: `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become 0, 1, ….
+COCO_ADVICE = "expected a COCO file with images, annotations and categories; write it again"
 
+
+def load_coco(path: str) -> dict[str, Any]:
+    """The content of a COCO json; that it has lists of images, annotations and categories is all that is checked.
+
+    Raises:
+        UserError: not json, or not a COCO file.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not json ({error}); {COCO_ADVICE}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found a {type(content).__name__}, {COCO_ADVICE}")
+    for part in ("images", "annotations", "categories"):
+        if not isinstance(content.get(part), list):
+            keys = ", ".join(map(str, list(content)[:6]))
+            raise UserError(f"{path}: found no list '{part}' (keys: {keys}), {COCO_ADVICE}")
+    return content
+
+
+def read_coco(path: str) -> tuple[Entry, ...]:
+    """Read a COCO json with `load_coco` and `coco_entries`."""
+    return coco_entries(load_coco(path), path)
+
+
+def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any] = float) -> tuple[Entry, ...]:
+    """The images of a COCO file: `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become
+    0, 1, …. The boxes of an image keep the order of its annotations.
+
+    Args:
+        content: from `load_coco(path)`.
+        number: makes a coordinate from its text; `Decimal` keeps every digit.
     Raises:
         UserError: not json, or not a COCO file with images, annotations and categories that refer to each other by
             integer ids, each image listed once.
     """
-    advice = "expected a COCO file with images, annotations and categories; write it again"
-    try:
-        content = json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not json ({error}); {advice}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: found a {type(content).__name__}, {advice}")
-    for part in ("images", "annotations", "categories"):
-        if not isinstance(content.get(part), list):
-            keys = ", ".join(map(str, list(content)[:6]))
-            raise UserError(f"{path}: found no list '{part}' (keys: {keys}), {advice}")
     try:
         images = [(_id(image, "id"), str(image["file_name"])) for image in content["images"]]
         _require_once(images)
-        entries = _entries(dict(images), content["annotations"], [_id(item, "id") for item in content["categories"]])
+        categories = [_id(item, "id") for item in content["categories"]]
+        entries = _entries(dict(images), content["annotations"], categories, number)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: found an entry without a usable {error}, {advice}") from None
+        raise UserError(f"{path}: found an entry without a usable {error}, {COCO_ADVICE}") from None
     except _Mismatch as error:
-        raise UserError(f"{path}: {error}; {advice}") from None
+        raise UserError(f"{path}: {error}; {COCO_ADVICE}") from None
     if not images:
-        raise UserError(f"{path}: found an empty list of images, expected all frames, also without targets; {advice}")
+        raise UserError(f"{path}: found an empty list of images, expected all frames, also without targets; "
+                        f"{COCO_ADVICE}")
     return entries
 
 
@@ -141,23 +193,24 @@ def _require_once(images: list[tuple[int, str]]) -> None:
         ids[number], names[name] = name, number
 
 
-def _entries(names: dict[int, str], annotations: list[Any], categories: list[int]) -> tuple[Entry, ...]:
+def _entries(names: dict[int, str], annotations: list[Any], categories: list[int],
+             number: Callable[[str], Any]) -> tuple[Entry, ...]:
     """The images `names` by id with the boxes of their annotations."""
-    classes = {number: i for i, number in enumerate(sorted(set(categories)))}
-    boxes: dict[int, list[Box]] = {number: [] for number in names}
-    snr: dict[int, list[float]] = {number: [] for number in names}
+    classes = {category: i for i, category in enumerate(sorted(set(categories)))}
+    boxes: dict[int, list[Box]] = {image: [] for image in names}
+    snr: dict[int, list[float]] = {image: [] for image in names}
     for item in annotations:
         image, category = _id(item, "image_id"), _id(item, "category_id")
-        x, y, w, h = (_number(value) for value in item["bbox"])
-        for number, known, part in ((image, names, "image"), (category, classes, "category")):
-            if number not in known:
+        x, y, w, h = (_number(value, number) for value in item["bbox"])
+        for found, known, part in ((image, names, "image"), (category, classes, "category")):
+            if found not in known:
                 listed = {"image": "images", "category": "categories"}[part]
-                raise _Mismatch(f"annotation {item.get('id')} belongs to {part} {number}, which is not among the "
+                raise _Mismatch(f"annotation {item.get('id')} belongs to {part} {found}, which is not among the "
                                 f"{listed}")
         boxes[image].append((x, y, x + w, y + h, classes[category]))
         if item.get("snr") is not None:
             snr[image].append(_number(item["snr"]))
-    return tuple(Entry(name, tuple(boxes[number]), tuple(snr[number])) for number, name in names.items())
+    return tuple(Entry(name, tuple(boxes[image]), tuple(snr[image])) for image, name in names.items())
 
 
 def split_of(name: str) -> str:
