@@ -1,21 +1,21 @@
 """Make COCO boxes for a dataset that has masks only: `python -m utils_coco.masks_to_coco --data-root X`."""
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.annotations import Box
 from utils.cli import Parser
 from utils.datasets import Dataset, open_dataset
 from utils.errors import UserError, user_errors
-from utils.files import atomic_write
 from utils.splits import NoSplit
+from utils_coco.lists import NAME, coco_content, coco_summary, write_coco
 
 
 def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
@@ -35,17 +35,13 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     from utils.boxes import boxes_of_mask
     from utils.frames import image_size, read_mask
 
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
-        h, w = image_size(frame.image)
-        name = Path(os.path.relpath(frame.image, dataset.root)).as_posix()
-        images.append({"id": len(images) + 1, "file_name": name, "width": w, "height": h})
-        for x1, y1, x2, y2 in boxes_of_mask(read_mask(frame.mask, (h, w))).tolist():
-            annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": 1,
-                                "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0,
-                                "segmentation": []})
-    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "target"}]}
+    def frames() -> Iterator[tuple[str, tuple[int, int], list[Box]]]:
+        for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
+            size = image_size(frame.image)
+            boxes = boxes_of_mask(read_mask(frame.mask, size)).tolist()
+            yield Path(os.path.relpath(frame.image, dataset.root)).as_posix(), size, [(*box, 0) for box in boxes]
+
+    return coco_content(frames(), [NAME])
 
 
 def convert(root: str, split: str | None = None, out: str | None = None, overwrite: bool = False,
@@ -79,16 +75,10 @@ def convert(root: str, split: str | None = None, out: str | None = None, overwri
     found = [str(path) for path in paths if path.exists()] or ([] if out else boxed)
     if found and not overwrite:
         raise UserError(f"{found[0]}: found boxes already, expected none; give --overwrite to replace them, or --out")
-    for dataset, path in zip(datasets, paths, strict=True):
-        content = coco_of(dataset, quiet)
-        try:
-            with atomic_write(path) as file:
-                file.write(json.dumps(content, separators=(",", ":")).encode())
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror}); give another --out") from None
-        with_targets = len({item["image_id"] for item in content["annotations"]})
-        lines.append(f"{path}: {len(content['images'])} images, {len(content['annotations'])} boxes "
-                     f"({len(content['images']) - with_targets} images without)")
+    contents = [coco_of(dataset, quiet) for dataset in datasets]  # a broken mask stops before anything is written
+    for content, path in zip(contents, paths, strict=True):
+        write_coco(path, content)
+        lines.append(f"{path}: {coco_summary(content)}")
     return lines
 
 

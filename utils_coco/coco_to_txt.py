@@ -1,0 +1,143 @@
+"""Turn a COCO json into txt lines `path x1,y1,x2,y2,class …`: `python -m utils_coco.coco_to_txt FILE.json`."""
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.annotations import Box, coco_entries, load_coco, parse_line
+from utils.cli import Parser
+from utils.errors import UserError, user_errors
+from utils_coco.lists import files_of, find_images, require_box, summary, target_file, write_list
+
+IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"),
+            "categories": ("id", "name")}
+
+
+def text_line(name: str, boxes: Sequence[Box]) -> str:
+    """One line, boxes with all of their decimals; raises ValueError where it would be read back as something else."""
+    words = [",".join(f"{value.normalize():f}" for value in corners) + f",{category}" for *corners, category in boxes]
+    line = " ".join([name, *words])
+    line.encode()
+    if len(line.splitlines()) != 1 or parse_line(line, Decimal) != (name, tuple(boxes) or None):
+        raise ValueError("found a name that a txt line cannot hold")
+    return line
+
+
+def left_out(content: dict[str, Any]) -> list[str]:
+    """What a COCO dictionary says that txt lines cannot, each with its count; `[]` where nothing is lost."""
+    lost = [f"{key} ({count} {part})" for part in IN_LINES for key, count in _extras(content[part], part).items()]
+    order = {image["id"]: i for i, image in enumerate(content["images"])}
+    boxes = [item["id"] for item in sorted(content["annotations"], key=lambda item: order[item["image_id"]])
+             if "id" in item]
+    ids = {"images": list(order), "annotations": boxes,
+           "categories": sorted({item["id"] for item in content["categories"]})}
+    lost += [f"id ({len(found)} {part}, counted from 1 on the way back)" for part, found in ids.items()
+             if found != list(range(1, len(found) + 1))]
+    names = [str(item.get("name", "")) for item in sorted(content["categories"], key=lambda item: item["id"])]
+    if any(names):
+        lost.append(f"name ({len(names)} categories; txt_to_coco puts them back with `--names {shlex.join(names)}`)")
+    return lost + [key for key in content if key not in IN_LINES]
+
+
+def _extras(items: Sequence[dict[str, Any]], part: str) -> Counter[str]:
+    """How many of `items` have what under keys that lines have no place for."""
+    return Counter(key for item in items for key, value in item.items()
+                   if key not in IN_LINES[part] and not _says_nothing(key, value, item))
+
+
+def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
+    if key == "area" and "bbox" in item and isinstance(value, (int, float)):
+        return math.isclose(value, item["bbox"][2] * item["bbox"][3], rel_tol=1e-6)
+    if key == "segmentation" and isinstance(value, list):
+        return not any(value)
+    return value in (None, "", []) or (key in ("iscrowd", "ignore") and not value) or \
+        (key == "supercategory" and value == "none")
+
+
+def _sizes(content: dict[str, Any], paths: Sequence[str] | None) -> Iterator[tuple[float, float] | None]:
+    """(height, width) of every image: the json's, else the file's, else None."""
+    from utils.frames import image_size
+
+    for i, image in enumerate(content["images"]):
+        size = image.get("height"), image.get("width")
+        if all(isinstance(side, int) and side > 0 for side in size):
+            yield size
+        else:
+            yield image_size(paths[i]) if paths else None
+
+
+def convert(source: str, out: str | None = None, image_root: str | None = None, absolute: bool = False,
+            overwrite: bool = False) -> list[str]:
+    """Write the boxes of a COCO json as txt lines, one an image, also for images without boxes.
+
+    Classes are category ids in ascending order, from 0. Decimals are kept: corners are decimal sums of the json's
+    numbers.
+
+    Args:
+        source: the json.
+        out: the txt; default: beside `source`.
+        image_root: a dataset's folder; its images are looked up there and named by their paths below it, whatever root
+            or slashes the json has.
+        absolute: name them by absolute paths.
+        overwrite: replace a file that is there.
+    Returns:
+        Lines that say what was written and what was left out.
+    Raises:
+        UserError: not a COCO file, a box of no area or outside its image, an image that is missing or listed twice, or
+            a file that is there or cannot be written.
+    """
+    if absolute and not image_root:
+        raise UserError("--absolute: found without --image-root, expected the folder that holds images/ with it")
+    path = target_file(source, out, ".txt", overwrite)
+    content = load_coco(source)
+    entries = coco_entries(content, source, Decimal)
+    names, paths = [entry.path for entry in entries], None
+    if image_root:
+        names = find_images(names, files_of(image_root), source)
+        paths = [os.path.join(image_root, name) for name in names]
+        names = [Path(os.path.abspath(item)).as_posix() for item in paths] if absolute else names
+    lines, unknown = [], 0
+    for entry, name, size in zip(entries, names, _sizes(content, paths), strict=True):
+        unknown += size is None
+        for box in entry.boxes:
+            require_box(f"{source}: {entry.path}", box, size or (math.inf, math.inf))
+        try:
+            lines.append(text_line(name, entry.boxes))
+        except ValueError:
+            raise UserError(f"{source}: found the image name {name!r}, which a txt line cannot hold; expected a path "
+                            "without line breaks that does not end like a box; rename the image") from None
+    lost = left_out(content)
+    write_list(path, "\n".join(lines) + "\n")
+    said = [f"{path}: {summary(len(entries), [entry.path for entry in entries for _ in entry.boxes])}"]
+    said += [f"left out, as txt lines cannot hold it: {'; '.join(lost)}"] if lost else []
+    return said + ([f"not checked for boxes outside of them: {unknown} images without width and height; give "
+                    "--image-root to read them from the files"] if unknown else [])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="python -m utils_coco.coco_to_txt", description=__doc__.split(":")[0] + ".")
+    parser.add_argument("source", metavar="FILE.json", help="COCO json with boxes")
+    parser.add_argument("--out", help="the txt file (default: beside the json)")
+    parser.add_argument("--image-root", metavar="DIR",
+                        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
+                             "root or slashes the json has (default: names as they are)")
+    parser.add_argument("--absolute", action="store_true", help="with --image-root: name images by absolute paths")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    given = parser.parse_args(argv)
+    print("\n".join(convert(given.source, given.out, given.image_root, given.absolute, given.overwrite)))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()
