@@ -11,7 +11,7 @@ from trees import SIZE, coco, real_data, target_mask, write, write_coco, write_p
 from utils.annotations import read_coco, read_lines
 from utils.datasets import open_dataset
 from utils.errors import UserError
-from utils_coco import coco_to_txt, masks_to_coco, txt_to_coco
+from utils_coco import boxes_to_masks, coco_to_txt, masks_to_coco, txt_to_coco
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["images/test/a b/0.png", "images/test/a b/1.png", "images/test/c/7.png"]
@@ -296,6 +296,16 @@ def test_real_daub_there_and_back(tmp_path, split, sequences):
         assert item.pop("segmentation") == []
     assert before["images"] == after["images"] and before["annotations"] == after["annotations"]
     assert len({Path(image["file_name"]).parent for image in after["images"]}) == sequences
+
+
+def test_real_daub_through_masks(tmp_path):
+    root = real_data("DAUB-mini")
+    boxes_to_masks.convert(str(root), str(tmp_path / "masked"), method="box", quiet=True)
+    masks_to_coco.convert(str(tmp_path / "masked"), out=str(tmp_path / "json"), quiet=True)
+    for split in ("train", "test"):
+        before = read_coco(str(root / f"annotations/instances_{split}2017.json"))
+        after = read_coco(str(tmp_path / f"json/instances_{split}.json"))
+        assert len(before) == 500 and {e.path: e.boxes for e in after} == {e.path: e.boxes for e in before}
 
 
 @pytest.mark.parametrize("name", ["coco_to_txt", "txt_to_coco", "csv_to_coco"])

@@ -1,1 +1,1 @@
-"""Formats only: one small command for each way between masks, COCO json and txt lines."""
+"""Formats only: one small command for each way between masks, COCO json, txt lines and csv labels."""
