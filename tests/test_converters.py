@@ -1,5 +1,6 @@
 """COCO json ⇄ txt lines: what survives, what is named as lost, and what stops a conversion."""
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -299,28 +300,30 @@ def test_real_daub_there_and_back(tmp_path, split, sequences):
 
 
 def test_real_daub_through_masks(tmp_path):
-    root = real_data("DAUB-mini")
-    boxes_to_masks.convert(str(root), str(tmp_path / "masked"), method="box", quiet=True)
-    masks_to_coco.convert(str(tmp_path / "masked"), out=str(tmp_path / "json"), quiet=True)
-    for split in ("train", "test"):
-        before = read_coco(str(root / f"annotations/instances_{split}2017.json"))
-        after = read_coco(str(tmp_path / f"json/instances_{split}.json"))
-        assert len(before) == 500 and {e.path: e.boxes for e in after} == {e.path: e.boxes for e in before}
+    root, part = real_data("DAUB-mini"), "images/test/data20"
+    found = json.loads((root / "annotations/instances_test2017.json").read_text())
+    found["images"] = [image for image in found["images"] if image["file_name"].startswith(part)]
+    ids = {image["id"] for image in found["images"]}
+    found["annotations"] = [item for item in found["annotations"] if item["image_id"] in ids]
+    path = write_text(tmp_path / "data/annotations/instances_test2017.json", json.dumps(found))
+    shutil.copytree(root / part, tmp_path / "data" / part)
+    boxes_to_masks.convert(str(tmp_path / "data"), method="box", quiet=True)
+    masks_to_coco.convert(str(tmp_path / "data"), "test", out=str(tmp_path / "json"), quiet=True)
+    before, after = read_coco(str(path)), read_coco(str(tmp_path / "json/instances_test.json"))
+    assert len(before) == 101 and {e.path: e.boxes for e in after} == {e.path: e.boxes for e in before}
 
 
 @pytest.mark.parametrize("name", ["coco_to_txt", "txt_to_coco", "csv_to_coco"])
 def test_commands_run_both_ways(tmp_path, name):
-    for command in (["-m", f"utils_coco.{name}"], [str(ROOT / f"utils_coco/{name}.py")]):
-        def run(*words, command=command):
-            return subprocess.run([sys.executable, *command, *words], capture_output=True, text=True,
-                                  cwd=ROOT if command[0] == "-m" else tmp_path)
+    def run(folder, *words):
+        return subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=folder)
 
-        shown = run("--help")
-        assert shown.returncode == 0 and "--overwrite" in shown.stdout
-        missing = run(*(["none"] if name != "csv_to_coco" else ["--labels", "no", "--videos", "no", "--out", "x"]))
-        assert missing.returncode == 2 and missing.stderr.startswith("error: ") and missing.stderr.count("\n") == 1
-        unknown = run("--image-rot", "x")
-        assert unknown.returncode == 2 and unknown.stderr.startswith("error: ") and unknown.stderr.count("\n") == 1
+    shown = run(tmp_path, str(ROOT / f"utils_coco/{name}.py"), "--help")
+    assert shown.returncode == 0 and "--overwrite" in shown.stdout
+    absent = ["none"] if name != "csv_to_coco" else ["--labels", "no", "--videos", "no", "--out", str(tmp_path / "x")]
+    for words in (absent, ["--image-rot", "x"]):
+        done = run(ROOT, "-m", f"utils_coco.{name}", *words)
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert written(tmp_path) == []
 
 
