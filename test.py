@@ -13,7 +13,8 @@ from utils.datasets import Dataset, Frame, open_dataset
 from utils.errors import UserError, user_errors
 from utils.files import write_json
 from utils.metrics import RULES
-from utils.predictor import Prediction, Predictor, check_weights
+from utils.prediction import Prediction
+from utils.predictor import Predictor, check_weights
 
 NAMED = 12  # sequences listed in an error
 MOST_ROWS = 40  # sequences listed on the screen; metrics.json has all of them

@@ -12,7 +12,8 @@ from typing import Any
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
-from utils.predictor import Component, Prediction, Predictor, check_weights, match_components
+from utils.prediction import Component, Prediction, match_components
+from utils.predictor import Predictor, check_weights
 from utils.truth import Truth
 from utils.video import FrameSource, SourceFrame, open_sources
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from utils.components import label
-from utils.predictor import Component, Prediction, match_components
+from utils.prediction import Component, Prediction, match_components
 
 # BGR; told apart by people with any colour vision.
 FOUND = (235, 200, 60)
