@@ -14,8 +14,6 @@ from utils.frames import read_frame, read_mask
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
-# of ImageNet's RGB images, in 8-bit levels
-IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
 
 def run_starts(numbers: Sequence[int]) -> list[int]:

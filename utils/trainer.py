@@ -14,7 +14,7 @@ import torch
 from nets import Model, build_model
 from utils.augment import batch_augmentation
 from utils.checkpoint import git_revision, save_checkpoint
-from utils.clips import IMAGENET, Normalisation, measure_normalisation
+from utils.clips import Normalisation, measure_normalisation
 from utils.config import TrainConfig
 from utils.datasets import Dataset
 from utils.engine import NonFiniteLoss, train_one_epoch
@@ -28,6 +28,7 @@ from utils.predictor import Predictor, pick_device
 from utils.pretrained import load_weights
 from utils.seed import seed_epoch
 from utils.validation import better, figures_line, validate
+from utils.weights import IMAGENET
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's malloc.h
 
