@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from trees import real_data, write, write_text
+from trees import write, write_text
 
 from nets import build_model
 from utils.checkpoint import load_checkpoint

@@ -156,7 +156,7 @@ def _moved(boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray,
     return moved
 
 
-def _cut_pixels(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
+def _cut_pixels(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray = NO_BOXES) -> list[_Patch]:
     """Every target of a frame in its bounding box, as it is."""
     labels, places = label_targets(mask)
     owners = _owners(labels, boxes)
@@ -167,7 +167,7 @@ def _cut_pixels(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarr
     return patches
 
 
-def _cut_contrast(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
+def _cut_contrast(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray = NO_BOXES) -> list[_Patch]:
     """Every target of a frame as its contrast over the local background, fading out within MARGIN pixels; targets at
     the image's border are left out."""
     labels, places = label_targets(mask)
