@@ -41,8 +41,9 @@ def weights(tmp_path_factory):
                 list(network.parameters())[-2].mul_(30)
         paths[name] = folder / name / "best.pt"
         save_checkpoint(paths[name], {
-            "model": {"name": name, "options": options}, "normalisation": [[60.0] * 3 if name == "sstnet" else 60.0, 40.0],
-            "threshold": 0.5, "num_frames": options.get("num_frames", 5), "config": config, "network": network.state_dict(), "ema": None})
+            "model": {"name": name, "options": options}, "threshold": 0.5, "config": config, "ema": None,
+            "normalisation": [[60.0] * 3 if name == "sstnet" else 60.0, 40.0],
+            "num_frames": options.get("num_frames", 5), "network": network.state_dict()})
     return paths
 
 
