@@ -41,8 +41,8 @@ def parse(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X", help="score above which boxes count for "
                         f"precision, recall and F1 (default: the checkpoint's, {THRESHOLD} for --detections)")
     parser.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
-    parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the network's boxes "
-                        "to sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
+    parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
+                        "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
     add_options(parser)
     options = parser.parse_args(argv)
     if bool(options.weights) == bool(options.detections):
@@ -54,8 +54,9 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
             ) -> tuple[DetectionEvaluation, dict[str, Any]]:
     """The evaluation, and what it was made of."""
     about: dict[str, Any] = {"dataset": dataset.name, "data_root": options.data_root, "split": options.split,
-                             "limit": options.limit, "class_agnostic": options.class_agnostic}
-    settings = {"classes": not options.class_agnostic, "limit": options.limit}
+                             "limit": options.limit, "class_agnostic": options.class_agnostic,
+                             "least_box": options.least_box}
+    settings = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
     if options.detections:
         found = read_results(options.detections, naming, options.class_agnostic)
         make_folder(out)
@@ -67,9 +68,9 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
     if predictor.note:
         print(predictor.note)
     result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
-                                quiet=options.quiet, title="measuring", least_side=options.least_box, **settings)
+                                quiet=options.quiet, title="measuring", **settings)
     about |= {"weights": options.weights, "model": predictor.name, "task": predictor.task,
-              "threshold": predictor.threshold, "least_box": options.least_box, "seconds": result.seconds,
+              "threshold": predictor.threshold, "seconds": result.seconds,
               "frames_per_second": len(result.detections) / result.seconds}
     return result, about
 

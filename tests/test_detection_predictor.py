@@ -191,6 +191,18 @@ def test_a_detector_describes_itself(checkpoint):
     assert Predictor.from_checkpoint(path, "cpu", threshold=0.5).threshold == 0.5
 
 
+def test_cuda_gives_what_the_cpu_gives(checkpoint):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU here")
+    frames = [picture(i, (64, 64)) for i in range(5)]
+    for one, other in zip(*(list(Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3))
+                            for device in ("cpu", "cuda")), strict=True):
+        assert np.allclose(one.detections[:5], other.detections[:5], atol=0.05)
+        assert np.mean(one.mask == other.mask) > 0.98
+
+
 def test_a_temporal_branch_is_not_carried(checkpoint, monkeypatch):
     import nets
 

@@ -137,6 +137,12 @@ def test_perfect_detections(data, tmp_path):
     part = figures(tmp_path / "map")
     assert part["overall"]["targets"] == 2 and list(part["sequences"]) == ["s2"]
     assert len(json.loads((tmp_path / "map/detections.json").read_text())) == 2
+    small = [item | {"bbox": [item["bbox"][0] + 2, 18, 4, 4]} for item in perfect(data)]
+    write_text(tmp_path / "small.json", json.dumps(small))
+    for options, expected in (((), 0), (("--least-box", 8), 1)):
+        run("vid_map_coco", "--detections", tmp_path / "small.json", "--data-root", data, *options)
+        overall = figures(tmp_path / "map")["overall"]
+        assert (overall["ap"], overall["centre_ap"]) == (expected, 1)
     write_text(tmp_path / "none.json", "[]")
     run("vid_map_coco", "--detections", tmp_path / "none.json", "--data-root", data)
     assert figures(tmp_path / "map")["overall"]["ap50"] == 0

@@ -127,12 +127,12 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
 
 
-def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, limit: int = 0
-                       ) -> DetectionEvaluation:
+def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0,
+                       limit: int = 0) -> DetectionEvaluation:
     """`evaluate_detection` for detections made elsewhere; no image is decoded.
 
     Args:
-        dataset, classes, limit: as there.
+        dataset, classes, least_side, limit: as there.
         found: for an image's path (`Frame.image`) its detections `(N, 6)`; images that are not in it have none.
     """
     began = time.perf_counter()
@@ -141,7 +141,7 @@ def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classe
     for name, frames in dataset.sequences.items():
         metrics[name] = DetectionMetrics()
         for frame in frames[: limit or None]:
-            boxes, own = true_boxes(frame), found.get(frame.image, np.zeros((0, 6)))
+            boxes, own = true_boxes(frame), grown(found.get(frame.image, np.zeros((0, 6))), least_side)
             if not classes:
                 boxes, own = one_class(boxes), one_class(own)
             detections.append((frame, own))
