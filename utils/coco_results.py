@@ -78,9 +78,9 @@ def _categories(content: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
 
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
-    """Detections `(N, 6)` of frames (see `utils.evaluate.rounded`) as COCO results."""
+    """Detections `(N, 6)` of frames as COCO results; boxes in thousandths of a pixel, as `utils.evaluate.rounded`."""
     return [{"image_id": naming.ids[frame.image], "category_id": naming.category(int(number)),
-             "bbox": [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)], "score": score}
+             "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)], "score": score}
             for frame, rows in detections for x1, y1, x2, y2, score, number in rows.tolist()]
 
 

@@ -145,8 +145,9 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def grown(boxes: np.ndarray, side: float) -> np.ndarray:
     """Boxes `(N, 4 or more)` x1, y1, x2, y2, … with sides of at least `side` pixels, about their centres; float64."""
     boxes = np.array(boxes, np.float64)
-    middle, half = (boxes[:, 2:4] + boxes[:, :2]) / 2, np.maximum(boxes[:, 2:4] - boxes[:, :2], side) / 2
-    boxes[:, :4] = np.concatenate([middle - half, middle + half], 1)
+    lacking = np.maximum(side - (boxes[:, 2:4] - boxes[:, :2]), 0) / 2
+    boxes[:, :2] -= lacking
+    boxes[:, 2:4] += lacking
     return boxes
 
 
