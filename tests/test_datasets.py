@@ -386,22 +386,44 @@ def test_empty_index(tmp_path, content):
 
 @pytest.mark.parametrize("content, part", [
     ("{not json", "not json"),
+    (json.dumps(coco(["images/a/0.png"]))[:-40], "not json"),
     ("[1, 2]", "found a list"),
     ('{"images": []}', "'annotations'"),
     ('{"loss": 1}', "'images'"),
-    ('{"images": [], "annotations": []}', "empty"),
-    ('{"images": [{"id": 1}], "annotations": []}', "file_name"),
-    ('{"images": [{"id": 1, "file_name": "images/a/0.png"}], "annotations": '
-     '[{"image_id": 1, "category_id": 1}]}', "bbox"),
-    ('{"images": [{"id": 1, "file_name": "images/a/0.png"}], "annotations": '
-     '[{"image_id": 1, "category_id": 1, "bbox": [1, 2]}]}', "values"),
-    ('{"images": [{"id": 1, "file_name": "images/a/0.png"}], "annotations": '
-     '[{"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 3]}]}', "image 9"),
-    ('{"images": [{"id": 1, "file_name": "a/0.png"}, {"id": 1, "file_name": "a/1.png"}], "annotations": []}', "id 1"),
+    ('{"images": [], "annotations": []}', "'categories'"),
 ])
-def test_json_that_is_not_coco(tmp_path, content, part):
+def test_json_of_another_kind(tmp_path, content, part):
     write_pairs(tmp_path, ["a/0"])
     path = write_text(tmp_path / "annotations/instances_train.json", content)
+    stops(tmp_path, path, part, "COCO", need="boxes")
+
+
+IMAGE, TWIN = {"id": 1, "file_name": "images/a/0.png"}, {"id": 2, "file_name": "images/a/0.png"}
+BOX = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [12, 10, 3, 3]}
+
+
+@pytest.mark.parametrize("changes, part", [
+    ({"images": [], "annotations": []}, "empty"),
+    ({"images": [{"id": 1}], "annotations": []}, "file_name"),
+    ({"images": [IMAGE, {"id": 1, "file_name": "images/a/1.png"}]}, "id 1 twice, for images/a/0.png and images/a/1"),
+    ({"images": [IMAGE, TWIN]}, "image images/a/0.png twice, with the ids 1 and 2"),
+    ({"images": [{**IMAGE, "id": "1"}]}, 'an integer: found "1"'),
+    ({"images": [{**IMAGE, "id": 1.5}]}, "an integer: found 1.5"),
+    ({"categories": [{"id": "target"}]}, 'an integer: found "target"'),
+    ({"categories": [{"id": None}]}, "an integer: found null"),
+    ({"categories": [{"name": "target"}]}, "'id'"),
+    ({"categories": []}, "annotation 7 belongs to category 1, which is not among the categories"),
+    ({"annotations": [{**BOX, "image_id": 9}]}, "annotation 7 belongs to image 9, which is not among the images"),
+    ({"annotations": [{**BOX, "image_id": True}]}, "'image_id', an integer: found true"),
+    ({"annotations": [{**BOX, "category_id": "1"}]}, "'category_id', an integer"),
+    ({"annotations": [{"image_id": 1, "category_id": 1}]}, "bbox"),
+    ({"annotations": [{**BOX, "bbox": [1, 2]}]}, "values"),
+    ({"annotations": ["box"]}, "without a usable"),
+])
+def test_json_that_is_not_coco(tmp_path, changes, part):
+    write_pairs(tmp_path, ["a/0"])
+    content = {"images": [IMAGE], "annotations": [BOX], "categories": [{"id": 1}], **changes}
+    path = write_text(tmp_path / "annotations/instances_train.json", json.dumps(content))
     stops(tmp_path, path, part, "COCO", need="boxes")
 
 

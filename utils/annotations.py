@@ -87,11 +87,20 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
 
 
+def _id(entry: Any, key: str) -> int:
+    """The integer under `key`; raises ValueError for any other value there, KeyError where there is none."""
+    value = entry[key]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"'{key}', an integer: found {json.dumps(value)[:40]}")
+    return value
+
+
 def read_coco(path: str) -> tuple[Entry, ...]:
     """Read a COCO json: `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become 0, 1, ….
 
     Raises:
-        UserError: not json, or not a COCO file with images and annotations.
+        UserError: not json, or not a COCO file with images, annotations and categories that refer to each other by
+            integer ids, each image listed once.
     """
     advice = "expected a COCO file with images, annotations and categories; write it again"
     try:
@@ -100,34 +109,55 @@ def read_coco(path: str) -> tuple[Entry, ...]:
         raise UserError(f"{path}: not json ({error}); {advice}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}, {advice}")
-    for part in ("images", "annotations"):
+    for part in ("images", "annotations", "categories"):
         if not isinstance(content.get(part), list):
             keys = ", ".join(map(str, list(content)[:6]))
             raise UserError(f"{path}: found no list '{part}' (keys: {keys}), {advice}")
     try:
-        listed = [(image["id"], str(image["file_name"])) for image in content["images"]]
-        names = dict(listed)
-        categories = {category["id"] for category in content.get("categories") or ()}
-        categories |= {item["category_id"] for item in content["annotations"]}
-        classes = {number: i for i, number in enumerate(sorted(categories))}
-        boxes: dict[Any, list[Box]] = {number: [] for number in names}
-        snr: dict[Any, list[float]] = {number: [] for number in names}
-        for item in content["annotations"]:
-            x, y, w, h = (_number(value) for value in item["bbox"])
-            if item["image_id"] not in names:
-                raise UserError(f"{path}: annotation {item.get('id')} belongs to image {item['image_id']}, which is "
-                                f"not among the images; {advice}")
-            boxes[item["image_id"]].append((x, y, x + w, y + h, classes[item["category_id"]]))
-            if item.get("snr") is not None:
-                snr[item["image_id"]].append(_number(item["snr"]))
+        images = [(_id(image, "id"), str(image["file_name"])) for image in content["images"]]
+        _require_once(images)
+        entries = _entries(dict(images), content["annotations"], [_id(item, "id") for item in content["categories"]])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: found an entry without a usable {error}, {advice}") from None
-    twice = next((number for number, name in listed if names[number] != name), None)
-    if twice is not None:
-        raise UserError(f"{path}: found image id {twice} for two files, expected an id of its own for each; {advice}")
-    if not listed:
+    except _Mismatch as error:
+        raise UserError(f"{path}: {error}; {advice}") from None
+    if not images:
         raise UserError(f"{path}: found an empty list of images, expected all frames, also without targets; {advice}")
-    return tuple(Entry(name, tuple(boxes[number]), tuple(snr[number])) for number, name in listed)
+    return entries
+
+
+class _Mismatch(Exception):
+    """Parts of a COCO file contradict each other."""
+
+
+def _require_once(images: list[tuple[int, str]]) -> None:
+    ids: dict[int, str] = {}
+    names: dict[str, int] = {}
+    for number, name in images:
+        if number in ids:
+            raise _Mismatch(f"found image id {number} twice, for {ids[number]} and {name}")
+        if name in names:
+            raise _Mismatch(f"found image {name} twice, with the ids {names[name]} and {number}")
+        ids[number], names[name] = name, number
+
+
+def _entries(names: dict[int, str], annotations: list[Any], categories: list[int]) -> tuple[Entry, ...]:
+    """The images `names` by id with the boxes of their annotations."""
+    classes = {number: i for i, number in enumerate(sorted(set(categories)))}
+    boxes: dict[int, list[Box]] = {number: [] for number in names}
+    snr: dict[int, list[float]] = {number: [] for number in names}
+    for item in annotations:
+        image, category = _id(item, "image_id"), _id(item, "category_id")
+        x, y, w, h = (_number(value) for value in item["bbox"])
+        for number, known, part in ((image, names, "image"), (category, classes, "category")):
+            if number not in known:
+                listed = {"image": "images", "category": "categories"}[part]
+                raise _Mismatch(f"annotation {item.get('id')} belongs to {part} {number}, which is not among the "
+                                f"{listed}")
+        boxes[image].append((x, y, x + w, y + h, classes[category]))
+        if item.get("snr") is not None:
+            snr[image].append(_number(item["snr"]))
+    return tuple(Entry(name, tuple(boxes[number]), tuple(snr[number])) for number, name in names.items())
 
 
 def split_of(name: str) -> str:
