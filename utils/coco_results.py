@@ -55,10 +55,11 @@ def naming_of(dataset: Dataset) -> Naming:
                     for image in content["images"]]
             own = {files.path(files.images[key]): number for key, number in keys if key is not None}
             if not own.keys() <= ids.keys():
-                sources[item.path] = _categories(content)
+                sources[item.path] = tuple(sorted(({"id": entry["id"], "name": str(entry.get("name", entry["id"]))}
+                                                   for entry in content["categories"]), key=lambda entry: entry["id"]))
                 ids = own | ids
     chosen = {frame.image: ids.get(frame.image) for frame in frames}
-    whole = all(type(number) is int for number in chosen.values()) and len(set(chosen.values())) == len(chosen)
+    whole = None not in chosen.values() and len(set(chosen.values())) == len(chosen)
     categories = next(iter(sources.values()), ())
     if whole and categories and all(other == categories for other in sources.values()):
         return Naming(chosen, categories, tuple(sources))
@@ -66,15 +67,6 @@ def naming_of(dataset: Dataset) -> Naming:
     names = ["target"] if count == 1 else [f"class {number}" for number in range(count)]
     return Naming({frame.image: index for index, frame in enumerate(frames, start=1)},
                   tuple({"id": number, "name": name} for number, name in enumerate(names, start=1)))
-
-
-def _categories(content: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Categories by id, as `utils.annotations.read_coco` counts classes; () where ids are no whole numbers."""
-    names = {item["id"]: str(item.get("name", item["id"])) for item in content.get("categories") or ()}
-    names = {item["category_id"]: str(item["category_id"]) for item in content["annotations"]} | names
-    if not all(type(number) is int for number in names):
-        return ()
-    return tuple({"id": number, "name": names[number]} for number in sorted(names))
 
 
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
