@@ -41,6 +41,13 @@ def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return options
 
 
+def tsmsa_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The options of `nets.tsmsa.TSMSA` that a state dict of it tells: `num_frames`, `num_slices`, `num_layers`."""
+    patterns = {"num_frames": r"feature_enhance\.weight\.(\d+)$", "num_slices": r"SSTCell\.cell_list\.(\d)\d\.",
+                "num_layers": r"SSTCell\.cell_list\.\d(\d)\."}
+    return {name: _count(state, pattern) for name, pattern in patterns.items()}
+
+
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
     """One more than the largest number that group 1 of `pattern` finds in a name; 0 where it finds none."""
     found = (re.match(pattern, name) for name in state)

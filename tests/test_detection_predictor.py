@@ -191,6 +191,18 @@ def test_a_detector_describes_itself(checkpoint):
     assert Predictor.from_checkpoint(path, "cpu", threshold=0.5).threshold == 0.5
 
 
+def test_cuda_gives_what_the_cpu_gives(checkpoint):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA GPU here")
+    frames = [picture(i, (64, 64)) for i in range(5)]
+    for one, other in zip(*(list(Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3))
+                            for device in ("cpu", "cuda")), strict=True):
+        assert np.allclose(one.detections[:5], other.detections[:5], atol=0.05)
+        assert np.mean(one.mask == other.mask) > 0.98
+
+
 def test_a_temporal_branch_is_not_carried(checkpoint, monkeypatch):
     import nets
 
@@ -203,14 +215,18 @@ def test_a_temporal_branch_is_not_carried(checkpoint, monkeypatch):
     assert built[0].temporal is None and not any(name.startswith("temporal") for name in built[0].state_dict())
 
 
+def published(golden, folder, prefix):
+    """A file like the published SSTNet's, with known values."""
+    torch = pytest.importorskip("torch")
+    state = {prefix + name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape))))
+             for name, shape in golden("sstnet_params.json").items()}
+    torch.save(state, folder / "release.pth")
+    return folder / "release.pth"
+
+
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_published_weights_say_what_they_are(golden, tmp_path, prefix):
-    torch = pytest.importorskip("torch")
-    shapes = golden("sstnet_params.json")
-    state = {prefix + name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape))))
-             for name, shape in shapes.items()}
-    path = tmp_path / "release.pth"
-    torch.save(state, path)
+    path = published(golden, tmp_path, prefix)
     predictor = Predictor.from_checkpoint(path, "cpu")
     assert (predictor.task, predictor.fit, predictor.input_size, predictor.num_frames, predictor.num_classes) == (
         "detection", "letterbox", 512, 5, 1)
@@ -235,18 +251,20 @@ def test_published_tsmsa_needs_the_frames_levels(golden, tmp_path):
     assert next(predictor.stream([picture(0, (32, 32))])).probability.shape == (32, 32)
 
 
-def test_weights_that_are_none(checkpoint, tmp_path):
+def test_weights_that_are_none(golden, checkpoint, tmp_path):
     import torch
 
-    for content, text in (({"a.weight": torch.zeros(2)}, r"found a state dict of 1 entries \(a.weight, …\), expected"),
-                          ({}, "not a checkpoint of this project"), ([1, 2], "not a checkpoint of this project")):
+    for content, text in (({"a.weight": torch.zeros(2)}, "found 1 entries such as a.weight, expected a checkpoint"),
+                          ({}, "found no weights, expected"), ([1, 2], "found no weights, expected"),
+                          ({"backbone.backbone.dark2.0.conv.weight": torch.zeros(2)}, "found a YOLOX, whose backbone"),
+                          ({"network": {}}, "not a checkpoint of this project")):
         torch.save(content, tmp_path / "odd.pth")
         with pytest.raises(UserError, match=text):
             Predictor.from_checkpoint(tmp_path / "odd.pth", "cpu")
-    state = {"head.cls_preds.0.weight": torch.zeros(1, 256, 1, 1), "neck.conv_ref.0.conv.weight": torch.zeros(1),
-             **{f"neck.weight.{i}": torch.zeros(1) for i in range(5)}}
-    torch.save(state, tmp_path / "part.pth")
-    with pytest.raises(UserError, match="part.pth: does not fit .* nothing for"):
+    release = torch.load(published(golden, tmp_path, ""), weights_only=True)
+    release.pop("head.stems.0.conv.weight")
+    torch.save(release, tmp_path / "part.pth")
+    with pytest.raises(UserError, match="part.pth: does not fit .* nothing for head.stem.0.weight"):
         Predictor.from_checkpoint(tmp_path / "part.pth", "cpu")
     (tmp_path / "cut.pt").write_bytes(checkpoint[0].read_bytes()[:3000])
     with pytest.raises(UserError, match="not a readable checkpoint"):

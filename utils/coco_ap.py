@@ -26,13 +26,15 @@ def average_precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], a
     Returns:
         `ap50`, `ap` and, with `areas`, `ap50_NAME` and `ap_NAME`; NaN where there is no such target.
     """
+    sizes = np.concatenate([np.zeros(0), *((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in true)])
     ranges = _EVERYTHING | (AREAS if areas else {})
-    precision = _precision(found, true, list(ranges.values())) if any(map(len, true)) else None
+    held = [name for name, (low, high) in ranges.items() if ((sizes >= low) & (sizes <= high)).any()]
+    precision = _precision(found, true, [ranges[name] for name in held]) if held else None
     result = {}
-    for index, name in enumerate(ranges):
+    for name in ranges:
         for key, part in (("ap50", slice(0, 1)), ("ap", slice(None))):
-            values = np.zeros(0) if precision is None else precision[part, :, :, index]
-            values = values[values > -1]  # where there is no target
+            values = precision[part, :, :, held.index(name)] if name in held else np.zeros(0)
+            values = values[values > -1]  # classes without a target of that size
             result[f"{key}_{name}".rstrip("_")] = float(values.mean()) if values.size else float("nan")
     return result
 

@@ -17,7 +17,7 @@ from utils.detection_metrics import DetectionMetrics
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
 from utils.metrics import SegmentationMetrics
-from utils.prediction import Prediction
+from utils.prediction import Prediction, grown
 from utils.predictor import Predictor
 from utils.truth import true_boxes
 
@@ -89,8 +89,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
                       overall.compute()["frames"], time.perf_counter() - began)
 
 
-def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, batch_size: int = 1,
-                       workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
+def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
+                       batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
                        on_frame: Callable[[Frame, Prediction], None] | None = None) -> DetectionEvaluation:
     """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`).
 
@@ -98,6 +98,8 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
         predictor: a detector, or a segmentation network, whose components are its boxes.
         dataset: whose frames all have boxes or masks; of the latter, the components' boxes count.
         classes: whether classes are told apart; else all targets and all detections are of class 0.
+        least_side: detections are grown to sides of so many pixels: a component's box is tight, while many datasets
+            draw boxes of at least 8×8 pixels around smaller targets.
         batch_size, workers, limit, quiet, title, on_frame: as of `evaluate_sequences`.
     Raises:
         UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
@@ -115,7 +117,8 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     metrics: dict[str, DetectionMetrics] = {}
     detections = []
     for frame, boxes, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
-        found = rounded(prediction.detections if classes else one_class(prediction.detections))
+        found = rounded(grown(prediction.detections, least_side))
+        found = found if classes else one_class(found)
         detections.append((frame, found))
         metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
         if on_frame is not None:
@@ -124,12 +127,12 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
 
 
-def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, limit: int = 0
-                       ) -> DetectionEvaluation:
+def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0,
+                       limit: int = 0) -> DetectionEvaluation:
     """`evaluate_detection` for detections made elsewhere; no image is decoded.
 
     Args:
-        dataset, classes, limit: as there.
+        dataset, classes, least_side, limit: as there.
         found: for an image's path (`Frame.image`) its detections `(N, 6)`; images that are not in it have none.
     """
     began = time.perf_counter()
@@ -138,7 +141,7 @@ def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classe
     for name, frames in dataset.sequences.items():
         metrics[name] = DetectionMetrics()
         for frame in frames[: limit or None]:
-            boxes, own = true_boxes(frame), found.get(frame.image, np.zeros((0, 6)))
+            boxes, own = true_boxes(frame), grown(found.get(frame.image, np.zeros((0, 6))), least_side)
             if not classes:
                 boxes, own = one_class(boxes), one_class(own)
             detections.append((frame, own))
@@ -148,7 +151,7 @@ def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classe
 
 
 def rounded(detections: np.ndarray) -> np.ndarray:
-    """Detections `(N, 6)` float64 as they are written: boxes in thousandths of a pixel, scores to 9 digits, which
+    """Detections `(N, 6)` → float64 as they are written: boxes in thousandths of a pixel, scores to 9 digits, which
     single precision needs."""
     result = np.round(np.asarray(detections, np.float64), 3)
     result[:, 4] = [float(f"{score:.9g}") for score in detections[:, 4]]

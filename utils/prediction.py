@@ -20,13 +20,14 @@ class Component:
     """One found (or true) target.
 
     `box` is x1, y1, x2, y2 in pixels of the original frame, right and bottom exclusive; `centroid` is (x, y) with pixel
-    centres at whole numbers; `area` is in pixels.
+    centres at whole numbers; `area` is in pixels; `category` is a detector's class, from 0.
     """
 
     score: float
     box: tuple[float, float, float, float]
     centroid: tuple[float, float]
     area: int
+    category: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +126,11 @@ def surest(boxes: np.ndarray) -> np.ndarray:
 
 
 def box_component(box: Sequence[float], score: float = 1.0) -> Component:
-    """A box x1, y1, x2, y2 as a component: its centroid is the box's centre, its area the box's, at least 1."""
+    """A box x1, y1, x2, y2, …, class as a component: its centroid is the box's centre, its area the box's, at least 1.
+    """
     x1, y1, x2, y2 = map(float, box[:4])
     return Component(float(score), (x1, y1, x2, y2), ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2),
-                     max(1, round((x2 - x1) * (y2 - y1))))
+                     max(1, round((x2 - x1) * (y2 - y1))), int(box[-1]))
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -138,6 +140,15 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     overlap = np.clip(sides, 0, None).prod(-1)
     union = (a[..., 2:4] - a[..., :2]).prod(-1) + (b[..., 2:4] - b[..., :2]).prod(-1) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def grown(boxes: np.ndarray, side: float) -> np.ndarray:
+    """Boxes `(N, 4 or more)` x1, y1, x2, y2, … with sides of at least `side` pixels, about their centres; float64."""
+    boxes = np.array(boxes, np.float64)
+    lacking = np.maximum(side - (boxes[:, 2:4] - boxes[:, :2]), 0) / 2
+    boxes[:, :2] -= lacking
+    boxes[:, 2:4] += lacking
+    return boxes
 
 
 def suppress(boxes: np.ndarray, limit: float = PICTURE_NMS) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Curves as pictures: training histories and Pd over Fa."""
+"""Curves as pictures: training histories, Pd over Fa, precision over recall."""
 from __future__ import annotations
 
 import math
@@ -87,13 +87,34 @@ def plot_curves(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike
     _save(figure, path)
 
 
+def plot_precision_recall(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike, title: str = "") -> None:
+    """Draw precision over recall.
+
+    Args:
+        curves: by name; `recall` and `precision` `(K,)`, NaN where there is no target, and where it is known `at`:
+            (recall, precision) at the operating threshold, which is marked.
+        path: of the PNG.
+        title: above the picture.
+    """
+    figure, (axes,) = _figure(1, 1)
+    for index, (name, curve) in enumerate(curves.items()):
+        precision = np.asarray(curve["precision"], float)
+        if np.isnan(precision).all():
+            continue
+        axes.plot(curve["recall"], precision, "-", color=f"C{index}", label=f"{name} (AP {precision.mean():.3f})")
+        if curve.get("at") and np.isfinite(curve["at"]).all():
+            axes.plot(*curve["at"], "o", color=f"C{index}", markerfacecolor="none", markersize=9)
+    axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _save(figure, path)
+
+
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.3 * columns, 4 * rows), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a screen, whatever pyplot is set to
-    return figure, figure.subplots(rows, columns).reshape(-1)
+    return figure, figure.subplots(rows, columns, squeeze=False).reshape(-1)
 
 
 def _line(axes: Any, rows: Sequence[Mapping[str, Any]], values: Sequence[Any], label: str) -> None:
