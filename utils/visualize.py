@@ -11,9 +11,10 @@ import numpy as np
 from utils.files import atomic_write
 
 NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s"})
-SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget")  # validation figures between 0 and 1
-NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy",
-         "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
+# validation figures between 0 and 1
+SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
+NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy", "ap50": "AP50",
+         "centre_ap": "centre AP", "centre_f1": "F1 by centres", "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
 
 
 def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) -> None:
@@ -21,7 +22,7 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
 
     Args:
         history: a row for each epoch: `epoch`, `lr`, losses by name (all other numbers at the top level), and, where
-            the epoch was validated, `val` with figures of `SegmentationMetrics`.
+            the epoch was validated, `val` with figures of `SegmentationMetrics` or `DetectionMetrics`.
         path: of the PNG.
     """
     figure, (losses, shares, false, rate) = _figure(2, 2)
