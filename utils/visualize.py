@@ -14,7 +14,8 @@ NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapse
 # validation figures between 0 and 1
 SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
 NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy", "ap50": "AP50",
-         "centre_ap": "centre AP", "centre_f1": "F1 by centres", "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
+         "centre_ap": "centre AP", "centre_f1": "F1 by centres",
+         "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
 
 
 def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) -> None:
