@@ -1,4 +1,6 @@
-"""Train a multi-frame network on DAUB.
+"""Train a multi-frame network on DAUB: SSTNet, which finds boxes, or with --model tsmsa a segmentation network.
+
+    CUDA_VISIBLE_DEVICES=0 python train_DAUB.py --data-root datasets/DAUB
 
 The segmentation network learns from masks; make them from the boxes once:
 
@@ -6,7 +8,7 @@ The segmentation network learns from masks; make them from the boxes once:
     CUDA_VISIBLE_DEVICES=0 python train_DAUB.py --model tsmsa --data-root datasets/DAUB
 """
 from utils.launch import launch
-from utils.recipes import PUBLISHED_TSMSA, TSMSA
+from utils.recipes import DETECTION_FIRST
 
 if __name__ == "__main__":
-    launch({"default": TSMSA, "published": PUBLISHED_TSMSA}, __doc__)
+    launch(DETECTION_FIRST, __doc__)

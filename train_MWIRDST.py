@@ -3,7 +3,7 @@
     CUDA_VISIBLE_DEVICES=0 python train_MWIRDST.py --data-root datasets/MWIRSTD
 """
 from utils.launch import launch
-from utils.recipes import PUBLISHED_TSMSA, TSMSA
+from utils.recipes import SEGMENTATION_FIRST
 
 if __name__ == "__main__":
-    launch({"default": TSMSA, "published": PUBLISHED_TSMSA}, __doc__)
+    launch(SEGMENTATION_FIRST, __doc__)

@@ -1,4 +1,7 @@
-"""Find moving targets in a folder of frames, an image or a video: annotated video, masks and predictions.json."""
+"""Find moving targets in a folder of frames, an image or a video: annotated video, masks and predictions.json.
+
+With a detector, boxes instead of masks.
+"""
 from __future__ import annotations
 
 import sys
@@ -9,10 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
-from utils.predictor import Component, Prediction, Predictor, check_weights, match_components
+from utils.prediction import Component, Prediction, match_components
+from utils.predictor import Predictor, check_weights
 from utils.truth import Truth
 from utils.video import FrameSource, SourceFrame, open_sources
 
@@ -28,7 +34,8 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         "with subfolders of images, or of a dataset, every sequence")
     parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights)")
     parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
-                        help="probability above which a pixel is predicted (default: the checkpoint's)")
+                        help="probability or score above which a pixel or a box is predicted (default: the "
+                        "checkpoint's)")
     parser.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
                         "and show the truth beside the prediction")
     parser.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
@@ -55,17 +62,25 @@ def warn(text: str) -> None:
 
 def check_look(source: FrameSource, frame: SourceFrame, predictor: Predictor) -> None:
     """Warn about frames in other units than the training frames'."""
-    mean, std = predictor.normalisation
+    mean, std = (float(np.mean(value)) for value in predictor.normalisation)
     if abs(frame.image.mean() - mean) > FAR * std:
         warn(f"{source.path}: the frames' mean is {frame.image.mean():.0f} ({frame.image.dtype}), that of the training "
              f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these")
 
 
 def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> dict[str, Any]:
-    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels."""
+    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels.
+
+    A detector's `components` are its boxes above the threshold, as drawn; `detections` are all that it found.
+    """
     record: dict[str, Any] = {"number": frame.number, "name": frame.name, "components": [
-        {"score": round(found.score, 6), "box": found.box, "centroid": [round(value, 3) for value in found.centroid],
-         "area": found.area} for found in prediction.components]}
+        {"score": round(found.score, 6), "box": [round(value, 3) for value in found.box],
+         "centroid": [round(value, 3) for value in found.centroid], "area": found.area,
+         **({} if prediction.boxes is None else {"class": found.category})}
+        for found in prediction.components]}
+    if prediction.boxes is not None:
+        record["detections"] = [{"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]],
+                                 "class": int(row[5])} for row in prediction.boxes.tolist()]
     if targets is not None:
         record |= {"targets": len(targets), "hits": int((match_components(targets, prediction.components) >= 0).sum())}
     return record
@@ -82,6 +97,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
     if options.gif:
         writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if truth else 640))
+    masks = out / "masks" if predictor.task == "segmentation" else None
     records: list[dict[str, Any]] = []
     size, stretch = None, Stretch()
     limit = options.max_frames or sys.maxsize
@@ -103,25 +119,27 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
                                title=source.name, scale=options.scale)
                 for writer in writers:
                     writer.write(picture)
-                write_mask(out / "masks" / f"{frame.name}.png", prediction.mask)
+                if masks:
+                    write_mask(masks / f"{frame.name}.png", prediction.mask)
                 records.append(as_record(frame, prediction, targets))
                 bar.update()
     finally:
         if records:
             write_json(out / "predictions.json", {
                 "source": source.path, "sequence": source.name, "size": size, "fps": fps, "weights": options.weights,
-                "model": predictor.name, "threshold": predictor.threshold, "frames": records})
+                "model": predictor.name, "task": predictor.task, "threshold": predictor.threshold, "frames": records})
     if not records:
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
     if total and len(records) < total:
         warn(f"{source.path}: {len(records)} frames could be read, {total} were announced")
-    paths = [*(writer.path for writer in writers), out / "masks", out / "predictions.json"]
-    return "\n".join([summary(source.name, records), *(f"  {path}" for path in paths)])
+    paths = [*(writer.path for writer in writers), masks, out / "predictions.json"]
+    what = "components" if masks else "boxes"
+    return "\n".join([summary(source.name, records, what), *(f"  {path}" for path in paths if path)])
 
 
-def summary(name: str, records: list[dict[str, Any]]) -> str:
+def summary(name: str, records: list[dict[str, Any]], what: str) -> str:
     """What was found in one sequence, in one line."""
-    text = f"{name}: {len(records)} frames, {sum(len(record['components']) for record in records)} components"
+    text = f"{name}: {len(records)} frames, {sum(len(record['components']) for record in records)} {what}"
     known = [record for record in records if "targets" in record]
     if not known:
         return text
@@ -142,6 +160,8 @@ def main(argv: list[str] | None = None) -> None:
         Path(options.weights).parent / "predict" / (sources[0].name if len(sources) == 1 else Path(options.source).name)
     make_folder(out)
     predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold)
+    if predictor.note:
+        print(predictor.note)
     for source in sources:
         print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
 

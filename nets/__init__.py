@@ -7,6 +7,7 @@ probabilities (B, H, W); boxes (N, 4), x1, y1, x2, y2.
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -41,7 +42,7 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
     """Build a network by name, e.g. `build_model("tsmsa", num_slices=2)`.
 
     loss, loss_options: criterion and its options (losses.py), for segmentation networks "bce_soft_iou" where None;
-    detectors have one, "yolox", without options. options: those of the network's constructor.
+    detectors have one, "yolox", with the option motion_weight. options: those of the network's constructor.
 
     Segmentation networks have a criterion (logits (B, 1, H, W), {"mask": (B, 1, H, W) float in {0, 1}}) → {name: loss}
     and the postprocessing `probabilities`. Detectors (`DETECTORS`) have a criterion (outputs, {"boxes": for each image
@@ -58,10 +59,11 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
         valid += ["loss", "loss_options"]
         raise ValueError(f"got options {', '.join(unknown)} for model {name!r}, expected some of: {', '.join(valid)}")
     if name in DETECTORS:
-        if loss not in (None, "yolox") or loss_options:
+        loss_options = loss_options or {}
+        if loss not in (None, "yolox") or set(loss_options) - {"motion_weight"}:
             raise ValueError(
-                f"got loss {loss!r} with options {loss_options} for model {name!r}, expected 'yolox' without options"
+                f"got loss {loss!r} with options {loss_options} for model {name!r}, expected 'yolox' with motion_weight"
             )
-        return Model(NETWORKS[name](**options), detection_criterion, detections)
+        return Model(NETWORKS[name](**options), partial(detection_criterion, **loss_options), detections)
     criterion = build_criterion(loss or "bce_soft_iou", **(loss_options or {}))
     return Model(NETWORKS[name](**options), criterion, probabilities)

@@ -5,7 +5,7 @@ input are one, biases before a batch norm are part of its running mean, what can
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,7 +74,7 @@ def load_published(network: nn.Module, state_dict: Mapping[str, Tensor], strict:
     )
     problems = {"other shapes": misfits, "nothing for": report.missing, "unexpected": report.unexpected}
     if strict and any(problems.values()):
-        text = "; ".join(f"{what} {_some(names)}" for what, names in problems.items() if names)
+        text = "; ".join(f"{what} {some(names)}" for what, names in problems.items() if names)
         raise ValueError(
             f"the weights do not match this {type(network).__name__}: {text}: "
             "build it with the options the weights were made with, or load with strict=False"
@@ -91,7 +91,8 @@ def _value(rule: Rule, source: Mapping[str, Tensor]) -> Tensor | None:
         return None
 
 
-def _some(names: tuple[str, ...] | list[str], limit: int = 8) -> str:
+def some(names: Sequence[str], limit: int = 8) -> str:
+    """The first `limit` of some names, and how many more there are."""
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest
 

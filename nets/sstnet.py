@@ -120,8 +120,11 @@ def _ignore_temporal(network: SSTNet, state: dict, prefix: str, *_) -> None:
             del state[name]
 
 
-def detection_criterion(outputs: Tensor | TrainingOutput, targets: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-    """Losses of a detector: those of `yolox_loss` for targets["boxes"], and "motion" where the outputs hold it."""
+def detection_criterion(
+    outputs: Tensor | TrainingOutput, targets: dict[str, list[Tensor]], motion_weight: float = 1.0
+) -> dict[str, Tensor]:
+    """Losses of a detector: those of `yolox_loss` for targets["boxes"], and "motion", times its weight, where the
+    outputs hold it."""
     if isinstance(outputs, TrainingOutput):
-        return yolox_loss(outputs.raw, targets["boxes"]) | {"motion": outputs.motion}
+        return yolox_loss(outputs.raw, targets["boxes"]) | {"motion": motion_weight * outputs.motion}
     return yolox_loss(outputs, targets["boxes"])

@@ -11,7 +11,7 @@ from PIL import Image
 from trees import coco, picture, real_data, target_mask, write, write_coco, write_pairs, write_text
 
 from utils.boxes import boxes_of_mask
-from utils.checks import check, main, quick_check
+from utils.checks import check, check_classes, main, quick_check
 from utils.datasets import open_dataset
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
@@ -185,6 +185,23 @@ def test_bad_boxes(tmp_path, box, found):
     assert len(lines) == 2 and "images/a/2.png" in lines[1]
 
 
+@pytest.mark.parametrize("text", ["images/a/0.png 3,3,9,9,0 12,10,15,13,2\n", None])
+def test_a_class_that_the_network_does_not_know(tmp_path, text):
+    names = [f"images/a/{i}.png" for i in range(3)]
+    sequence(tmp_path)
+    if text:
+        write_text(tmp_path / "annotations/train.txt", text + "".join(f"{name}\n" for name in names[1:]))
+    else:
+        content = coco(names)
+        content["categories"] += [{"id": 4, "name": "bird"}, {"id": 9, "name": "plane"}]
+        content["annotations"][0]["category_id"] = 9
+        write_text(tmp_path / "annotations/instances_train.json", json.dumps(content))
+    dataset = opened(tmp_path, "boxes")
+    check_classes(dataset, 3)
+    with pytest.raises(UserError, match=r"images/a/0.png: found a box of class 2.*below 2; give --num-classes 3"):
+        check_classes(dataset, 2)
+
+
 def test_a_box_that_fits_its_own_larger_frame(tmp_path):
     sequence(tmp_path)
     write(tmp_path / "images/a/1.png", picture(1, (64, 64)))
@@ -265,16 +282,19 @@ def test_the_command_shows_progress(tmp_path):
     assert done.stdout.splitlines()[0].startswith(str(tmp_path / "images/a/1.png"))
 
 
-@pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py"])
-def test_training_stops_before_pytorch_is_imported(tmp_path, script):
-    sequence(tmp_path, masks=False)
-    write_coco(tmp_path / "annotations/instances_train.json", [f"images/a/{i}.png" for i in range(3)])
+@pytest.mark.parametrize("script, advice", [("train_NUDT.py", "boxes_to_masks"), ("train_MWIRDST.py", "boxes_to_masks"),
+                                            ("train_DAUB.py", "masks_to_coco"), ("train_IRDST.py", "masks_to_coco")])
+def test_training_stops_before_pytorch_is_imported(tmp_path, script, advice):
+    """On a dataset that has only the other kind of labels."""
+    sequence(tmp_path, masks=advice == "masks_to_coco")
+    if advice == "boxes_to_masks":
+        write_coco(tmp_path / "annotations/instances_train.json", [f"images/a/{i}.png" for i in range(3)])
     code = (f"import runpy, sys; sys.argv = ['{script}', '--data-root', {str(tmp_path)!r}]\n"
             f"try: runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
             "finally: print('torch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2 and done.stdout == "False\n"
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and "boxes_to_masks" in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and advice in done.stderr
 
 
 def test_quick_check_reads_headers_only(tmp_path, monkeypatch):

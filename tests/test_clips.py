@@ -93,8 +93,8 @@ def test_the_cache_is_bounded_and_drops_the_oldest():
 def test_a_sample_depends_on_seed_epoch_and_index_alone(tmp_path):
     sequences = {"a": write_sequence(tmp_path, "a", range(6))}
 
-    def noisy(frames, masks, rng):
-        return frames + rng.normal(size=frames.shape).astype(np.float32), masks
+    def noisy(frames, masks, boxes, rng):
+        return frames + rng.normal(size=frames.shape).astype(np.float32), masks, boxes
 
     def make(seed):
         return ClipDataset(sequences, [("a", i) for i in range(6)], 5, (0.0, 1.0), noisy, seed)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from utils.config import CHOICES, TrainConfig, parse_cli
+import nets
+from utils.config import CHOICES, DETECTORS, TrainConfig, parse_cli
 from utils.errors import UserError, user_errors
-from utils.recipes import PUBLISHED_TSMSA, TSMSA
+from utils.recipes import DETECTION_FIRST, PUBLISHED_SSTNET, PUBLISHED_TSMSA, SEGMENTATION_FIRST, SSTNET, TSMSA
 
 ROOT = Path(__file__).parents[1]
-RECIPES = {"default": TSMSA, "published": PUBLISHED_TSMSA}
 
 
 def run_script(*arguments):
@@ -24,11 +24,11 @@ def errors_of(result):
 
 
 def test_options_override_the_named_recipe():
-    config = parse_cli(RECIPES, ["--recipe", "published", "--epochs", "3", "--no-batch-augmentation",
+    config = parse_cli(SEGMENTATION_FIRST, ["--recipe", "published", "--epochs", "3", "--no-batch-augmentation",
                                  "--val-sequences", "a", "b", "--milestones", "1", "2"])
     assert config == dataclasses.replace(PUBLISHED_TSMSA, epochs=3, batch_augmentation=False,
                                          val_sequences=("a", "b"), milestones=(1, 2))
-    assert parse_cli(RECIPES, []) == TSMSA
+    assert parse_cli(SEGMENTATION_FIRST, []) == TSMSA
 
 
 def test_the_published_recipe_is_the_papers():
@@ -36,6 +36,50 @@ def test_the_published_recipe_is_the_papers():
                 "batch_size": 4, "input_size": 512, "threshold": 0.5, "seed": 42, "loss": "focal_iou", "clones": 3,
                 "published_augmentation": True, "num_slices": 1, "num_layers": 1}
     assert {name: getattr(PUBLISHED_TSMSA, name) for name in expected} == expected
+
+
+def test_the_published_detection_recipe_is_the_papers():
+    expected = {"optimizer": "sgd", "momentum": 0.937, "weight_decay": 5e-4, "lr": 4 / 64 * 1e-2, "schedule": "yolox",
+                "epochs": 100, "batch_size": 4, "input_size": 512, "fit": "letterbox", "ema": 0.9999, "ema_ramp": 2000,
+                "init_std": 0.02, "seed": 2023, "clips_per_epoch": 0.2, "fold_frames": False, "depth": 0.33,
+                "width": 0.5, "num_slices": 1, "num_layers": 1, "motion_weight": 1.0, "target_augmentation": False,
+                "flips": False, "intensity": 0.0}
+    assert {name: getattr(PUBLISHED_SSTNET, name) for name in expected} == expected
+    assert PUBLISHED_SSTNET.clips_drawn(503) == 101 and SSTNET.clips_drawn(503) == 0
+
+
+def test_the_defaults_depend_on_the_network():
+    assert parse_cli(DETECTION_FIRST, []) == parse_cli(SEGMENTATION_FIRST, ["--model", "sstnet"]) == SSTNET
+    assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa"]) == TSMSA
+    assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa", "--recipe", "published"]) == PUBLISHED_TSMSA
+    assert parse_cli(DETECTION_FIRST, ["--recipe=published", "--clone-scale", "0.5", "1"]) == dataclasses.replace(
+        PUBLISHED_SSTNET, clone_scale=(0.5, 1.0))
+    with pytest.raises(UserError, match="--model: found 'sstnet', expected a network like tsmsa"):
+        parse_cli({"default": (TSMSA,)}, ["--model", "sstnet"])
+
+
+@pytest.mark.parametrize(("arguments", "part"), [
+    (["--loss", "focal_iou"], "--loss: found focal_iou, expected yolox for sstnet"),
+    (["--fit", "crop"], "--fit: found crop, expected letterbox for sstnet"),
+    (["--batch-augmentation"], "--batch-augmentation: is for segmentation, which sstnet does not do"),
+    (["--target-weight", "5"], "--target-weight: is for segmentation"),
+    (["--model", "tsmsa", "--width", "0.25"], "--width: is for detection, which tsmsa does not do"),
+    (["--model", "tsmsa", "--loss", "yolox"], "--loss: found yolox, expected focal_iou or"),
+    (["--model", "tsmsa", "--fit", "letterbox"], "--fit: found letterbox, expected crop or resize for tsmsa"),
+    (["--num-frames", "1"], "--num-frames: found 1, expected at least 2 for sstnet"),
+    (["--width", "0.01"], "--width"), (["--num-classes", "0"], "--num-classes"),
+    (["--clips-per-epoch", "3.5"], "--clips-per-epoch: found 3.5, expected a whole number, or a share"),
+    (["--clone-scale", "0.9", "0.5"], "--clone-scale"), (["--clone-scale", "0.9"], "--clone-scale"),
+    (["--momentum", "1"], "--momentum"),
+])
+def test_options_that_do_not_serve_the_network_are_named(arguments, part):
+    with pytest.raises(UserError) as caught:
+        parse_cli(DETECTION_FIRST, arguments)
+    assert part in str(caught.value)
+
+
+def test_the_networks_that_detect_are_known_without_importing_them():
+    assert set(DETECTORS) == nets.DETECTORS and set(CHOICES["model"]) == set(nets.NETWORKS)
 
 
 @pytest.mark.parametrize(("arguments", "parts"), [
@@ -52,11 +96,11 @@ def test_the_published_recipe_is_the_papers():
 ])
 def test_mistakes_on_the_command_line_are_named(arguments, parts):
     with pytest.raises(UserError) as caught:
-        parse_cli(RECIPES, arguments)
+        parse_cli(SEGMENTATION_FIRST, arguments)
     assert all(part in str(caught.value) for part in parts)
 
 
-@pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py"])
+@pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py", "train_IRDST.py"])
 @pytest.mark.parametrize(("arguments", "part"), [
     (["--epocks", "1"], "--epocks"), ([], "--data-root"), (["--data-root", "no/such/folder"], "no/such/folder")])
 def test_scripts_end_with_status_2_and_one_line_before_importing_torch(script, arguments, part):
@@ -72,7 +116,8 @@ def test_help_lists_every_option_with_its_default():
     assert result.returncode == 0
     for item in dataclasses.fields(TrainConfig):
         assert f"--{item.name.replace('_', '-')}" in result.stdout
-    assert "0.002" in result.stdout or str(TSMSA.lr) in result.stdout
+    assert str(TSMSA.lr) in result.stdout
+    assert f"(default: {SSTNET.input_size})" in run_script("train_NUDT.py", "--help", "--model", "sstnet").stdout
 
 
 def test_user_errors_collapse_to_one_line(capsys):

@@ -9,7 +9,8 @@ from utils.errors import UserError
 from utils.evaluate import evaluate_sequences, read_ahead
 from utils.metrics import SegmentationMetrics
 from utils.overlay import FALSE, FOUND, MISSED, TRUTH, Stretch, draw
-from utils.predictor import Component, Prediction, Predictor, components_of
+from utils.prediction import Component, Prediction, components_of
+from utils.predictor import Predictor
 from utils.truth import Truth
 from utils.video import open_sources
 from utils.visualize import plot_curves, plot_history

@@ -5,7 +5,6 @@ Both halves keep a clip consistent over time: what happens to a target happens i
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,14 @@ import torch
 
 from utils.clones import TargetAugmentation
 from utils.config import TrainConfig
-from utils.transforms import GeometricAugmentation, IntensityJitter, random_crop, resize_clip
+from utils.transforms import (
+    ClipTransform,
+    GeometricAugmentation,
+    IntensityJitter,
+    letterbox_clip,
+    random_crop,
+    resize_clip,
+)
 
 
 def batch_augmentation(
@@ -58,39 +64,46 @@ def batch_augmentation(
 
 
 @dataclass(frozen=True)
-class TrainTransform:
+class TrainTransform(ClipTransform):
     """What a training clip goes through, in this order: size, cloned targets, flips and turns, gain and offset.
 
-    size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`).
-    `__call__(frames (T, H, W) float32, masks (T, H, W) bool, rng)` returns the clip
-    as (T, size, size) of the same kinds.
+    size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
+    no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction.
+    full_scale: largest grey level of the sensor. Frames, masks and boxes come out as they went in, (T, size, size).
+    Raises ValueError for boxes with a fit that does not move them.
     """
 
     size: int
     fit: str
     target_probability: float
-    steps: tuple[Callable[..., tuple[np.ndarray, np.ndarray]], ...]
+    steps: tuple[ClipTransform, ...]
+    full_scale: float = 255.0
 
     @classmethod
-    def from_config(cls, config: TrainConfig, std: float) -> TrainTransform:
+    def from_config(cls, config: TrainConfig, std: float, full_scale: float = 255.0) -> TrainTransform:
         """The transform of a recipe; `std` is the dataset's standard deviation in the sensor's units."""
-        steps: list[Callable] = []
-        if config.target_augmentation and config.clones:
+        steps: list[ClipTransform] = []
+        if config.clones_targets:
             steps.append(TargetAugmentation(
-                copies=config.clones, mode="replace" if config.published_augmentation else "add"))
+                copies=config.clones, scale=config.clone_scale,
+                mode="replace" if config.published_augmentation else "add"))
         if config.flips:
             steps.append(GeometricAugmentation())
         if config.intensity:
             steps.append(IntensityJitter(config.intensity, std))
-        return cls(config.input_size, config.fit, config.target_probability, tuple(steps))
+        return cls(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale)
 
-    def __call__(
-        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def with_boxes(
+        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if len(boxes) and self.fit != "letterbox":
+            raise ValueError(f"got {len(boxes)} boxes with fit {self.fit!r}, which moves none; expected letterbox")
         if self.fit == "crop":
             frames, masks = random_crop(frames, masks, self.size, rng, self.target_probability)
-        else:
+        elif self.fit == "resize":
             frames, masks = resize_clip(frames, masks, self.size)
         for step in self.steps:
-            frames, masks = step(frames, masks, rng)
-        return frames, masks
+            frames, masks, boxes = step.with_boxes(frames, masks, boxes, rng)
+        if self.fit == "letterbox":
+            frames, masks, boxes = letterbox_clip(frames, masks, boxes, self.size, self.full_scale)
+        return frames, masks, boxes

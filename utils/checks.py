@@ -55,6 +55,16 @@ def quick_check(dataset: Dataset) -> None:
               "they are resized when read", file=sys.stderr)
 
 
+def check_classes(dataset: Dataset, num_classes: int) -> None:
+    """Raise `UserError` where a box has a class that a network of `num_classes` classes does not know."""
+    classes = {box[4] for frame in dataset.frames for box in frame.boxes or ()}
+    beyond = max(classes, default=0)
+    if beyond >= num_classes:
+        first = next(frame.image for frame in dataset.frames if any(box[4] == beyond for box in frame.boxes or ()))
+        raise UserError(f"{first}: found a box of class {beyond}, counted from 0, expected classes below "
+                        f"{num_classes}; give --num-classes {beyond + 1}, or correct the annotation")
+
+
 def _wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
     return (f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
             "same aspect; replace the mask")

@@ -7,9 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from utils.boxes import mask_of_boxes
 from utils.datasets import Frame
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
+
+# (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
+Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
 
 
 def run_starts(numbers: Sequence[int]) -> list[int]:
@@ -67,25 +71,53 @@ class FrameCache:
         return value
 
 
+def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """The mask on disk, `(H, W)` bool, of a frame that reads as `image`."""
+    return read_mask(frame.mask, image.shape)
+
+
+def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """The targets inside the frame's boxes, told from the picture (`utils.boxes.half_max_mask`), `(H, W)` bool."""
+    return mask_of_boxes(image, frame.boxes or ())
+
+
+def no_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """`(H, W)` bool without targets, where nothing asks for their pixels."""
+    return np.zeros(image.shape, bool)
+
+
+def normalise(frames: np.ndarray, normalisation: Normalisation) -> np.ndarray:
+    """Grey frames `(T, H, W)` float32 → (frames - mean) / std of the same shape, or `(3, T, H, W)` where mean and
+    standard deviation are lists of three."""
+    mean, std = (np.asarray(value, np.float32) for value in normalisation)
+    if mean.ndim:
+        mean, std = (value[:, None, None, None] for value in (mean, std))
+    return np.ascontiguousarray((frames - mean) / std, np.float32)
+
+
 class ClipDataset:
     """Training clips, one for each key frame (a map-style dataset for `torch.utils.data.DataLoader`).
 
     Args:
-        sequences: frames of each sequence in order; every frame has a mask.
+        sequences: frames of each sequence in order; every frame has a mask, or `boxes` for a detector.
         keys: the key frames, as `(sequence name, position)`.
         num_frames: T.
-        normalisation: `(mean, std)` in the files' own grey levels.
-        transform: `(frames (T, H, W) float32, masks (T, H, W) bool, rng) → the same`, e.g. crops and augmentation.
+        normalisation: `(mean, std)` in the files' own grey levels, see `normalise`.
+        transform: `(frames (T, H, W) float32, masks (T, H, W) bool, boxes (N, 5), rng) → the same`, e.g. crops and
+            augmentation; `boxes` are those of the key frame, see `utils.transforms`.
         seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
         cache_bytes: memory for decoded frames of this process.
+        labels: "mask" or "boxes", what a sample holds.
+        mask_of: the mask of a frame, from the frame and its image.
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
-                 normalisation: tuple[float, float],
-                 transform: Callable[..., tuple[np.ndarray, np.ndarray]] | None = None,
-                 seed: int = 0, cache_bytes: int = 256 << 20) -> None:
+                 normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
+                 seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
+                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
+        self.labels, self.mask_of = labels, mask_of
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
 
@@ -102,23 +134,27 @@ class ClipDataset:
         if len(sizes) > 1:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
-        masks = [self.masks.get(frame.mask, lambda frame=frame, image=image: read_mask(frame.mask, image.shape))
+        masks = [self.masks.get(frame.image, lambda frame=frame, image=image: self.mask_of(frame, image))
                  for frame, image in zip(chosen, images, strict=True)]
         return np.stack(images).astype(np.float32), np.stack(masks)
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
-        """`{"clip": (T, H, W) float32 normalised, "mask": (1, H, W) float32 of the key frame, "key": its image path}`.
+        """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
+        (1, H, W) float32 or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip.
 
         `item` is the clip's index, or `(epoch, index)`.
         """
         epoch, index = item if isinstance(item, tuple) else (0, item)
-        frames, masks = self.read(index)
-        if self.transform is not None:
-            frames, masks = self.transform(frames, masks, np.random.default_rng((self.seed, epoch, index)))
-        mean, std = self.normalisation
         name, position = self.keys[index]
-        return {"clip": np.ascontiguousarray((frames - np.float32(mean)) / np.float32(std), np.float32),
-                "mask": masks[-1:].astype(np.float32), "key": self.sequences[name][position].image}
+        key = self.sequences[name][position]
+        frames, masks = self.read(index)
+        boxes = np.array(key.boxes or () if self.labels == "boxes" else (), np.float64).reshape(-1, 5)
+        if self.transform is not None:
+            frames, masks, boxes = self.transform(frames, masks, boxes,
+                                                  np.random.default_rng((self.seed, epoch, index)))
+        labels = boxes if self.labels == "boxes" else masks[-1:]
+        return {"clip": normalise(frames, self.normalisation), self.labels: labels.astype(np.float32),
+                "key": key.image}
 
 
 def measure_normalisation(frames: Sequence[Frame], limit: int = 200) -> tuple[float, float]:

@@ -12,16 +12,18 @@ from utils.cli import Parser
 from utils.errors import UserError
 
 CHOICES = {
-    "model": ("tsmsa",),
-    "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou"),
-    "fit": ("crop", "resize"),
+    "model": ("tsmsa", "sstnet"),
+    "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "yolox"),
+    "fit": ("crop", "resize", "letterbox"),
     "optimizer": ("adam", "adamw", "sgd"),
-    "schedule": ("cosine", "multistep", "constant"),
+    "schedule": ("cosine", "multistep", "constant", "yolox"),
 }
+DETECTORS = ("sstnet",)  # as nets.DETECTORS, which this module does not import: that would take seconds
 
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _option(default: Any, text: str, family: str = "") -> Any:
+    """A setting; one that only networks of one `family` use says so, and is refused for the others."""
+    return field(default=default, metadata={"help": f"{family}: {text}" if family else text, "family": family})
 
 
 @dataclass(frozen=True)
@@ -31,30 +33,50 @@ class TrainConfig:
     data_root: str = _option("", "dataset folder; its layout is found out from the folder alone")
     name: str = _option("", "name of the run; its files go to OUT/NAME (default: DATASET_MODEL)")
     out: str = _option("runs", "folder that holds the runs")
-    model: str = _option("tsmsa", "network")
+    model: str = _option("tsmsa", "network; the other options' defaults depend on it")
     num_frames: int = _option(5, "frames in a clip; the last is the key frame")
     num_slices: int = _option(1, "passes of the cross-slice ConvLSTM")
     num_layers: int = _option(1, "layers in each slice")
-    weights: str = _option("", "start from this checkpoint's weights, or from a published state dict")
-    loss: str = _option("bce_soft_iou", "segmentation loss")
-    target_weight: float = _option(3.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou")
+    num_classes: int = _option(1, "classes of targets", "detection")
+    depth: float = _option(0.33, "multiplier of the backbone's blocks", "detection")
+    width: float = _option(0.5, "multiplier of all channels", "detection")
+    fold_frames: bool = _option(True, "in training the frames of a clip share batch statistics, which is faster than "
+                                "statistics of each frame's own, as published", "detection")
+    init_std: float = _option(0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own "
+                              "initialisation)", "detection")
+    weights: str = _option("", "start from these weights: a checkpoint, or a published state dict of the network; for "
+                           "sstnet a YOLOX-s state dict as well, whose backbone is taken")
+    loss: str = _option("bce_soft_iou", "loss; sstnet has one, yolox")
+    target_weight: float = _option(3.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou",
+                                   "segmentation")
+    motion_weight: float = _option(1.0, "weight of the motion-coordination loss (0: train without the temporal branch)",
+                                   "detection")
     epochs: int = _option(20, "passes over the training clips")
-    clips_per_epoch: int = _option(0, "train on a random draw of so many clips an epoch (0: all of them)")
+    clips_per_epoch: float = _option(0.0, "train on a random draw of so many clips an epoch, or below 1 of this share "
+                                     "of them (0: all of them)")
     batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them")
     input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
-    fit: str = _option("crop", "how frames get that size: a random crop, or resizing the whole frame")
-    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
+    fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
+                       "alone, scaling it with grey margins")
+    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one",
+                                        "segmentation")
     optimizer: str = _option("adamw", "optimiser")
     lr: float = _option(4e-3, "peak learning rate")
+    momentum: float = _option(0.937, "Nesterov momentum of sgd")
     weight_decay: float = _option(1e-4, "weight decay, on convolution weights only")
-    schedule: str = _option("cosine", "learning rate over the run")
+    schedule: str = _option("cosine", "learning rate over the run; yolox: quadratic warm-up over 5 % of the epochs (at "
+                            "least 1, at most 3), cosine, constant at the end over 5 % (at least 1, at most 15)")
     milestones: tuple[int, ...] = _option((150, 225), "epochs at which `multistep` divides the rate by ten")
-    warmup: float = _option(0.05, "share of the run over which the rate rises from a tenth")
+    warmup: float = _option(0.05, "share of the run over which the rate rises from a tenth; yolox has its own")
     ema: float = _option(0.998, "decay of the averaged weights that are validated and saved (0: none)")
+    ema_ramp: int = _option(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
+                            "step))")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
     target_augmentation: bool = _option(True, "clone targets through time")
     clones: int = _option(3, "clones of each target")
-    batch_augmentation: bool = _option(True, "stitch neighbouring clips of a batch and train on both")
+    clone_scale: tuple[float, float] = _option((0.6, 0.9), "range of a clone's size as a share of its original's; "
+                                               "boxes shrink likewise")
+    batch_augmentation: bool = _option(True, "stitch neighbouring clips of a batch and train on both", "segmentation")
     published_augmentation: bool = _option(False, "clones replace pixels and masks shrink by nearest neighbour, as "
                                            "published, instead of keeping the background and every target")
     flips: bool = _option(True, "random flips and quarter turns, the same for all frames of a clip")
@@ -64,9 +86,10 @@ class TrainConfig:
     val_fraction: float = _option(0.15, "without --val-sequences: the share of sequences, or of each "
                                  "one's end, that is set aside")
     val_every: int = _option(1, "epochs between validations")
-    fa_budget: float = _option(5e-5, "false-alarm rate that the chosen threshold may reach on the validation frames")
-    false_budget: float = _option(0.33, "false components a frame that it may reach there")
-    threshold: float = _option(0.0, "fixed probability threshold (0: chosen on the validation frames)")
+    fa_budget: float = _option(5e-5, "false-alarm rate that the chosen threshold may reach on the validation frames",
+                               "segmentation")
+    false_budget: float = _option(0.33, "false components a frame that it may reach there", "segmentation")
+    threshold: float = _option(0.0, "fixed threshold of probability or score (0: chosen on the validation frames)")
     workers: int = _option(2, "loader processes")
     cache_mb: int = _option(512, "memory for decoded frames, all loader processes together, in MiB")
     device: str = _option("", "cpu, cuda, cuda:1, … (default: cuda where there is one)")
@@ -79,19 +102,30 @@ class TrainConfig:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UserError(f"--{_flag(name)}: found '{getattr(self, name)}', expected one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "num_frames", "num_slices", "num_layers", "val_every"):
+        for name in ("epochs", "batch_size", "num_frames", "num_slices", "num_layers", "num_classes", "val_every"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("lr",):
+        for name in ("lr", "depth"):
             self._require(getattr(self, name) > 0, name, "more than 0")
         for name in ("workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay", "intensity",
-                     "clip_gradient", "threads", "fa_budget",
-                     "false_budget", "target_weight"):
+                     "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight", "motion_weight",
+                     "init_std", "ema_ramp"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
-        for name in ("ema", "val_fraction"):
+        for name in ("ema", "val_fraction", "momentum"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
+        self._require(self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
+                      "clips_per_epoch", "a whole number, or a share below 1")
+        self._require(len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,
+                      "clone_scale", "two numbers, 0 < low <= high <= 1")
+        if self.detector:
+            self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
+            self._require(int(64 * self.width) >= 1, "width", "at least 1/64")
+            self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
+        for name, own in (("loss", "yolox"), ("fit", "letterbox")):
+            known = [value for value in CHOICES[name] if (value == own) == self.detector]
+            self._require(getattr(self, name) in known, name, f"{' or '.join(known)} for {self.model}")
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
@@ -102,13 +136,35 @@ class TrainConfig:
         """Where the run's files go."""
         return Path(self.out) / (self.name or f"{Path(self.data_root).name or 'run'}_{self.model}")
 
+    @property
+    def detector(self) -> bool:
+        """Whether the network finds boxes; else it marks pixels."""
+        return self.model in DETECTORS
+
+    @property
+    def clones_targets(self) -> bool:
+        """Whether targets are cloned at all."""
+        return self.target_augmentation and self.clones > 0
+
     def network_options(self) -> dict[str, Any]:
         """The options of `nets.build_model` that shape the network."""
-        return {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
+        options = {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
+        if self.detector:
+            options |= {"num_classes": self.num_classes, "depth": self.depth, "width": self.width,
+                        "fold_frames": self.fold_frames, "temporal": self.motion_weight > 0,
+                        "init_std": self.init_std or None}
+        return options
 
     def loss_options(self) -> dict[str, Any]:
         """The options of `nets.build_model` that shape the criterion."""
+        if self.detector:
+            return {"motion_weight": self.motion_weight}
         return {"target_weight": self.target_weight} if self.loss == "bce_soft_iou" else {}
+
+    def clips_drawn(self, clips: int) -> int:
+        """How many of so many training clips an epoch sees; 0 for each once."""
+        drawn = self.clips_per_epoch
+        return max(1, round(drawn * clips)) if 0 < drawn < 1 else int(drawn)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
@@ -128,7 +184,8 @@ def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: 
     if kind is bool:
         keywords["action"] = argparse.BooleanOptionalAction
     elif "tuple" in str(kind):
-        keywords |= {"type": int if "int" in str(kind) else str, "nargs": "*"}
+        part = next((part for part in (int, float) if part.__name__ in str(kind)), str)
+        keywords |= {"type": part, "nargs": "*"}
     else:
         keywords |= {"type": kind, "metavar": kind.__name__.upper()}
         if item.name in CHOICES:
@@ -136,26 +193,50 @@ def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: 
     parser.add_argument(f"--{_flag(item.name)}", **keywords)
 
 
-def parse_cli(recipes: Mapping[str, TrainConfig], argv: Sequence[str] | None = None, description: str = ""
+def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] | None = None, description: str = ""
               ) -> TrainConfig:
     """Read the command line over a named recipe.
 
     Args:
-        recipes: the script's recipes by name; the first is the default of `--recipe`.
+        recipes: the script's recipes by name, each for one or more networks; the first name is the default of
+            `--recipe`, the network of its first recipe that of `--model`.
         argv: arguments without the program's name (default: `sys.argv[1:]`).
         description: shown by `--help`.
     Returns:
-        The recipe with every given option replaced.
+        The network's recipe, or that of another network of its family, with every given option replaced.
     Raises:
-        UserError: an unknown option, a value of the wrong kind or out of its range.
+        UserError: an unknown option, a value of the wrong kind or out of its range, or an option that only networks of
+            the other family use.
     """
     first = next(iter(recipes))
-    parser = Parser(description=description)
-    parser.add_argument("--recipe", choices=list(recipes), default=first, help=f"set of defaults (default: {first})")
+    fields = {item.name: item for item in dataclasses.fields(TrainConfig)}
     hints = get_type_hints(TrainConfig)
-    for item in dataclasses.fields(TrainConfig):
-        _add_option(parser, item, hints[item.name], getattr(recipes[first], item.name))
+    chooser = Parser(add_help=False)
+    chooser.add_argument("--recipe", choices=list(recipes), default=first, help=f"set of defaults (default: {first})")
+    _add_option(chooser, fields["model"], str, recipes[first][0].model)
+    chosen = vars(chooser.parse_known_args(argv)[0])
+    recipe = _for_model(recipes[chosen["recipe"]], chosen.get("model"))
+    parser = Parser(description=description, parents=[chooser])
+    for name, item in fields.items():
+        if name != "model":
+            _add_option(parser, item, hints[name], getattr(recipe, name))
     given = vars(parser.parse_args(argv))
-    recipe = recipes[given.pop("recipe")]
+    del given["recipe"]
+    for name in given:
+        family = fields[name].metadata["family"]
+        if family and family != ("detection" if recipe.detector else "segmentation"):
+            raise UserError(f"--{_flag(name)}: is for {family}, which {recipe.model} does not do; leave it out")
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     return dataclasses.replace(recipe, **given)
+
+
+def _for_model(recipes: Sequence[TrainConfig], model: str | None) -> TrainConfig:
+    """The recipe of `model`, or of another network of its family; the first one where no model is named."""
+    if model is None:
+        return recipes[0]
+    if model not in CHOICES["model"]:
+        raise UserError(f"--model: found '{model}', expected one of {', '.join(CHOICES['model'])}")
+    family = [recipe for recipe in recipes if recipe.detector == (model in DETECTORS)]
+    if not family:
+        raise UserError(f"--model: found '{model}', expected a network like {recipes[0].model} in this script")
+    return dataclasses.replace(next((recipe for recipe in family if recipe.model == model), family[0]), model=model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,13 @@ from tqdm import tqdm
 
 class NonFiniteLoss(RuntimeError):
     """A loss became NaN or infinite; the text names the losses and the clips."""
+
+
+def targets_of(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """What a batch's clips are to give, on `device`: {"mask": tensor} or {"boxes": list of tensors}."""
+    if "boxes" in batch:
+        return {"boxes": [boxes.to(device, non_blocking=True) for boxes in batch["boxes"]]}
+    return {"mask": batch["mask"].to(device, non_blocking=True)}
 
 
 def train_one_epoch(network: nn.Module, criterion: Callable, loader: Iterable, optimizer: torch.optim.Optimizer,
@@ -23,9 +31,10 @@ def train_one_epoch(network: nn.Module, criterion: Callable, loader: Iterable, o
 
     Args:
         network, criterion: as `nets.build_model` gives them; the criterion returns named, weighted losses.
-        loader: batches `{"clip": (B, T, H, W), "mask": (B, 1, H, W), "key": B paths}`.
+        loader: batches `{"clip": (B, T, H, W) or (B, 3, T, H, W), "key": B paths}` with "mask" (B, 1, H, W), or with
+            "boxes", B tensors (N, 5); these are the criterion's targets.
         after_step: called after each optimiser step (averaged weights).
-        augment: `(clip, mask) → (clip, mask)` on the device, over the whole batch.
+        augment: `(clip, mask) → (clip, mask)` on the device, over the whole batch; for masks only.
         clip_gradient: largest gradient norm, 0 for none.
     Returns:
         Means over the clips of each named loss and of their sum `loss`; `lr`, `clips`, `clips_per_s`, and `data_s`, the
@@ -40,13 +49,13 @@ def train_one_epoch(network: nn.Module, criterion: Callable, loader: Iterable, o
     waiting = time.perf_counter()
     for batch in bar:
         clip = batch["clip"].to(device, non_blocking=True)
-        mask = batch["mask"].to(device, non_blocking=True)
+        targets = targets_of(batch, device)
         waited += time.perf_counter() - waiting
         if augment is not None:
-            clip, mask = augment(clip, mask)
-        if channels_last:
+            clip, targets["mask"] = augment(clip, targets["mask"])
+        if channels_last and clip.dim() == 4:  # of RGB clips the network makes images first
             clip = clip.contiguous(memory_format=torch.channels_last)
-        losses = criterion(network(clip), {"mask": mask})
+        losses = criterion(network(clip), targets)
         total = sum(losses.values())
         values = {"loss": total.item(), **{name: loss.item() for name, loss in losses.items()}}
         if not all(math.isfinite(value) for value in values.values()):

@@ -1,27 +1,29 @@
 """What every training script does: read the command line, look at the data, and only then import PyTorch and train."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from utils.checks import quick_check
+from utils.checks import check_classes, quick_check
 from utils.config import TrainConfig, parse_cli
 from utils.datasets import open_dataset
 from utils.errors import UserError, user_errors
 
 
-def launch(recipes: Mapping[str, TrainConfig], description: str) -> None:
+def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> None:
     """Run a training script; mistakes of the user end it with status 2 and one line.
 
     Args:
-        recipes: the script's recipes by name, the default first.
+        recipes: the script's recipes by name, the default first; each for one or more networks, the default first.
         description: shown by `--help`.
     """
     with user_errors():
         config = parse_cli(recipes, description=description)
         if not config.data_root:
             raise UserError("no dataset: give its folder with --data-root, e.g. --data-root datasets/NUDT-MIRSDT")
-        dataset = open_dataset(config.data_root, "train", need="masks")
+        dataset = open_dataset(config.data_root, "train", need="boxes" if config.detector else "masks")
         quick_check(dataset)
+        if config.detector:
+            check_classes(dataset, config.num_classes)
         from utils.trainer import train  # takes seconds, so only after the command line and the data were found good
 
         train(config, dataset)

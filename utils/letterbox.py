@@ -55,15 +55,17 @@ class Letterbox:
         return canvas
 
     def to_input(self, boxes: np.ndarray) -> np.ndarray:
-        """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in the frame's pixels → in the input's pixels, other columns kept."""
+        """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in the frame's pixels → in the input's, other columns kept."""
         return self._moved(boxes, forward=True)
 
     def to_frame(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes `(N, 4 or more)` in the input's pixels → in the frame's pixels, cut at the frame's edges."""
-        moved = self._moved(boxes, forward=False)
-        height, width = self.shape
-        moved[:, :4] = np.clip(moved[:, :4], 0, (width, height, width, height))
-        return moved
+        return cut(self._moved(boxes, forward=False), self.shape)
+
+    def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
+        """A map over the input `(H, W)` float32 in [0, 1] → over the frame `(h, w)`, interpolated."""
+        (top, left), (height, width) = self.corner, self.inner
+        return spread(plane[top:top + height, left:left + width], self.shape)
 
     def _moved(self, boxes: np.ndarray, forward: bool) -> np.ndarray:
         moved = np.array(boxes, np.float64)
@@ -71,3 +73,18 @@ class Letterbox:
         offset = np.array(self.corner[::-1] * 2, np.float64)
         moved[:, :4] = moved[:, :4] * scale + offset if forward else (moved[:, :4] - offset) / scale
         return moved
+
+
+def cut(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Boxes `(N, 4 or more)` x1, y1, x2, y2, … cut at the edges of a frame of `shape` (h, w); float64."""
+    boxes = np.array(boxes, np.float64)
+    boxes[:, :4] = np.clip(boxes[:, :4], 0, (*shape[::-1], *shape[::-1]))
+    return boxes
+
+
+def spread(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A map `(H, W)` float32 in [0, 1] → `shape` (h, w), interpolated linearly and kept in range."""
+    import cv2
+
+    plane = cv2.resize(np.ascontiguousarray(plane), shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.clip(plane, 0, 1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from utils.components import label
-from utils.predictor import Component, Prediction, match_components
+from utils.prediction import Component, Prediction, match_components
 
 # BGR; told apart by people with any colour vision.
 FOUND = (235, 200, 60)
@@ -17,6 +17,7 @@ TEXT, PAPER = (235, 235, 235), (30, 30, 30)
 LONGER_SIDE = 640  # smaller frames are enlarged to at least this many pixels
 NARROWEST = 420  # pixels; header and legend need so much
 GAP = 5  # pixels of the picture between a target and its outline
+BOX_GAP = 1  # the same for a detector's box, which leaves room around the target by itself
 MOST_LABELS = 25  # scores are written beside that many components, the surest first
 
 
@@ -74,7 +75,11 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
         hits = taken >= 0
         missed = [target for index, target in enumerate(truth) if index not in taken]
         _outline(picture, missed, scale, MISSED, gap=GAP + 4)
-    _outline_mask(picture, prediction, hits)
+    if prediction.boxes is None:
+        _outline_mask(picture, prediction, hits)
+    else:
+        for index, component in enumerate(prediction.components):
+            _outline(picture, [component], scale, FOUND if hits is None or hits[index] else FALSE, gap=BOX_GAP)
     _scores(picture, prediction.components, scale, hits)
     if side_by_side:
         _outline(bare, truth or (), scale, TRUTH)
@@ -130,13 +135,15 @@ def _outline(picture: np.ndarray, components: Sequence[Component], scale: float,
 
 
 def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None) -> None:
-    """Write scores beside the outlines, where they cover neither a component nor another score."""
+    """Write scores beside the outlines, where they cover neither a component nor another score; with the class where
+    there are several."""
+    several = any(component.category for component in components)
     height, width = picture.shape[:2]
     taken = [tuple(round(side * scale) + gap for side, gap in zip(component.box, (-GAP, -GAP, GAP, GAP), strict=True))
              for component in components]
     order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MOST_LABELS]
     for index in order:
-        text = f"{components[index].score:.2f}"
+        text = f"{components[index].score:.2f}" + (f" #{components[index].category}" if several else "")
         w, h = _text_size(text)
         x1, y1, x2, y2 = taken[index]
         right, left, above, below = x2 + 3, x1 - 3 - w, y1 - 3 - h, y2 + 3

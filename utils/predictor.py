@@ -6,72 +6,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from utils.clips import clip_indices
-from utils.components import label, match
 from utils.errors import UserError
+from utils.fits import Fit, fit_of
+from utils.prediction import Prediction, from_boxes, from_probability
 
-# Normalised clips (B, T, H, W) → probabilities (B, H, W), both numpy float32; H and W are multiples of
-# `Predictor.multiple`.
-Run = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One found (or true) target.
-
-    `box` is x1, y1, x2, y2 in pixels of the original frame, right and bottom exclusive; `centroid` is (x, y) with pixel
-    centres at whole numbers; `area` is in pixels.
-    """
-
-    score: float
-    box: tuple[float, float, float, float]
-    centroid: tuple[float, float]
-    area: int
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Prediction:
-    """What was found in one frame of H×W pixels, in that frame's own pixels.
-
-    `probability` is `(H, W)` float32 in [0, 1], `mask` is `probability > threshold`, `components` are the mask's
-    8-connected components in raster order, each with its largest probability as score.
-    """
-
-    number: int
-    probability: np.ndarray
-    mask: np.ndarray
-    components: tuple[Component, ...]
-
-
-def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tuple[Component, ...]:
-    """The 8-connected components of a mask `(H, W)` bool in raster order; score 1 without `probability` `(H, W)`."""
-    found = label(mask)
-    rows, columns = np.divmod(found.pixel, mask.shape[1])
-    scores = np.ones(len(found))
-    if probability is not None:
-        scores = np.zeros(len(found))
-        np.maximum.at(scores, found.owner, probability.reshape(-1)[found.pixel])
-    low = np.full((len(found), 2), max(mask.shape))
-    high = np.zeros((len(found), 2), np.int64)
-    np.minimum.at(low, found.owner, np.stack([columns, rows], 1))
-    np.maximum.at(high, found.owner, np.stack([columns, rows], 1) + 1)
-    return tuple(Component(float(score), (float(x1), float(y1), float(x2), float(y2)), (float(x), float(y)), int(area))
-                 for score, (x1, y1), (x2, y2), (y, x), area
-                 in zip(scores, low, high, found.centroid, found.area, strict=True))
-
-
-def match_components(targets: Sequence[Component], found: Sequence[Component]) -> np.ndarray:
-    """Which target each found component hits, -1 for none: the centroid rule of `utils.metrics`.
-
-    Returns:
-        `(len(found),)` int64 indices into `targets`.
-    """
-    return match(*(np.array([item.centroid for item in items]).reshape(-1, 2) for items in (targets, found)))
+# Normalised clips, numpy float32, H and W multiples of `Predictor.multiple`, → results, numpy float32. Segmentation:
+# (B, T, H, W) → probabilities (B, H, W). Detection: (B, 3, T, H, W) → for each clip (N, 6) x1, y1, x2, y2 in pixels of
+# the input, score, class.
+Run = Callable[[np.ndarray], Any]
+Levels = float | Sequence[float]  # grey levels: of grey frames, or of their copies in R, G and B
+TASKS = ("segmentation", "detection")
 
 
 class _Clip(NamedTuple):
@@ -88,76 +37,83 @@ class Predictor:
     """Normalises, resizes, pads, runs and undoes.
 
     Args:
-        run: normalised clips `(B, T, H, W)` float32 → probabilities `(B, H, W)` float32, numpy arrays. Any runtime.
-        task: `segmentation`.
+        run: the network in any runtime, see `Run`.
+        task: `segmentation` or `detection`.
         num_frames: T, frames in a clip; the key frame is the last.
-        normalisation: `(mean, std)` in the frames' own grey levels.
-        threshold: a pixel is predicted where its probability exceeds this.
+        normalisation: `(mean, std)` in the frames' own grey levels; each one number, or for detection also three, of
+            the channels R, G and B, which grey frames become.
+        threshold: a pixel, or a box, is predicted where its probability, or score, exceeds this.
         multiple: height and width that `run` sees are padded to multiples of this, on the right and at the bottom, by
             the edge's value.
         name: of the network, for people.
-        input_size: side of the square that frames are resized to, where the network was trained so; None leaves the
+        input_size: side of the square that frames are fitted into, where the network was trained so; None leaves the
             frames' own pixels.
+        fit: how they are fitted then, `resize` or `letterbox`.
+        num_classes: that are told apart.
+        note: what was recognised in a weights file that does not describe itself.
     """
 
     run: Run
     task: str
     num_frames: int
-    normalisation: tuple[float, float]
+    normalisation: tuple[Levels, Levels]
     threshold: float = 0.5
     multiple: int = 32
     name: str = ""
     input_size: int | None = None
+    fit: str = "resize"
+    num_classes: int = 1
+    note: str = ""
 
     @classmethod
-    def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None
-                        ) -> Predictor:
-        """Build the network that a checkpoint describes, with its averaged weights where it has them.
+    def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
+                        normalisation: Sequence[float] | None = None) -> Predictor:
+        """Build the network that a weights file describes, with its averaged weights where it has them.
 
         Args:
-            path: a checkpoint of this project.
+            path: a checkpoint of this project, or a plain state dict of the published SSTNet or TSMSA.
             device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
-            threshold: instead of the checkpoint's own.
+            threshold: instead of the file's own.
+            normalisation: the dataset's, for files that hold none (a published TSMSA).
         Raises:
-            UserError: no readable checkpoint, its model is unknown, its weights do not fit, or no such device.
+            UserError: no readable weights, their model is unknown, they do not fit, or no such device.
         """
         check_weights(path)  # before PyTorch is imported, which takes seconds
-        from nets import build_model
-        from utils.checkpoint import load_checkpoint
-
-        content = load_checkpoint(path)
-        try:
-            model = build_model(content["model"]["name"], **content["model"]["options"])
-            model.network.load_state_dict(content.get("ema") or content["network"])
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            reason = shorten(str(error), 300)
-            raise UserError(f"{path}: does not fit this version of the project: {reason}") from None
         import torch
 
-        model.network.to(memory_format=torch.channels_last)  # the same numbers, sooner
-        config = content["config"]
-        return cls.from_network(
-            model.network, model.postprocess, num_frames=content["num_frames"], normalisation=content["normalisation"],
-            device=device, threshold=content["threshold"] if threshold is None else threshold,
-            fit=config.get("fit", "crop"), input_size=config.get("input_size"), name=content["model"]["name"])
+        from utils.weights import read_weights
+
+        weights = read_weights(path, normalisation)
+        network, _, postprocess = weights.model
+        network.to(memory_format=torch.channels_last)  # the same numbers, sooner
+        settings = weights.settings | ({} if threshold is None else {"threshold": threshold})
+        return cls.from_network(network, postprocess, device=device, note=weights.note, **settings)
 
     @classmethod
     def from_network(cls, network: Any, postprocess: Callable[[Any], Any], *, num_frames: int,
-                     normalisation: tuple[float, float], device: Any = None, threshold: float = 0.5, fit: str = "crop",
-                     input_size: int | None = None, name: str = "") -> Predictor:
+                     normalisation: Sequence[Levels], device: Any = None, threshold: float = 0.5, fit: str = "crop",
+                     input_size: int | None = None, name: str = "", task: str = "segmentation", num_classes: int = 1,
+                     note: str = "") -> Predictor:
         """Predict with a PyTorch network, which is moved to `device` and put into evaluation mode.
 
         Args:
-            network: `(B, T, H, W)` → outputs.
-            postprocess: outputs → probabilities `(B, H, W)`.
-            num_frames, normalisation, threshold, name: as of the class.
-            fit, input_size: how the network was trained: only with `resize` are frames resized to `input_size`.
+            network: clips as `Run` takes them → outputs.
+            postprocess: outputs → probabilities `(B, H, W)`, or for each clip boxes `(N, 6)`.
+            num_frames, normalisation, threshold, name, task, num_classes, note: as of the class.
+            fit, input_size: how the network was trained: with `resize` and `letterbox` frames are fitted into a square
+                of `input_size` pixels, with `crop` they keep their own pixels.
         Raises:
             UserError: `device` is unknown or not there.
         """
-        return cls(torch_run(network, postprocess, device), "segmentation", num_frames,
-                   (float(normalisation[0]), float(normalisation[1])), threshold, name=name,
-                   input_size=input_size if fit == "resize" else None)
+        mean, std = (tuple(map(float, value)) if np.ndim(value) else float(value) for value in normalisation)
+        return cls(torch_run(network, postprocess, device), task, num_frames, (mean, std), threshold, name=name,
+                   input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
+                   num_classes=num_classes, note=note)
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS or self.fit not in ("resize", "letterbox"):
+            raise ValueError(f"got task '{self.task}' and fit '{self.fit}', expected one of {', '.join(TASKS)} and "
+                             "resize or letterbox")
 
     def stream(self, frames: Iterable[Any], batch_size: int = 1) -> Iterator[Prediction]:
         """Predict every frame of one sequence, in order; call once for each sequence.
@@ -201,37 +157,36 @@ class Predictor:
                    for number, clip in enumerate(clips)]
         return [prediction for _, prediction in self._finish(waiting)]
 
+    def _fit(self, shape: tuple[int, int]) -> Fit:
+        return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple)
+
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
-        """Frame `(H, W)` → normalised float32, resized and padded as the network needs it."""
+        """Frame `(h, w)` → normalised float32 `(H, W)`, for detection `(3, H, W)`, as the network needs it."""
         if frame.ndim != 2 or not frame.size:
             raise ValueError(f"frame has shape {frame.shape}, expected grey (H, W)")
-        mean, std = self.normalisation
-        ready = frame.astype(np.float32)
-        if self.input_size:
-            from utils.transforms import resize_clip  # as in training
-
-            ready = resize_clip(ready[None], np.zeros((1, *frame.shape), bool), self.input_size)[0][0]
-        ready = (ready - np.float32(mean)) / np.float32(std)
-        pad = [(0, -side % self.multiple) for side in ready.shape]
-        return np.pad(ready, pad, mode="edge")
+        full_scale = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "ui" else 255.0
+        ready = self._fit(frame.shape).frame(frame, full_scale)
+        mean, std = (np.asarray(value, np.float32) for value in self.normalisation)
+        if self.task == "segmentation":
+            return (ready - mean) / std
+        return (ready - np.broadcast_to(mean, 3)[:, None, None]) / np.broadcast_to(std, 3)[:, None, None]
 
     def _finish(self, waiting: list[_Clip]) -> Iterator[tuple[Any, Prediction]]:
         if not waiting:
             return
-        outputs = self.run(np.stack([np.stack(clip.frames) for clip in waiting]))
+        axis = -3  # T before H and W, behind the channels where there are some
+        outputs = self.run(np.stack([np.stack(clip.frames, axis) for clip in waiting]))
         for clip, output in zip(waiting, outputs, strict=True):
-            probability = self._restore(output, clip.shape)
-            mask = probability > self.threshold
-            yield clip.companion, Prediction(clip.number, probability, mask, components_of(mask, probability))
+            yield clip.companion, self._restore(clip.number, output, clip.shape)
 
-    def _restore(self, output: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Probabilities as the network gives them → `shape`, in original pixels."""
-        if not self.input_size:
-            return np.ascontiguousarray(output[: shape[0], : shape[1]])
-        import cv2
-
-        output = np.ascontiguousarray(output[: self.input_size, : self.input_size])
-        return np.clip(cv2.resize(output, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), 0, 1)
+    def _restore(self, number: int, output: np.ndarray, shape: tuple[int, int]) -> Prediction:
+        """What the network gives for a clip → the prediction, in original pixels."""
+        fit = self._fit(shape)
+        if self.task == "segmentation":
+            return from_probability(number, fit.map_to_frame(output), self.threshold)
+        boxes = fit.to_frame(output)
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # others lie beside the frame
+        return from_boxes(number, boxes[inside], shape, self.threshold)
 
 
 def check_weights(path: str | os.PathLike) -> None:
@@ -252,9 +207,12 @@ def torch_run(network: Any, postprocess: Callable[[Any], Any], device: Any = Non
     device = pick_device(device)
     network.to(device).eval()
 
-    def run(clips: np.ndarray) -> np.ndarray:
+    def run(clips: np.ndarray) -> np.ndarray | list[np.ndarray]:
         with torch.inference_mode():
-            return postprocess(network(torch.from_numpy(clips).to(device))).float().cpu().numpy()
+            result = postprocess(network(torch.from_numpy(clips).to(device)))
+            if isinstance(result, list):
+                return [boxes.float().cpu().numpy() for boxes in result]
+            return result.float().cpu().numpy()
 
     return run
 

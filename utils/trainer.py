@@ -3,30 +3,32 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from nets import Model, build_model
-from nets.published import load_published
-from utils.augment import TrainTransform, batch_augmentation
-from utils.checkpoint import check_content, git_revision, load_file, save_checkpoint
-from utils.clips import ClipDataset, measure_normalisation
+from utils.augment import batch_augmentation
+from utils.checkpoint import git_revision, save_checkpoint
+from utils.clips import Normalisation, measure_normalisation
 from utils.config import TrainConfig
 from utils.datasets import Dataset
 from utils.engine import NonFiniteLoss, train_one_epoch
 from utils.errors import UserError
-from utils.evaluate import evaluate_sequences
-from utils.holdout import choose_threshold, hold_out
+from utils.frames import read_frame
+from utils.holdout import hold_out
+from utils.loader import training_loader
 from utils.log import RunLog, settings_table, shown
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.predictor import Predictor, pick_device
-from utils.seed import EpochSampler, seed_epoch
+from utils.pretrained import load_weights
+from utils.seed import seed_epoch
+from utils.validation import better, figures_line, validate
+from utils.weights import IMAGENET
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's malloc.h
 
@@ -38,7 +40,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
         config: the resolved recipe.
         dataset: the training split.
     Returns:
-        The best validation figures: `epoch, threshold, pd, fa, iou, …`.
+        The best validation figures: `epoch, threshold` and `pd, fa, iou, …`, or of a detector `ap50, centre_ap, …`.
     Raises:
         UserError: something in the settings, the weights or the data does not fit.
     """
@@ -56,7 +58,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
                         f"{config.folder / 'last.pt'}; try a lower --lr or --clip-gradient") from None
     finally:
         run.log.close()
-    run.log.say(f"best epoch {run.best.get('epoch', config.epochs)}: {_figures(run.best)}\n"
+    run.log.say(f"best epoch {run.best.get('epoch', config.epochs)}: {figures_line(run.best)}\n"
                 f"weights {config.folder / 'best.pt'}")
     return run.best
 
@@ -72,15 +74,19 @@ class _Run:
         torch.manual_seed(config.seed)
         self.training, self.validation = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
         learnt_from = [frame for frames in self.training.values() for frame in frames]
-        self.normalisation = dataset.normalisation or measure_normalisation(learnt_from)
+        self.grey = dataset.normalisation or measure_normalisation(learnt_from)
+        self.full_scale = float(np.iinfo(read_frame(learnt_from[0].image).dtype).max)
+        self.normalisation = self._normalisation()
+        self.weights_note = ""
         self.model = self._build()
         network = self.model.network.to(self.device)
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
-        self.sampler, self.loader = self._loader()
+        self.sampler, self.loader = training_loader(config, self.training, self.normalisation, self.grey[1],
+                                                    self.full_scale, pin_memory=self.device.type == "cuda")
         self.optimizer = build_optimizer(network, config)
         self.schedule = build_schedule(self.optimizer, config, len(self.loader))
-        self.ema = build_ema(network, config.ema)
+        self.ema = build_ema(network, config.ema, config.ema_ramp)
         self.best: dict[str, Any] = {}
         self.log = RunLog(config)
 
@@ -89,30 +95,28 @@ class _Run:
         model = build_model(self.config.model, loss=self.config.loss, loss_options=self.config.loss_options(),
                             **options)
         if self.config.weights:
-            load_weights(model.network, self.config.weights)
+            self.weights_note = load_weights(model.network, self.config.weights, self.config.model)
         return model
 
-    def _loader(self) -> tuple[EpochSampler, DataLoader]:
-        config = self.config
-        keys = [(name, i) for name, frames in self.training.items() for i in range(len(frames))]
-        clips = ClipDataset(self.training, keys, config.num_frames, self.normalisation,
-                            TrainTransform.from_config(config, self.normalisation[1]), config.seed,
-                            (config.cache_mb << 20) // max(1, config.workers))
-        sampler = EpochSampler(len(clips), config.seed, config.clips_per_epoch)
-        batch = min(config.batch_size, len(sampler))
-        return sampler, DataLoader(clips, batch, sampler=sampler, drop_last=True, num_workers=config.workers,
-                                   persistent_workers=config.workers > 0, pin_memory=self.device.type == "cuda")
+    def _normalisation(self) -> Normalisation:
+        """Of the clips: the data's own; for detectors, whose weights may come from RGB images, ImageNet's as published,
+        as long as the levels are those of 8 bits."""
+        if not self.config.detector:
+            return self.grey
+        return IMAGENET if self.full_scale == 255 else tuple([value] * 3 for value in self.grey)
 
     def summary(self) -> str:
         """What is trained on what, in a few lines."""
         count = sum(p.numel() for p in self.model.network.parameters())
         frames = [sum(map(len, part.values())) for part in (self.training, self.validation)]
-        mean, std = self.normalisation
+        mean, std = self.grey
         source = "from the dataset table" if self.dataset.normalisation else "measured on the training frames"
+        if self.normalisation is IMAGENET:
+            source += "; clips are normalised by ImageNet's"
         return (f"{self.dataset.name} ({self.dataset.layout}): {frames[0]} training frames of {len(self.training)} "
                 f"sequences, {frames[1]} set aside for validation of {len(self.validation)}; grey mean {mean:g}, std "
                 f"{std:g} ({source})\n{self.config.model}: {count:,} parameters on {self.device}; files in "
-                f"{self.config.folder}")
+                f"{self.config.folder}" + (f"\n{self.weights_note}" if self.weights_note else ""))
 
     def train_epoch(self, epoch: int) -> None:
         """Train, validate, save and log one epoch (`epoch` counts from 0, files and logs from 1)."""
@@ -129,14 +133,14 @@ class _Run:
         last = epoch + 1 == config.epochs
         if self.validation and ((epoch + 1) % config.val_every == 0 or last):
             row["val"] = self.validate()
-        better = _better(row.get("val"), self.best) if self.validation else last
-        if better:
+        chosen = better(row.get("val"), self.best) if self.validation else last
+        if chosen:
             self.best = {"epoch": epoch + 1, **row.get("val", {})}
-        self._save(epoch, better)
+        self._save(epoch, chosen)
         self.log.epoch(row)
         self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {shown(row['loss'])}  lr {shown(row['lr'])}  "
-                     f"{row['clips_per_s']} clips/s (data {row['data_s']} s)  {_figures(row.get('val', {}))}"
-                     + ("  *" if better else ""))
+                     f"{row['clips_per_s']} clips/s (data {row['data_s']} s)  {figures_line(row.get('val', {}))}"
+                     + ("  *" if chosen else ""))
 
     def _stitch(self, generator: torch.Generator) -> Any:
         if not self.config.batch_augmentation:
@@ -146,46 +150,27 @@ class _Run:
 
     def validate(self) -> dict[str, Any]:
         """Figures on the frames set aside, at the threshold that serves them best."""
-        network = self.ema.module if self.ema else self.model.network
-        predictor = Predictor.from_network(network, self.model.postprocess, num_frames=self.config.num_frames,
-                                           normalisation=self.normalisation, device=self.device,
-                                           fit=self.config.fit, input_size=self.config.input_size)
-        result = evaluate_sequences(predictor, dataclasses.replace(self.dataset, sequences=self.validation),
-                                    batch_size=4, quiet=self.config.quiet, title="validation")
-        return choose_threshold(result.overall.curve(), self.config.fa_budget,
-                                self.config.false_budget, self.config.threshold)
+        config, network = self.config, self.ema.module if self.ema else self.model.network
+        own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}
+        predictor = Predictor.from_network(network, self.model.postprocess, num_frames=config.num_frames,
+                                           normalisation=self.normalisation, device=self.device, fit=config.fit,
+                                           input_size=config.input_size, **own)
+        return validate(predictor, dataclasses.replace(self.dataset, sequences=self.validation), config)
 
-    def _save(self, epoch: int, better: bool) -> None:
+    def _save(self, epoch: int, chosen: bool) -> None:
         config, network = self.config, self.model.network
         content = {
             "model": {"name": config.model, "options": config.network_options()},
-            "normalisation": [float(value) for value in self.normalisation], "num_frames": config.num_frames,
+            "normalisation": np.array(self.normalisation).tolist(), "num_frames": config.num_frames,
             "threshold": float(self.best.get("threshold", config.threshold or 0.5)), "config": config.as_dict(),
             "network": network.state_dict(), "ema": self.ema.module.state_dict() if self.ema else None,
             "epoch": epoch + 1, "best": self.best, "git": git_revision(),
         }
         folder = Path(config.folder)
-        if better:
+        if chosen:
             save_checkpoint(folder / "best.pt", content)
         save_checkpoint(folder / "last.pt", {**content, "optimizer": self.optimizer.state_dict(),
                                              "schedule": self.schedule.state_dict()})
-
-
-def load_weights(network: torch.nn.Module, path: str) -> None:
-    """Start from a checkpoint of this project (averaged weights where it has them) or a published state dict.
-
-    Raises:
-        UserError: the file is unreadable, or entries do not match; the text names them.
-    """
-    content = load_file(path)
-    try:
-        if isinstance(content, dict) and "network" in content:
-            content = check_content(path, content)
-            network.load_state_dict(content["ema"] or content["network"])
-        else:
-            load_published(network, content)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(f"{path}: weights do not fit this network: {error}") from None
 
 
 def _keep_memory() -> None:
@@ -196,21 +181,3 @@ def _keep_memory() -> None:
     if mallopt is not None:  # other C libraries have no such switch
         for parameter, size in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 100 << 20), (_MMAP_THRESHOLD, 1 << 30)):
             mallopt(parameter, size)
-
-
-def _better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
-    """Whether `new` is a better choice: Pd within the false-alarm budget first, then IoU."""
-    if not new:
-        return False
-    return not best or _rank(new) > _rank(best)
-
-
-def _rank(figures: dict[str, Any]) -> tuple[float, float]:
-    values = [figures.get(name, math.nan) for name in ("pd_in_budget", "iou")]
-    return tuple(-1.0 if value is None or math.isnan(value) else float(value) for value in values)
-
-
-def _figures(figures: dict[str, Any]) -> str:
-    names = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU",
-             "threshold": "at threshold"}
-    return "  ".join(f"{text} {shown(figures[name])}" for name, text in names.items() if name in figures)

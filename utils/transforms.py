@@ -1,6 +1,8 @@
-"""Size and appearance of training clips: the same change for all frames of a clip, images and masks together.
+"""Size and appearance of training clips: the same change for all frames of a clip, images, masks and boxes together.
 
-Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool; every transform returns new arrays.
+Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool; boxes (N, 5) float64 are those of the
+key frame, the last one: x1, y1, x2, y2 in its pixels, right and bottom exclusive, and class. Every transform returns
+new arrays.
 """
 
 from __future__ import annotations
@@ -9,6 +11,25 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from utils.letterbox import Letterbox
+
+NO_BOXES = np.zeros((0, 5))
+
+
+class ClipTransform:
+    """A change of a whole clip: `(frames, masks, rng)` → frames, masks; `with_boxes` moves the boxes along."""
+
+    def __call__(
+        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.with_boxes(frames, masks, NO_BOXES, rng)[:2]
+
+    def with_boxes(
+        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """frames, masks (T, H, W), boxes (N, 5) → the same kinds. Raises ValueError for shapes that do not fit."""
+        raise NotImplementedError
 
 
 def label_targets(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
@@ -99,31 +120,61 @@ def random_crop(
     return frames[here].copy(), masks[here].copy()
 
 
+def letterbox_clip(
+    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Letterboxes a clip into a square of `size` pixels (see `utils.letterbox`): frames bicubic with grey levels from 0
+    to `full_scale`, masks by nearest neighbour. Raises ValueError for shapes that differ."""
+    check_clip(frames, masks)
+    place = Letterbox(frames.shape[1:], (size, size))
+    (top, left), (height, width) = place.corner, place.inner
+    moved = np.zeros((len(masks), size, size), bool)
+    for mask, canvas in zip(masks, moved, strict=True):
+        if mask.any():
+            inner = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+            canvas[top : top + height, left : left + width] = inner > 0
+    return np.stack([place.frame(frame, full_scale) for frame in frames]), moved, place.to_input(boxes)
+
+
 @dataclass(frozen=True)
-class GeometricAugmentation:
+class GeometricAugmentation(ClipTransform):
     """Random flips and quarter turns of a whole clip, each with equal chances; clips that are not square are not
-    turned. `__call__(frames (T, H, W), masks (T, H, W), rng)` returns contiguous new arrays."""
+    turned. Arrays come back contiguous."""
 
     horizontal: bool = True
     vertical: bool = True
     turns: bool = True
 
-    def __call__(
-        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def with_boxes(
+        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         check_clip(frames, masks)
+        height, width = frames.shape[1:]
         flips = [axis for axis, wanted in ((2, self.horizontal), (1, self.vertical)) if wanted and rng.random() < 0.5]
-        square = frames.shape[1] == frames.shape[2]
-        quarters = int(rng.integers(4)) if self.turns and square else 0
-        return tuple(np.rot90(np.flip(array, flips), quarters, (1, 2)).copy() for array in (frames, masks))
+        quarters = int(rng.integers(4)) if self.turns and height == width else 0
+        frames, masks = (np.rot90(np.flip(array, flips), quarters, (1, 2)).copy() for array in (frames, masks))
+        return frames, masks, _turn_boxes(boxes, (height, width), flips, quarters)
+
+
+def _turn_boxes(boxes: np.ndarray, size: tuple[int, int], flips: list[int], quarters: int) -> np.ndarray:
+    """Boxes of a frame of `size` (H, W) that is flipped along the axes `flips` (1 rows, 2 columns) of a clip and then
+    turned counterclockwise by `quarters`, which only squares are."""
+    x1, y1, x2, y2, kind = np.array(boxes, np.float64).T
+    if 2 in flips:
+        x1, x2 = size[1] - x2, size[1] - x1
+    if 1 in flips:
+        y1, y2 = size[0] - y2, size[0] - y1
+    for _ in range(quarters):
+        x1, y1, x2, y2 = y1, size[1] - x2, y2, size[1] - x1
+    return np.stack((x1, y1, x2, y2, kind), 1)
 
 
 @dataclass(frozen=True)
-class IntensityJitter:
+class IntensityJitter(ClipTransform):
     """Random gain and offset, one of each for the whole clip.
 
     frames <- mean + (1 + g) (frames - mean) + o std, with the clip's own mean, g and o out of U(-amount, amount), and
-    the dataset's standard deviation `std` in the sensor's units. Masks are returned as they are (a copy).
+    the dataset's standard deviation `std` in the sensor's units. Masks and boxes are returned as they are (copies).
     Raises ValueError unless 0 <= amount < 1 and std > 0.
     """
 
@@ -134,10 +185,10 @@ class IntensityJitter:
         if not (0 <= self.amount < 1 and self.std > 0):
             raise ValueError(f"got amount {self.amount} and std {self.std}, expected 0 <= amount < 1 and std > 0")
 
-    def __call__(
-        self, frames: np.ndarray, masks: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def with_boxes(
+        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         check_clip(frames, masks)
         gain, offset = rng.uniform(-self.amount, self.amount, 2)
         shift = offset * self.std - gain * frames.mean(dtype=np.float64)
-        return frames * np.float32(1 + gain) + np.float32(shift), masks.copy()
+        return frames * np.float32(1 + gain) + np.float32(shift), masks.copy(), boxes.copy()

@@ -5,11 +5,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from utils.boxes import boxes_of_mask
 from utils.datasets import Frame, open_dataset
 from utils.errors import UserError
-from utils.frames import IMAGE_SUFFIXES, read_mask
+from utils.frames import IMAGE_SUFFIXES, image_size, read_mask
 from utils.layouts import check_root
-from utils.predictor import Component, components_of
+from utils.prediction import Component, box_component, components_of
 from utils.video import FrameSource, SourceFrame, video_frame
 
 
@@ -75,8 +78,7 @@ class Truth:
             return components_of(read_mask(mask, frame.image.shape))
         if found is None:
             return None
-        return tuple(Component(1.0, box[:4], ((box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2),
-                               round((box[2] - box[0]) * (box[3] - box[1]))) for box in found.boxes or ())
+        return tuple(box_component(box) for box in found.boxes or ())
 
     def _find(self, source: str, number: int, name: str, path: str | None) -> Frame | str | None:
         """The dataset's frame or the mask's path."""
@@ -86,3 +88,22 @@ class Truth:
             return frame or self.by_number.get((last, number))
         keys = [f"{folder}{name}{end}" for folder in (f"{source}/", f"{last}/", "") for end in ("", "_pixels0")]
         return next((self.masks[key] for key in keys if key in self.masks), None)
+
+
+def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """The true boxes of a frame: its own, or those of its mask's components, whose class is 0.
+
+    Args:
+        frame: of a dataset.
+        shape: `(H, W)` of its image, where it is known already.
+    Returns:
+        `(G, 5)` float64 x1, y1, x2, y2 in pixels of the image, right and bottom exclusive, class from 0.
+    Raises:
+        UserError: the frame has neither boxes nor mask, or its mask cannot be read.
+    """
+    if frame.boxes is not None:
+        return np.array(frame.boxes, np.float64).reshape(-1, 5)
+    if frame.mask is None:
+        raise UserError(f"{frame.image}: has neither boxes nor mask, expected one of them for every frame measured")
+    boxes = boxes_of_mask(read_mask(frame.mask, shape or image_size(frame.image)))
+    return np.concatenate([boxes, np.zeros((len(boxes), 1))], 1)

@@ -1,4 +1,4 @@
-"""Curves as pictures: training histories and Pd over Fa."""
+"""Curves as pictures: training histories, Pd over Fa, precision over recall."""
 from __future__ import annotations
 
 import math
@@ -11,8 +11,10 @@ import numpy as np
 from utils.files import atomic_write
 
 NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s"})
-SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget")  # validation figures between 0 and 1
-NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy",
+# validation figures between 0 and 1
+SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
+NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy", "ap50": "AP50",
+         "centre_ap": "centre AP", "centre_f1": "F1 by centres",
          "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
 
 
@@ -21,7 +23,7 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
 
     Args:
         history: a row for each epoch: `epoch`, `lr`, losses by name (all other numbers at the top level), and, where
-            the epoch was validated, `val` with figures of `SegmentationMetrics`.
+            the epoch was validated, `val` with figures of `SegmentationMetrics` or `DetectionMetrics`.
         path: of the PNG.
     """
     figure, (losses, shares, false, rate) = _figure(2, 2)
@@ -87,13 +89,34 @@ def plot_curves(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike
     _save(figure, path)
 
 
+def plot_precision_recall(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike, title: str = "") -> None:
+    """Draw precision over recall.
+
+    Args:
+        curves: by name; `recall` and `precision` `(K,)`, NaN where there is no target, and where it is known `at`:
+            (recall, precision) at the operating threshold, which is marked.
+        path: of the PNG.
+        title: above the picture.
+    """
+    figure, (axes,) = _figure(1, 1)
+    for index, (name, curve) in enumerate(curves.items()):
+        precision = np.asarray(curve["precision"], float)
+        if np.isnan(precision).all():
+            continue
+        axes.plot(curve["recall"], precision, "-", color=f"C{index}", label=f"{name} (AP {precision.mean():.3f})")
+        if curve.get("at") and np.isfinite(curve["at"]).all():
+            axes.plot(*curve["at"], "o", color=f"C{index}", markerfacecolor="none", markersize=9)
+    axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    _save(figure, path)
+
+
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.3 * columns, 4 * rows), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a screen, whatever pyplot is set to
-    return figure, figure.subplots(rows, columns).reshape(-1)
+    return figure, figure.subplots(rows, columns, squeeze=False).reshape(-1)
 
 
 def _line(axes: Any, rows: Sequence[Mapping[str, Any]], values: Sequence[Any], label: str) -> None:

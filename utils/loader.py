@@ -1,0 +1,51 @@
+"""Training batches: clips in a random order, with masks or boxes."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from utils.augment import TrainTransform
+from utils.clips import ClipDataset, Normalisation, box_mask, file_mask, no_mask
+from utils.config import TrainConfig
+from utils.holdout import Sequences
+from utils.seed import EpochSampler
+
+
+def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Samples of `ClipDataset` as a batch: arrays are stacked; `boxes`, of which every clip has its own number, become
+    a list of B tensors (N, 5)."""
+    batch = default_collate([{name: value for name, value in sample.items() if name != "boxes"} for sample in samples])
+    if "boxes" in samples[0]:
+        batch["boxes"] = [torch.from_numpy(sample["boxes"]) for sample in samples]
+    return batch
+
+
+def training_loader(config: TrainConfig, sequences: Sequences, normalisation: Normalisation, std: float,
+                    full_scale: float, pin_memory: bool = False) -> tuple[EpochSampler, DataLoader]:
+    """A recipe's clips, one for each frame of `sequences`.
+
+    Args:
+        config: the recipe.
+        sequences: frames to learn from, with masks, or with boxes for a detector.
+        normalisation: of the clips, in grey levels.
+        std: the dataset's standard deviation in grey levels, the unit of intensity jitter.
+        full_scale: largest grey level of the files' type.
+        pin_memory: for a GPU.
+    Returns:
+        The sampler, whose `epoch` is to be set, and the loader.
+    """
+    keys = [(name, i) for name, frames in sequences.items() for i in range(len(frames))]
+    mask_of = file_mask
+    if config.detector:
+        mask_of = box_mask if config.clones_targets else no_mask
+    clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
+                        TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
+                        (config.cache_mb << 20) // max(1, config.workers), "boxes" if config.detector else "mask",
+                        mask_of)
+    sampler = EpochSampler(len(clips), config.seed, config.clips_drawn(len(clips)))
+    return sampler, DataLoader(clips, min(config.batch_size, len(sampler)), sampler=sampler, drop_last=True,
+                               num_workers=config.workers, persistent_workers=config.workers > 0,
+                               pin_memory=pin_memory, collate_fn=collate)

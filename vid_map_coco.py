@@ -1,0 +1,144 @@
+"""Measure boxes on a dataset: average precision by IoU and by the centres' distance, precision, recall, F1.
+
+Of a detector, a segmentation network (its components' boxes) or any program that writes COCO results.
+"""
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.cli import Parser, make_folder, number
+from utils.coco_results import Naming, as_results, as_truth, naming_of, read_results, write_compact
+from utils.datasets import Dataset
+from utils.detection_metrics import LEAST_IOU, RULES, DetectionMetrics
+from utils.errors import UserError, user_errors
+from utils.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
+from utils.files import atomic_write, write_json
+from utils.measuring import add_options, listed, only_sequences, open_labelled, table
+from utils.predictor import Predictor, check_weights
+
+THRESHOLD = 0.5  # of detections made elsewhere
+COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
+           ("centre AP", "centre_ap", ".4f"), ("precision", "precision", ".4f"), ("recall", "recall", ".4f"),
+           ("F1", "f1", ".4f"), ("false/frame", "false_per_frame", ".3f"), ("Pd", "pd", ".4f"),
+           ("false/frame (centre)", "centre_false_per_frame", ".3f"))
+SIZES = (("below 8x8", "tiny"), ("8x8 to 16x16", "8_16"), ("16x16 to 32x32", "16_32"))
+MOST_POINTS = 250  # of the curve over the threshold, in metrics.json
+CURVES = {"iou": f"IoU at least {LEAST_IOU:g}", "centre": "centres less than 3 px apart"}
+
+
+def parse(argv: list[str] | None = None) -> Namespace:
+    """The command line; raises `UserError` for mistakes."""
+    parser = Parser(prog="vid_map_coco.py", description=__doc__)
+    parser.add_argument("--weights", metavar="FILE", help="checkpoint, such as runs/NAME/best.pt, or the published "
+                        "SSTNet's state dict")
+    parser.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere")
+    parser.add_argument("--out", metavar="FOLDER", help="for metrics.json, detections.json, truth.json and the curves "
+                        "(default: map/ beside the weights or detections)")
+    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X", help="score above which boxes count for "
+                        f"precision, recall and F1 (default: the checkpoint's, {THRESHOLD} for --detections)")
+    parser.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
+    parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
+                        "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
+    add_options(parser)
+    options = parser.parse_args(argv)
+    if bool(options.weights) == bool(options.detections):
+        parser.error("expected one of --weights FILE and --detections FILE")
+    return options
+
+
+def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
+            ) -> tuple[DetectionEvaluation, dict[str, Any]]:
+    """The evaluation, and what it was made of."""
+    about: dict[str, Any] = {"dataset": dataset.name, "data_root": options.data_root, "split": options.split,
+                             "limit": options.limit, "class_agnostic": options.class_agnostic,
+                             "least_box": options.least_box}
+    settings = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
+    if options.detections:
+        found = read_results(options.detections, naming, options.class_agnostic)
+        make_folder(out)
+        threshold = THRESHOLD if options.threshold is None else options.threshold
+        about |= {"detections_from": options.detections, "model": "detections", "threshold": threshold}
+        return compare_detections(dataset, found, **settings), about
+    make_folder(out)
+    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold, dataset.normalisation)
+    if predictor.note:
+        print(predictor.note)
+    result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
+                                quiet=options.quiet, title="measuring", **settings)
+    about |= {"weights": options.weights, "model": predictor.name, "task": predictor.task,
+              "threshold": predictor.threshold, "seconds": result.seconds,
+              "frames_per_second": len(result.detections) / result.seconds}
+    return result, about
+
+
+def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
+    from utils.visualize import plot_precision_recall
+
+    curves: dict[str, Any] = {rule: metrics.interpolated(rule) for rule in RULES}
+    points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}
+    plot_precision_recall({CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]}
+                           for rule, curve in curves.items()}, out / "pr_curve.png",
+                          f"precision over recall (o: score {figures['threshold']:.3g})")
+    with atomic_write(out / "pr_curve.txt") as file:
+        names = "; ".join(f"precision_{rule}: {CURVES[rule]}" for rule in RULES)
+        file.write(f"# interpolated precision, the largest at that recall or beyond; {names}\n".encode())
+        np.savetxt(file, np.stack([curves["iou"]["recall"], *(curves[rule]["precision"] for rule in RULES)], 1),
+                   "%.2f %.6f %.6f", header=" ".join(["recall", *(f"precision_{rule}" for rule in RULES)]))
+    for rule, curve in curves.items():
+        every = metrics.curve(rule)
+        step = -(-len(every["threshold"]) // MOST_POINTS) or 1
+        curve["by_threshold"] = {name: values[::step] for name, values in every.items()}
+    return curves
+
+
+def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Print the table; returns the content of metrics.json."""
+    threshold = about["threshold"]
+    parts = {"overall": result.overall} | result.subsets
+    figures = {name: metrics.compute(threshold) for name, metrics in parts.items()}
+    sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
+    overall = figures["overall"]
+    print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {about['model']}, precision, recall and F1 of "
+          f"scores above {threshold:.4g} at IoU {LEAST_IOU:g}")
+    print(table(figures | listed(sequences), COLUMNS))
+    print("AP50 by size of target: " + ", ".join(f"{name} {_shown(overall[f'ap50_{key}'])}" for name, key in SIZES))
+    print("as the papers print them: " + ", ".join(f"{name} {_shown(overall[f'published_{name.lower()}'])}"
+                                                   for name in ("precision", "recall", "F1")))
+    if "seconds" in about:
+        print(f"{overall['frames']} frames in {about['seconds']:.1f} s, {about['frames_per_second']:.1f} a second")
+    return {**figures, "sequences": sequences, **about}
+
+
+def _shown(value: float) -> str:
+    return "–" if value != value else f"{value:.4f}"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure, print, and write the files."""
+    options = parse(argv)
+    if options.weights:
+        check_weights(options.weights)
+    elif not Path(options.detections).is_file():
+        raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
+    whole = open_labelled(options, "boxes")
+    dataset, naming = only_sequences(whole, options.sequences), naming_of(whole)
+    out = Path(options.out) if options.out else Path(options.weights or options.detections).parent / "map"
+    result, about = measure(options, dataset, naming, out)
+    content = report(result, about, dataset)
+    content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
+    content["curve"] = write_curves(result.overall, content["overall"], out)
+    truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
+    write_compact(out / "truth.json", as_truth(truth, dataset, naming))
+    write_compact(out / "detections.json", as_results(result.detections, naming))
+    write_json(out / "metrics.json", content)
+    print(f"figures in {out / 'metrics.json'}, boxes in {out / 'detections.json'}, curves in {out / 'pr_curve.png'}")
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()
