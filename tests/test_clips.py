@@ -142,6 +142,16 @@ def sequences_of(**lengths):
     return {name: tuple(Frame(name, i, f"{name}/{i}.png", None, None) for i in range(n)) for name, n in lengths.items()}
 
 
+def test_hold_out_from_a_frame_number_on():
+    training, validation = hold_out(sequences_of(a=10, b=20), ("a:7", "b"), 0.0)
+    assert [frame.number for frame in training["a"]] == list(range(7)) and list(training) == ["a"]
+    assert [frame.number for frame in validation["a"]] == [7, 8, 9] and len(validation["b"]) == 20
+    assert list(hold_out(sequences_of(a=10, b=20), ("a:0",), 0.0)[0]) == ["b"]
+    for name in ("c", "a:", "a:x", "c:1", "a:10"):
+        with pytest.raises(UserError, match=f"found {name}, expected"):
+            hold_out(sequences_of(a=10, b=20), (name,), 0.0)
+
+
 def test_hold_out_by_name_by_tail_and_by_sequence():
     training, validation = hold_out(sequences_of(a=10, b=20), ("b",), 0.5)
     assert list(training) == ["a"] and len(validation["b"]) == 20
@@ -153,7 +163,7 @@ def test_hold_out_by_name_by_tail_and_by_sequence():
 
 
 def test_hold_out_names_what_is_wrong():
-    with pytest.raises(UserError, match="found c, expected some of a, b"):
+    with pytest.raises(UserError, match="found c, expected NAME or NAME:N, with NAME one of a, b"):
         hold_out(sequences_of(a=10, b=20), ("c",), 0.0)
     with pytest.raises(UserError, match="no training frame"):
         hold_out(sequences_of(a=10), ("a",), 0.0)

@@ -9,9 +9,10 @@ import torch
 
 from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.config import TrainConfig
-from utils.datasets import open_dataset
+from utils.datasets import joined, open_dataset
 from utils.engine import NonFiniteLoss, train_one_epoch
 from utils.errors import UserError
+from utils.launch import launch
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.predictor import Predictor
 from utils.trainer import train
@@ -111,6 +112,21 @@ def test_training_starts_from_the_weights_of_another_run(data, tmp_path):
     assert torch.allclose(first["ema"][name], second["network"][name])
     with pytest.raises(UserError, match="do not fit"):
         run(data, tmp_path / "c", num_slices=2, weights=str(tmp_path / "a/run/best.pt"))
+
+
+def test_sequences_of_other_datasets_join(data, tmp_path, monkeypatch, capsys):
+    other = write_dataset(tmp_path / "more" / "made up", sequences=1)
+    monkeypatch.setattr("sys.argv", ["train_NUDT.py", "--data-root", str(data), "--extra-roots", str(other), "--name",
+                                     "j", "--out", str(tmp_path), "--epochs", "1", "--batch-size", "4", "--input-size", "32",
+                                     "--workers", "0", "--device", "cpu", "--quiet", "--val-sequences", "sequence2:4",
+                                     "made up/sequence1"])
+    launch({"default": (TrainConfig(),)}, "")
+    assert "12 training frames of 2 sequences, 12 set aside for validation of 2" in capsys.readouterr().out
+    parts = [open_dataset(root, "train") for root in (data, other)]
+    both = joined(parts[0], parts[1:])
+    assert list(both.sequences) == ["sequence1", "sequence2", "made up/sequence1"] and both.normalisation is None
+    with pytest.raises(UserError, match="second dataset in a folder called 'made up'"):
+        joined(parts[0], [parts[1], parts[1]])
 
 
 def test_losses_that_are_not_finite_stop_the_epoch_and_name_losses_and_clips():

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from utils.boxes import mask_of_boxes
 from utils.datasets import Frame
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
+from utils.registration import move, scene_shift, to_last
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
@@ -109,15 +111,17 @@ class ClipDataset:
         cache_bytes: memory for decoded frames of this process.
         labels: "mask" or "boxes", what a sample holds.
         mask_of: the mask of a frame, from the frame and its image.
+        register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
-                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> None:
+                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of = labels, mask_of
+        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.shifts: dict[tuple[str, str], np.ndarray] = {}
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
 
@@ -125,7 +129,7 @@ class ClipDataset:
         return len(self.keys)
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Clip `index` as stored: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
+        """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
         frames = self.sequences[name]
         chosen = [frames[i] for i in clip_indices((), position, self.num_frames, self.starts[name][position])]
@@ -136,7 +140,21 @@ class ClipDataset:
                             "inside a run of frames; split the sequence or resize its frames")
         masks = [self.masks.get(frame.image, lambda frame=frame, image=image: self.mask_of(frame, image))
                  for frame, image in zip(chosen, images, strict=True)]
-        return np.stack(images).astype(np.float32), np.stack(masks)
+        images = [image.astype(np.float32) for image in images]
+        if self.register:
+            images, masks = self._aligned(chosen, images, masks)
+        return np.stack(images), np.stack(masks)
+
+    def _aligned(self, chosen: list[Frame], images: list[np.ndarray], masks: list[np.ndarray]
+                 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        steps = []
+        for i, pair in enumerate(pairwise(frame.image for frame in chosen)):
+            if pair not in self.shifts:  # overlapping clips share their steps
+                self.shifts[pair] = np.zeros(2) if pair[0] == pair[1] else scene_shift(images[i], images[i + 1])
+            steps.append(self.shifts[pair])
+        shifts = to_last(steps)
+        return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
+                [move(mask.astype(np.uint8), np.rint(shift)) > 0 for mask, shift in zip(masks, shifts, strict=True)])
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

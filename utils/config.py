@@ -31,6 +31,8 @@ class TrainConfig:
     """Every choice of a training run. Facts about datasets are not here but in `utils.datasets`."""
 
     data_root: str = _option("", "dataset folder; its layout is found out from the folder alone")
+    extra_roots: tuple[str, ...] = _option((), "further datasets whose training sequences join, under the names "
+                                                 "FOLDER/SEQUENCE")
     name: str = _option("", "name of the run; its files go to OUT/NAME (default: DATASET_MODEL)")
     out: str = _option("runs", "folder that holds the runs")
     model: str = _option("tsmsa", "network; the other options' defaults depend on it")
@@ -72,6 +74,7 @@ class TrainConfig:
     ema_ramp: int = _option(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
                             "step))")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
+    register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
     target_augmentation: bool = _option(True, "clone targets through time")
     clones: int = _option(3, "clones of each target")
     clone_scale: tuple[float, float] = _option((0.6, 0.9), "range of a clone's size as a share of its original's; "
@@ -82,7 +85,7 @@ class TrainConfig:
     flips: bool = _option(True, "random flips and quarter turns, the same for all frames of a clip")
     intensity: float = _option(0.3, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
     val_sequences: tuple[str, ...] = _option((), "training sequences set aside, on which epoch and threshold are "
-                                              "chosen")
+                                              "chosen; NAME:N sets aside NAME's frames from number N on")
     val_fraction: float = _option(0.15, "without --val-sequences: the share of sequences, or of each "
                                  "one's end, that is set aside")
     val_every: int = _option(1, "epochs between validations")

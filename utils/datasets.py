@@ -4,8 +4,8 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.annotations import Box, ImageList, find_lists
@@ -122,6 +122,20 @@ class Dataset:
     def frames(self) -> tuple[Frame, ...]:
         """All frames, sequence by sequence."""
         return tuple(frame for frames in self.sequences.values() for frame in frames)
+
+
+def joined(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
+    """`dataset` with the sequences of others, named FOLDER/SEQUENCE after the folders those are in; its published
+    normalisation then no longer describes all frames. Raises UserError where two folders have one name."""
+    sequences = dict(dataset.sequences)
+    for extra in extras:
+        folder = Path(extra.root).resolve().name
+        added = {f"{folder}/{name}": frames for name, frames in extra.sequences.items()}
+        if added.keys() & sequences.keys():
+            raise UserError(f"{extra.root}: found a second dataset in a folder called '{folder}', expected each once "
+                            "and under its own name; rename the folder")
+        sequences |= added
+    return replace(dataset, sequences=sequences, normalisation=None if extras else dataset.normalisation)
 
 
 def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "masks",

@@ -16,20 +16,20 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
 
     Args:
         sequences: the training sequences.
-        names: sequences to set aside whole; `fraction` is not used then.
+        names: sequences to set aside, whole, or as `NAME:N` from frame number N on; `fraction` is not used then.
         fraction: else, this share of the sequences, evenly spread; where that is less than one sequence, the last
             share of every sequence's frames. 0 sets nothing aside.
     Returns:
         `(training, validation)`.
     Raises:
-        UserError: a name is unknown, or nothing would be left to train on.
+        UserError: a name is unknown or has no frame from N on, or nothing would be left to train on.
     """
-    unknown = [name for name in names if name not in sequences]
-    if unknown:
-        raise UserError(f"--val-sequences: found {', '.join(unknown)}, expected some of {', '.join(sequences)}")
     if names:
-        training = {name: frames for name, frames in sequences.items() if name not in names}
-        validation = {name: sequences[name] for name in sequences if name in names}
+        first = dict(_first_aside(name, sequences) for name in names)
+        cut = {name: sum(frame.number < first.get(name, frame.number + 1) for frame in frames)
+               for name, frames in sequences.items()}
+        training = {name: frames[: cut[name]] for name, frames in sequences.items() if cut[name]}
+        validation = {name: frames[cut[name]:] for name, frames in sequences.items() if cut[name] < len(frames)}
     elif fraction * len(sequences) >= 1:
         aside = {name for i, name in enumerate(sequences) if int((i + 1) * fraction) > int(i * fraction)}
         training = {name: frames for name, frames in sequences.items() if name not in aside}
@@ -41,6 +41,20 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     if not any(training.values()):
         raise UserError(f"setting aside {', '.join(validation)} leaves no training frame; name fewer --val-sequences")
     return training, validation
+
+
+def _first_aside(text: str, sequences: Sequences) -> tuple[str, float]:
+    """A sequence's name and the first frame number set aside, from `NAME` or `NAME:N`."""
+    if text in sequences:
+        return text, float("-inf")
+    name, _, number = text.rpartition(":")
+    if name not in sequences or not number.isdecimal():
+        raise UserError(f"--val-sequences: found {text}, expected NAME or NAME:N, with NAME one of "
+                        f"{', '.join(sequences)}")
+    if int(number) > sequences[name][-1].number:
+        raise UserError(f"--val-sequences: found {text}, expected a frame number of {name}, which ends with "
+                        f"{sequences[name][-1].number}")
+    return name, int(number)
 
 
 def choose_threshold(curve: dict[str, Any], fa_budget: float, false_budget: float, fixed: float = 0.0

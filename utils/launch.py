@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from utils.checks import check_classes, quick_check
 from utils.config import TrainConfig, parse_cli
-from utils.datasets import open_dataset
+from utils.datasets import joined, open_dataset
 from utils.errors import UserError, user_errors
 
 
@@ -20,10 +20,13 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
         config = parse_cli(recipes, description=description)
         if not config.data_root:
             raise UserError("no dataset: give its folder with --data-root, e.g. --data-root datasets/NUDT-MIRSDT")
-        dataset = open_dataset(config.data_root, "train", need="boxes" if config.detector else "masks")
-        quick_check(dataset)
-        if config.detector:
-            check_classes(dataset, config.num_classes)
+        found = [open_dataset(root, "train", need="boxes" if config.detector else "masks")
+                 for root in (config.data_root, *config.extra_roots)]
+        for part in found:
+            quick_check(part)
+            if config.detector:
+                check_classes(part, config.num_classes)
+        dataset = joined(found[0], found[1:])
         from utils.trainer import train  # takes seconds, so only after the command line and the data were found good
 
         train(config, dataset)

@@ -5,6 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
 from utils.prediction import Prediction, from_boxes, from_probability
+from utils.registration import move, scene_shift, to_last
 
 # Normalised clips, numpy float32, H and W multiples of `Predictor.multiple`, → results, numpy float32. Segmentation:
 # (B, T, H, W) → probabilities (B, H, W). Detection: (B, 3, T, H, W) → for each clip (N, 6) x1, y1, x2, y2 in pixels of
@@ -21,6 +23,15 @@ from utils.prediction import Prediction, from_boxes, from_probability
 Run = Callable[[np.ndarray], Any]
 Levels = float | Sequence[float]  # grey levels: of grey frames, or of their copies in R, G and B
 TASKS = ("segmentation", "detection")
+
+
+class _Seen(NamedTuple):
+    """A frame in the window: number, original shape, the prepared frame, and the scene's step from the one before."""
+
+    number: int
+    shape: tuple[int, ...]
+    ready: np.ndarray
+    step: np.ndarray
 
 
 class _Clip(NamedTuple):
@@ -51,6 +62,7 @@ class Predictor:
         fit: how they are fitted then, `resize` or `letterbox`.
         num_classes: that are told apart.
         note: what was recognised in a weights file that does not describe itself.
+        register: align the frames of a clip to its key frame (`utils.registration`), where training did.
     """
 
     run: Run
@@ -64,6 +76,7 @@ class Predictor:
     fit: str = "resize"
     num_classes: int = 1
     note: str = ""
+    register: bool = False
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
@@ -93,13 +106,13 @@ class Predictor:
     def from_network(cls, network: Any, postprocess: Callable[[Any], Any], *, num_frames: int,
                      normalisation: Sequence[Levels], device: Any = None, threshold: float = 0.5, fit: str = "crop",
                      input_size: int | None = None, name: str = "", task: str = "segmentation", num_classes: int = 1,
-                     note: str = "") -> Predictor:
+                     note: str = "", register: bool = False) -> Predictor:
         """Predict with a PyTorch network, which is moved to `device` and put into evaluation mode.
 
         Args:
             network: clips as `Run` takes them → outputs.
             postprocess: outputs → probabilities `(B, H, W)`, or for each clip boxes `(N, 6)`.
-            num_frames, normalisation, threshold, name, task, num_classes, note: as of the class.
+            num_frames, normalisation, threshold, name, task, num_classes, note, register: as of the class.
             fit, input_size: how the network was trained: with `resize` and `letterbox` frames are fitted into a square
                 of `input_size` pixels, with `crop` they keep their own pixels.
         Raises:
@@ -108,7 +121,7 @@ class Predictor:
         mean, std = (tuple(map(float, value)) if np.ndim(value) else float(value) for value in normalisation)
         return cls(torch_run(network, postprocess, device), task, num_frames, (mean, std), threshold, name=name,
                    input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
-                   num_classes=num_classes, note=note)
+                   num_classes=num_classes, note=note, register=register)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS or self.fit not in ("resize", "letterbox"):
@@ -135,17 +148,19 @@ class Predictor:
     def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
                     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        window: deque[tuple[int, tuple[int, ...], np.ndarray]] = deque(maxlen=self.num_frames)
+        window: deque[_Seen] = deque(maxlen=self.num_frames)
         waiting: list[_Clip] = []
         for number, frame, companion in items:
             ready = self._prepare(frame)
-            if window and window[-1][1] != frame.shape:  # clips and batches hold frames of one size
+            if window and window[-1].shape != frame.shape:  # clips and batches hold frames of one size
                 yield from self._finish(waiting)
                 waiting = []
                 window.clear()
-            window.append((number, frame.shape, ready))
-            chosen = clip_indices([number for number, _, _ in window], len(window) - 1, self.num_frames)
-            waiting.append(_Clip(number, frame.shape, [window[i][2] for i in chosen], companion))
+            window.append(_Seen(number, frame.shape, ready, self._step(window[-1].ready if window else ready, ready)))
+            chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames)
+            steps = [np.zeros(2) if i == j else window[j].step for i, j in pairwise(chosen)]
+            clip = self._aligned([window[i].ready for i in chosen], steps)
+            waiting.append(_Clip(number, frame.shape, clip, companion))
             if len(waiting) >= batch_size:
                 yield from self._finish(waiting)
                 waiting = []
@@ -153,9 +168,24 @@ class Predictor:
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
-        waiting = [_Clip(number, clip.shape[1:], [self._prepare(frame) for frame in clip], None)
-                   for number, clip in enumerate(clips)]
+        waiting = []
+        for number, clip in enumerate(clips):
+            frames = [self._prepare(frame) for frame in clip]
+            aligned = self._aligned(frames, [self._step(before, after) for before, after in pairwise(frames)])
+            waiting.append(_Clip(number, clip.shape[1:], aligned, None))
         return [prediction for _, prediction in self._finish(waiting)]
+
+    def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
+        if not self.register or before is after or np.array_equal(before, after):
+            return np.zeros(2)
+        return scene_shift(*(frame if frame.ndim == 2 else frame[0] for frame in (before, after)))
+
+    def _aligned(self, frames: list[np.ndarray], steps: list[np.ndarray]) -> list[np.ndarray]:
+        """Prepared frames of a clip, moved so that the scene stands where it is in the last one."""
+        if not self.register:
+            return frames
+        return [move(frame, shift) for frame, shift in zip(frames, to_last(steps), strict=True)]
 
     def _fit(self, shape: tuple[int, int]) -> Fit:
         return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple)

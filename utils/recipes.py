@@ -8,12 +8,12 @@ TSMSA = TrainConfig()
 PUBLISHED_TSMSA = replace(
     TSMSA, loss="focal_iou", epochs=300, batch_size=4, input_size=512, fit="resize", optimizer="adam", lr=5e-4,
     weight_decay=0.0, schedule="multistep", milestones=(150, 225), warmup=0.0, ema=0.0, clip_gradient=0.0,
-    published_augmentation=True, flips=False, intensity=0.0, threshold=0.5, seed=42)
+    register=False, published_augmentation=True, flips=False, intensity=0.0, threshold=0.5, seed=42)
 
 # Clones keep their size, as all boxes of DAUB have one size, however large the target in them is.
 SSTNET = replace(
     TSMSA, model="sstnet", loss="yolox", fit="letterbox", input_size=512, batch_size=4, lr=1e-3, weight_decay=5e-4,
-    clone_scale=(1.0, 1.0), batch_augmentation=False)
+    clone_scale=(1.0, 1.0), batch_augmentation=False, register=False)
 
 # The published rate is min(max(batch/64 · 1e-2, 5e-4), 5e-2).
 PUBLISHED_SSTNET = replace(

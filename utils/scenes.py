@@ -179,7 +179,8 @@ def _ground(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
         across = y - rng.uniform(0, shape[0]) - rng.uniform(-0.8, 0.8) * (x - shape[1] / 2) - bend
         track = _step(rng.uniform(1.0, 3.5) - np.abs(across), 1.5)
         picture = picture * (1 - track) + track * (rng.choice([-1.4, 1.4, 2.2]) + 0.15 * trees)
-    rocks = _step(fractal(rng, shape, 6, 1.5, 0.3) + fractal(rng, shape, size / 3, 12) - rng.uniform(1.9, 3.0), 0.8)
+    # Outcrops are larger than targets: spots of a target's size are glints, whose density is the caller's choice.
+    rocks = _step(fractal(rng, shape, 24, 6, 0.6) + fractal(rng, shape, size / 3, 12) - rng.uniform(1.9, 3.0), 0.4)
     picture = picture + rocks * rng.uniform(1.0, 3.0)
     for _ in range(rng.integers(0, 5)):
         _house(rng, picture)

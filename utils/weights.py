@@ -63,7 +63,8 @@ def _own(content: dict[str, Any]) -> Weights:
     return Weights(model, {
         "task": _task(name), "num_classes": options.get("num_classes", 1), "num_frames": content["num_frames"],
         "normalisation": content["normalisation"], "threshold": content["threshold"],
-        "fit": config.get("fit", "crop"), "input_size": config.get("input_size"), "name": name})
+        "fit": config.get("fit", "crop"), "input_size": config.get("input_size"), "name": name,
+        "register": config.get("register", False)})
 
 
 def _task(name: str) -> str:

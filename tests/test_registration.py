@@ -1,0 +1,105 @@
+"""Registration: known shifts are found, what cannot be known is left alone, training and prediction align alike."""
+import cv2
+import numpy as np
+import pytest
+
+from utils.clips import ClipDataset
+from utils.datasets import Frame
+from utils.predictor import Predictor
+from utils.registration import move, scene_shift, to_last
+
+
+def scene(seed: int = 0, side: int = 200) -> np.ndarray:
+    """A textured picture, grey levels about 100 ± 20."""
+    rough = np.random.default_rng(seed).standard_normal((side, side)).astype(np.float32)
+    smooth = sum(cv2.GaussianBlur(rough, (0, 0), sigma) * sigma for sigma in (2, 6, 15))
+    return 100 + 20 * (smooth / smooth.std()).astype(np.float32)
+
+
+def view(picture: np.ndarray, shift: tuple[float, float], size: int = 128, noise: float = 0.0,
+         seed: int = 1) -> np.ndarray:
+    seen = move(picture, np.array(shift, float))[30:30 + size, 30:30 + size]
+    return seen + np.float32(noise) * np.random.default_rng(seed).standard_normal(seen.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.3, -0.2), (2.4, 1.6), (-7.5, 5.25), (12.0, -9.0)])
+def test_known_shifts_are_found(shift):
+    picture = scene()
+    found = scene_shift(view(picture, (0, 0), noise=2), view(picture, shift, noise=2, seed=2))
+    assert np.abs(found - shift).max() < 0.1
+
+
+def test_shifts_of_large_frames_are_in_their_own_pixels():
+    picture = cv2.resize(scene(), (1000, 1000), interpolation=cv2.INTER_CUBIC)
+    assert np.abs(scene_shift(view(picture, (0, 0), 800), view(picture, (6.5, -3), 800)) - (6.5, -3)).max() < 0.3
+
+
+def test_a_moving_target_does_not_draw_the_scene_along():
+    first, second = (view(scene(), shift, noise=1, seed=seed) for seed, shift in ((1, (0, 0)), (2, (0.5, 0.5))))
+    first[60:64, 60:64] += 150
+    second[60:64, 66:70] += 150
+    assert np.abs(scene_shift(first, second) - 0.5).max() < 0.1
+
+
+@pytest.mark.parametrize("frames", [
+    (np.full((64, 64), 7, np.float32), np.full((64, 64), 7, np.float32)),
+    tuple(np.random.default_rng(seed).standard_normal((64, 64)).astype(np.float32) for seed in (0, 1)),
+    (scene(0)[:128, :128], scene(5)[:128, :128])], ids=["flat", "noise", "other scene"])
+def test_without_a_common_scene_there_is_no_shift(frames):
+    assert (scene_shift(*frames) == 0).all()
+
+
+def test_shifts_add_up_to_the_last_frame():
+    steps = [np.array([1.0, 2.0]), np.array([0.5, -1.0])]
+    assert [shift.tolist() for shift in to_last(steps)] == [[1.5, 1.0], [0.5, -1.0], [0.0, 0.0]]
+    assert [shift.tolist() for shift in to_last([])] == [[0.0, 0.0]]
+
+
+def panned(count: int = 7) -> list[np.ndarray]:
+    return [np.clip(np.rint(view(scene(), (1.3 * t, -0.8 * t), noise=1, seed=t)), 0, 255).astype(np.uint8)
+            for t in range(count)]
+
+
+def test_clips_stand_still_in_training_and_in_prediction_alike(tmp_path):
+    """Also from a gap in the frame numbers on: what is repeated there needs no shift."""
+    images, frames = panned(), []
+    for number, image in enumerate(images):
+        number += 3 * (number >= 2)
+        mask = np.zeros(image.shape, np.uint8)
+        mask[60:64, 60:64] = 255
+        for kind, array in (("i", image), ("m", mask)):
+            cv2.imwrite(str(tmp_path / f"{kind}{number}.png"), array)
+        frames.append(Frame("a", number, str(tmp_path / f"i{number}.png"), str(tmp_path / f"m{number}.png"), None))
+    keys = [("a", i) for i in range(len(frames))]
+    clips = ClipDataset({"a": frames}, keys, 5, (100.0, 20.0), register=True)
+    seen = []
+
+    def run(batch):
+        seen.extend(batch)
+        return np.zeros((len(batch), *batch.shape[2:]), np.float32)
+
+    predictor = Predictor(run, "segmentation", 5, (100.0, 20.0), register=True)
+    list(predictor.stream([(frame.number, image) for frame, image in zip(frames, images, strict=True)]))
+    for index in range(len(frames)):
+        # within 0.4 grey levels: the same shifts, fitted to frames in other units
+        np.testing.assert_allclose(seen[index], clips[index]["clip"], atol=0.02)
+    whole = seen[-1][:, 16:-16, 16:-16]
+    assert np.abs(whole - whole[-1]).max() < 6 * 1.5 / 20  # noise of two frames, and rounding
+    raw = ClipDataset({"a": frames}, keys, 5, (100.0, 20.0))[len(frames) - 1]["clip"][:, 16:-16, 16:-16]
+    assert np.abs(raw[0] - raw[-1]).max() > 1
+    _, masks = clips.read(len(frames) - 1)
+    rows = [np.nonzero(mask)[0].min() for mask in masks]
+    assert rows[-1] == 60 and rows[0] in (65, 66)  # four steps of 1.3
+
+
+def test_predicting_clips_aligns_them_too():
+    seen = []
+
+    def run(batch):
+        seen.append(batch)
+        return np.zeros((len(batch), *batch.shape[2:]), np.float32)
+
+    clip = np.stack(panned(5))
+    Predictor(run, "segmentation", 5, (100.0, 20.0), register=True).predict(clip[None])
+    inner = seen[0][0, :, 16:-16, 16:-16]
+    assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()

@@ -1,0 +1,78 @@
+"""Registration: how far the scene moves from frame to frame, and clips in which it stands still.
+
+Where the camera pans or shakes, everything moves in the picture. Aligned to the key frame, the scenery of a clip stands
+still and what moves against it is left: the difference between a moving target and a bright spot of the scene.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+LARGEST = 320      # px, shorter side beyond which frames are halved first: enough detail is left
+SMOOTHING = 5      # px, the Gaussian that takes noise and fixed pattern out (the pattern stays where it is)
+COARSE = 4         # a first fit at a quarter of the size finds wide shifts
+STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-3)
+SURE = 0.15        # px, standard deviation beyond which a fit says too little about motion of a pixel
+FARTHEST = 0.125   # of the shorter side: wider shifts are taken for failures
+
+
+def scene_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far the scene moves from one frame (H, W) float32, in any unit, to the next: (2,) float64, y and x in pixels.
+
+    A translation is fitted by the enhanced correlation coefficient (G. Evangelidis and E. Psarakis, "Parametric image
+    alignment using enhanced correlation coefficient maximization", IEEE TPAMI 2008). Zero where that fails, or where
+    the frames hold too little detail over their noise to be sure of it within `SURE` px.
+    """
+    scale = 1
+    while min(before.shape) > LARGEST * scale:
+        scale *= 2
+    if scale > 1:
+        before, after = (cv2.resize(frame, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA)
+                         for frame in (before, after))
+    shift = _fit(before, after)
+    if shift is None or np.abs(shift).max() > FARTHEST * min(before.shape):
+        return np.zeros(2)
+    return shift * scale if _doubt(before, after, shift) * scale <= SURE else np.zeros(2)
+
+
+def _fit(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
+    warp = np.eye(2, 3, dtype=np.float32)
+    try:
+        if min(before.shape) >= 16 * COARSE:
+            small = [cv2.resize(frame, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
+                     for frame in (before, after)]
+            _, warp = cv2.findTransformECC(*small, warp, cv2.MOTION_TRANSLATION, STEPS, None, 1)
+            warp[:, 2] *= COARSE
+        _, warp = cv2.findTransformECC(before, after, warp, cv2.MOTION_TRANSLATION, STEPS, None, SMOOTHING)
+    except cv2.error:  # it did not converge, as on frames without any detail
+        return None
+    shift = warp[::-1, 2].astype(np.float64)
+    return shift if np.isfinite(shift).all() else None
+
+
+def _doubt(before: np.ndarray, after: np.ndarray, shift: np.ndarray) -> float:
+    """Standard deviation of a fitted shift in pixels: noise over detail (the Cramér-Rao bound)."""
+    before, after = (cv2.GaussianBlur(frame, (SMOOTHING, SMOOTHING), 0) for frame in (before, after))
+    border = int(np.ceil(np.abs(shift).max())) + 2
+    inner = np.s_[border:-border, border:-border]
+    noise = (move(after, -shift) - before)[inner].std()
+    detail = min(float((np.diff(before, axis=axis) ** 2).sum()) for axis in (0, 1))
+    # after smoothing neighbours share their noise: about SMOOTHING²/2 pixels count as one
+    return float(noise * SMOOTHING / np.sqrt(2 * max(detail, 1e-12)))
+
+
+def move(frame: np.ndarray, shift: np.ndarray, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
+    """`frame` (H, W) or (C, H, W) moved by `shift` (y, x) pixels; at the border the edge's values come in."""
+    if not np.any(shift):
+        return frame
+    if frame.ndim == 3:
+        return np.stack([move(plane, shift, interpolation) for plane in frame])
+    matrix = np.array([[1, 0, shift[1]], [0, 1, shift[0]]], np.float64)
+    return cv2.warpAffine(frame, matrix, frame.shape[::-1], flags=interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one."""
+    return [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
