@@ -117,9 +117,9 @@ def test_training_starts_from_the_weights_of_another_run(data, tmp_path):
 def test_sequences_of_other_datasets_join(data, tmp_path, monkeypatch, capsys):
     other = write_dataset(tmp_path / "more" / "made up", sequences=1)
     monkeypatch.setattr("sys.argv", ["train_NUDT.py", "--data-root", str(data), "--extra-roots", str(other), "--name",
-                                     "j", "--out", str(tmp_path), "--epochs", "1", "--batch-size", "4", "--input-size", "32",
-                                     "--workers", "0", "--device", "cpu", "--quiet", "--val-sequences", "sequence2:4",
-                                     "made up/sequence1"])
+                                     "j", "--out", str(tmp_path), "--epochs", "1", "--batch-size", "4", "--input-size",
+                                     "32", "--workers", "0", "--device", "cpu", "--quiet", "--val-sequences",
+                                     "sequence2:4", "made up/sequence1"])
     launch({"default": (TrainConfig(),)}, "")
     assert "12 training frames of 2 sequences, 12 set aside for validation of 2" in capsys.readouterr().out
     parts = [open_dataset(root, "train") for root in (data, other)]
