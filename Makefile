@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 DEMO ?= demo
-DEMO_TRAINING ?= --epochs 4 --false-budget 1
+DEMO_TRAINING ?= --epochs 4 --fa-budget 2.5e-5 --false-budget 1
 
 ifdef PYTHON
 RUN := $(PYTHON)
@@ -33,7 +33,7 @@ demo: $(ENVIRONMENT)
 	$(RUN) train_NUDT.py --data-root $(DEMO)/data --out $(DEMO)/runs --name tsmsa $(DEMO_TRAINING)
 	$(RUN) test.py --weights $(DEMO)/runs/tsmsa/best.pt --data-root $(DEMO)/data-seed2001 --out $(DEMO)/test-seed2001
 	$(RUN) test.py --weights $(DEMO)/runs/tsmsa/best.pt --data-root $(DEMO)/data --out $(DEMO)/test
-	$(RUN) vid_predict.py --weights $(DEMO)/runs/tsmsa/best.pt --source $(DEMO)/data/images/sequence87 \
+	$(RUN) vid_predict.py --weights $(DEMO)/runs/tsmsa/best.pt --source $(DEMO)/data/images/sequence172 \
 		--truth $(DEMO)/data --out $(DEMO)/video --gif --heatmap
 	$(RUN) -m utils.summary $(DEMO)
 

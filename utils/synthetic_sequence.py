@@ -28,7 +28,7 @@ GAIN, OFFSET, TOP = 48.0, 1500.0, 16383.0  # 16-bit files hold what a 14-bit cam
 @dataclass(frozen=True)
 class SyntheticConfig:
     """Everything that decides what a synthetic dataset contains. Raises UserError for values that make no sense."""
-    train_sequences: int = field(default=72, metadata={"help": "sequences to train on"})
+    train_sequences: int = field(default=160, metadata={"help": "sequences to train on"})
     test_sequences: int = field(default=24, metadata={"help": "sequences to test on"})
     frames: int = field(default=20, metadata={"help": "frames in a sequence"})
     size: tuple[int, int] = field(default=(256, 256), metadata={"help": "height and width of a frame, pixels"})
