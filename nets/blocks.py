@@ -87,14 +87,14 @@ class PairBlock(ResidualBlock):
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:
         half = x.shape[2]
         y, skip = self._part(x.flatten(0, 1), slice(half))
-        shared_y, shared_skip = self._part(shared, slice(half, None))
+        shared_y, shared_skip = self._part(shared, slice(half, None), self.pointwise.bias)
         y = (y.unflatten(0, x.shape[:2]) + shared_y).flatten(0, 1)
         skip = (skip.unflatten(0, x.shape[:2]) + shared_skip).flatten(0, 1)
         return self.finish(y, skip).unflatten(0, x.shape[:2])
 
-    def _part(self, x: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+    def _part(self, x: Tensor, part: slice, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y = F.conv2d(x, self.depthwise1.weight[part], padding=1, groups=x.shape[1])
-        return F.conv2d(y, self.pointwise.weight[:, part]), F.conv2d(x, self.skip.weight[:, part])
+        return F.conv2d(y, self.pointwise.weight[:, part], bias), F.conv2d(x, self.skip.weight[:, part])
 
 
 class Fuse(nn.Module):

@@ -17,6 +17,7 @@ only multiplies zeros or cannot reach the last layer's h is not built: the first
 and a constant for its attention, and the last layer of the last slice has no motion branch.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,10 +39,15 @@ def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
 
 
+def clip_window(observe: Callable[[Tensor], tuple[Tensor, ...]], frames: Tensor) -> list[tuple[Tensor, ...]]:
+    """What the frames (T, B, C, H, W) of clips contribute, all observed as one batch: T tuples of (B, …) tensors."""
+    return list(zip(*(part.chunk(len(frames)) for part in observe(frames.flatten(0, 1))), strict=True))
+
+
 class FirstMotion(nn.Module):
     """Motion branch of slice 0, where m = n = 0: gates i, g, o from u and constant maps.
 
-    u (T, B, in_channels, H, W) and the layer's h', c' (T, B, channels, H, W) → m', n'.
+    Its gates (T·B, 3·channels, H, W), from `observe`, and the layer's h', c' (T, B, channels, H, W) → m', n'.
     """
 
     def __init__(self, in_channels: int, channels: int, attention: str):
@@ -52,9 +58,12 @@ class FirstMotion(nn.Module):
         self.constant = ConstantMaps(kind)
         self.constant_gates = conv3x3(kind.constants, 3 * channels, bias=False)
 
-    def forward(self, u: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        gates = self.gates(u.flatten(0, 1)) + self.constant_gates(self.constant(u))
-        i, g, o = gates.unflatten(0, u.shape[:2]).chunk(3, 2)
+    def observe(self, u: Tensor) -> Tensor:
+        """u (N, in_channels, H, W) → gates (N, 3·channels, H, W), of each frame by itself."""
+        return self.gates(u) + self.constant_gates(self.constant(u))
+
+    def forward(self, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        i, g, o = gates.unflatten(0, h.shape[:2]).chunk(3, 2)
         n = i.sigmoid() * g.tanh() + c
         return o.sigmoid() * n.tanh() + h, n
 
@@ -62,7 +71,7 @@ class FirstMotion(nn.Module):
 class Motion(nn.Module):
     """Motion branch of slices 1 and up.
 
-    u (T, B, in_channels, H, W), the previous slice's m, n and the layer's h', c' (T, B, channels, H, W) → m', n'.
+    u (T, B, in_channels, H, W), the layer's h', c' and the previous slice's m, n (T, B, channels, H, W) → m', n'.
     `mix_past` and `mix_future` are mm1 and mm2 over [σ(p), m], as mm1([σ(p)+m, m]) is linear in both.
     """
 
@@ -73,7 +82,7 @@ class Motion(nn.Module):
         self.mix_future = nn.Conv2d(2 * channels, channels, 1, bias=False)
         self.gates = conv3x3(in_channels + 2 * channels, 4 * channels)
 
-    def forward(self, u: Tensor, m: Tensor, n: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, u: Tensor, h: Tensor, c: Tensor, m: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
         past, future = self.attention(u, m)
         m = m.flatten(0, 1)
         m1 = self.mix_past(torch.cat((past, m), 1))
@@ -101,17 +110,31 @@ class Layer(nn.Module):
         self.motion = None if last else motion(in_channels, channels, attention)
 
     def forward(self, x: Tensor, u: Tensor | None, m: Tensor | None, n: Tensor | None) -> States:
-        """x (T, B, in_channels, H, W); u likewise, or None where it equals x; m, n (T, B, channels, H, W) or None."""
+        """x, u (T, B, in_channels, H, W); m, n (T, B, channels, H, W), or None in the first slice."""
         sources = [source.flatten(0, 1) for source in (x, u, m) if source is not None]
-        gates = self.inputs(torch.cat(sources, 1) if len(sources) > 1 else sources[0])
         # chunk and cat, unlike unbind and stack, keep a channels-last layout, forward and backward.
-        h, c = (torch.cat(maps).unflatten(0, x.shape[:2]) for maps in self._recur(gates.chunk(x.shape[0])))
+        gates = self.inputs(torch.cat(sources, 1)).chunk(x.shape[0])
+        if m is None and self.motion is not None:
+            return self.run(gates, self.motion.observe(sources[1]))
+        return self.run(gates, u, m, n)
+
+    def observe(self, x: Tensor) -> tuple[Tensor, ...]:
+        """In the first layer of the first slice: all that a frame contributes, which no other frame changes.
+
+        x (N, in_channels, H, W) → its part of the gates (N, 4·channels, H, W) and, where there is a motion branch, of
+        that one's gates (N, 3·channels, H, W).
+        """
+        return (self.inputs(x),) if self.motion is None else (self.inputs(x), self.motion.observe(x))
+
+    def run(self, gates: Sequence[Tensor], *motion: Tensor | None) -> States:
+        """gates: all but their recurrent part, T × (B, 4·channels, H, W); motion: what the motion branch takes beside h
+        and c, its first gates or u, and m, n."""
+        h, c = (torch.cat(maps).unflatten(0, (len(gates), -1)) for maps in self._recur(gates))
         if self.motion is None:
             return States(h, c, None, None)
-        u = x if u is None else u
-        return States(h, c, *(self.motion(u, h, c) if m is None else self.motion(u, m, n, h, c)))
+        return States(h, c, *self.motion(motion[0], h, c, *motion[1:]))
 
-    def _recur(self, gates: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    def _recur(self, gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
         # Multiplying zeros at t = 0 is cheaper than not using f: its gradient would be filled in as contiguous zeros,
@@ -158,15 +181,23 @@ class CrossSliceConvLSTM(nn.Module):
             for index in range(count)
         )
 
+    def observe(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What each frame contributes whatever the clip it is in: x (N, in_channels, H, W) float → (N, …) tensors."""
+        return self.layers[0].observe(x)
+
+    def run(self, window: Sequence[tuple[Tensor, ...]]) -> list[States]:
+        """What T frames contributed (see `observe`; tensors (B, …), in order) → the states of every layer, ordered by
+        slice, then layer."""
+        gates, *motion = zip(*window, strict=True)
+        states = [self.layers[0].run(gates, *map(torch.cat, motion))]
+        for index, layer in enumerate(self.layers[1:], 1):
+            below, before = states[-1], states[index - self.num_layers] if index >= self.num_layers else None
+            states.append(layer(below.h, below.m, before and before.m, before and before.n))
+        return states
+
     def states(self, x: Tensor) -> list[States]:
         """x (B, T, in_channels, H, W) float → the states of every layer, ordered by slice, then layer."""
-        x, u = x.transpose(0, 1), None
-        states: list[States] = []
-        for index, layer in enumerate(self.layers):
-            before = states[index - self.num_layers] if index >= self.num_layers else None
-            states.append(layer(x, u, before and before.m, before and before.n))
-            x, u = states[-1].h, states[-1].m
-        return states
+        return self.run(clip_window(self.observe, x.transpose(0, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, in_channels, H, W) float → h of the last layer of the last slice,

@@ -28,9 +28,9 @@ class MotionCoupling(nn.Module):
         self.out = ResidualBlock(2 * channels, channels)
 
     def forward(self, key: Tensor, motion: Tensor) -> Tensor:
-        """key f (B, C, H, W) and motion h (B, T, C, H, W), float → (B, C, H, W) float."""
-        space = self.space_mix(torch.cat((key, self.space_motion(torch.cat(motion.unbind(1), 1))), 1))
+        """key f (B, C, H, W) and motion h (T, B, C, H, W), float → (B, C, H, W) float."""
+        space = self.space_mix(torch.cat((key, self.space_motion(torch.cat(motion.unbind(0), 1))), 1))
         space = space + self.space_key(key)
-        pairs = self.time_pair(motion.transpose(0, 1), key).flatten(0, 1).chunk(motion.shape[1])
+        pairs = self.time_pair(motion, key).flatten(0, 1).chunk(len(motion))
         time = self.time_mix(sum(weight * pair for weight, pair in zip(self.frame_weights, pairs, strict=True)))
         return self.out(torch.cat((space, time), 1))

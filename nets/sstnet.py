@@ -1,5 +1,6 @@
 """SSTNet: detection of moving targets in the last frame of a clip."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -112,6 +113,18 @@ class SSTNet(nn.Module):
         if not self.training or self.temporal is None:
             return raw
         return TrainingOutput(raw, self.temporal(frames, features))
+
+    def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """In eval mode: what each frame contributes to every clip that it is in, its features and their part of the
+        neck's pairs. frames (N, 3, H, W) → (N, …) tensors."""
+        features = self.backbone(frames)
+        return features, self.neck.pair_frame(features)
+
+    def decide(self, key: Tensor, window: Sequence[tuple[Tensor, ...]]) -> Tensor:
+        """In eval mode: what the T frames that end with the key frames (B, 3, H, W) contributed, (B, …) tensors in
+        order → raw head output (B, 5 + classes, H/8, W/8)."""
+        features, parts = zip(*window, strict=True)
+        return self.head(self.neck.join(features[-1], features[:-1], torch.cat(parts[:-1])))
 
 
 def _ignore_temporal(network: SSTNet, state: dict, prefix: str, *_) -> None:
