@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from nets.blocks import plus_shared, weighted_sum
 from nets.convlstm import conv3x3
 from nets.csp_darknet import conv
 
@@ -60,7 +61,7 @@ class FrameCoupling(nn.Module):
         float → (B, C, H, W) float."""
         gate = self.reference(torch.cat(earlier, 1))
         current = self.key_mix(torch.cat((self.current(gate * key), key), 1))
-        pairs = parts.unflatten(0, (len(earlier), -1)) + self.pair_key(key)
+        pairs = plus_shared(parts, self.pair_key(key)).unflatten(0, (len(earlier), -1))
         pairs = over_frames(self.pair, pairs, self.fold or not self.training)
-        mixed = sum(weight * pair for weight, pair in zip(self.frame_weights, pairs, strict=True))
+        mixed = weighted_sum(self.frame_weights, pairs)
         return self.final(torch.cat((self.frame_mix(mixed), current), 1))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import check_clip
-from nets.convlstm import CrossSliceConvLSTM
+from nets.convlstm import CrossSliceConvLSTM, clip_window
 from nets.csp_darknet import DarknetFPN
 from nets.frame_coupling import FrameCoupling, over_frames
 from nets.yolox_head import YOLOXHead, yolox_loss
@@ -44,9 +44,8 @@ class MotionCoordination(nn.Module):
 
     def forward(self, frames: Tensor, features: Tensor) -> Tensor:
         """frames (T, B, 3, H, W), features (T, B, C, H/8, W/8), float → scalar."""
-        embedded = self.embedding(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        hidden = self.lstm(embedded.transpose(0, 1))
-        expanded = self.expand(torch.cat(hidden.unbind(1), 1))
+        window = clip_window(lambda batch: self.lstm.observe(self.embedding(batch)), frames)
+        expanded = self.expand(torch.cat(self.lstm.run(window)[-1].h, 1))
         # Pooling first leaves a quarter of the values to the activation, which is monotonic.
         target = F.leaky_relu(F.adaptive_max_pool2d(expanded, features.shape[-2:]), 0.01)
         return F.mse_loss(torch.cat(features.unbind(0), 1), target)

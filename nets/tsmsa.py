@@ -109,6 +109,6 @@ class TSMSA(nn.Module):
         """Key frames (B, in_channels, H, W) and what the T frames that end with them contributed, (B, …) tensors in
         order → logits (B, 1, H, W)."""
         full, half, quarter, eighth = self.encoder(key)
-        hidden = self.lstm.run(window)[-1].h
-        coupled = self.coupling(self.fuse_key(quarter, eighth), hidden)
+        motion = self.lstm.run(window)[-1].h
+        coupled = self.coupling(self.fuse_key(quarter, eighth), motion)
         return self.head(self.fuse_full(full, self.fuse_half(half, coupled)))
