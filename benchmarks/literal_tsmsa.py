@@ -1,4 +1,4 @@
-"""TSMSA exactly as its equations are written, in the published names, dead parts included (see literal_convlstm.py)."""
+"""TSMSA exactly as its equations are written, in the published names, dead parts included (as literal_convlstm.py)."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,8 @@ class Block(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
         super().__init__()
         self.conv1 = nn.Sequential(
-            nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels), nn.Conv2d(in_channels, out_channels, 1)
+            nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels),
+            nn.Conv2d(in_channels, out_channels, 1),
         )
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Sequential(nn.Conv2d(out_channels, out_channels, 3, 1, 1, groups=out_channels))

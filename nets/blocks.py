@@ -146,6 +146,18 @@ def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> N
             f"{found}, i.e. {frames} frames, expected {num_frames}: make clips of {num_frames} frames "
             f"or build the network with num_frames={frames}"
         )
+    _check_size(found, height, width, multiple)
+
+
+def check_frames(frames: Tensor, channels: int, multiple: int) -> None:
+    """Raise ValueError unless `frames` is (N, channels, H, W) with H and W multiples of `multiple`."""
+    found = f"got frames of shape {tuple(frames.shape)}"
+    if frames.dim() != 4 or frames.shape[1] != channels:
+        raise ValueError(f"{found}, expected (N, {channels}, H, W): one frame of each sequence")
+    _check_size(found, *frames.shape[-2:], multiple)
+
+
+def _check_size(found: str, height: int, width: int, multiple: int) -> None:
     if height == 0 or width == 0 or height % multiple or width % multiple:
         raise ValueError(
             f"{found}, i.e. {height}×{width} pixels, expected multiples of {multiple}: "

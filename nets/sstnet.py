@@ -66,6 +66,7 @@ class SSTNet(nn.Module):
     ValueError for settings out of range.
     """
 
+    in_channels = 3
     multiple = 32
 
     def __init__(
@@ -105,7 +106,7 @@ class SSTNet(nn.Module):
         """clip (B, 3, T, H, W) float32, RGB, normalised; H and W multiples of 32. → raw head output (B, 5 + classes,
         H/8, W/8) float32 for the last frame (see yolox_head.py); in training, where there is a temporal branch, with
         the motion-coordination loss beside it. Raises ValueError for any other shape."""
-        check_clip(clip, 3, self.num_frames, self.multiple)
+        check_clip(clip, self.in_channels, self.num_frames, self.multiple)
         frames = clip.movedim(2, 0)
         features = self.features(frames)
         raw = self.head(self.neck(features))

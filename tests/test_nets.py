@@ -39,7 +39,7 @@ def test_tsmsa_gives_all_known_answers(golden, published_tsmsa):
     for name in ("encoder", "embedding", "fuse_key", "coupling"):
         module = published_tsmsa.get_submodule(name)
         module.register_forward_hook(lambda _, inputs, output, name=name: seen.update({name: output}))
-    published_tsmsa.coupling.register_forward_hook(lambda _, inputs, output: seen.update(lstm=torch.stack(inputs[1], 1)))
+    published_tsmsa.coupling.register_forward_pre_hook(lambda _, inputs: seen.update(lstm=torch.stack(inputs[1], 1)))
     assert_close(published_tsmsa(known("tsmsa_b", 2, 5, 96, 160)).sigmoid(), expected["tsmsa_b"])
     assert_close(published_tsmsa(known("tsmsa_a", 1, 5, 64, 64)).sigmoid(), expected["tsmsa_a"])
     for level, features in enumerate(seen["encoder"]):
