@@ -43,6 +43,8 @@ def _fold_sequence(sequence: nn.Sequential) -> None:
     for index, module in enumerate(sequence):
         if isinstance(module, nn.Dropout):
             sequence[index] = nn.Identity()
+        if isinstance(module, (nn.ReLU, nn.SiLU, nn.LeakyReLU)):
+            module.inplace = True  # all of them follow a convolution or a sum, which nothing else reads
         # A batch norm before a convolution stays: that convolution's zero padding follows the norm.
         if isinstance(module, nn.BatchNorm2d) and index and isinstance(sequence[index - 1], nn.Conv2d):
             sequence[index] = _fold(module, sequence[index - 1])

@@ -35,11 +35,11 @@ class Stream:
             raise ValueError("got a network in training mode, expected eval mode: call network.eval() first")
         self.network = network
         self._shape: torch.Size | None = None
-        self._past: list[tuple[Tensor, ...]] = []  # what the last T-1 frames contributed
+        self.past: list[tuple[Tensor, ...]] = []  # what the last T-1 frames contributed
 
     def reset(self) -> None:
         """Forget all frames."""
-        self._shape, self._past = None, []
+        self._shape, self.past = None, []
 
     def __call__(self, frame: Tensor) -> Tensor:
         """The next frame of each of B sequences that run side by side: (B, C, H, W) float32, normalised, H and W
@@ -53,22 +53,22 @@ class Stream:
         check_frames(flat, self.network.in_channels, self.network.multiple)
         count, batch = frames.shape[:2]
         new = self.network.observe(flat)
-        if frames.shape[1:] != self._shape or not self._past:
+        if frames.shape[1:] != self._shape or not self.past:
             self._shape = frames.shape[1:]
-            self._past = [tuple(part[:batch] for part in new)] * (self.network.num_frames - 1)
+            self.past = [tuple(part[:batch] for part in new)] * (self.network.num_frames - 1)
         window = self._window(new, count, batch)
         return self.network.decide(flat, window).unflatten(0, (count, batch))
 
     def _window(self, new: tuple[Tensor, ...], count: int, batch: int) -> list[tuple[Tensor, ...]]:
         """T tuples of tensors (N·B, …): for each age, oldest first, what frames of that age contributed."""
         if count == 1:
-            window = [*self._past, new]
-            self._past = window[1:]
+            window = [*self.past, new]
+            self.past = window[1:]
             return window
-        lines = [torch.cat(parts) for parts in zip(*self._past, new, strict=True)]
+        lines = [torch.cat(parts) for parts in zip(*self.past, new, strict=True)]
         ages = range(self.network.num_frames)
         window = [tuple(line[age * batch : (age + count) * batch] for line in lines) for age in ages]
         # Copies, as views would keep the whole lines alive.
-        self._past = [tuple(line[(age + count) * batch :][:batch].clone() for line in lines) for age in ages[:-1]]
+        self.past = [tuple(line[(age + count) * batch :][:batch].clone() for line in lines) for age in ages[:-1]]
         return window
 

@@ -1,10 +1,8 @@
 """`train(config, dataset)`: wires data, network, optimiser, validation and files. The training loop exists once."""
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +22,10 @@ from utils.errors import UserError
 from utils.evaluate import evaluate_sequences
 from utils.holdout import choose_threshold, hold_out
 from utils.log import RunLog, settings_table, shown
+from utils.memory import keep_memory
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.predictor import Predictor, pick_device
 from utils.seed import EpochSampler, seed_epoch
-
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's malloc.h
 
 
 def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
@@ -42,7 +39,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     Raises:
         UserError: something in the settings, the weights or the data does not fit.
     """
-    _keep_memory()
+    keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
     run = _Run(config, dataset)
     run.log.say(f"{settings_table(config)}\n{run.summary()}")
@@ -186,16 +183,6 @@ def load_weights(network: torch.nn.Module, path: str) -> None:
             load_published(network, content)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{path}: weights do not fit this network: {error}") from None
-
-
-def _keep_memory() -> None:
-    """Let glibc reuse large blocks: giving each tensor's pages back costs a CPU step 6 to 26 % in page faults."""
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # other C libraries have no such switch
-        for parameter, size in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 100 << 20), (_MMAP_THRESHOLD, 1 << 30)):
-            mallopt(parameter, size)
 
 
 def _better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
