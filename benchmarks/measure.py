@@ -55,25 +55,22 @@ def gflops(call: Call) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def peak_mib(call: Call, device: Any) -> float:
-    """Largest memory of tensors made during the call, beyond what was there before, in MiB. A library's own scratch
-    memory does not count."""
+def peak_mib(call: Call, device: Any = None) -> float:
+    """Largest memory of tensors made during the call, beyond what was there before, in MiB. On the CPU a library's own
+    scratch memory does not count."""
     import torch
 
-    if device.type == "cuda":
+    if device is not None and device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         call()
         torch.cuda.synchronize(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    with torch.profiler.profile(profile_memory=True) as profile:
+    from benchmarks.memory import PeakMemory
+
+    with PeakMemory() as counter:
         call()
-    live = peak = 0
-    for event in profile.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            live += event.nbytes()
-            peak = max(peak, live)
-    return peak / 2**20
+    return counter.peak / 2**20
 
 
 def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:

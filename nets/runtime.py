@@ -4,8 +4,9 @@ What is exact is always done: folded batch norms, channels-last, streaming. What
 the caller to choose: half precision, `torch.compile`, CUDA graphs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,12 +38,12 @@ class Runtime:
         if precision not in PRECISIONS:
             raise ValueError(f"got precision {precision!r}, expected one of {', '.join(PRECISIONS)}")
         if graphs and (self.device.type != "cuda" or compile):
-            raise ValueError(f"got graphs on {self.device} with compile={compile}: CUDA graphs need a GPU and no compile")
+            raise ValueError(f"got graphs on {self.device}, compile={compile}: CUDA graphs need a GPU and no compile")
         self.network = folded(network).to(self.device)
         self.half = PRECISIONS[precision]
         if self.half is not None:  # once here instead of at every call
             for module in self.network.modules():
-                if isinstance(module, (nn.Conv2d, nn.Linear)):
+                if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
                     module.to(self.half)
         if compile:
             for name in ("forward", "observe", "decide"):
@@ -109,58 +110,74 @@ class Runtime:
         return torch.autocast(self.device.type, self.half, cache_enabled=False)
 
 
+def record_graph(step: Callable[[], Tensor], device: torch.device) -> tuple[Callable[[], None], Tensor]:
+    """Capture `step` as a CUDA graph → what replays it, and the output's fixed memory."""
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(3):  # libraries set themselves up before the capture
+            step()
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        output = step()
+    return graph.replay, output
+
+
+class _Graph(NamedTuple):
+    """A recorded step and its fixed memory: the frame it reads, what past frames contributed, its output."""
+
+    replay: Callable[[], None]
+    frame: Tensor
+    past: list[tuple[Tensor, ...]]
+    output: Tensor
+
+
 class GraphStream(Stream):
-    """`Stream` whose step over one frame is replayed as one CUDA graph, captured at the first frame of each shape.
+    """`Stream` whose step over one frame is replayed as one CUDA graph, recorded at the first frame of each shape.
 
     What the last frames contributed lies in fixed memory and moves on by one inside the graph. Outputs are copies.
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: nn.Module, record: Callable = record_graph):
         super().__init__(network)
-        self._graphs: dict[torch.Size, tuple] = {}
+        self._record = record
+        self._graphs: dict[torch.Size, _Graph] = {}
 
     def __call__(self, frame: Tensor) -> Tensor:
         if frame.shape != self._shape:
             self._begin(frame)
-        graph, inputs, output = self._graphs[frame.shape][:3]
-        inputs.copy_(frame)
+        graph = self._graphs[frame.shape]
+        graph.frame.copy_(frame)
         graph.replay()
-        return output.clone()
+        return graph.output.clone()
 
     def chunk(self, frames: Tensor) -> Tensor:
         return torch.stack([self(frame) for frame in frames])
 
     def _begin(self, frame: Tensor) -> None:
-        self.reset()
-        stream = Stream(self.network)
-        stream(frame)  # refuses bad frames
+        first = Stream(self.network)
+        first(frame)  # refuses bad frames, and fills the window
         if frame.shape not in self._graphs:
-            self._graphs[frame.shape] = self._capture(frame, stream)
-        for kept, parts in zip(self._graphs[frame.shape][3], stream.past, strict=True):
-            for own, part in zip(kept, parts, strict=True):
-                own.copy_(part)
+            self._graphs[frame.shape] = self._graph(frame, first.past)
+        _move(first.past, self._graphs[frame.shape].past)
         self._shape = frame.shape
 
-    def _capture(self, frame: Tensor, stream: Stream) -> tuple:
-        """The graph, its input, its output and the memory of the past frames' contributions."""
-        inputs = frame.clone()
-        past = [tuple(part.clone() for part in parts) for parts in stream.past]
+    def _graph(self, frame: Tensor, past: list[tuple[Tensor, ...]]) -> _Graph:
+        frame, past = frame.clone(), [tuple(part.clone() for part in parts) for parts in past]
 
         def step() -> Tensor:
-            window = [*past, self.network.observe(inputs)]
-            output = self.network.decide(inputs, window)
-            for kept, parts in zip(past, window[1:], strict=True):
-                for own, part in zip(kept, parts, strict=True):
-                    own.copy_(part)
+            window = [*past, self.network.observe(frame)]
+            output = self.network.decide(frame, window)
+            _move(window[1:], past)
             return output
 
-        side = torch.cuda.Stream(frame.device)
-        side.wait_stream(torch.cuda.current_stream(frame.device))
-        with torch.cuda.stream(side):
-            for _ in range(3):  # libraries set themselves up before the capture
-                step()
-        torch.cuda.current_stream(frame.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            output = step()
-        return graph, inputs, output, past
+        replay, output = self._record(step, frame.device)
+        return _Graph(replay, frame, past, output)
+
+
+def _move(source: list[tuple[Tensor, ...]], target: list[tuple[Tensor, ...]]) -> None:
+    """Copy contributions, oldest first, which may overlap by one frame."""
+    for parts, own in zip(source, target, strict=True):
+        for part, memory in zip(parts, own, strict=True):
+            memory.copy_(part)
