@@ -72,7 +72,7 @@ class PastFuture(nn.Module):
     """Maps σ(p) and σ(r) of the motion gates in slices 1 and up.
 
     `p = past(query=pool(u_0), key=value=pool(m_t))`, `r = future(query=pool(u_{T-1}), key=value=p)`, both upsampled
-    bilinearly (align_corners) to H×W. u, m (T, B, C, H, W) → two maps (T·B, C, H, W) in (0, 1).
+    bilinearly (align_corners) to H×W. u, m (T·B, C, H, W) of T frames → two maps (T·B, C, H, W) in (0, 1).
     """
 
     def __init__(self, kind: type[nn.Module], channels: int):
@@ -80,11 +80,11 @@ class PastFuture(nn.Module):
         self.past = kind(channels)
         self.future = kind(channels)
 
-    def forward(self, u: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        key = self.past.pool(m.flatten(0, 1))
-        grid, size = key.shape[-2:], m.shape[-2:]
-        p = self.past(self.past.pool(u[0]).flatten(2), key.flatten(2).unflatten(0, m.shape[:2]))
-        r = self.future(self.past.pool(u[-1]).flatten(2), p)
+    def forward(self, u: Tensor, m: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        key = self.past.pool(m)
+        grid, size, batch = key.shape[-2:], m.shape[-2:], len(m) // frames
+        p = self.past(self.past.pool(u[:batch]).flatten(2), key.flatten(2).unflatten(0, (frames, batch)))
+        r = self.future(self.past.pool(u[-batch:]).flatten(2), p)
         return tuple(_upsample(x.flatten(0, 1).unflatten(-1, grid), size).sigmoid() for x in (p, r))
 
 

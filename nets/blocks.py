@@ -3,6 +3,8 @@
 No convolution here has a bias that a batch norm would remove again.
 """
 
+from collections.abc import Iterable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -72,29 +74,42 @@ class ResidualBlock(nn.Module):
     def finish(self, y: Tensor, skip: Tensor) -> Tensor:
         """All that follows the first two convolutions' output `y`; y, skip (B, out_channels, H', W')."""
         y = F.leaky_relu(self.norm1(y), 0.01, inplace=True)
-        return F.leaky_relu(self.norm2(self.depthwise2(y)) + skip, 0.01, inplace=True)
+        return F.leaky_relu(self.norm2(self.depthwise2(y)).add_(skip), 0.01, inplace=True)
 
 
 class PairBlock(ResidualBlock):
     """Residual block over [x_t, shared]: `shared` is the same for all T maps x_t and passes the convolutions once.
 
-    x (T, B, C, H, W), shared (B, C, H, W), float → (T, B, C, H, W) float.
+    x (T·B, C, H, W), shared (B, C, H, W), float → (T·B, C, H, W) float.
     """
 
     def __init__(self, channels: int):
         super().__init__(2 * channels, channels)
 
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:
-        half = x.shape[2]
-        y, skip = self._part(x.flatten(0, 1), slice(half))
-        shared_y, shared_skip = self._part(shared, slice(half, None))
-        y = (y.unflatten(0, x.shape[:2]) + shared_y).flatten(0, 1)
-        skip = (skip.unflatten(0, x.shape[:2]) + shared_skip).flatten(0, 1)
-        return self.finish(y, skip).unflatten(0, x.shape[:2])
+        half = x.shape[1]
+        y, skip = self._part(x, slice(half))
+        shared_y, shared_skip = self._part(shared, slice(half, None), self.pointwise.bias)
+        return self.finish(plus_shared(y, shared_y), plus_shared(skip, shared_skip))
 
-    def _part(self, x: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+    def _part(self, x: Tensor, part: slice, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y = F.conv2d(x, self.depthwise1.weight[part], padding=1, groups=x.shape[1])
-        return F.conv2d(y, self.pointwise.weight[:, part]), F.conv2d(x, self.skip.weight[:, part])
+        return F.conv2d(y, self.pointwise.weight[:, part], bias), F.conv2d(x, self.skip.weight[:, part])
+
+
+def plus_shared(x: Tensor, shared: Tensor) -> Tensor:
+    """x (T·B, C, H, W), to be changed in place, plus shared (B, C, H, W) in each of the T parts."""
+    if len(shared) == 1:  # an axis more would hide a channels-last layout
+        return x.add_(shared)
+    return x.unflatten(0, (-1, len(shared))).add_(shared).flatten(0, 1)
+
+
+def weighted_sum(weights: Tensor, maps: Iterable[Tensor]) -> Tensor:
+    """Σ_i weights[i] · maps[i]: weights (T,), T maps of one shape, float."""
+    total = None
+    for weight, x in zip(weights, maps, strict=True):
+        total = weight * x if total is None else total.addcmul_(weight, x)
+    return total
 
 
 class Fuse(nn.Module):
@@ -115,7 +130,7 @@ class Fuse(nn.Module):
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
         low = F.interpolate(self.from_low(self.lateral(low)), scale_factor=2, mode="nearest")
-        return F.silu(self.norm(self.from_high(high) + low))
+        return F.silu(self.norm(self.from_high(high).add_(low)))
 
 
 def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> None:
@@ -131,6 +146,18 @@ def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> N
             f"{found}, i.e. {frames} frames, expected {num_frames}: make clips of {num_frames} frames "
             f"or build the network with num_frames={frames}"
         )
+    _check_size(found, height, width, multiple)
+
+
+def check_frames(frames: Tensor, channels: int, multiple: int) -> None:
+    """Raise ValueError unless `frames` is (N, channels, H, W) with H and W multiples of `multiple`."""
+    found = f"got frames of shape {tuple(frames.shape)}"
+    if frames.dim() != 4 or frames.shape[1] != channels:
+        raise ValueError(f"{found}, expected (N, {channels}, H, W): one frame of each sequence")
+    _check_size(found, *frames.shape[-2:], multiple)
+
+
+def _check_size(found: str, height: int, width: int, multiple: int) -> None:
     if height == 0 or width == 0 or height % multiple or width % multiple:
         raise ValueError(
             f"{found}, i.e. {height}×{width} pixels, expected multiples of {multiple}: "

@@ -17,6 +17,7 @@ only multiplies zeros or cannot reach the last layer's h is not built: the first
 and a constant for its attention, and the last layer of the last slice has no motion branch.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,22 +27,34 @@ from nets.attention import ATTENTIONS, ConstantMaps, PastFuture
 
 
 class States(NamedTuple):
-    """States of one layer for all frames, each (T, B, C, H, W) float; m, n are None where nothing reads them."""
+    """States of one layer, for each of T frames (B, C, H, W) float; m, n are empty where nothing reads them."""
 
-    h: Tensor
-    c: Tensor
-    m: Tensor | None
-    n: Tensor | None
+    h: Sequence[Tensor]
+    c: Sequence[Tensor]
+    m: Sequence[Tensor] = ()
+    n: Sequence[Tensor] = ()
 
 
 def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
 
 
+def clip_window(observe: Callable[[Tensor], tuple[Tensor, ...]], frames: Tensor) -> list[tuple[Tensor, ...]]:
+    """What the frames (T, B, C, H, W) of clips contribute, all observed as one batch: T tuples of (B, …) tensors."""
+    return list(zip(*(part.chunk(len(frames)) for part in observe(frames.flatten(0, 1))), strict=True))
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh as 1 - 2·σ(-2x) where that is exact enough and faster: float32 on the CPU, about four times."""
+    if x.device.type != "cpu" or x.dtype != torch.float32:
+        return x.tanh()
+    return torch.rsub(torch.sigmoid(-2 * x), 1, alpha=2)
+
+
 class FirstMotion(nn.Module):
     """Motion branch of slice 0, where m = n = 0: gates i, g, o from u and constant maps.
 
-    u (T, B, in_channels, H, W) and the layer's h', c' (T, B, channels, H, W) → m', n'.
+    Its gates from `observe` and the layer's h', c', all of one frame → m', n' (B, channels, H, W).
     """
 
     def __init__(self, in_channels: int, channels: int, attention: str):
@@ -52,18 +65,21 @@ class FirstMotion(nn.Module):
         self.constant = ConstantMaps(kind)
         self.constant_gates = conv3x3(kind.constants, 3 * channels, bias=False)
 
-    def forward(self, u: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        gates = self.gates(u.flatten(0, 1)) + self.constant_gates(self.constant(u))
-        i, g, o = gates.unflatten(0, u.shape[:2]).chunk(3, 2)
-        n = i.sigmoid() * g.tanh() + c
-        return o.sigmoid() * n.tanh() + h, n
+    def observe(self, u: Tensor) -> Tensor:
+        """u (N, in_channels, H, W) → gates (N, 3·channels, H, W), of each frame by itself."""
+        return self.gates(u) + self.constant_gates(self.constant(u))
+
+    def forward(self, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        i, g, o = gates.chunk(3, 1)
+        n = i.sigmoid() * tanh(g) + c
+        return o.sigmoid() * tanh(n) + h, n
 
 
 class Motion(nn.Module):
     """Motion branch of slices 1 and up.
 
-    u (T, B, in_channels, H, W), the previous slice's m, n and the layer's h', c' (T, B, channels, H, W) → m', n'.
-    `mix_past` and `mix_future` are mm1 and mm2 over [σ(p), m], as mm1([σ(p)+m, m]) is linear in both.
+    Its gates from `observe`, the layer's h', c' and the previous slice's n, all of one frame → m', n' (B, channels, H,
+    W). `mix_past` and `mix_future` are mm1 and mm2 over [σ(p), m], as mm1([σ(p)+m, m]) is linear in both.
     """
 
     def __init__(self, in_channels: int, channels: int, attention: str):
@@ -73,15 +89,17 @@ class Motion(nn.Module):
         self.mix_future = nn.Conv2d(2 * channels, channels, 1, bias=False)
         self.gates = conv3x3(in_channels + 2 * channels, 4 * channels)
 
-    def forward(self, u: Tensor, m: Tensor, n: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        past, future = self.attention(u, m)
-        m = m.flatten(0, 1)
+    def observe(self, u: Tensor, m: Tensor, frames: int) -> Tensor:
+        """u (T·B, in_channels, H, W), the previous slice's m (T·B, channels, H, W) → gates (T·B, 4·channels, H, W)."""
+        past, future = self.attention(u, m, frames)
         m1 = self.mix_past(torch.cat((past, m), 1))
         m2 = self.mix_future(torch.cat((future, m), 1))
-        gates = self.gates(torch.cat((u.flatten(0, 1), m1, m2), 1))
-        i, f, g, o = gates.unflatten(0, u.shape[:2]).chunk(4, 2)
-        n = f.sigmoid() * n + i.sigmoid() * g.tanh() + c
-        return o.sigmoid() * n.tanh() + h, n
+        return self.gates(torch.cat((u, m1, m2), 1))
+
+    def forward(self, gates: Tensor, h: Tensor, c: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+        i, f, g, o = gates.chunk(4, 1)
+        n = f.sigmoid() * n + i.sigmoid() * tanh(g) + c
+        return o.sigmoid() * tanh(n) + h, n
 
 
 class Layer(nn.Module):
@@ -100,18 +118,38 @@ class Layer(nn.Module):
         motion = FirstMotion if first_slice else Motion
         self.motion = None if last else motion(in_channels, channels, attention)
 
-    def forward(self, x: Tensor, u: Tensor | None, m: Tensor | None, n: Tensor | None) -> States:
-        """x (T, B, in_channels, H, W); u likewise, or None where it equals x; m, n (T, B, channels, H, W) or None."""
-        sources = [source.flatten(0, 1) for source in (x, u, m) if source is not None]
-        gates = self.inputs(torch.cat(sources, 1) if len(sources) > 1 else sources[0])
-        # chunk and cat, unlike unbind and stack, keep a channels-last layout, forward and backward.
-        h, c = (torch.cat(maps).unflatten(0, x.shape[:2]) for maps in self._recur(gates.chunk(x.shape[0])))
-        if self.motion is None:
-            return States(h, c, None, None)
-        u = x if u is None else u
-        return States(h, c, *(self.motion(u, h, c) if m is None else self.motion(u, m, n, h, c)))
+    def forward(self, below: States, before: States | None) -> States:
+        """Any layer but the first. `below`, the states of the layer below or of the previous slice's last layer, give x
+        and u; `before`, those of the previous slice's same layer, m and n; None in the first slice."""
+        frames, n = len(below.h), ()
+        # chunk and cat along the batch, unlike unbind and stack, keep a channels-last layout, forward and backward.
+        x, u = torch.cat(below.h), torch.cat(below.m)
+        if before is None:
+            parts = self.inputs(torch.cat((x, u), 1)), self.motion and self.motion.observe(u)
+        else:
+            m, n = torch.cat(before.m), before.n
+            parts = self.inputs(torch.cat((x, u, m), 1)), self.motion and self.motion.observe(u, m, frames)
+        return self.run(list(zip(*(part.chunk(frames) for part in parts if part is not None), strict=True)), n)
 
-    def _recur(self, gates: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor]]:
+    def observe(self, x: Tensor) -> tuple[Tensor, ...]:
+        """In the first layer of the first slice: all that a frame contributes, which no other frame changes.
+
+        x (N, in_channels, H, W) → its part of the gates (N, 4·channels, H, W) and, where there is a motion branch, of
+        that one's gates (N, 3·channels, H, W).
+        """
+        return (self.inputs(x),) if self.motion is None else (self.inputs(x), self.motion.observe(x))
+
+    def run(self, window: Sequence[tuple[Tensor, ...]], n: Sequence[Tensor] = ()) -> States:
+        """window: for each frame its gates (B, 4·channels, H, W), recurrent part left out, and those of the motion
+        branch, where there is one; n: the previous slice's, where there is one."""
+        gates, *motion = zip(*window, strict=True)
+        h, c = self._recur(gates)
+        if self.motion is None:
+            return States(h, c)
+        frames = zip(*motion, h, c, *([n] if n else []), strict=True)
+        return States(h, c, *zip(*(self.motion(*frame) for frame in frames), strict=True))
+
+    def _recur(self, gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         hidden: list[Tensor] = []
         cells: list[Tensor] = []
         # Multiplying zeros at t = 0 is cheaper than not using f: its gradient would be filled in as contiguous zeros,
@@ -119,11 +157,11 @@ class Layer(nn.Module):
         c = torch.zeros_like(gates[0].chunk(4, 1)[0])
         for gate in gates:
             if hidden:
-                gate = gate + self.recurrent(hidden[-1])
+                gate = self.recurrent(hidden[-1]).add_(gate)
             i, f, o, g = gate.chunk(4, 1)
-            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            c = f.sigmoid() * c + i.sigmoid() * tanh(g)
             cells.append(c)
-            hidden.append(o.sigmoid() * c.tanh())
+            hidden.append(o.sigmoid() * tanh(c))
         return hidden, cells
 
 
@@ -158,17 +196,23 @@ class CrossSliceConvLSTM(nn.Module):
             for index in range(count)
         )
 
+    def observe(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What each frame contributes whatever the clip it is in: x (N, in_channels, H, W) float → (N, …) tensors."""
+        return self.layers[0].observe(x)
+
+    def run(self, window: Sequence[tuple[Tensor, ...]]) -> list[States]:
+        """What T frames contributed (see `observe`; tensors (B, …), in order) → the states of every layer, ordered by
+        slice, then layer."""
+        states = [self.layers[0].run(window)]
+        for index, layer in enumerate(self.layers[1:], 1):
+            states.append(layer(states[-1], states[index - self.num_layers] if index >= self.num_layers else None))
+        return states
+
     def states(self, x: Tensor) -> list[States]:
         """x (B, T, in_channels, H, W) float → the states of every layer, ordered by slice, then layer."""
-        x, u = x.transpose(0, 1), None
-        states: list[States] = []
-        for index, layer in enumerate(self.layers):
-            before = states[index - self.num_layers] if index >= self.num_layers else None
-            states.append(layer(x, u, before and before.m, before and before.n))
-            x, u = states[-1].h, states[-1].m
-        return states
+        return self.run(clip_window(self.observe, x.transpose(0, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, in_channels, H, W) float → h of the last layer of the last slice,
         (B, T, channels, H, W) float in (-1, 1)."""
-        return self.states(x)[-1].h.transpose(0, 1)
+        return torch.stack(list(self.states(x)[-1].h), 1)

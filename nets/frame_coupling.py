@@ -1,10 +1,11 @@
 """Motion-coupling neck of SSTNet: it joins the key frame's features with those of the frames before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from nets.blocks import plus_shared, weighted_sum
 from nets.convlstm import conv3x3
 from nets.csp_darknet import conv
 
@@ -52,10 +53,15 @@ class FrameCoupling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """features (T, B, C, H, W) float, key frame last → (B, C, H, W) float."""
-        earlier, key = features[:-1], features[-1]
-        gate = self.reference(torch.cat(earlier.unbind(0), 1))
+        *earlier, key = features
+        return self.join(key, earlier, self.pair_frame(features[:-1].flatten(0, 1)))
+
+    def join(self, key: Tensor, earlier: Sequence[Tensor], parts: Tensor) -> Tensor:
+        """key F (B, C, H, W), the T-1 features before it in order, and `pair_frame` of these, ((T-1)·B, 2C, H, W), all
+        float → (B, C, H, W) float."""
+        gate = self.reference(torch.cat(earlier, 1))
         current = self.key_mix(torch.cat((self.current(gate * key), key), 1))
-        pairs = self.pair_frame(earlier.flatten(0, 1)).unflatten(0, earlier.shape[:2]) + self.pair_key(key)
+        pairs = plus_shared(parts, self.pair_key(key)).unflatten(0, (len(earlier), -1))
         pairs = over_frames(self.pair, pairs, self.fold or not self.training)
-        mixed = sum(weight * pair for weight, pair in zip(self.frame_weights, pairs, strict=True))
+        mixed = weighted_sum(self.frame_weights, pairs)
         return self.final(torch.cat((self.frame_mix(mixed), current), 1))

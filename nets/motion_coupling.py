@@ -1,9 +1,11 @@
 """Motion-coupling modules: they join the key frame's features with what the ConvLSTM saw move."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from nets.blocks import PairBlock, ResidualBlock
+from nets.blocks import PairBlock, ResidualBlock, weighted_sum
 
 
 class MotionCoupling(nn.Module):
@@ -27,10 +29,10 @@ class MotionCoupling(nn.Module):
         self.time_mix = ResidualBlock(channels, channels)
         self.out = ResidualBlock(2 * channels, channels)
 
-    def forward(self, key: Tensor, motion: Tensor) -> Tensor:
-        """key f (B, C, H, W) and motion h (B, T, C, H, W), float → (B, C, H, W) float."""
-        space = self.space_mix(torch.cat((key, self.space_motion(torch.cat(motion.unbind(1), 1))), 1))
+    def forward(self, key: Tensor, motion: Sequence[Tensor]) -> Tensor:
+        """key f (B, C, H, W) and motion h, T × (B, C, H, W), float → (B, C, H, W) float."""
+        space = self.space_mix(torch.cat((key, self.space_motion(torch.cat(motion, 1))), 1))
         space = space + self.space_key(key)
-        pairs = self.time_pair(motion.transpose(0, 1), key).flatten(0, 1).chunk(motion.shape[1])
-        time = self.time_mix(sum(weight * pair for weight, pair in zip(self.frame_weights, pairs, strict=True)))
+        pairs = self.time_pair(torch.cat(motion), key).chunk(len(motion))
+        time = self.time_mix(weighted_sum(self.frame_weights, pairs))
         return self.out(torch.cat((space, time), 1))

@@ -1,5 +1,6 @@
 """SSTNet: detection of moving targets in the last frame of a clip."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import check_clip
-from nets.convlstm import CrossSliceConvLSTM
+from nets.convlstm import CrossSliceConvLSTM, clip_window
 from nets.csp_darknet import DarknetFPN
 from nets.frame_coupling import FrameCoupling, over_frames
 from nets.yolox_head import YOLOXHead, yolox_loss
@@ -43,9 +44,8 @@ class MotionCoordination(nn.Module):
 
     def forward(self, frames: Tensor, features: Tensor) -> Tensor:
         """frames (T, B, 3, H, W), features (T, B, C, H/8, W/8), float → scalar."""
-        embedded = self.embedding(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        hidden = self.lstm(embedded.transpose(0, 1))
-        expanded = self.expand(torch.cat(hidden.unbind(1), 1))
+        window = clip_window(lambda batch: self.lstm.observe(self.embedding(batch)), frames)
+        expanded = self.expand(torch.cat(self.lstm.run(window)[-1].h, 1))
         # Pooling first leaves a quarter of the values to the activation, which is monotonic.
         target = F.leaky_relu(F.adaptive_max_pool2d(expanded, features.shape[-2:]), 0.01)
         return F.mse_loss(torch.cat(features.unbind(0), 1), target)
@@ -66,6 +66,7 @@ class SSTNet(nn.Module):
     ValueError for settings out of range.
     """
 
+    in_channels = 3
     multiple = 32
 
     def __init__(
@@ -105,13 +106,25 @@ class SSTNet(nn.Module):
         """clip (B, 3, T, H, W) float32, RGB, normalised; H and W multiples of 32. → raw head output (B, 5 + classes,
         H/8, W/8) float32 for the last frame (see yolox_head.py); in training, where there is a temporal branch, with
         the motion-coordination loss beside it. Raises ValueError for any other shape."""
-        check_clip(clip, 3, self.num_frames, self.multiple)
+        check_clip(clip, self.in_channels, self.num_frames, self.multiple)
         frames = clip.movedim(2, 0)
         features = self.features(frames)
         raw = self.head(self.neck(features))
         if not self.training or self.temporal is None:
             return raw
         return TrainingOutput(raw, self.temporal(frames, features))
+
+    def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """In eval mode: what each frame contributes to every clip that it is in, its features and their part of the
+        neck's pairs. frames (N, 3, H, W) → (N, …) tensors."""
+        features = self.backbone(frames)
+        return features, self.neck.pair_frame(features)
+
+    def decide(self, key: Tensor, window: Sequence[tuple[Tensor, ...]]) -> Tensor:
+        """In eval mode: what the T frames that end with the key frames (B, 3, H, W) contributed, (B, …) tensors in
+        order → raw head output (B, 5 + classes, H/8, W/8)."""
+        features, parts = zip(*window, strict=True)
+        return self.head(self.neck.join(features[-1], features[:-1], torch.cat(parts[:-1])))
 
 
 def _ignore_temporal(network: SSTNet, state: dict, prefix: str, *_) -> None:

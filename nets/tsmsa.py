@@ -1,10 +1,12 @@
 """TSMSA: moving-target segmentation of the last frame of a clip."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct, Fuse, ResidualBlock, check_clip
-from nets.convlstm import CrossSliceConvLSTM
+from nets.convlstm import CrossSliceConvLSTM, clip_window
 from nets.motion_coupling import MotionCoupling
 
 
@@ -97,8 +99,16 @@ class TSMSA(nn.Module):
         (B, 1, H, W) float32 of the last frame. H and W: multiples of 8. Raises ValueError for any other shape."""
         check_clip(clip, self.in_channels, self.num_frames, self.multiple)
         frames = (clip.unsqueeze(1) if clip.dim() == 4 else clip).movedim(2, 0)
-        full, half, quarter, eighth = self.encoder(frames[-1])
-        embedded = self.embedding(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-        motion = self.lstm(embedded.transpose(0, 1))
+        return self.decide(frames[-1], clip_window(self.observe, frames))
+
+    def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """What each frame contributes to every clip that it is in: frames (N, in_channels, H, W) → (N, …) tensors."""
+        return self.lstm.observe(self.embedding(frames))
+
+    def decide(self, key: Tensor, window: Sequence[tuple[Tensor, ...]]) -> Tensor:
+        """Key frames (B, in_channels, H, W) and what the T frames that end with them contributed, (B, …) tensors in
+        order → logits (B, 1, H, W)."""
+        full, half, quarter, eighth = self.encoder(key)
+        motion = self.lstm.run(window)[-1].h
         coupled = self.coupling(self.fuse_key(quarter, eighth), motion)
         return self.head(self.fuse_full(full, self.fuse_half(half, coupled)))

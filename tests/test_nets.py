@@ -3,9 +3,10 @@
 import pytest
 import torch
 from known_answers import assert_close, fill, known
-from literal_convlstm import published_shapes, run
 from torch import nn
 
+from benchmarks.literal_convlstm import LiteralConvLSTM
+from benchmarks.literal_tsmsa import LiteralTSMSA
 from nets import build_model
 from nets.blocks import Fuse, PairBlock, ResidualBlock
 from nets.convlstm import CrossSliceConvLSTM
@@ -35,9 +36,10 @@ def test_tsmsa_gives_the_known_output(golden, published_tsmsa):
 def test_tsmsa_gives_all_known_answers(golden, published_tsmsa):
     expected = golden("golden_tsmsa.npz")
     seen = {}
-    for name in ("encoder", "embedding", "lstm", "fuse_key", "coupling"):
+    for name in ("encoder", "embedding", "fuse_key", "coupling"):
         module = published_tsmsa.get_submodule(name)
         module.register_forward_hook(lambda _, inputs, output, name=name: seen.update({name: output}))
+    published_tsmsa.coupling.register_forward_pre_hook(lambda _, inputs: seen.update(lstm=torch.stack(inputs[1], 1)))
     assert_close(published_tsmsa(known("tsmsa_b", 2, 5, 96, 160)).sigmoid(), expected["tsmsa_b"])
     assert_close(published_tsmsa(known("tsmsa_a", 1, 5, 64, 64)).sigmoid(), expected["tsmsa_a"])
     for level, features in enumerate(seen["encoder"]):
@@ -65,7 +67,7 @@ def test_convlstm_gives_all_known_answers(golden, attention, tag, shape):
     states = lstm.states(x)
     assert len(states) == 4
     for index, state in enumerate(states):
-        assert_close(state.h.transpose(0, 1), expected[f"out{index}"])
+        assert_close(torch.stack(state.h, 1), expected[f"out{index}"])
         if f"h{index}" in expected:
             assert_close(state.h[-1], expected[f"h{index}"])
             assert_close(state.c[-1], expected[f"c{index}"])
@@ -82,28 +84,25 @@ def test_convlstm_gives_all_known_answers(golden, attention, tag, shape):
 )
 @torch.no_grad()
 def test_convlstm_equals_its_equations(slices, layers, width, channels, attention, size):
-    state = fill(published_shapes(slices, layers, width, channels, attention))
+    literal = LiteralConvLSTM(width, channels, slices, layers, attention).eval()
+    literal.load_state_dict(fill({name: value.shape for name, value in literal.state_dict().items()}))
     lstm = CrossSliceConvLSTM(width, channels, layers, slices, attention).eval()
-    load_published(lstm, state)
+    load_published(lstm, literal.state_dict())
     # Folding the parameters is done in float32, hence the tolerance.
     x = torch.randn(2, 3, width, *size, dtype=torch.float64)
-    expected = run({name: value.double() for name, value in state.items()}, x, slices, layers, channels, attention)
+    expected = literal.double().sequences(x)
     for ours, other in zip(lstm.double().states(x), expected, strict=True):
-        torch.testing.assert_close(ours.h.transpose(0, 1), other, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(torch.stack(ours.h, 1), other, rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()
-def test_tsmsa_of_three_slices_and_two_layers_equals_the_equations(golden):
-    network = TSMSA(num_slices=3, num_layers=2).eval()
-    cells = fill(published_shapes(3, 2, 32, 32, "gc"))
-    shapes = {name: shape for name, shape in golden("tsmsa_params.json").items() if not name.startswith("SSTCell.")}
-    report = load_published(network, fill(shapes) | {f"SSTCell.{name}": value for name, value in cells.items()})
+def test_tsmsa_of_three_slices_and_two_layers_equals_the_equations():
+    network, literal = TSMSA(num_slices=3, num_layers=2).eval(), LiteralTSMSA(num_slices=3, num_layers=2).eval()
+    literal.load_state_dict(fill({name: value.shape for name, value in literal.state_dict().items()}))
+    report = load_published(network, literal.state_dict())
     assert not report.missing and not report.unexpected
-    seen = {}
-    network.lstm.register_forward_hook(lambda _, inputs, output: seen.update(x=inputs[0], h=output))
-    network(known("tsmsa_a", 1, 5, 64, 64))
-    expected = run(cells, seen["x"], 3, 2, 32, "gc")[-1]
-    torch.testing.assert_close(seen["h"], expected, rtol=1e-4, atol=1e-5)
+    clip = known("tsmsa_a", 1, 5, 64, 64)
+    assert_close(network(clip), literal(clip).numpy(), 1e-5)
 
 
 def test_pair_block_is_the_residual_block_over_the_concatenation():
@@ -111,7 +110,7 @@ def test_pair_block_is_the_residual_block_over_the_concatenation():
     block.load_state_dict(pair.state_dict())
     x, shared = torch.randn(3, 2, 6, 10, 12), torch.randn(2, 6, 10, 12)
     expected = block(torch.cat((x, shared.expand(3, -1, -1, -1, -1)), 2).flatten(0, 1))
-    torch.testing.assert_close(pair(x, shared).flatten(0, 1), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(pair(x.flatten(0, 1), shared), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_fuse_is_a_convolution_over_the_concatenation():

@@ -1,9 +1,7 @@
 """`train(config, dataset)`: wires data, network, optimiser, validation and files. The training loop exists once."""
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +21,13 @@ from utils.frames import read_frame
 from utils.holdout import hold_out
 from utils.loader import training_loader
 from utils.log import RunLog, settings_table, shown
+from utils.memory import keep_memory
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.predictor import Predictor, pick_device
 from utils.pretrained import load_weights
 from utils.seed import seed_epoch
 from utils.validation import better, figures_line, validate
 from utils.weights import IMAGENET
-
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's malloc.h
 
 
 def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
@@ -44,7 +41,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     Raises:
         UserError: something in the settings, the weights or the data does not fit.
     """
-    _keep_memory()
+    keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
     run = _Run(config, dataset)
     run.log.say(f"{settings_table(config)}\n{run.summary()}")
@@ -171,13 +168,3 @@ class _Run:
             save_checkpoint(folder / "best.pt", content)
         save_checkpoint(folder / "last.pt", {**content, "optimizer": self.optimizer.state_dict(),
                                              "schedule": self.schedule.state_dict()})
-
-
-def _keep_memory() -> None:
-    """Let glibc reuse large blocks: giving each tensor's pages back costs a CPU step 6 to 26 % in page faults."""
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # other C libraries have no such switch
-        for parameter, size in ((_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 100 << 20), (_MMAP_THRESHOLD, 1 << 30)):
-            mallopt(parameter, size)

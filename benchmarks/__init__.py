@@ -1,0 +1,1 @@
+"""Speed and memory, each module a command that prints a table, and the literal networks they are held against."""

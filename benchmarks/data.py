@@ -1,0 +1,123 @@
+"""Training clips a second from disk, in shuffled order, against decoding all T frames anew for each clip.
+
+    python -m benchmarks.data --json data.json
+    python -m benchmarks.data --formats png --workers 2 --size 512
+
+Frames are written to a temporary folder first. `first pass` reads each of them for the first time, `later pass` is any
+further epoch, whose frames are in memory as far as the cache goes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import add_ratios, check_json, parser, report
+from utils.errors import UserError, user_errors
+
+FORMATS = ("png", "jpg", "bmp")
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parser("data", __doc__.splitlines()[0])
+    options.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
+    options.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="loader processes")
+    options.add_argument("--size", type=int, default=512, help="side of the frames")
+    options.add_argument("--frames", type=int, default=400, help="frames of all sequences together")
+    options.add_argument("--input-size", type=int, default=128, help="side of the crops that training sees")
+    options.set_defaults(rounds=3)
+    with user_errors():
+        chosen = options.parse_args(argv)
+        check_json(chosen.json)
+        if chosen.quick:
+            chosen.size, chosen.frames, chosen.input_size, chosen.rounds = 96, 12, 32, 1
+            chosen.formats, chosen.workers = ["png"], [0]
+        if min(chosen.workers) < 0 or chosen.frames < 4 or not 32 <= chosen.input_size <= chosen.size:
+            raise UserError(f"found --workers {min(chosen.workers)}, --frames {chosen.frames}, --input-size "
+                            f"{chosen.input_size}, expected at least 0, at least 4, and 32 to --size {chosen.size}")
+        rows: list[dict[str, Any]] = []
+        with tempfile.TemporaryDirectory() as folder:
+            for suffix in chosen.formats:
+                sequences = write_sequences(Path(folder) / suffix, suffix, chosen.frames, chosen.size)
+                for workers in chosen.workers:
+                    for augmented in (True, False):
+                        rows += compare(sequences, suffix, workers, augmented, chosen)
+        add_ratios(rows, "decoded anew")
+        report(rows, chosen.json)
+
+
+def write_sequences(folder: Path, suffix: str, count: int, size: int) -> dict[str, tuple]:
+    """Four sequences of smooth noise with one moving target, and their masks as PNG."""
+    import cv2
+
+    from utils.datasets import Frame
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    sequences = {}
+    for sequence in range(4):
+        scene = cv2.GaussianBlur(rng.uniform(0, 255, (size, size)).astype(np.float32), (0, 0), 3)
+        frames = []
+        for number in range(count // 4):
+            image = scene + rng.normal(0, 3, scene.shape)
+            mask = np.zeros((size, size), np.uint8)
+            at = 16 + number % (size - 40)
+            mask[at : at + 3, at : at + 4] = 255
+            image[mask > 0] += 60
+            paths = folder / f"{sequence}_{number}.{suffix}", folder / f"{sequence}_{number}_mask.png"
+            for path, content in zip(paths, (np.clip(image, 0, 255).astype(np.uint8), mask), strict=True):
+                cv2.imwrite(str(path), content)
+            frames.append(Frame(str(sequence), number, str(paths[0]), str(paths[1]), None))
+        sequences[str(sequence)] = tuple(frames)
+    return sequences
+
+
+def compare(sequences: dict, suffix: str, workers: int, augmented: bool, chosen: Any) -> list[dict[str, Any]]:
+    work = f"{suffix}, {chosen.size}×{chosen.size}, {workers} workers, {'augmented' if augmented else 'crops only'}"
+    rates: dict[str, list[float]] = {"decoded anew": [], "first pass": [], "later pass": []}
+    for _ in range(chosen.rounds):
+        rates["decoded anew"] += clips_per_second(sequences, workers, augmented, 0, 1, chosen)
+        first, later = clips_per_second(sequences, workers, augmented, 512 << 20, 2, chosen)
+        rates["first pass"].append(first)
+        rates["later pass"].append(later)
+    return [{"work": work, "variant": variant, "ms": round(1e3 / median(values), 4), "ratio": None, "gflops": None,
+             "clips_per_s": round(median(values), 1)} for variant, values in rates.items()]
+
+
+def clips_per_second(
+    sequences: dict, workers: int, augmented: bool, cache: int, passes: int, chosen: Any
+) -> list[float]:
+    """Of each pass over all clips in shuffled order, as training makes it; starting the workers is not counted."""
+    import cv2
+    from torch.utils.data import DataLoader
+
+    from utils.augment import TrainTransform
+    from utils.clips import ClipDataset
+    from utils.config import TrainConfig
+    from utils.seed import EpochSampler
+
+    cv2.setNumThreads(0)
+    config = TrainConfig(input_size=chosen.input_size, target_augmentation=augmented, flips=augmented,
+                         intensity=0.3 if augmented else 0.0)
+    keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
+    clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0), TrainTransform.from_config(config, 30.0),
+                        cache_bytes=cache // max(1, workers))
+    sampler = EpochSampler(len(clips), seed=0)
+    loader = DataLoader(clips, 1, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
+    rates = []
+    for sampler.epoch in range(passes):
+        batches = iter(loader)
+        next(batches)
+        began = time.perf_counter()
+        count = sum(len(batch["key"]) for batch in batches)
+        rates.append(count / (time.perf_counter() - began))
+    return rates
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""How the benchmarks measure and report: alternating runs, operation counts, peak memory, a table and a JSON file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.cli import Parser, number
+from utils.errors import UserError
+
+Call = Callable[[], Any]
+
+
+def parser(module: str, description: str) -> Parser:
+    """A command line with the options that all benchmarks share."""
+    options = Parser(prog=f"python -m benchmarks.{module}", description=description)
+    options.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
+    options.add_argument("--rounds", type=number(int, 1), default=10, help="runs of each variant; the median counts")
+    options.add_argument("--quick", action="store_true", help="two rounds at small sizes: does it run at all?")
+    options.add_argument("--threads", type=number(int, 0), default=0, help="CPU threads (0: PyTorch's choice)")
+    return options
+
+
+def check_json(path: Path | None) -> None:
+    """Raise `UserError` before work starts where the rows could not be written."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise UserError(f"--json: found '{path}', expected a file in a folder that exists; make {path.parent} first")
+
+
+def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda: None) -> dict[str, float]:
+    """Median milliseconds of each call. They take turns, so that whatever else the machine does meets all alike; a
+    first turn is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            synchronize()
+            began = time.perf_counter()
+            call()
+            synchronize()
+            if turn:
+                times[name].append(time.perf_counter() - began)
+    return {name: 1e3 * statistics.median(values) for name, values in times.items()}
+
+
+def gflops(call: Call) -> float:
+    """10⁹ floating-point operations of convolutions and matrix products (a multiplication and an addition are two)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() / 1e9
+
+
+def peak_mib(call: Call, device: Any = None) -> float:
+    """Largest memory of tensors made during the call, beyond what was there before, in MiB. On the CPU a library's own
+    scratch memory does not count."""
+    import torch
+
+    if device is not None and device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        torch.cuda.synchronize(device)
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    from benchmarks.memory import PeakMemory
+
+    with PeakMemory() as counter:
+        call()
+    return counter.peak / 2**20
+
+
+def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:
+    """Give each row `ratio`: time of the variant `reference` of the same work / its own."""
+    base = {row["work"]: row["ms"] for row in rows if row["variant"] == reference}
+    for row in rows:
+        row["ratio"] = round(base[row["work"]] / row["ms"], 3) if row["work"] in base else None
+
+
+def report(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
+    """Print rows as a table, columns in the first row's order, and write them to `path` where one is given."""
+    names = list(rows[0])
+    cells = [names, *([_shown(row[name]) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        words = [word.ljust(width) if index < 2 else word.rjust(width)
+                 for index, (word, width) in enumerate(zip(line, widths, strict=True))]
+        print("  ".join(words).rstrip())
+    if path is not None:
+        path.write_text(json.dumps(list(rows), indent=1) + "\n")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,103 @@
+"""Frames a second of Pd, Fa and IoU, against scikit-image's labels and region properties.
+
+    python -m benchmarks.metrics --json metrics.json
+
+Masks are sparse: some targets of 2 to 80 pixels and as many predictions, part of them beside a target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import add_ratios, alternate, check_json, parser, report
+from utils.errors import UserError, user_errors
+from utils.metrics import SegmentationMetrics
+
+TARGETS = (1, 3, 30)
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parser("metrics", __doc__.splitlines()[0])
+    options.add_argument("--size", type=int, default=512, help="side of the frames")
+    options.add_argument("--frames", type=int, default=50, help="frames of a run")
+    with user_errors():
+        chosen = options.parse_args(argv)
+        check_json(chosen.json)
+        try:
+            import skimage.measure  # noqa: F401
+        except ImportError:
+            raise UserError("scikit-image is not installed, and it is what this compares with: "
+                            "pip install -r requirements-dev.txt") from None
+        if chosen.quick:
+            chosen.size, chosen.frames, chosen.rounds = 64, 4, 2
+        if chosen.size < 32 or chosen.frames < 1:
+            raise UserError(f"--size: found {chosen.size} with {chosen.frames} frames, expected at least 32 and 1")
+        rows: list[dict[str, Any]] = []
+        for targets in TARGETS:
+            rows += compare(chosen.size, chosen.frames, targets, chosen.rounds)
+        add_ratios(rows, "scikit-image")
+        report(rows, chosen.json)
+
+
+def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, Any]]:
+    """Rows of both ways at one number of targets a frame; raises SystemExit where they disagree."""
+    rng = np.random.default_rng(0)
+    frames = [sparse_pair(rng, size, targets) for _ in range(count)]
+
+    def ours() -> dict[str, float]:
+        metrics = SegmentationMetrics()
+        for prediction, mask in frames:
+            metrics.update(prediction, mask)
+        return metrics.compute()
+
+    calls: dict[str, Callable[[], dict[str, float]]] = {"scikit-image": lambda: by_regions(frames), "ours": ours}
+    figures = {variant: call() for variant, call in calls.items()}
+    for name in ("pd", "fa", "iou"):
+        if not np.isclose(figures["ours"][name], figures["scikit-image"][name], equal_nan=True):
+            raise SystemExit(f"{name} is {figures['ours'][name]}, by scikit-image {figures['scikit-image'][name]}")
+    ms = alternate(calls, rounds)
+    return [{"work": f"Pd, Fa, IoU, {size}×{size}, {targets} targets a frame", "variant": variant,
+             "ms": round(ms[variant] / count, 4), "ratio": None, "gflops": None,
+             "frames_per_s": round(1e3 * count / ms[variant], 1)} for variant in calls]
+
+
+def sparse_pair(rng: np.random.Generator, size: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and mask (size, size) bool: rectangles of 2–80 pixels; predictions are shifted by 0 to 5 px."""
+    prediction, mask = np.zeros((2, size, size), bool)
+    for _ in range(targets):
+        height, width = rng.integers(1, 9), rng.integers(2, 10)
+        y, x = rng.integers(5, size - 20, 2)
+        mask[y : y + height, x : x + width] = True
+        y, x = (y, x) + rng.integers(0, 6, 2)
+        prediction[y : y + height, x : x + width] = True
+    return prediction, mask
+
+
+def by_regions(frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Pd, Fa and IoU with `skimage.measure`, the common way: a loop over regions of both masks."""
+    from skimage.measure import label, regionprops
+
+    matched = total = false = intersection = union = pixels = 0
+    for prediction, mask in frames:
+        targets = regionprops(label(mask, connectivity=2))
+        found = regionprops(label(prediction, connectivity=2))
+        total += len(targets)
+        for target in targets:
+            for index, region in enumerate(found):
+                if np.linalg.norm(np.subtract(region.centroid, target.centroid)) < 3 - 1e-9:
+                    matched += 1
+                    del found[index]
+                    break
+        false += sum(region.area for region in found)
+        intersection += np.logical_and(prediction, mask).sum()
+        union += np.logical_or(prediction, mask).sum()
+        pixels += mask.size
+    return {"pd": matched / total if total else np.nan, "fa": false / pixels,
+            "iou": intersection / union if union else np.nan}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The literal networks and ours with the same weights, ready to be measured."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.literal_sstnet import LiteralSSTNet
+from benchmarks.literal_tsmsa import LiteralTSMSA
+from nets import Model, build_model
+from nets.published import load_published
+
+LITERAL = {"tsmsa": LiteralTSMSA, "sstnet": LiteralSSTNet}
+
+
+class Pair(NamedTuple):
+    literal: nn.Module
+    model: Model
+
+
+def pair(name: str, device: str | torch.device = "cpu", **options) -> Pair:
+    """The literal network `name` with seeded weights, and ours with the same; both in eval mode, on `device`.
+
+    The weights keep the size of the signal through the layers, as trained ones do, so that outputs depend on all of the
+    clip and comparing them means something. `options` are those that both networks have (num_slices, num_frames, …).
+    """
+    generator = torch.Generator().manual_seed(0)
+    literal = LITERAL[name](**options)
+    with torch.no_grad():
+        for parameter in literal.parameters():
+            if parameter.dim() > 1:
+                fan_in = parameter[0].numel()
+                parameter.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
+    model = build_model(name, **options)
+    load_published(model.network, literal.state_dict())
+    model.network.to(device).eval()
+    return Pair(literal.to(device).eval(), model)
+
+
+def random_frames(network: nn.Module, count: int, batch: int, size: int, device: str | torch.device = "cpu") -> Tensor:
+    """(count, batch, C, size, size) float32 normal, the same at every call."""
+    shape = (count, batch, network.in_channels, size, size)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(device)
+
+
+def clip_of(frames: Tensor) -> Tensor:
+    """Frames (T, B, C, H, W) → the clip that the networks take, (B, C, T, H, W), grey ones (B, T, H, W)."""
+    clip = frames.movedim(0, 2).contiguous()
+    return clip.squeeze(1) if clip.shape[1] == 1 else clip
+
+
+def deviation(output: Tensor, expected: Tensor) -> float:
+    """Largest difference, as a share of the expected values' range."""
+    return ((output - expected).abs().max() / (expected.max() - expected.min())).item()

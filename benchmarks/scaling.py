@@ -1,0 +1,98 @@
+"""How cost grows: with the frame's area, with the frames in a clip, with the number of targets.
+
+    python -m benchmarks.scaling --json scaling.json
+    python -m benchmarks.scaling --of frames --networks tsmsa
+
+Over whole clips the cost follows T; streaming, only the recurrence over the window does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.measure import Call, alternate, check_json, gflops, parser, peak_mib, report
+from utils.errors import user_errors
+from utils.memory import keep_memory
+
+SIZES, FRAMES, TARGETS = (256, 512, 1024, 2048), (3, 5, 10, 20, 40), (1, 10, 100, 1000)
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parser("scaling", __doc__.splitlines()[0])
+    options.add_argument("--of", nargs="+", choices=("area", "frames", "targets"),
+                         default=["area", "frames", "targets"])
+    options.add_argument("--networks", nargs="+", choices=("tsmsa", "sstnet"), default=["tsmsa", "sstnet"])
+    with user_errors():
+        chosen = options.parse_args(argv)
+        check_json(chosen.json)
+    sizes, counts, numbers, size = SIZES, FRAMES, TARGETS, 256
+    if chosen.quick:
+        sizes, counts, numbers, size, chosen.rounds = (32, 64), (3, 4), (1, 3), 32, 2
+    keep_memory()
+    if chosen.threads:
+        import torch
+
+        torch.set_num_threads(chosen.threads)
+    rows: list[dict[str, Any]] = []
+    for name in chosen.networks:
+        if "area" in chosen.of:
+            points = {f"{side}×{side}": (side**2, *network_calls(name, side, 5)) for side in sizes}
+            rows += grown(f"{name}, area, T 5", points, chosen.rounds)
+        if "frames" in chosen.of:
+            points = {f"T {count}": (count, *network_calls(name, size, count)) for count in counts}
+            rows += grown(f"{name}, frames, {size}×{size}", points, chosen.rounds)
+    if "targets" in chosen.of:
+        side = 128 if chosen.quick else 512
+        rows += grown(f"metrics, targets, {side}×{side}", {f"{number} targets": (number, metrics_calls(number, side))
+                                                           for number in numbers}, chosen.rounds)
+    report(rows, chosen.json)
+
+
+def grown(work: str, points: dict[str, tuple], rounds: int) -> list[dict[str, Any]]:
+    """Rows of `points`, {label: (amount, {way: call})}, whose `growth` is their time over the first point's, beside
+    the growth of the amount."""
+    rows = []
+    for label, (amount, calls) in points.items():
+        ms = alternate(calls, rounds)
+        first = points[next(iter(points))][0]
+        for way, call in calls.items():
+            network = way != "update"
+            rows.append({"work": f"{work}, {way}", "variant": label, "ms": round(ms[way], 3),
+                         "gflops": round(gflops(call), 3) if network else None,
+                         "peak_mib": round(peak_mib(call), 1) if network else None,
+                         "amount": round(amount / first, 3), "growth": None})
+    for row in rows:
+        base = next(other["ms"] for other in rows if other["work"] == row["work"])
+        row["growth"] = round(row["ms"] / base, 3)
+    return sorted(rows, key=lambda row: row["work"])
+
+
+def network_calls(name: str, size: int, count: int) -> tuple[dict[str, Call]]:
+    """One clip of `count` frames, and one more frame of a stream."""
+    from benchmarks.networks import clip_of, random_frames
+    from nets import build_model
+    from nets.runtime import Runtime
+
+    network = build_model(name, num_frames=count).network
+    runtime = Runtime(network)
+    frames = random_frames(network, count, 1, size)
+    clip, key = clip_of(frames), frames[-1]
+    return ({"clip": lambda: runtime.windows(clip), "stream": lambda: runtime(key)},)
+
+
+def metrics_calls(targets: int, size: int) -> dict[str, Call]:
+    """One frame's masks, with probabilities for the curve over the threshold."""
+    import numpy as np
+
+    from benchmarks.metrics import sparse_pair
+    from utils.metrics import SegmentationMetrics
+
+    rng = np.random.default_rng(0)
+    prediction, mask = sparse_pair(rng, size, targets)
+    probability = np.where(prediction, rng.uniform(0.5, 1, mask.shape), rng.uniform(0, 0.01, mask.shape))
+    metrics = SegmentationMetrics()
+    return {"update": lambda: metrics.update(prediction, mask, probability)}
+
+
+if __name__ == "__main__":
+    main()
