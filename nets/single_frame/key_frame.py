@@ -44,18 +44,24 @@ class BasicBlock(nn.Module):
         if stride > 1 or in_channels != out_channels:
             self.downsample = ConvNormAct(in_channels, out_channels, 1, nn.Identity)
 
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the skip."""
+        return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
+
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
+        y = self.residual(x)
         if self.downsample is not None:
             # A strided 1×1 convolution reads these pixels only; see nets/blocks.py for why it is not written as one.
             x = self.downsample(x[..., :: self.stride, :: self.stride])
         return (y + x).relu_()
 
 
-def blocks(in_channels: int, out_channels: int, count: int, stride: int = 1) -> nn.Sequential:
-    """`count` basic blocks, the first with the stride."""
-    rest = (BasicBlock(out_channels, out_channels) for _ in range(count - 1))
-    return nn.Sequential(BasicBlock(in_channels, out_channels, stride), *rest)
+def blocks(
+    in_channels: int, out_channels: int, count: int, stride: int = 1, kind: type[BasicBlock] = BasicBlock
+) -> nn.Sequential:
+    """`count` residual blocks, the first with the stride."""
+    rest = (kind(out_channels, out_channels) for _ in range(count - 1))
+    return nn.Sequential(kind(in_channels, out_channels, stride), *rest)
 
 
 class PooledGate(nn.Sequential):
