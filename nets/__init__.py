@@ -13,11 +13,26 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from nets.losses import build_criterion
+from nets.single_frame.acm import ACM
+from nets.single_frame.alcnet import ALCNet
+from nets.single_frame.dnanet import DNANet
+from nets.single_frame.rdian import RDIAN
+from nets.single_frame.uiunet import UIUNet
+from nets.single_frame.unet import UNet
 from nets.sstnet import SSTNet, detection_criterion
 from nets.tsmsa import TSMSA
 from nets.yolox_head import detections
 
-NETWORKS: dict[str, type[nn.Module]] = {"sstnet": SSTNet, "tsmsa": TSMSA}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "acm": ACM,
+    "alcnet": ALCNet,
+    "dnanet": DNANet,
+    "rdian": RDIAN,
+    "sstnet": SSTNet,
+    "tsmsa": TSMSA,
+    "uiunet": UIUNet,
+    "unet": UNet,
+}
 DETECTORS = frozenset({"sstnet"})
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nets.attention import MultiHead
 from nets.blocks import ConvNormAct, Fuse, PairBlock, ResidualBlock
 from nets.convlstm import CrossSliceConvLSTM, FirstMotion, Layer
+from nets.published_single import comparison_rules
 from nets.published_sstnet import SSTNET_DEAD, SSTNET_NAMES, SSTNET_TEMPORAL
 from nets.sstnet import SSTNet
 from nets.tsmsa import TSMSA
@@ -43,8 +44,8 @@ class Rule:
 def load_published(network: nn.Module, state_dict: Mapping[str, Tensor], strict: bool = True) -> LoadReport:
     """Load a state dict in published names, with or without a leading `module.`, into `network` (in place).
 
-    network: TSMSA, SSTNet or a bare CrossSliceConvLSTM (names `cell_list.SL.…`, slice S, layer L), of any number of
-    slices and layers. When strict, raises ValueError naming the entries that are missing, unexpected or of another
+    network: a comparison network, or TSMSA, SSTNet or a bare CrossSliceConvLSTM (names `cell_list.SL.…`, slice S,
+    layer L), of any number of slices and layers. When strict, raises ValueError naming the entries that are missing, unexpected or of another
     shape and leaves the network as it was. Otherwise what fits is loaded and the report says what is not.
     """
     source = {name.removeprefix("module."): value for name, value in state_dict.items()}
@@ -108,7 +109,8 @@ def _rules(network: nn.Module) -> tuple[list[Rule], re.Pattern]:
         dead = [*SSTNET_DEAD, rf"^neck\.weight\.{network.num_frames - 1}$"]
         dead += SSTNET_TEMPORAL if network.temporal is None else _dead_in(network.temporal.lstm)
         return list(_sstnet(network)), re.compile("|".join(dead))
-    raise ValueError(f"got a {type(network).__name__}, expected a TSMSA, an SSTNet or a CrossSliceConvLSTM")
+    rules, dead = comparison_rules(network)
+    return [Rule(*parts) for parts in rules], dead
 
 
 def _same(module: nn.Module, ours: str, theirs: str) -> Iterator[Rule]:

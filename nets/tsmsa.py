@@ -35,17 +35,17 @@ class Encoder(nn.Module):
 class Head(nn.Sequential):
     """3×3 conv → BN → ReLU → Dropout(0.1) → 1×1 conv: (B, channels, H, W) float → logits (B, 1, H, W) float.
 
-    After the ReLU only two non-negative maps reach the last convolution. Were both its weights negative, no pixel could
-    rise above σ(bias) and training would never start: it begins with one weight of each sign, and a bias of -3 as
-    targets are rare.
+    After the ReLU only `hidden` (an even number) non-negative maps reach the last convolution. Were all its weights
+    negative, no pixel could rise above σ(bias) and training would never start: it begins with as many weights of 1 as
+    of -1, and a bias of -3 as targets are rare.
     """
 
-    def __init__(self, channels: int):
-        last = nn.Conv2d(2, 1, 1)
+    def __init__(self, channels: int, hidden: int = 2):
+        last = nn.Conv2d(hidden, 1, 1)
         with torch.no_grad():
-            last.weight.copy_(torch.tensor([1.0, -1.0]).view(1, 2, 1, 1))
+            last.weight.copy_(torch.tensor([1.0, -1.0]).repeat(hidden // 2).view(1, hidden, 1, 1))
             last.bias.fill_(-3.0)
-        super().__init__(*ConvNormAct(channels, 2, 3, nn.ReLU), nn.Dropout(0.1), last)
+        super().__init__(*ConvNormAct(channels, hidden, 3, nn.ReLU), nn.Dropout(0.1), last)
 
 
 class TSMSA(nn.Module):

@@ -1,0 +1,121 @@
+"""UIU-Net: a U-Net whose stages are U-Nets, joined by interactive cross-attention.
+
+Wu et al., "UIU-Net: U-Net in U-Net for Infrared Small Object Detection", TIP 2023.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nets.blocks import ConvNormAct
+from nets.single_frame.dnanet import SpatialAttention
+from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, prior, upsample
+
+
+def halved(x: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, C, ⌈H/2⌉, ⌈W/2⌉), the maximum of each 2×2."""
+    return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """x at the height and width of `other`."""
+    return upsample(x, other.shape[-2:], corners=False)
+
+
+def conv(in_channels: int, out_channels: int, dilation: int = 1) -> ConvNormAct:
+    """3×3 conv (dilated) → BN → ReLU."""
+    block = ConvNormAct(in_channels, out_channels, 3, nn.ReLU)
+    block[0].dilation = block[0].padding = (dilation, dilation)
+    return block
+
+
+class ResidualU(nn.Module):
+    """Residual U-block of U²-Net: the U-Net's output is added to its first convolution's.
+
+    `depth` convolutions go down, the lowest dilated instead of pooled; `dilated`: none pools and dilations are 1, 2, 4,
+    8. (B, in_channels, H, W) float → (B, out_channels, H, W) float.
+    """
+
+    def __init__(self, depth: int, in_channels: int, inner: int, out_channels: int, dilated: bool = False):
+        super().__init__()
+        self.dilated = dilated
+        dilations = [2**index if dilated else 1 for index in range(depth - 1)] + [8 if dilated else 2]
+        self.entry = conv(in_channels, out_channels)
+        self.down = nn.ModuleList(
+            conv(inner if index else out_channels, inner, dilation) for index, dilation in enumerate(dilations)
+        )
+        self.up = nn.ModuleList(
+            conv(2 * inner, inner if index else out_channels, dilations[index]) for index in range(depth - 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        entry = self.entry(x)
+        maps = [self.down[0](entry)]
+        for stage in self.down[1:-1]:
+            maps.append(stage(maps[-1] if self.dilated else halved(maps[-1])))
+        x = self.down[-1](maps[-1])
+        for stage in reversed(self.up):
+            shallow = maps.pop()
+            x = stage(torch.cat((like(x, shallow), shallow), 1))
+        return x + entry
+
+
+class CrossAttention(nn.Module):
+    """Deep features weight the channels of shallow ones, which in turn weight the points of the deep ones.
+
+    deep, shallow (B, C, H, W) float → (B, 2·C, H, W) float: [shallow, deep], both through one 3×3 conv-BN-ReLU.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        inner = channels // 4
+        self.feature_high = ConvNormAct(channels, channels, 1, nn.ReLU)
+        self.topdown = PooledGate(channels, inner)
+        self.bottomup = nn.Sequential(*ConvNormAct(channels, inner, 1, nn.ReLU), SpatialAttention(3), nn.Sigmoid())
+        self.post = ConvNormAct(channels, channels, 3, nn.ReLU)
+
+    def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        deep = self.feature_high(deep)
+        shallow = shallow * self.topdown(deep)
+        points = self.bottomup(shallow)
+        return torch.cat((self.post(2 * shallow), self.post(2 * deep * points)), 1)
+
+
+class UIUNet(KeyFrameNetwork):
+    """clip (B, T, H, W) float32 → logits (B, 1, H, W) of the key frame, in training mode a list of seven such logits:
+    the one of evaluation mode, made of the other six, and those from H, H/2, …, H/32. Any H and W.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.ModuleList((
+            ResidualU(7, 1, 32, 64),
+            ResidualU(6, 64, 32, 128),
+            ResidualU(5, 128, 64, 256),
+            ResidualU(4, 256, 128, 512),
+            ResidualU(4, 512, 256, 512, dilated=True),
+            ResidualU(4, 512, 256, 512, dilated=True),
+        ))
+        self.up = nn.ModuleList((
+            ResidualU(7, 128, 16, 64),
+            ResidualU(6, 256, 32, 64),
+            ResidualU(5, 512, 64, 128),
+            ResidualU(4, 1024, 128, 256),
+            ResidualU(4, 1024, 256, 512, dilated=True),
+        ))
+        self.fuse = nn.ModuleList(CrossAttention(channels) for channels in (128, 256, 512, 512))
+        self.side = nn.ModuleList(prior(nn.Conv2d(width, 1, 3, padding=1)) for width in (64, 64, 128, 256, 512, 512))
+        self.last = nn.Conv2d(6, 1, 1)
+
+    def segment(self, frame: Tensor) -> Tensor | list[Tensor]:
+        maps = [self.down[0](frame)]
+        for stage in self.down[1:]:
+            maps.append(stage(halved(maps[-1])))
+        decoded = [maps.pop()]
+        for index in range(4, -1, -1):
+            deep, shallow = like(decoded[0], maps[index]), maps[index]
+            both = self.fuse[index - 1](deep, shallow) if index else torch.cat((deep, shallow), 1)
+            decoded.insert(0, self.up[index](both))
+        sides = [like(side(x), frame) for side, x in zip(self.side, decoded, strict=True)]
+        final = self.last(torch.cat(sides, 1))
+        return [final, *sides] if self.training else final
