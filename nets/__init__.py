@@ -16,6 +16,7 @@ from nets.losses import build_criterion
 from nets.single_frame.acm import ACM
 from nets.single_frame.alcnet import ALCNet
 from nets.single_frame.dnanet import DNANet
+from nets.single_frame.istdunet import ISTDUNet
 from nets.single_frame.rdian import RDIAN
 from nets.single_frame.uiunet import UIUNet
 from nets.single_frame.unet import UNet
@@ -27,6 +28,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "acm": ACM,
     "alcnet": ALCNet,
     "dnanet": DNANet,
+    "istdunet": ISTDUNet,
     "rdian": RDIAN,
     "sstnet": SSTNet,
     "tsmsa": TSMSA,

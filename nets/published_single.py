@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nets.single_frame.acm import ACM
 from nets.single_frame.alcnet import ALCNet
 from nets.single_frame.dnanet import DNANet
+from nets.single_frame.istdunet import ISTDUNet
 from nets.single_frame.rdian import RDIAN
 from nets.single_frame.uiunet import UIUNet
 from nets.single_frame.unet import UNet
@@ -60,12 +61,23 @@ RDIAN_NAMES = (
     (r"^cbam\.spatial\.0\.", "cbam.SpatialGate.spatial.conv."),
     (r"^cbam\.spatial\.1\.", "cbam.SpatialGate.spatial.bn."),
 )
+DIRECTIONS = tuple(f"d1{index}.weight" for index in range(1, 9))
 DNANET = (
     (r"^nodes\.", ""),
     (r"^fuse\.", "conv0_4_final."),
     *((rf"^squeeze\.{index}\.", f"conv0_{4 - index}_1x1.") for index in range(4)),
     *counted(r"^last\.N\.", "final{}.", 4),
     SHORTCUT,
+)
+ISTDUNET = (
+    (r"^stem\.", "down.stem."),
+    *counted(r"^down\.N\.", "down.down.layer{}.", 4),
+    *counted(r"^skip\.N\.", "DN.X{}.", 4),
+    *counted(r"^up\.N\.", "up.up{}.", 3),
+    (r"^head\.", "headSeg.head."),
+    (r"\.patterns\.", ".linear_1."),
+    (r"\.downsample\.1\.", ".downsample.2."),
+    (r"\.downsample\.0\.", ".downsample.1."),
 )
 UIUNET = (
     *counted(r"^down\.N\.", "stage{}.", 6),
@@ -83,10 +95,9 @@ NAMES: dict[type[nn.Module], Names] = {
     ACM: Names((HEAD,), r"fuse.*"),
     ALCNet: Names((HEAD,), r"fuse.*", dead=r"^uplayer\d\."),
     DNANet: Names(DNANET, r"conv\w+\.\d\.(conv\d|shortcut\.0)"),
-    RDIAN: Names(
-        RDIAN_NAMES,
-        merged=(("directions", tuple(f"d1{index}.weight" for index in range(1, 9)), lambda *kernels: torch.cat(kernels)),),
-    ),
+    # linear_0 and linear_1 share their storage, and the one that is loaded last is what remains.
+    ISTDUNet: Names(ISTDUNET, r".*\.fc1", dead=r"^headDet\.|\.linear_0\."),
+    RDIAN: Names(RDIAN_NAMES, merged=(("directions", DIRECTIONS, lambda *kernels: torch.cat(kernels)),)),
     UIUNet: Names(UIUNET, r".*conv_s1|fuse\d\.\w+\.\d"),
     UNet: Names(UNET, r".*\d"),
 }
@@ -128,6 +139,7 @@ def _published(name: str, names: Names) -> str:
 
 
 def _norm_after(conv: str) -> str:
-    """Name of the batch norm behind a convolution: 0 → 1, conv1 → bn1."""
+    """Name of the batch norm behind a convolution: 0 → 1, conv1 and fc1 → bn1."""
     parent, _, last = conv.rpartition(".")
-    return f"{parent}.{int(last) + 1 if last.isdigit() else last.replace('conv', 'bn')}"
+    after = str(int(last) + 1) if last.isdigit() else re.sub("conv|fc", "bn", last)
+    return f"{parent}.{after}"

@@ -13,8 +13,8 @@ from nets.tsmsa import Head
 class Modulation(nn.Module):
     """Joins deep and shallow features, each weighted by what the other knows.
 
-    `deep` gives a weight for each channel of `shallow` (top-down, from the mean of each channel), `shallow` a weight for
-    each point of `deep` (bottom-up, point-wise): 2·shallow·topdown(deep) + 2·deep·bottomup(shallow) → 3×3 conv-BN-ReLU.
+    `deep` gives a weight for each channel of `shallow` (top-down, from the mean of each channel), `shallow` one for
+    each channel and point of `deep` (bottom-up): 2·shallow·topdown(deep) + 2·deep·bottomup(shallow) → 3×3 conv-BN-ReLU.
     deep, shallow (B, channels, H, W) float → the same shape.
     """
 

@@ -71,7 +71,7 @@ class CrossAttention(nn.Module):
         inner = channels // 4
         self.feature_high = ConvNormAct(channels, channels, 1, nn.ReLU)
         self.topdown = PooledGate(channels, inner)
-        self.bottomup = nn.Sequential(*ConvNormAct(channels, inner, 1, nn.ReLU), SpatialAttention(3), nn.Sigmoid())
+        self.bottomup = nn.Sequential(*ConvNormAct(channels, inner, 1, nn.ReLU), SpatialAttention(3))
         self.post = ConvNormAct(channels, channels, 3, nn.ReLU)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
