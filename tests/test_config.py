@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 import nets
-from utils.config import CHOICES, DETECTORS, TrainConfig, parse_cli
+from nets.single_frame.key_frame import KeyFrameNetwork
+from utils.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig, parse_cli
 from utils.errors import UserError, user_errors
-from utils.recipes import DETECTION_FIRST, PUBLISHED_SSTNET, PUBLISHED_TSMSA, SEGMENTATION_FIRST, SSTNET, TSMSA
+from utils.recipes import (
+    DETECTION_FIRST,
+    PUBLISHED_SSTNET,
+    PUBLISHED_TSMSA,
+    SEGMENTATION_FIRST,
+    SINGLE_FRAME_ONLY,
+    SSTNET,
+    TSMSA,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,6 +89,17 @@ def test_options_that_do_not_serve_the_network_are_named(arguments, part):
 
 def test_the_networks_that_detect_are_known_without_importing_them():
     assert set(DETECTORS) == nets.DETECTORS and set(CHOICES["model"]) == set(nets.NETWORKS)
+    assert {name for name, kind in nets.NETWORKS.items() if issubclass(kind, KeyFrameNetwork)} == set(SINGLE_FRAME)
+
+
+def test_scripts_train_networks_of_their_kind():
+    assert parse_cli(SINGLE_FRAME_ONLY, ["--model", "unet"]).network_options() == {}
+    recipe = parse_cli(SINGLE_FRAME_ONLY, ["--recipe", "published"])
+    assert (recipe.model, recipe.num_frames, recipe.milestone_factor, recipe.register) == ("acm", 1, 0.5, False)
+    with pytest.raises(UserError, match="found 'tsmsa', expected one of acm, .*unet in this script"):
+        parse_cli(SINGLE_FRAME_ONLY, ["--model", "tsmsa"])
+    with pytest.raises(UserError, match="found 'acm', expected one of tsmsa, sstnet in this script"):
+        parse_cli(SEGMENTATION_FIRST, ["--model", "acm"])
 
 
 @pytest.mark.parametrize(("arguments", "parts"), [

@@ -12,13 +12,14 @@ from utils.cli import Parser
 from utils.errors import UserError
 
 CHOICES = {
-    "model": ("tsmsa", "sstnet"),
+    "model": ("tsmsa", "sstnet", "acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet"),
     "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "yolox"),
     "fit": ("crop", "resize", "letterbox"),
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant", "yolox"),
 }
 DETECTORS = ("sstnet",)  # as nets.DETECTORS, which this module does not import: that would take seconds
+SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
 
 
 def _option(default: Any, text: str, family: str = "") -> Any:
@@ -68,7 +69,8 @@ class TrainConfig:
     weight_decay: float = _option(1e-4, "weight decay, on convolution weights only")
     schedule: str = _option("cosine", "learning rate over the run; yolox: quadratic warm-up over 5 % of the epochs (at "
                             "least 1, at most 3), cosine, constant at the end over 5 % (at least 1, at most 15)")
-    milestones: tuple[int, ...] = _option((150, 225), "epochs at which `multistep` divides the rate by ten")
+    milestones: tuple[int, ...] = _option((150, 225), "epochs at which `multistep` lowers the rate")
+    milestone_factor: float = _option(0.1, "by which it multiplies it there")
     warmup: float = _option(0.05, "share of the run over which the rate rises from a tenth; yolox has its own")
     ema: float = _option(0.998, "decay of the averaged weights that are validated and saved (0: none)")
     ema_ramp: int = _option(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
@@ -113,7 +115,7 @@ class TrainConfig:
                      "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight", "motion_weight",
                      "init_std", "ema_ramp"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
-        for name in ("target_probability", "warmup", "threshold"):
+        for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
         for name in ("ema", "val_fraction", "momentum"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
@@ -151,6 +153,8 @@ class TrainConfig:
 
     def network_options(self) -> dict[str, Any]:
         """The options of `nets.build_model` that shape the network."""
+        if self.model in SINGLE_FRAME:
+            return {}
         options = {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
         if self.detector:
             options |= {"num_classes": self.num_classes, "depth": self.depth, "width": self.width,
@@ -233,13 +237,19 @@ def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] 
     return dataclasses.replace(recipe, **given)
 
 
+def _kind(model: str) -> str:
+    return "detection" if model in DETECTORS else "single-frame" if model in SINGLE_FRAME else "multi-frame"
+
+
 def _for_model(recipes: Sequence[TrainConfig], model: str | None) -> TrainConfig:
-    """The recipe of `model`, or of another network of its family; the first one where no model is named."""
+    """The recipe of `model`, or of another network of its kind; the first one where no model is named."""
     if model is None:
         return recipes[0]
     if model not in CHOICES["model"]:
         raise UserError(f"--model: found '{model}', expected one of {', '.join(CHOICES['model'])}")
-    family = [recipe for recipe in recipes if recipe.detector == (model in DETECTORS)]
+    family = [recipe for recipe in recipes if _kind(recipe.model) == _kind(model)]
     if not family:
-        raise UserError(f"--model: found '{model}', expected a network like {recipes[0].model} in this script")
+        kinds = {_kind(recipe.model) for recipe in recipes}
+        known = [name for name in CHOICES["model"] if _kind(name) in kinds]
+        raise UserError(f"--model: found '{model}', expected one of {', '.join(known)} in this script")
     return dataclasses.replace(next((recipe for recipe in family if recipe.model == model), family[0]), model=model)

@@ -41,7 +41,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_
             share = min(1.0, (step - warm) / max(1, end - warm))
             return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * share))
         if config.schedule == "multistep":
-            return 0.1 ** sum(step >= epoch * steps_per_epoch for epoch in config.milestones)
+            return config.milestone_factor ** sum(step >= epoch * steps_per_epoch for epoch in config.milestones)
         return 1.0
 
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

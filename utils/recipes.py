@@ -23,3 +23,11 @@ PUBLISHED_SSTNET = replace(
 
 SEGMENTATION_FIRST = {"default": (TSMSA, SSTNET), "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET)}
 DETECTION_FIRST = {"default": (SSTNET, TSMSA), "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA)}
+
+# Single-frame networks as their field trains them on single images; the default keeps that and adds what helps TSMSA.
+PUBLISHED_SINGLE_FRAME = replace(
+    PUBLISHED_TSMSA, model="acm", num_frames=1, loss="soft_iou", epochs=400, batch_size=16, input_size=256, fit="crop",
+    milestones=(200, 300), milestone_factor=0.5, target_augmentation=False, batch_augmentation=False, flips=True)
+SINGLE_FRAME = replace(TSMSA, model="acm", num_frames=1, register=False)
+
+SINGLE_FRAME_ONLY = {"default": (SINGLE_FRAME,), "published": (PUBLISHED_SINGLE_FRAME,)}
