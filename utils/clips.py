@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 
 from utils.boxes import mask_of_boxes
@@ -154,7 +155,8 @@ class ClipDataset:
             steps.append(self.shifts[pair])
         shifts = to_last(steps)
         return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
-                [move(mask.astype(np.uint8), np.rint(shift)) > 0 for mask, shift in zip(masks, shifts, strict=True)])
+                [move(mask.astype(np.uint8), np.rint(shift), cv2.INTER_NEAREST) > 0
+                 for mask, shift in zip(masks, shifts, strict=True)])
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
