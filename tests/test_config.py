@@ -63,7 +63,7 @@ def test_the_defaults_depend_on_the_network():
     assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa", "--recipe", "published"]) == PUBLISHED_TSMSA
     assert parse_cli(DETECTION_FIRST, ["--recipe=published", "--clone-scale", "0.5", "1"]) == dataclasses.replace(
         PUBLISHED_SSTNET, clone_scale=(0.5, 1.0))
-    with pytest.raises(UserError, match="--model: found 'sstnet', expected a network like tsmsa"):
+    with pytest.raises(UserError, match="--model: found 'sstnet', expected one of tsmsa in this script"):
         parse_cli({"default": (TSMSA,)}, ["--model", "sstnet"])
 
 
