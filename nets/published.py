@@ -46,8 +46,7 @@ def load_published(network: nn.Module, state_dict: Mapping[str, Tensor], strict:
 
     network: a comparison network, or TSMSA, SSTNet or a bare CrossSliceConvLSTM (names `cell_list.SL.…`, slice S,
     layer L), of any number of slices and layers. When strict, raises ValueError naming the entries that are missing,
-    unexpected or of another shape and leaves the network as it was. Otherwise what fits is loaded and the report says
-    what is not.
+    unexpected or of another shape and leaves the network as it was; otherwise what fits is loaded, see the report.
     """
     source = {name.removeprefix("module."): value for name, value in state_dict.items()}
     target = network.state_dict()
