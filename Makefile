@@ -4,7 +4,7 @@
 
 SHELL := /bin/bash
 DEMO ?= demo
-DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 2.5e-5 --false-budget 1
+DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
 
 ifdef PYTHON
 RUN := $(PYTHON)
