@@ -105,8 +105,8 @@ def clips_per_second(
     config = TrainConfig(input_size=chosen.input_size, target_augmentation=augmented, flips=augmented,
                          intensity=0.3 if augmented else 0.0)
     keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
-    clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0), TrainTransform.from_config(config, 30.0, 255.0).with_boxes,
-                        cache_bytes=cache // max(1, workers))
+    clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0),
+                        TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache // max(1, workers))
     sampler = EpochSampler(len(clips), seed=0)
     loader = DataLoader(clips, 1, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []
