@@ -24,7 +24,6 @@ from nets.tsmsa import TSMSA
 class LoadReport:
     """What became of each entry. `loaded`, `folded` (into another of ours), `dropped` (no influence on the output) and
     `unexpected` are published names, each entry in exactly one of them; `missing` are names of ours."""
-
     loaded: tuple[str, ...]
     folded: tuple[str, ...]
     dropped: tuple[str, ...]
