@@ -36,6 +36,12 @@ def test_clip_rule(numbers, index, expected):
     assert clip_indices(numbers, index, 5) == expected
 
 
+def test_clip_of_every_second_frame():
+    assert clip_indices(range(12), 11, 5, step=2) == [3, 5, 7, 9, 11]
+    assert clip_indices(range(12), 5, 5, step=2) == [0, 0, 1, 3, 5]
+    assert clip_indices([1, 2, 3, 10, 11, 12, 13], 6, 3, step=2) == [3, 4, 6]
+
+
 def test_run_starts_refuses_numbers_that_do_not_ascend():
     assert run_starts([3, 4, 6, 7, 9]) == [0, 0, 2, 2, 4]
     with pytest.raises(ValueError, match="ascend"):

@@ -35,8 +35,9 @@ def run_starts(numbers: Sequence[int]) -> list[int]:
     return starts
 
 
-def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int | None = None) -> list[int]:
-    """The clip rule: `num_frames` frames that end at the key frame `index`.
+def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int | None = None, step: int = 1
+                 ) -> list[int]:
+    """The clip rule: `num_frames` frames, `step` apart, that end at the key frame `index`.
 
     A clip never crosses a gap in the frame numbers: where the run of consecutive frames is too short, its first frame
     is repeated in front, as at a sequence's start.
@@ -46,12 +47,13 @@ def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int
         index: position of the key frame in `numbers`.
         num_frames: T, at least 1.
         start: where the key frame's run begins, if known already (from `run_starts`).
+        step: 1 for consecutive frames; with more, slow motion shows in as few frames.
     Returns:
         T positions in `numbers`, oldest first, the key frame last.
     """
     if start is None:
         start = run_starts(numbers[: index + 1])[-1]
-    return [max(start, index - age) for age in range(num_frames - 1, -1, -1)]
+    return [max(start, index - age * step) for age in range(num_frames - 1, -1, -1)]
 
 
 class FrameCache:
@@ -113,15 +115,17 @@ class ClipDataset:
         labels: "mask" or "boxes", what a sample holds.
         mask_of: the mask of a frame, from the frame and its image.
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
+        frame_step: from one frame of a clip to the next, see `clip_indices`.
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
-                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False) -> None:
+                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
+                 frame_step: int = 1) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.labels, self.mask_of, self.register, self.frame_step = labels, mask_of, register, frame_step
         self.shifts: dict[tuple[str, str], np.ndarray] = {}
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
@@ -133,8 +137,9 @@ class ClipDataset:
         """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
         frames = self.sequences[name]
-        chosen = [frames[i] for i in clip_indices((), position, self.num_frames, self.starts[name][position])]
-        images = [self.frames.get(frame.image, lambda frame=frame: read_frame(frame.image)) for frame in chosen]
+        indices = clip_indices((), position, self.num_frames, self.starts[name][position], self.frame_step)
+        chosen = [frames[i] for i in indices]
+        images = [self._image(frame) for frame in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
@@ -143,20 +148,27 @@ class ClipDataset:
                  for frame, image in zip(chosen, images, strict=True)]
         images = [image.astype(np.float32) for image in images]
         if self.register:
-            images, masks = self._aligned(chosen, images, masks)
+            images, masks = self._aligned(frames, indices, images, masks)
         return np.stack(images), np.stack(masks)
 
-    def _aligned(self, chosen: list[Frame], images: list[np.ndarray], masks: list[np.ndarray]
+    def _image(self, frame: Frame) -> np.ndarray:
+        return self.frames.get(frame.image, lambda: read_frame(frame.image))
+
+    def _aligned(self, frames: Sequence[Frame], indices: list[int], images: list[np.ndarray], masks: list[np.ndarray]
                  ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        steps = []
-        for i, pair in enumerate(pairwise(frame.image for frame in chosen)):
-            if pair not in self.shifts:  # overlapping clips share their steps
-                self.shifts[pair] = np.zeros(2) if pair[0] == pair[1] else scene_shift(images[i], images[i + 1])
-            steps.append(self.shifts[pair])
+        steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
+                 for pair in pairwise(indices)]
         shifts = to_last(steps)
         return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
                 [move(mask.astype(np.uint8), np.rint(shift), cv2.INTER_NEAREST) > 0
                  for mask, shift in zip(masks, shifts, strict=True)])
+
+    def _shift(self, before: Frame, after: Frame) -> np.ndarray:
+        """How far the scene moves from a frame to the next; overlapping clips share it."""
+        pair = before.image, after.image
+        if pair not in self.shifts:
+            self.shifts[pair] = scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))
+        return self.shifts[pair]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

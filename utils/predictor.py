@@ -63,6 +63,7 @@ class Predictor:
         num_classes: that are told apart.
         note: what was recognised in a weights file that does not describe itself.
         register: align the frames of a clip to its key frame (`utils.registration`), where training did.
+        frame_step: from one frame of a clip to the next (`utils.clips.clip_indices`), as in training.
     """
 
     run: Run
@@ -77,6 +78,7 @@ class Predictor:
     num_classes: int = 1
     note: str = ""
     register: bool = False
+    frame_step: int = 1
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
@@ -106,7 +108,7 @@ class Predictor:
     def from_network(cls, network: Any, postprocess: Callable[[Any], Any], *, num_frames: int,
                      normalisation: Sequence[Levels], device: Any = None, threshold: float = 0.5, fit: str = "crop",
                      input_size: int | None = None, name: str = "", task: str = "segmentation", num_classes: int = 1,
-                     note: str = "", register: bool = False) -> Predictor:
+                     note: str = "", register: bool = False, frame_step: int = 1) -> Predictor:
         """Predict with a PyTorch network, which is moved to `device` and put into evaluation mode.
 
         Args:
@@ -121,7 +123,7 @@ class Predictor:
         mean, std = (tuple(map(float, value)) if np.ndim(value) else float(value) for value in normalisation)
         return cls(torch_run(network, postprocess, device), task, num_frames, (mean, std), threshold, name=name,
                    input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
-                   num_classes=num_classes, note=note, register=register)
+                   num_classes=num_classes, note=note, register=register, frame_step=frame_step)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS or self.fit not in ("resize", "letterbox"):
@@ -148,7 +150,7 @@ class Predictor:
     def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
                     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        window: deque[_Seen] = deque(maxlen=self.num_frames)
+        window: deque[_Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
         waiting: list[_Clip] = []
         for number, frame, companion in items:
             ready = self._prepare(frame)
@@ -157,8 +159,9 @@ class Predictor:
                 waiting = []
                 window.clear()
             window.append(_Seen(number, frame.shape, ready, self._step(window[-1].ready if window else ready, ready)))
-            chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames)
-            steps = [np.zeros(2) if i == j else window[j].step for i, j in pairwise(chosen)]
+            chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
+                                  step=self.frame_step)
+            steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             clip = self._aligned([window[i].ready for i in chosen], steps)
             waiting.append(_Clip(number, frame.shape, clip, companion))
             if len(waiting) >= batch_size:

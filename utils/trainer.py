@@ -151,7 +151,8 @@ class _Run:
         own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}
         predictor = Predictor.from_network(network, self.model.postprocess, num_frames=config.num_frames,
                                            normalisation=self.normalisation, device=self.device, fit=config.fit,
-                                           input_size=config.input_size, register=config.register, **own)
+                                           input_size=config.input_size, register=config.register,
+                                           frame_step=config.frame_step, **own)
         return validate(predictor, dataclasses.replace(self.dataset, sequences=self.validation), config)
 
     def _save(self, epoch: int, chosen: bool) -> None:
