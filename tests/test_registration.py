@@ -106,3 +106,22 @@ def test_predicting_clips_aligns_them_too():
     Predictor(run, "segmentation", 5, (100.0, 20.0), register=True).predict(clip[None])
     inner = seen[0][0, :, 16:-16, 16:-16]
     assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()
+
+
+@pytest.mark.parametrize("shift", [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25)])
+def test_moved_pixels_are_those_of_a_bicubic_warp(shift):
+    picture = scene()
+    matrix = np.array([[1, 0, shift[1]], [0, 1, shift[0]]])
+    expected = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_CUBIC,
+                              borderMode=cv2.BORDER_REPLICATE)
+    inner = np.s_[45:-45, 45:-45]
+    assert np.abs(move(picture, np.array(shift)) - expected)[inner].max() < 1e-3 * np.ptp(picture)
+    assert np.ptp(move(np.full((9, 7), 5, np.float32), np.array(shift))) < 1e-5
+
+
+def test_whole_shifts_copy_pixels():
+    picture = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    assert np.array_equal(move(picture, np.array([1.0, -2.0])), picture[[0, 0, 1, 2]][:, [2, 3, 4, 4, 4]])
+    assert np.array_equal(move(picture, np.array([9.0, 0.0])), picture[[0] * 4])
+    planes = move(np.stack([picture, picture + 1]), np.array([0.0, 1.0]))
+    assert np.array_equal(planes[1], picture[:, [0, 0, 1, 2, 3]] + 1)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 
 from utils.boxes import mask_of_boxes
@@ -160,7 +159,7 @@ class ClipDataset:
                  for pair in pairwise(indices)]
         shifts = to_last(steps)
         return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
-                [move(mask.astype(np.uint8), np.rint(shift), cv2.INTER_NEAREST) > 0
+                [move(mask.astype(np.uint8), np.rint(shift)) > 0
                  for mask, shift in zip(masks, shifts, strict=True)])
 
     def _shift(self, before: Frame, after: Frame) -> np.ndarray:
