@@ -12,7 +12,7 @@ from utils.cli import Parser, make_folder, number
 from utils.datasets import Dataset, Frame, open_dataset
 from utils.errors import user_errors
 from utils.files import write_json
-from utils.measuring import add_options, listed, only_sequences, open_labelled, table
+from utils.measuring import add_options, listed, only_sequences, open_labelled, running, table
 from utils.metrics import RULES
 from utils.prediction import Prediction
 from utils.predictor import Predictor, check_weights
@@ -66,7 +66,8 @@ def main(argv: list[str] | None = None) -> None:
     make_folder(out)
     from utils.evaluate import evaluate_sequences
 
-    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold, dataset.normalisation)
+    predictor = Predictor.from_checkpoint(options.weights, threshold=options.threshold,
+                                          normalisation=dataset.normalisation, **running(options))
     truth = require_masks(dataset, predictor)
     if predictor.note:
         print(predictor.note)

@@ -17,7 +17,7 @@ from utils.detection_metrics import LEAST_IOU, RULES, DetectionMetrics
 from utils.errors import UserError, user_errors
 from utils.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.files import atomic_write, write_json
-from utils.measuring import add_options, listed, only_sequences, open_labelled, table
+from utils.measuring import add_options, listed, only_sequences, open_labelled, running, table
 from utils.predictor import Predictor, check_weights
 
 THRESHOLD = 0.5  # of detections made elsewhere
@@ -64,7 +64,8 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
         about |= {"detections_from": options.detections, "model": "detections", "threshold": threshold}
         return compare_detections(dataset, found, **settings), about
     make_folder(out)
-    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold, dataset.normalisation)
+    predictor = Predictor.from_checkpoint(options.weights, threshold=options.threshold,
+                                          normalisation=dataset.normalisation, **running(options))
     if predictor.note:
         print(predictor.note)
     result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,

@@ -17,6 +17,7 @@ import numpy as np
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
+from utils.measuring import add_hardware, running
 from utils.prediction import Component, Prediction, match_components
 from utils.predictor import Predictor, check_weights
 from utils.truth import Truth
@@ -46,9 +47,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)")
     parser.add_argument("--max-frames", type=number(int, 0), default=0, metavar="N",
                         help="only the first N frames of each sequence (0: all)")
-    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
-                        help="clips that go through the network together (default: %(default)s)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    add_hardware(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(argv)
 
@@ -159,7 +158,7 @@ def main(argv: list[str] | None = None) -> None:
     out = Path(options.out) if options.out else \
         Path(options.weights).parent / "predict" / (sources[0].name if len(sources) == 1 else Path(options.source).name)
     make_folder(out)
-    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold)
+    predictor = Predictor.from_checkpoint(options.weights, threshold=options.threshold, **running(options))
     if predictor.note:
         print(predictor.note)
     for source in sources:
