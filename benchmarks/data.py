@@ -106,7 +106,7 @@ def clips_per_second(
                          intensity=0.3 if augmented else 0.0)
     keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
     clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0),
-                        TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache // max(1, workers))
+                        TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache)
     sampler = EpochSampler(len(clips), seed=0)
     loader = DataLoader(clips, 1, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []
