@@ -14,9 +14,9 @@ _ALIGN = 64  # bytes
 class SharedCache:
     """Arrays (rows, columns) that this process and those forked from it make once between them.
 
-    What was made first stays; once `limit` bytes are full, the rest is made anew each time: of frames asked for in random
-    order that loses no more than forgetting the oldest. Processes that are not forked start with an empty cache of
-    their own.
+    What was made first stays; once `limit` bytes are full, the rest is made anew each time: of frames asked for in
+    random order that loses no more than forgetting the oldest. Processes that are not forked start with an empty cache
+    of their own.
 
     Args:
         keys: all that will be asked for.
