@@ -6,7 +6,7 @@ import pytest
 from utils.clips import ClipDataset
 from utils.datasets import Frame
 from utils.predictor import Predictor
-from utils.registration import move, scene_shift, to_last
+from utils.registration import aligned, move, scene_shift, to_last
 
 
 def scene(seed: int = 0, side: int = 200) -> np.ndarray:
@@ -125,3 +125,15 @@ def test_whole_shifts_copy_pixels():
     assert np.array_equal(move(picture, np.array([9.0, 0.0])), picture[[0] * 4])
     planes = move(np.stack([picture, picture + 1]), np.array([0.0, 1.0]))
     assert np.array_equal(planes[1], picture[:, [0, 0, 1, 2, 3]] + 1)
+
+
+@pytest.mark.parametrize("shift", [(3.0, -2.0), (-1.25, 2.5), (0.0, 0.4)])
+def test_what_has_just_come_into_view_is_nothing_new(shift):
+    """Seen by a panning camera, a standing scene is the same in all frames of a clip, to the border."""
+    scene = panned(1)[0].astype(np.float32)[:160, :160]
+    shifts = [np.array(shift) * age for age in (3, 2, 1, 0)]
+    frames = [move(scene, -total)[20:120, 20:120] for total in shifts]
+    still = np.stack(aligned(frames, shifts)) - frames[-1]
+    edges = np.stack([move(*pair) for pair in zip(frames, shifts, strict=True)]) - frames[-1]
+    assert np.abs(still[:, 10:-10, 10:-10]).max() == np.abs(edges[:, 10:-10, 10:-10]).max()
+    assert np.abs(still).max() < 0.8 * np.abs(edges).max()

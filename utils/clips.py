@@ -12,7 +12,7 @@ from utils.cache import SharedCache
 from utils.datasets import Frame
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
-from utils.registration import move, scene_shift, to_last
+from utils.registration import aligned, scene_shift, to_last
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
@@ -141,9 +141,8 @@ class ClipDataset:
         steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
                  for pair in pairwise(indices)]
         shifts = to_last(steps)
-        return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
-                [move(mask.astype(np.uint8), np.rint(shift)) > 0
-                 for mask, shift in zip(masks, shifts, strict=True)])
+        return (aligned(images, shifts),
+                [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
 
     def _shift(self, before: Frame, after: Frame) -> np.ndarray:
         """How far the scene moves from a frame to the next; overlapping clips share it."""

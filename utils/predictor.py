@@ -25,9 +25,11 @@ TASKS = ("segmentation", "detection")
 
 @dataclass(eq=False)
 class _View:
-    """A prepared frame as clips see it, moved by `shift`; what it contributes, once that is known."""
+    """A prepared frame as clips see it, moved by `shift` before the next frame's view; what it contributes, once that
+    is known."""
 
     shift: tuple[float, ...]
+    behind: _View | None
     pixels: np.ndarray
     contribution: Any = None
 
@@ -42,11 +44,22 @@ class _Seen:
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
     latest: _View | None = None
 
-    def view(self, shift: np.ndarray) -> _View:
-        """The frame moved by `shift`; clips that see it alike share one view."""
-        if self.latest is None or self.latest.shift != tuple(shift):
-            self.latest = _View(tuple(shift), move(self.ready, shift))
+    def view(self, shift: np.ndarray, behind: _View | None) -> _View:
+        """The frame moved by `shift`, with `behind` where it shows nothing; clips that see it alike share one view."""
+        behind = behind if np.any(shift) else None  # an unmoved frame covers all
+        alike = self.latest is not None and self.latest.shift == tuple(shift)
+        if not alike or not (self.latest is behind or self.latest.behind is behind):
+            pixels = move(self.ready, shift, behind.pixels if behind else None)
+            self.latest = _View(tuple(shift), behind, pixels)
         return self.latest
+
+
+def _views(frames: Sequence[_Seen], shifts: Sequence[np.ndarray]) -> list[_View]:
+    """The frames of a clip as it sees them (`utils.registration.aligned`)."""
+    views: list[_View] = []
+    for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
+        views.insert(0, frame.view(shift, views[0] if views else None))
+    return views
 
 
 class _Clip(NamedTuple):
@@ -196,8 +209,7 @@ class Predictor:
             chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
                                   step=self.frame_step)
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
-            views = [window[i].view(shift) for i, shift in zip(chosen, to_last(steps), strict=True)]
-            yield _Clip(number, frame.shape, views, companion)
+            yield _Clip(number, frame.shape, _views([window[i] for i in chosen], to_last(steps)), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
@@ -205,8 +217,7 @@ class Predictor:
         for number, clip in enumerate(clips):
             frames = [_Seen(number, frame.shape, self._prepare(frame)) for frame in clip]
             shifts = to_last([self._step(before.ready, after.ready) for before, after in pairwise(frames)])
-            views = [frame.view(shift) for frame, shift in zip(frames, shifts, strict=True)]
-            waiting.append(_Clip(number, clip.shape[1:], views, None))
+            waiting.append(_Clip(number, clip.shape[1:], _views(frames, shifts), None))
         return [prediction for _, prediction in self._finish(waiting)]
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -63,11 +63,20 @@ def _doubt(before: np.ndarray, after: np.ndarray, shift: np.ndarray) -> float:
     return float(noise * SMOOTHING / np.sqrt(2 * max(detail, 1e-12)))
 
 
-def move(frame: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """`frame` (H, W) or (C, H, W), float32 or uint8, moved by `shift` (y, x) pixels; at the border the edge's values
-    come in. Between pixels bicubic, as OpenCV's warps, which take four times as long; whole shifts copy pixels."""
+def move(frame: np.ndarray, shift: np.ndarray, behind: np.ndarray | None = None) -> np.ndarray:
+    """`frame` (H, W) or (C, H, W), float32 or uint8, moved by `shift` (y, x) pixels; at the border, where it shows
+    nothing, the pixels of `behind` come in, or else the edge's values. Between pixels bicubic, as OpenCV's warps,
+    which take four times as long; whole shifts copy pixels."""
     if not np.any(shift):
         return frame
+    if behind is not None:
+        moved, result = move(frame, shift), behind.copy()
+        # a cubic between the edge and what lies beyond it has no value of its own either
+        edges = [int(np.ceil(abs(part))) + (part != int(part)) for part in shift]
+        y, x = (slice(edge, None) if part > 0 else slice(0, max(size - edge, 0))
+                for edge, part, size in zip(edges, shift, frame.shape[-2:], strict=True))
+        result[..., y, x] = moved[..., y, x]
+        return result
     if frame.ndim == 3:
         return np.stack([move(plane, shift) for plane in frame])
     start = -np.asarray(shift, np.float64)  # where the first pixel comes from
@@ -92,3 +101,12 @@ def _cubic(part: float, a: float = -0.75) -> np.ndarray:
 def to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
     """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one."""
     return [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
+
+
+def aligned(frames: Sequence[np.ndarray], shifts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The frames of a clip, oldest first, each moved by its shift to the last one. What a frame does not show is as in
+    the next one: were it the edge's values, scenery that has just come into view would look like something new."""
+    result: list[np.ndarray] = []
+    for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
+        result.insert(0, move(frame, shift, result[0] if result else None))
+    return result
