@@ -34,7 +34,7 @@ from utils.synthetic_sequence import SPLITS, SyntheticConfig, make_sequence
 
 VERSION = 1
 SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
-         "speed": ("SLOWEST", "FASTEST"), "size": "N"}
+         "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST"), "size": "N"}
 
 
 def index_file(split: str) -> str:
@@ -139,7 +139,8 @@ def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> 
     if found is None or found["info"].get("version") != VERSION:
         return False
     other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
-    ours, theirs = config.plain(), found["info"].get("config", {})
+    ours = config.plain()
+    theirs = SyntheticConfig().plain() | found["info"].get("config", {})  # older ones do not name every setting
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
 
