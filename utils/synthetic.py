@@ -29,8 +29,7 @@ import numpy as np
 from utils.cli import Parser, number
 from utils.errors import UserError, user_errors
 from utils.files import atomic_write
-from utils.scenes import list_pictures
-from utils.synthetic_sequence import SPLITS, SyntheticConfig, make_sequence
+from utils.synthetic_sequence import SPLITS, SyntheticConfig, make_sequence, pictures_of
 
 VERSION = 1
 SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
@@ -174,7 +173,8 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
     """
     out = Path(out)
     if config.backgrounds:
-        list_pictures(config.backgrounds)
+        for split in splits:
+            pictures_of(config, split)
     wanted = [split for split in splits
               if config.count(split) and (overwrite or not _same(_present(out, split), config, split))]
     if not wanted:

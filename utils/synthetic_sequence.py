@@ -139,7 +139,9 @@ def limits_of(config: SyntheticConfig, index: int) -> Limits:
 def _scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
     canvas = camera.canvas(config.size)
     if config.backgrounds:
-        scene = picture_scene(rng, _picture(config, rng, split, index), canvas)
+        pictures = pictures_of(config, split)
+        place = int(rng.integers(len(pictures))) if config.pictures[1] < 0 else index % len(pictures)
+        scene = picture_scene(rng, pictures[place], canvas)
     else:
         scene = procedural_scene(rng, KINDS[index % len(KINDS)], canvas)
     middle = scene.fixed.mean()
@@ -147,17 +149,18 @@ def _scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index:
     return Scene(scene.kind, middle + config.contrast * (scene.fixed - middle), drifting, scene.drift)
 
 
-def _picture(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int) -> Path:
+def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
+    """The background pictures of a split. Raises UserError for a folder without pictures or with too few of them."""
     pictures = list_pictures(config.backgrounds)
     first, last = config.pictures
     if last >= len(pictures):
-        raise UserError(f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, as "
-                        f"{config.backgrounds} holds so many; change --pictures")
+        raise UserError(f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, the pictures in "
+                        f"{config.backgrounds}; change --pictures")
     if last >= 0:
-        return pictures[first + index % (last + 1 - first)]
+        return pictures[first : last + 1]
     if len(pictures) >= 5:  # every fifth picture is for testing alone
         pictures = [p for i, p in enumerate(pictures) if (i % 5 == 4) == (split == "test")]
-    return pictures[int(rng.integers(len(pictures)))]
+    return pictures
 
 
 def _distractors(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, clip: np.ndarray, scene: Scene,
