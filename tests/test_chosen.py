@@ -85,7 +85,7 @@ def test_a_threshold_beside_a_budget_is_refused(moving, tmp_path):
                              "--fa-budget", "0.01", "--threshold", "0.5"])
 
 
-def test_false_alarms_on_given_pictures_without_targets(tmp_path, capsys):
+def test_false_alarms_on_given_pictures_without_targets(moving, tmp_path):
     folder, out = pictures(tmp_path / "pictures", 6), tmp_path / "clutter"
     command = ["--out", str(out), "--split", "test", "--backgrounds", str(folder), "--pictures", "4", "5",
                "--test-sequences", "3", "--train-sequences", "0", "--frames", "5", "--size", "64", "--empty-share", "1",
@@ -98,6 +98,10 @@ def test_false_alarms_on_given_pictures_without_targets(tmp_path, capsys):
                          "--threshold", "0.1"])
     figures = json.loads((tmp_path / "metrics.json").read_text())["overall"]
     assert figures["frames"] == 15 and figures["pd"] is None and figures["false_per_frame"] > 0
+    script("test").main(["--method", "top-hat", "--data-root", str(out), "--out", str(tmp_path), "--quiet",
+                         "--fa-budget", "0.0002", "--budget-root", str(moving), "--val-sequences", "sequence2"])
+    figures = json.loads((tmp_path / "metrics.json").read_text())
+    assert 0 < figures["chosen_on"]["fa"] <= 2e-4 and figures["threshold"] == figures["chosen_on"]["threshold"]
     with pytest.raises(UserError, match="--pictures: found 4 6, expected numbers below 6"):
         synthetic([*command[:5], str(folder), "--pictures", "4", "6", "--overwrite", "--out", str(out)])
     with pytest.raises(UserError, match="--pictures: found .5, 4., expected FIRST LAST"):
