@@ -33,8 +33,8 @@ def add_budget_options(parser: Parser) -> None:
                         "most X there")
     parser.add_argument("--false-budget", type=number(float, 0), default=float("inf"), metavar="X",
                         help="with --fa-budget: and at most X false components a frame")
-    parser.add_argument("--budget-root", metavar="FOLDER", help="with --fa-budget: the dataset of those frames (default: "
-                        "that of --data-root)")
+    parser.add_argument("--budget-root", metavar="FOLDER", help="with --fa-budget: the dataset of those frames "
+                        "(default: that of --data-root)")
     parser.add_argument("--val-sequences", nargs="+", default=(), metavar="NAME", help="with --fa-budget: the training "
                         "sequences, or NAME:N from frame N on, to choose on (default: as in training)")
     parser.add_argument("--val-fraction", type=number(float, 0, 1), default=TrainConfig().val_fraction, metavar="X",
