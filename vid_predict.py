@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
-from utils.measuring import add_hardware, running
+from utils.measuring import add_hardware
 from utils.prediction import Component, Prediction, match_components
-from utils.predictor import Predictor, check_weights
+from utils.predictor import Predictor
 from utils.truth import Truth
 from utils.video import FrameSource, SourceFrame, open_sources
 
@@ -30,13 +31,11 @@ FAR = 8  # a frame whose mean is that many standard deviations from the training
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
-    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    add_predictor_options(parser)
     parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image or video; of a folder "
                         "with subfolders of images, or of a dataset, every sequence")
-    parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights)")
-    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
-                        help="probability or score above which a pixel or a box is predicted (default: the "
-                        "checkpoint's)")
+    parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
+                        "in runs/NAME_METHOD)")
     parser.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
                         "and show the truth beside the prediction")
     parser.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
@@ -110,7 +109,8 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
                 stack.enter_context(writer)
             for frame, prediction in predictor.stream_with(frames, options.batch_size):
                 if not records:
-                    check_look(source, frame, predictor)
+                    if options.weights:
+                        check_look(source, frame, predictor)
                     size = frame.image.shape[::-1]
                 targets = truth.of(source, frame) if truth else None
                 picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
@@ -150,17 +150,15 @@ def summary(name: str, records: list[dict[str, Any]], what: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Predict every sequence of the source."""
     options = parse(argv)
-    check_weights(options.weights)
+    check_predictor(options)
     sources = open_sources(options.source)
     truth = Truth(options.truth) if options.truth else None
     if truth:
         truth.require(sources)
-    out = Path(options.out) if options.out else \
-        Path(options.weights).parent / "predict" / (sources[0].name if len(sources) == 1 else Path(options.source).name)
+    name = sources[0].name if len(sources) == 1 else Path(options.source).name
+    out = results_folder(options, name, f"predict/{name}")
     make_folder(out)
-    predictor = Predictor.from_checkpoint(options.weights, threshold=options.threshold, **running(options))
-    if predictor.note:
-        print(predictor.note)
+    predictor = open_predictor(options)
     for source in sources:
         print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
 
