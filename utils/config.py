@@ -78,6 +78,7 @@ class TrainConfig:
                             "step))")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
     register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
+    bad_pixels: bool = _option(True, "take bright and dark points out that stay on one pixel of the sensor")
     target_augmentation: bool = _option(True, "clone targets through time")
     clones: int = _option(3, "clones of each target")
     clone_scale: tuple[float, float] = _option((0.6, 0.9), "range of a clone's size as a share of its original's; "
