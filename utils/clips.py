@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.bad_pixels import HISTORY, find_defects, mend
+from utils.bad_pixels import find_defects, kept, mend
 from utils.boxes import mask_of_boxes
 from utils.cache import SharedCache
 from utils.datasets import Frame
@@ -130,7 +130,7 @@ class ClipDataset:
                             "inside a run of frames; split the sequence or resize its frames")
         masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
         if self.bad_pixels:
-            defects = self._defects(frames[max(start, position - HISTORY + 1) : position + 1])
+            defects = self._defects(frames[start : position + 1])
             images = [mend(image, defects) for image in images]
         if self.register:
             images = [image.astype(np.float32) for image in images]
@@ -141,8 +141,10 @@ class ClipDataset:
         return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
 
     def _defects(self, past: Sequence[Frame]) -> np.ndarray:
-        """Bad pixels as the last of these frames tells them."""
-        return self.cache.get(("defects", past[-1].image), lambda: find_defects(self._image(frame) for frame in past))
+        """Bad pixels as known after these frames of a run."""
+        telling = [past[i] for i in kept(self._shift(*pair) for pair in pairwise(past))]
+        return self.cache.get(("defects", telling[-1].image),
+                              lambda: find_defects([self._image(frame) for frame in telling]))
 
     def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
         bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
