@@ -42,9 +42,10 @@ def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def stacked(parts: Sequence[SegmentationMetrics]) -> dict[str, np.ndarray]:
-    """The counts of each sequence in one array by name, `(sequences, …)` float64."""
-    return {name: np.array([part.counts[name] for part in parts], np.float64) for name in parts[0].counts}
+def stacked(parts: Sequence[SegmentationMetrics], curve: bool = True) -> dict[str, np.ndarray]:
+    """The counts of each sequence in one array by name, `(sequences, …)` float64; with those of the `curve` or not."""
+    names = [name for name in parts[0].counts if curve or not (name.startswith("curve_") or name.endswith("_bins"))]
+    return {name: np.array([part.counts[name] for part in parts], np.float64) for name in names}
 
 
 def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS, seed: int = SEED,
@@ -59,9 +60,7 @@ def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS,
     Returns:
         Arrays `(draws,)` by the figures' names; all NaN with fewer than two sequences.
     """
-    counts = stacked(parts)
-    if not curve:
-        counts = {name: value for name, value in counts.items() if not name.startswith("curve") and "bins" not in name}
+    counts = stacked(parts, curve)
     widest = max(value[0].size for value in counts.values())
     result: dict[str, list[np.ndarray]] = {}
     drawn = weights(len(parts), draws, seed).astype(np.float64)

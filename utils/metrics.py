@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.components import Components, label, label_levels, match
+from utils.components import Components, label, label_levels, label_pixels, match
 from utils.figures import NIOU_BITS, TALLIES, curves, figures
 
 RULES = ("centroid", "shooting")
@@ -222,15 +222,43 @@ def _reach(height: np.ndarray, levels: int) -> np.ndarray:
 
 def _shooting(pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
               targets: Components) -> dict[str, np.ndarray]:
+    found, outside = _shot(pixel, height, mask, targets)
+    components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
+    return {"matched": _reach(found, levels), "false_pixels": _reach(height[outside], levels),
+            "false_components": _per_level(components.level, levels)}
+
+
+def _shot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """The highest level at which each target is found by the shooting rule, and which pixels are false."""
     import cv2
 
     raised = np.zeros(mask.shape, np.uint16)
     raised.reshape(-1)[pixel] = height
     near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
-    found = np.zeros(len(targets), np.int64)  # the highest level at which each target is found
+    found = np.zeros(len(targets), np.int64)
     np.maximum.at(found, targets.owner, near)
     zone = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)).reshape(-1) > 0
-    outside = ~zone[pixel]
-    components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
-    return {"matched": _reach(found, levels), "false_pixels": _reach(height[outside], levels),
-            "false_components": _per_level(components.level, levels)}
+    return found, ~zone[pixel]
+
+
+def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Components
+            ) -> tuple[np.ndarray, Components]:
+    """Which targets of one frame are found, and the false components: what `SegmentationMetrics` counts.
+
+    Args:
+        rule: one of `RULES`.
+        prediction, mask: `(H, W)` bool.
+        targets: `label(mask)`.
+    Returns:
+        `(len(targets),)` bool, and the components that are false.
+    """
+    if rule == "shooting":
+        pixel = np.flatnonzero(prediction)
+        found, outside = _shot(pixel, np.ones(len(pixel), np.int64), mask, targets)
+        return found > 0, label_pixels(pixel[outside], mask.shape[1])
+    components = label(prediction)
+    taken = match(targets.centroid, components.centroid)
+    found = np.zeros(len(targets), bool)
+    found[taken[taken >= 0]] = True
+    return found, label_pixels(components.pixel[taken[components.owner] < 0], mask.shape[1])
