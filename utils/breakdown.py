@@ -18,7 +18,7 @@ from utils.prediction import Prediction
 
 # Upper ends of the bands, which belong to them; the last has none.
 BANDS = {"snr": ("SNR", (3.0, 5.0, 10.0)), "area": ("size, pixels", (4.0, 9.0, 25.0, 80.0)),
-         "speed": ("speed, pixels a frame", (0.25, 0.5, 1.0, 2.0))}
+         "speed": ("speed, pixels a frame", (0.5, 1.0, 2.0, 4.0))}
 MOST_ALARMS = 20  # kept of a frame, the surest
 NEAR = 4.0  # pixels a frame that one and the same false alarm may go
 

@@ -57,8 +57,8 @@ def _crop(log: TargetLog, path: str, centre: tuple[float, float], colour: tuple[
     import cv2
 
     frame = read_frame(path)
-    black, white = Stretch().update(frame)
     top, left = (round(value) - SIDE // 2 for value in centre)
+    black, white = Stretch().update(frame[max(top - SIDE, 0):top + 2 * SIDE, max(left - SIDE, 0):left + 2 * SIDE])
     shades = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
     padded = cv2.copyMakeBorder(np.rint(shades).astype(np.uint8), SIDE, SIDE, SIDE, SIDE, cv2.BORDER_CONSTANT, value=0)
     grey = padded[top + SIDE:top + 2 * SIDE, left + SIDE:left + 2 * SIDE]
