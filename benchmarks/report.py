@@ -65,7 +65,7 @@ def made_up_method(name: str, rng: np.random.Generator) -> dict[str, Any]:
     ends = {key: (0.9 * value, 1.1 * value) for key, value in figures.items()}
     fa = np.logspace(-7, -2, 65)
     tile = {"p": webp(rng.integers(0, 255, (165, 165, 3)).astype(np.uint8), 80), "lines": ["frame 1", "noise"]}
-    curve = {"recall": np.linspace(1, 0, 150).tolist(), "precision": np.linspace(0, 1, 150).tolist()}
+    curve = {"recall": np.linspace(0, 1, 150).tolist(), "precision": np.linspace(1, 0, 150).tolist()}
     return {"name": name, "network": name, "task": "segmentation", "threshold": 0.5, "figures": figures,
             "frames_per_second": float(rng.uniform(2, 80)), "intervals": ends, "detection": figures,
             "detection_intervals": ends, "rules": {"centroid": figures, "shooting": figures},

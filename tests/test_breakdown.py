@@ -144,3 +144,13 @@ def test_the_script_leaves_out_what_is_not_wanted(run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json"]
     with pytest.raises(UserError, match="area"):
         run("--compat", "nearest")
+
+
+def test_a_target_missed_twice_is_shown_twice(measured):
+    _, _, log = measured
+    again = TargetLog(log.facts)
+    again.targets, again.peaks, again.sequences = log.targets, log.peaks, log.sequences
+    again.found = [target.number == 2 for target in log.targets]
+    misses = again.worst_misses()
+    assert sorted(count for _, _, count in misses) == [2] * 6
+    assert all(first.snr >= second.snr for (first, *_), (second, *_) in zip(misses, misses[1:], strict=False))

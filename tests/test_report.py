@@ -20,7 +20,7 @@ from utils.evaluate import evaluate_detection
 from utils.report import __main__ as command
 from utils.report.charts import Axis, chart, power_text
 from utils.report.frames import chosen, encoded, path_of
-from utils.report.measure import names_of, weights_of
+from utils.report.measure import names_of, thinned, weights_of
 from utils.report.tables import COLUMNS, best_of, markdown, shown
 
 METHODS = ["top-hat", "max-median"]
@@ -192,3 +192,12 @@ def test_the_best_is_bold_and_nothing_where_all_are_alike():
     assert (shown(float("nan"), "share"), shown(2.5e-6, "millionths"), shown(1234, "rate")) == ("–", "2.5", "1234")
     assert "**" not in markdown([], {"dataset": "x", "split": "test", "frames": 0, "targets": 0, "machine": "m",
                                      "bootstrap": {"sequences": 1, "few": True, "draws": 1, "level": 0.95}})
+
+
+def test_thinned_curves_keep_their_shape():
+    recall = np.concatenate([np.linspace(0, 0.5, 20), np.linspace(0.5, 0.6, 5000)])
+    curve = {"recall": recall[::-1], "precision": np.linspace(0.1, 1, len(recall))}
+    thin = thinned(curve)
+    assert len(thin["recall"]) <= 151 and thin["recall"][0] == 0 and thin["recall"][-1] == pytest.approx(0.6)
+    assert np.diff(thin["recall"]).max() < 0.03 and thin["precision"][0] == 1
+    assert thinned({"recall": np.array([np.nan]), "precision": np.array([0.0])}) == {"recall": [], "precision": []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -108,14 +109,17 @@ class TargetLog:
 
     def worst_misses(self, most: int = 20) -> list[tuple[Target, float, int]]:
         """The missed targets of the highest SNR, each with its largest probability and the number of frames in which it
-        is missed: a target is shown once, where its SNR is highest."""
+        is missed: a target that is missed in several frames in a row is shown once, where its SNR is highest."""
         self.facts.follow()
-        groups: dict[tuple[str, int], list[int]] = defaultdict(list)
-        for index, (target, found) in enumerate(zip(self.targets, self.found, strict=True)):
-            if not found:
-                groups[target.sequence, target.track].append(index)
-        tops = [(max(group, key=lambda index: (_snr(self.targets[index]), -index)), len(group))
-                for group in groups.values()]
+        tracks: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for index, target in enumerate(self.targets):
+            tracks[target.sequence, target.track].append(index)
+        runs: list[list[int]] = []
+        for track in tracks.values():
+            track.sort(key=lambda index: self.targets[index].number)
+            for found, run in groupby(track, key=lambda index: self.found[index]):
+                runs += [] if found else [list(run)]
+        tops = [(max(run, key=lambda index: (_snr(self.targets[index]), -index)), len(run)) for run in runs]
         tops.sort(key=lambda top: (-_snr(self.targets[top[0]]), -top[1], top[0]))
         return [(self.targets[index], self.peaks[index], count) for index, count in tops[:most]]
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 WIDTH, HEIGHT = 400, 310
-LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 50
+LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 58
+LETTER = 8.0  # pixels, a letter of a label
 SERIES = 10  # colours; further methods begin again, with another dash
 Pair = tuple[float, float]
 
@@ -18,7 +19,7 @@ Pair = tuple[float, float]
 @dataclass
 class Axis:
     """From data to pixels: `low` … `high` onto `start` … `end`, by the logarithm where `log`; `named` are its ticks
-    where they are not to be numbers.
+    where they are not to be numbers, of one or two lines.
 
     Of a logarithmic axis everything below `low`, 0 as well, stands at its lower end.
     """
@@ -61,6 +62,7 @@ class Chart:
     y: Axis
     title: str
     marks: list[str] = field(default_factory=list)
+    labels: list[tuple[float, float, str]] = field(default_factory=list)
 
     def line(self, x: Sequence[float], y: Sequence[float], series: int, name: str, steps: bool = False) -> None:
         """A line through the points whose numbers are finite; with `steps` it goes right first, then up."""
@@ -90,9 +92,24 @@ class Chart:
         self.marks.append(f'<circle class="dot {kind}" cx="{a:.1f}" cy="{b:.1f}" r="4.5">'
                           f"<title>{escape(name)}</title></circle>")
         if label:
-            end = a > (self.x.start + self.x.end) / 2
-            self.marks.append(f'<text class="name" x="{a + (-8 if end else 8):.1f}" y="{b - 7:.1f}" '
-                              f'text-anchor="{"end" if end else "start"}">{escape(label)}</text>')
+            self.labels.append((a, b, label))
+
+    def _names(self) -> str:
+        """The labels beside their dots, where they cover neither a dot nor another label, if there is such a place."""
+        taken = [(a - 6, b - 6, a + 6, b + 6) for a, b, _ in self.labels]
+        result = []
+        for a, b, text in self.labels:
+            width, height = LETTER * len(text), 15
+            places = [(a + 9 if right else a - 9 - width, b - height / 2 + step)
+                      for step in (0, -10, 10, -20, 20, -30, 30) for right in (True, False)]
+            boxes = [(x, y, x + width, y + height) for x, y in places]
+            free = [box for box in boxes if box[0] > self.x.start and box[2] < self.x.end + RIGHT
+                    and not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+                                for other in taken)]
+            box = (free or boxes)[0]
+            taken.append(box)
+            result.append(f'<text class="name" x="{box[0]:.1f}" y="{box[3] - 4:.1f}">{escape(text)}</text>')
+        return "".join(result)
 
     def svg(self) -> str:
         """The chart as an SVG element that fills its container's width."""
@@ -100,8 +117,10 @@ class Chart:
         grid = []
         for value, text in self.x.ticks():
             at = self.x(value)
+            first, _, second = text.partition("\n")
+            below = f'<tspan x="{at:.1f}" dy="14">{second}</tspan>' if second else ""
             grid.append(f'<path class="grid" d="M{at:.1f} {self.y.end}V{bottom}"/><text class="tick" x="{at:.1f}" '
-                        f'y="{bottom + 18}" text-anchor="middle">{text}</text>')
+                        f'y="{bottom + 18}" text-anchor="middle">{first}{below}</text>')
         for value, text in self.y.ticks():
             at = self.y(value)
             grid.append(f'<path class="grid" d="M{self.x.start} {at:.1f}H{right}"/><text class="tick" '
@@ -111,7 +130,7 @@ class Chart:
                  f'{escape(self.x.label)}</text><text class="axis" transform="translate(13 {middle}) rotate(-90)" '
                  f'text-anchor="middle">{escape(self.y.label)}</text>')
         return (f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title)}">'
-                f'{"".join(grid)}{names}{"".join(self.marks)}</svg>')
+                f'{"".join(grid)}{names}{"".join(self.marks)}{self._names()}</svg>')
 
 
 def classes(series: int) -> str:
@@ -144,7 +163,7 @@ def precision_recall(methods: Sequence[dict[str, Any]], rule: str) -> str:
     names = {"centre": ("pd", "centre_precision"), "iou": ("recall", "precision")}[rule]
     for series, method in enumerate(methods):
         curve = method["pr"][rule]
-        result.line(curve["recall"][::-1], curve["precision"][::-1], series, method["name"])
+        result.line(curve["recall"], curve["precision"], series, method["name"])
     for series, method in enumerate(methods):
         figures, ends = method["detection"], method["detection_intervals"]
         result.point(figures[names[0]], figures[names[1]], series, method["name"], ends.get(names[0]),
@@ -180,6 +199,6 @@ def bands(methods: Sequence[dict[str, Any]], key: str, title: str) -> str:
             at = index + 0.5 + (series - (len(methods) - 1) / 2) * group
             result.point(at, row["pd"], series, f"{method['name']}, {row['band']}: {row['pd']:.3f}",
                          along=tuple(row["interval"]))
-    result.x.named = [(index + 0.5, escape(f"{name} ({count})"))
+    result.x.named = [(index + 0.5, escape(f"{name}\n({count})"))
                       for index, (name, count) in enumerate(zip(names, counts, strict=True))]
     return result.svg()

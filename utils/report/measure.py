@@ -138,7 +138,7 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: Facts, sho
         "detection": boxes.compute(predictor.threshold, areas=False),
         "detection_intervals": bootstrap.intervals(
             bootstrap.detection_draws(list(watch.boxes.values()), predictor.threshold, draws)),
-        "pr": {rule: _thinned(boxes.curve(rule)) for rule in ("centre", "iou")},
+        "pr": {rule: thinned(boxes.curve(rule)) for rule in ("centre", "iou")},
         "compat": {key: metrics.compute() for key, metrics in result.counted.items()},
         "alarms": _tiles(alarm_tiles(watch.log)), "misses": _tiles(miss_tiles(watch.log)),
         "draws": {key: spread[key] for key in ("pd", "f1", "iou")},
@@ -155,11 +155,14 @@ def _rule_intervals(result: Evaluation, draws: int) -> dict[str, dict[str, tuple
             for rule, parts in result.by_rule.items() if rule != RULE}
 
 
-def _thinned(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    """At most `MOST_POINTS` points, evenly spaced in recall, the first and last among them."""
-    count = len(curve["recall"])
-    pick = np.unique(np.linspace(0, count - 1, MOST_POINTS).round().astype(int)) if count else np.zeros(0, int)
-    return {key: np.round(curve[key][pick], 5).tolist() for key in ("recall", "precision")}
+def thinned(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """At most `MOST_POINTS` points in ascending recall, about evenly spaced in it, the first and last among them."""
+    recall, precision = curve["recall"][::-1], curve["precision"][::-1]
+    if not len(recall) or np.isnan(recall).any():
+        return {"recall": [], "precision": []}
+    pick = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], MOST_POINTS - 1)))
+    pick = np.unique(np.append(pick, len(recall) - 1))
+    return {"recall": np.round(recall[pick], 5).tolist(), "precision": np.round(precision[pick], 5).tolist()}
 
 
 def _tiles(tiles: Sequence[Tile]) -> list[dict[str, Any]]:
