@@ -99,9 +99,7 @@ def _print_intervals(content: dict[str, Any], figures: dict[str, Any]) -> None:
     columns = [column for column in WITH_INTERVAL if column[1] in figures]
     rows = {"figure": figures} | {name: {key: ends[key][side] for _, key, _ in columns}
                                   for side, name in enumerate(("from", "to"))}
-    few = ", which are few: take the intervals with care" if about["few"] else ""
-    print("\n".join(["", f"{about['level']:.0%} intervals, {about['draws']} resamples of {about['sequences']} "
-                     f"sequence{'s' * (about['sequences'] != 1)}{few}", table(rows, columns)]))
+    print("\n".join(["", bootstrap.said(about), table(rows, columns)]))
 
 
 def _print_bands(bands: dict[str, list[dict[str, Any]]]) -> None:

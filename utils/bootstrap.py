@@ -150,3 +150,10 @@ def better(first: np.ndarray, second: np.ndarray) -> float:
 def about(sequences: int, draws: int = DRAWS, seed: int = SEED) -> dict[str, Any]:
     """How the intervals were made, for metrics.json and people."""
     return {"level": LEVEL, "draws": draws, "seed": seed, "sequences": sequences, "few": sequences < FEW}
+
+
+def said(made: Mapping[str, Any]) -> str:
+    """What `about` gives, in a line."""
+    few = ", which are few: take the intervals with care" if made["few"] else ""
+    plural = "s" * (made["sequences"] != 1)
+    return f"{made['level']:.0%} intervals, {made['draws']} resamples of {made['sequences']} sequence{plural}{few}"
