@@ -113,6 +113,7 @@ def test_the_table_says_what_the_other_scripts_say(report):
     boxes = evaluate_detection(classical_predictor("top-hat"), dataset, quiet=True).overall.compute()
     for name, key in (("AP50", "ap50"), ("centre AP", "centre_ap"), ("Pd", "pd")):
         assert cells[name].strip("*").split()[0].strip("*") == f"{boxes[key]:.3f}"
+    rest = rest[:rest.index("", 1)]
     for text in ("3 sequences", f"{3 * FRAMES} frames", "take the intervals with care"):
         assert text in rest[-1], text
 

@@ -18,7 +18,7 @@ from utils.measuring import add_options, only_sequences, open_labelled
 from utils.report.frames import TRUE, chosen, encoded, pictures
 from utils.report.measure import measure, names_of, predictor_of, weights_of
 from utils.report.page import page
-from utils.report.tables import markdown
+from utils.report.tables import counted_differently, markdown
 
 FRAMES = 300
 
@@ -58,14 +58,16 @@ def machine(device: str | None) -> str:
 
 def frames_of(methods: list[dict[str, Any]], dataset: Dataset, facts: Facts, options: Namespace
               ) -> dict[str, list[dict[str, Any]]]:
-    """The frames that the page shows, by sequence; takes the methods' own parts out of them."""
+    """The frames that the page shows, by sequence (single images all in one); takes the methods' own parts out of them.
+    """
     picked = chosen(dataset, options.frames, options.limit)
     content, found = pictures(picked), [method.pop("frames") for method in methods]
+    single = all(len(frames) == 1 for frames in dataset.sequences.values())
     result: dict[str, list[dict[str, Any]]] = {}
     for frame in picked:
         own = content[frame.image]
-        result.setdefault(frame.sequence, []).append(own | {
-            "n": frame.number, "t": encoded(facts.frames[frame.image][0], own["w"], TRUE),
+        result.setdefault("all images" if single else frame.sequence, []).append(own | {
+            "n": frame.sequence if single else frame.number, "t": encoded(facts.frames[frame.image][0], own["w"], TRUE),
             "m": [part[frame.image] for part in found]})
     return result
 
@@ -94,12 +96,12 @@ def main(argv: list[str] | None = None) -> None:
              "targets": figures["targets"], "machine": machine(options.device),
              "bootstrap": bootstrap.about(len(methods[0]["sequences"]), options.draws),
              "command": shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)])}
-    table = markdown(methods, about)
+    table, counted = markdown(methods, about), counted_differently(methods)
     text = page(methods, about, frames_of(methods, dataset, facts, options)).encode()
-    for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n".encode())):
+    for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n\n{counted}\n".encode())):
         with atomic_write(path) as file:
             file.write(content)
-    print(f"{table}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
+    print(f"{table}\n\n{counted}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
           f"table in {out.with_suffix('.md')}")
 
 

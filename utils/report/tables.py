@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from utils.compat import shifts
+
 Method = dict[str, Any]
 # head, where the figure is, where its interval is, key, format, whether larger is better (None: neither)
 COLUMNS = (
@@ -75,6 +77,19 @@ def markdown(methods: Sequence[Method], about: dict[str, Any], intervals: bool =
             cells.append(text)
         lines.append(f"| {method['name']} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", caption(about)])
+
+
+def counted_differently(methods: Sequence[Method]) -> str:
+    """Markdown of how far figures move by the faulty countings (`utils.compat`); without those that move none."""
+    lines = ["| counting | figure | " + " | ".join(method["name"] for method in methods) + " |",
+             "|---" * (len(methods) + 2) + "|"]
+    moves = [shifts(method["rules"], method["compat"]) for method in methods]
+    for entries in zip(*moves, strict=True):
+        if any(right != counted and right == right for _, _, right, counted in entries):
+            cells = [f"{right:.3g} → {counted:.3g} ({counted / right - 1:+.1%})" if right else "–"
+                     for _, _, right, counted in entries]
+            lines.append(f"| `{entries[0][0]}` | {entries[0][1]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def caption(about: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The part of the page that shows frames: a viewer for browsers with scripts, some frames for those without.
 
-A frame is `{"n": number, "w": width, "h": height, "p": picture as data URI, "t": true targets, "m": for each method
-[numbers of missed targets, components found]}`, targets and components as `utils.report.frames.encoded`.
+A frame is `{"n": number (or name of a single image), "w": width, "h": height, "p": picture as data URI, "t": true
+targets, "m": for each method [numbers of missed targets, components found]}`, targets and components as
+`utils.report.frames.encoded` has them.
 """
 from __future__ import annotations
 
@@ -65,11 +66,12 @@ def stills(methods: Sequence[dict[str, Any]], frames: Frames) -> str:
         missed = [set(part[0]) for part in frame["m"]]
         return len(set().union(*missed) - set.intersection(*missed)), len(frame["t"])
 
-    best = [(name, max(part, key=interest)) for name, part in frames.items()]
-    best.sort(key=lambda pair: interest(pair[1]), reverse=True)
+    ranked = [(rank, name, frame) for name, part in frames.items()
+              for rank, frame in enumerate(sorted(part, key=interest, reverse=True)[:STILLS])]
+    ranked.sort(key=lambda item: (item[0], *(-value for value in interest(item[2]))))
     result = ["<p class=soft>Scripts are off, so these are some of the frames; with scripts on they can all be "
               "scrolled through.</p>"]
-    for number, (name, frame) in enumerate(best[:STILLS]):
+    for number, (_, name, frame) in enumerate(ranked[:STILLS]):
         gap = max(2, frame["w"] / 90)
         truth = "".join(_mark(part, "truth", gap) for part in frame["t"])
         image = (f'<image id="still-{number}" width="{frame["w"]}" height="{frame["h"]}" href="{frame["p"]}" '
@@ -80,7 +82,8 @@ def stills(methods: Sequence[dict[str, Any]], frames: Frames) -> str:
             marks = "".join(_mark(frame["t"][target], "missed", 2 * gap, filled=False) for target in missed)
             marks += "".join(_mark(part, KINDS[part[4]], gap) for part in parts)
             panels.append(_still(method["name"], classes(index), frame, f'<use href="#still-{number}"/>{marks}'))
-        result.append(f'<h3>{escape(name)}, frame {frame["n"]}</h3><div class="panels">{"".join(panels)}</div>')
+        result.append(f'<h3>{escape(name)}, frame {escape(str(frame["n"]))}</h3>'
+                      f'<div class="panels">{"".join(panels)}</div>')
     return "".join(result)
 
 
