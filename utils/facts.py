@@ -72,10 +72,11 @@ def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
 
 
 class Facts:
-    """The targets of a dataset's frames; each frame is looked at once, however many methods ask for it."""
+    """The targets of a dataset's frames; each frame is looked at once, however many methods ask for it. Without a
+    dataset nothing is known but the pixels."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.notes = notes_of(dataset)
+    def __init__(self, dataset: Dataset | None) -> None:
+        self.notes = {} if dataset is None else notes_of(dataset)
         self.frames: dict[str, tuple[Components, list[Target]]] = {}
         self._known: dict[str, list[int | None]] = {}
 
