@@ -63,8 +63,8 @@ def main_table(methods: Sequence[Method]) -> str:
     heads = "".join(f'<th scope="col">{escape(column[0])}</th>' for column in COLUMNS)
     return (f'<div class="wide"><table><thead><tr><th scope="col">method</th>{heads}</tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table></div>'
-            '<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method at its own threshold, chosen '
-            "in training; Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>")
+            '<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method at its own threshold; '
+            "Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>")
 
 
 def comparison(methods: Sequence[Method]) -> str:

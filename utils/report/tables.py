@@ -95,12 +95,13 @@ def counted_differently(methods: Sequence[Method]) -> str:
 def caption(about: dict[str, Any]) -> str:
     """What the figures are of, and how they were counted."""
     draws = about["bootstrap"]
-    sequences = f"{draws['sequences']} sequence{'s' * (draws['sequences'] != 1)}"
+    kind = "image" if draws["sequences"] == about["frames"] else "sequence"
+    sequences = f"{draws['sequences']} {kind}{'s' * (draws['sequences'] != 1)}"
     few = " (few: take the intervals with care)" if draws["few"] else ""
     return (f"{about['dataset']}, split {about['split']}: {about['frames']} frames, {about['targets']} targets, "
             f"{sequences}. Pd, Fa and F1 by components whose centroids are less than 3 px apart, each matched once; "
             f"nIoU over frames with targets; brackets: {draws['level']:.0%} intervals, {draws['draws']} resamples of "
-            f"the sequences{few}. Speed on {about['machine']}, reading included.")
+            f"the {kind}s{few}. Speed on {about['machine']}, reading included.")
 
 
 def comparisons(methods: Sequence[Method], better: Any) -> list[tuple[str, str, str, float]]:
