@@ -202,3 +202,13 @@ def test_thinned_curves_keep_their_shape():
     assert len(thin["recall"]) <= 151 and thin["recall"][0] == 0 and thin["recall"][-1] == pytest.approx(0.6)
     assert np.diff(thin["recall"]).max() < 0.03 and thin["precision"][0] == 1
     assert thinned({"recall": np.array([np.nan]), "precision": np.array([0.0])}) == {"recall": [], "precision": []}
+
+
+def test_the_benchmark_makes_a_page(tmp_path, capsys):
+    from benchmarks import report as benchmark
+
+    benchmark.main(["--methods", "3", "--frames", "20", "--size", "64", "--out", str(tmp_path / "page.html")])
+    assert re.match(r"3 methods, 20 frames of 64x64: \d+\.\d MB", capsys.readouterr().out)
+    reader = Reader()
+    reader.feed((tmp_path / "page.html").read_text())
+    assert len(reader.blocks) == 20 and not reader.open
