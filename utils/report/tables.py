@@ -8,7 +8,7 @@ from typing import Any
 from utils.compat import shifts
 
 Method = dict[str, Any]
-# head, where the figure is, where its interval is, key, format, whether larger is better (None: neither)
+# head, where the figure is, where its interval is, key, format, whether the largest is marked (Fa alone says little)
 COLUMNS = (
     ("Pd", "figures", "intervals", "pd", "share", True),
     ("Fa ·10⁻⁶", "figures", "intervals", "fa", "millionths", False),
@@ -54,9 +54,9 @@ def best_of(methods: Sequence[Method], column: tuple) -> set[int]:
     """Which methods have the best figure as it is shown; none where all are alike."""
     values = [value_of(method, column)[0] for method in methods]
     known = [value for value in values if math.isfinite(value)]
-    if not known:
+    if not known or not column[5]:
         return set()
-    top = shown(max(known) if column[5] else min(known), column[4])
+    top = shown(max(known), column[4])
     best = {index for index, value in enumerate(values) if shown(value, column[4]) == top}
     return best if len(best) < len(methods) else set()
 
@@ -86,7 +86,7 @@ def counted_differently(methods: Sequence[Method]) -> str:
     moves = [shifts(method["rules"], method["compat"]) for method in methods]
     for entries in zip(*moves, strict=True):
         if any(right != counted and right == right for _, _, right, counted in entries):
-            cells = [f"{right:.3g} → {counted:.3g} ({counted / right - 1:+.1%})" if right else "–"
+            cells = [f"{right:.3g} → {counted:.3g} ({counted / right - 1:+.1%})" if right and right == right else "–"
                      for _, _, right, counted in entries]
             lines.append(f"| `{entries[0][0]}` | {entries[0][1]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
