@@ -66,8 +66,11 @@ def stills(methods: Sequence[dict[str, Any]], frames: Frames) -> str:
         missed = [set(part[0]) for part in frame["m"]]
         return len(set().union(*missed) - set.intersection(*missed)), len(frame["t"])
 
-    ranked = [(rank, name, frame) for name, part in frames.items()
-              for rank, frame in enumerate(sorted(part, key=interest, reverse=True)[:STILLS])]
+    ranked = []
+    for name, part in frames.items():
+        step = -(-len(part) // STILLS)  # neighbours in time look alike: one of each part of the sequence
+        tops = [max(part[start:start + step], key=interest) for start in range(0, len(part), step)]
+        ranked += [(rank, name, frame) for rank, frame in enumerate(sorted(tops, key=interest, reverse=True))]
     ranked.sort(key=lambda item: (item[0], *(-value for value in interest(item[2]))))
     result = ["<p class=soft>Scripts are off, so these are some of the frames; with scripts on they can all be "
               "scrolled through.</p>"]
