@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ import numpy as np
 
 from utils.ahead import read_ahead
 from utils.boxes import mask_of_boxes
+from utils.compat import CompatMetrics
 from utils.datasets import Dataset, Frame
 from utils.detection_metrics import DetectionMetrics
 from utils.errors import UserError
@@ -27,7 +28,8 @@ Metrics = TypeVar("Metrics", SegmentationMetrics, DetectionMetrics)
 class Evaluation:
     """Counts of the whole and of the dataset's subsets, figures (`SegmentationMetrics.compute`) of every sequence.
 
-    `seconds` is the time for reading, predicting and counting `frames` frames.
+    `seconds` is the time for reading, predicting and counting `frames` frames, `counting` what of it was for counting.
+    `by_rule` are the counts of every sequence by each rule, `counted` those of the whole by each faulty counting.
     """
 
     overall: SegmentationMetrics
@@ -35,6 +37,9 @@ class Evaluation:
     sequences: dict[str, dict[str, float | int]]
     frames: int
     seconds: float
+    counting: float
+    by_rule: dict[str, dict[str, SegmentationMetrics]]
+    counted: dict[str, CompatMetrics]
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,9 @@ class DetectionEvaluation:
 
 def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None) -> Evaluation:
+                       on_frame: Callable[[Frame, Prediction], None] | None = None, also: Sequence[str] = (),
+                       compat: Sequence[str] = (),
+                       observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
 
     Args:
@@ -68,23 +75,36 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         limit: only so many frames at the start of each sequence (0: all).
         quiet: no progress bar; `title` stands in front of it.
         on_frame: called after each prediction.
+        also: further rules to count by.
+        compat: faulty countings (`utils.compat`) to count by as well.
+        observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
+            prediction; its time counts as counting.
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
-    def load(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
+    def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, _true_mask(frame, image, predictor.task == "detection")
+        return frame, image, (image, _true_mask(frame, image, predictor.task == "detection"))
 
-    began = time.perf_counter()
-    metrics: dict[str, SegmentationMetrics] = {}
-    for frame, mask, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
-        metrics.setdefault(frame.sequence, SegmentationMetrics(rule)).update(
-            prediction.mask, mask, prediction.probability if curve else None)
+    began, counting = time.perf_counter(), 0.0
+    by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *also))}
+    counted = {name: CompatMetrics(name) for name in compat}
+    for frame, (image, mask), prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet,
+                                                       title):
+        predicted = time.perf_counter()
+        probability = prediction.probability if curve else None
+        for name, parts in by_rule.items():
+            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(prediction.mask, mask, probability)
+        for faulty in counted.values():
+            faulty.update(prediction.mask, mask)
+        if observe is not None:
+            observe(frame, image, mask, prediction)
+        counting += time.perf_counter() - predicted
         if on_frame is not None:
             on_frame(frame, prediction)
-    overall, subsets = _summed(dataset, metrics, lambda: SegmentationMetrics(rule))
-    return Evaluation(overall, subsets, {name: part.compute() for name, part in metrics.items()},
-                      overall.compute()["frames"], time.perf_counter() - began)
+    overall, subsets = _summed(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
+    return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
+                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counted)
 
 
 def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
