@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import socket
 from pathlib import Path
 
 from scripts import ROOT
@@ -14,23 +15,41 @@ CONTEXT.set_forkserver_preload(["torch", "utils.trainer", "utils.visualize", "to
 MESSAGE = "message.txt"
 
 
-def run_child(target, *arguments, timeout=120, environment=None):
+def run_child(target, *arguments):
     """Call `target(*arguments)` in a process; gives its exit status, negative where a signal ended it."""
+    return run_children([{}], target, *arguments)[0]
+
+
+def run_children(environments, target, *arguments, timeout=600):
+    """`run_child` in several processes at once, which have their own environment variables; gives their statuses."""
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT)  # of the server, which the first call starts
     try:
-        process = CONTEXT.Process(target=_begin, args=(environment or {}, target, *arguments))
-        process.start()
+        children = [CONTEXT.Process(target=_begin, args=(own, target, *arguments)) for own in environments]
+        for child in children:
+            child.start()
     finally:
         os.environ.pop("PYTHONPATH")
         if before is not None:
             os.environ["PYTHONPATH"] = before
-    process.join(timeout)
-    if process.is_alive():
-        process.kill()
-        process.join()
-        raise AssertionError(f"still running after {timeout} s")
-    return process.exitcode
+    for child in children:
+        child.join(timeout)
+    late = [child for child in children if child.is_alive()]
+    for child in late:
+        child.kill()
+        child.join()
+    assert not late, f"still running after {timeout} s"
+    return [child.exitcode for child in children]
+
+
+def launched(count, restarts=0):
+    """The environments that torchrun gives `count` processes of one machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [{"TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_RESTART_COUNT": str(restarts), "MASTER_ADDR": "127.0.0.1",
+             "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "RANK": str(rank),
+             "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
 def _begin(environment, target, *arguments):
@@ -57,7 +76,7 @@ def train_child(config, fault=None, count=1):
         status, text = 128 + error.number, str(error)
     except UserError as error:
         status, text = 2, str(error)
-    Path(config.out, MESSAGE).write_text(text)
+    Path(config.out, MESSAGE).write_text(text)  # of several processes the last one's
     raise SystemExit(status)
 
 
@@ -124,6 +143,12 @@ def _die_validating(count):
     _at(run, "validate", 1, _die)
 
 
+def _end_validating(count):
+    from utils import run
+
+    _at(run, "validate", 1, lambda *_: os.killpg(0, signal.SIGTERM))
+
+
 def _fill_disk(count):
     from utils.run import Run
 
@@ -148,8 +173,17 @@ FAULTS = {
     "SIGTERM": _in_step(lambda *_: os.killpg(0, signal.SIGTERM)),
     "Ctrl-C": _in_step(lambda *_: os.killpg(0, signal.SIGINT)),
     "disk full": _fill_disk,
+    "SIGTERM validating": _end_validating,
     "loader killed": _in_step(_kill_loader),
 }
+
+
+def exact_child(config):
+    """Train without what differs between one process and several: dropout is off."""
+    from torch import nn
+
+    nn.Dropout.forward = lambda self, x: x
+    train_child(config)
 
 
 def message(out):

@@ -113,15 +113,18 @@ class ClipDataset:
         labels: "mask" or "boxes", what a sample holds.
         mask_of: the mask of a frame, from the frame and its image.
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
+        replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
+            so under `"replaced"`; else its error is raised.
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
-                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False) -> None:
+                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
+                 replace_bad: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.labels, self.mask_of, self.register, self.replace_bad = labels, mask_of, register, replace_bad
         self.shifts: dict[tuple[str, str], np.ndarray] = {}
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
@@ -165,6 +168,17 @@ class ClipDataset:
         `item` is the clip's index, or `(epoch, index)`.
         """
         epoch, index = item if isinstance(item, tuple) else (0, item)
+        if not self.replace_bad:
+            return self._sample(epoch, index)
+        reason = ""
+        for step in range(len(self)):
+            try:
+                return {**self._sample(epoch, (index + step) % len(self)), "replaced": reason}
+            except UserError as error:
+                reason = reason or str(error)
+        raise UserError(f"no clip can be read; of the first: {reason}")
+
+    def _sample(self, epoch: int, index: int) -> dict[str, Any]:
         name, position = self.keys[index]
         key = self.sequences[name][position]
         frames, masks = self.read(index)

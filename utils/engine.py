@@ -93,8 +93,7 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
     steps = steps_of(loader, accumulate)
     states = learner.random_states()
     batches = iter(loader) if progress.step < steps else iter(())
-    if progress.step:  # a DataLoader draws a seed when it starts, which happened at the epoch's beginning
-        learner.load_random_states(states)
+    learner.load_random_states(states)  # a DataLoader draws a seed for new processes, in some epochs
     bar = tqdm(desc=title, total=steps, initial=progress.step, unit=" steps", disable=quiet, leave=False,
                dynamic_ncols=True, mininterval=0.5)
     began = time.perf_counter()

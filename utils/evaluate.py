@@ -14,6 +14,7 @@ import numpy as np
 from utils.boxes import mask_of_boxes
 from utils.datasets import Dataset, Frame
 from utils.detection_metrics import DetectionMetrics
+from utils.distributed import gathered, processes, rank
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
 from utils.metrics import SegmentationMetrics
@@ -59,6 +60,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
                        on_frame: Callable[[Frame, Prediction], None] | None = None) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
 
+    Of several processes that train together all call this: they share the sequences, and each gets the whole result.
+
     Args:
         predictor: what is measured, at its own threshold.
         dataset: whose frames all have masks. For a detector, whose masks are boxes, filled boxes stand in for masks
@@ -84,6 +87,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
             prediction.mask, mask, prediction.probability if curve else None)
         if on_frame is not None:
             on_frame(frame, prediction)
+    metrics = _joined(dataset, metrics)
     overall, subsets = _summed(dataset, metrics, lambda: SegmentationMetrics(rule))
     return Evaluation(overall, subsets, {name: part.compute() for name, part in metrics.items()},
                       overall.compute()["frames"], time.perf_counter() - began)
@@ -92,7 +96,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
 def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
                        on_frame: Callable[[Frame, Prediction], None] | None = None) -> DetectionEvaluation:
-    """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`).
+    """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`); of several
+    processes as `evaluate_sequences`.
 
     Args:
         predictor: a detector, or a segmentation network, whose components are its boxes.
@@ -115,16 +120,18 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
-    detections = []
+    detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
     for frame, boxes, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
         found = rounded(grown(prediction.detections, least_side))
         found = found if classes else one_class(found)
-        detections.append((frame, found))
+        detections.setdefault(frame.sequence, []).append((frame, found))
         metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
         if on_frame is not None:
             on_frame(frame, prediction)
+    metrics = _joined(dataset, metrics)
     overall, subsets = _summed(dataset, metrics, DetectionMetrics)
-    return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
+    listed = [item for part in _joined(dataset, detections).values() for item in part]
+    return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
 
 
 def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0,
@@ -171,7 +178,7 @@ def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], t
     """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth."""
     from tqdm import tqdm
 
-    frames = [frame for sequence in dataset.sequences.values() for frame in sequence[: limit or None]]
+    frames = [frame for name in _share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(total=len(frames), desc=title or None, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True,
               mininterval=0.5) as bar:
         for _, loaded in groupby(read_ahead(load, frames, workers), key=lambda item: item[0].sequence):
@@ -179,6 +186,24 @@ def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], t
             for (frame, truth), prediction in predictor.stream_with(items, batch_size):
                 yield frame, truth, prediction
                 bar.update()
+
+
+def _share(dataset: Dataset, limit: int) -> list[str]:
+    """The sequences that this process predicts: each belongs to one process, and all have about as many frames."""
+    loads = [0] * processes()
+    own = []
+    for name in sorted(dataset.sequences, key=lambda name: -len(dataset.sequences[name])):
+        least = loads.index(min(loads))
+        loads[least] += len(dataset.sequences[name][: limit or None])
+        if least == rank():
+            own.append(name)
+    return [name for name in dataset.sequences if name in own]
+
+
+def _joined(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
+    """What all processes have for their sequences, in the dataset's order."""
+    everything = {name: part for own in gathered(parts) for name, part in own.items()}
+    return {name: everything[name] for name in dataset.sequences if name in everything}
 
 
 def _summed(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]

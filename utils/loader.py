@@ -19,10 +19,14 @@ from utils.seed import EpochSampler
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Samples of `ClipDataset` as a batch: arrays are stacked; `boxes`, of which every clip has its own number, become
-    a list of B tensors (N, 5)."""
-    batch = default_collate([{name: value for name, value in sample.items() if name != "boxes"} for sample in samples])
+    a list of B tensors (N, 5). "replaced" lists the reasons of clips that replace others."""
+    stacked = [{name: value for name, value in sample.items() if name not in ("boxes", "replaced")}
+               for sample in samples]
+    batch = default_collate(stacked)
     if "boxes" in samples[0]:
         batch["boxes"] = [torch.from_numpy(sample["boxes"]) for sample in samples]
+    if "replaced" in samples[0]:
+        batch["replaced"] = [sample["replaced"] for sample in samples if sample["replaced"]]
     return batch
 
 
@@ -49,7 +53,7 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
                         TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
                         (config.cache_mb << 20) // max(1, config.workers), "boxes" if config.detector else "mask",
-                        mask_of, config.register)
+                        mask_of, config.register, config.on_bad_frame == "skip")
     draw, several = config.clips_drawn(len(clips)) or len(clips), processes()
     batch = min(config.batch_size, draw) // several * several
     if not batch or config.batch_size % several:
