@@ -56,6 +56,7 @@ def _begin(environment, target, *arguments):
     import torch
 
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # loader processes are this one's own, as everywhere else
     os.environ.update(environment)
     os.setpgrp()  # signals to the group stay inside
     target(*arguments)

@@ -1,11 +1,16 @@
 """Several processes against one: the same weights and figures."""
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from children import exact_child, launched, message, run_child, run_children, train_child
+from scripts import ROOT
 from test_detection_training import write_boxed
+from test_resume import same
 from test_training import write_dataset
 
 from nets.losses import CRITERIA, build_criterion
@@ -15,7 +20,7 @@ from utils.config import TrainConfig
 from utils.distributed import gathered, mean_of, processes, rank
 from utils.recipes import SSTNET
 
-TOLERANCE = 1e-3  # of the distance that training moved the weights: sums in another order, amplified step by step
+TOLERANCE = 1e-5  # of the distance that training moved the weights: sums in another order (found: below 1e-6)
 
 
 def recipe(data, out, **changes):
@@ -60,7 +65,8 @@ def test_two_processes_with_half_the_batch_are_one_with_all_of_it(data, boxed, t
     for first, second in zip(*rows, strict=True):
         assert first["clips"] == second["clips"] and first["loss"] == pytest.approx(second["loss"], rel=1e-3)
         for name in first["val"]:  # every frame counts once
-            assert first["val"][name] == pytest.approx(second["val"][name], rel=1e-2, abs=1e-6), name
+            if first["val"][name] is not None:
+                assert first["val"][name] == pytest.approx(second["val"][name], rel=1e-2, abs=1e-6), name
 
 
 def _losses(folder):
@@ -93,6 +99,40 @@ def test_losses_of_halves_are_the_loss_of_the_whole(tmp_path):
     for name, pair in one.items():
         for ours, theirs in zip(two[name], pair, strict=True):
             assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6), name
+
+
+DYING = """
+import os, runpy, signal, sys
+sys.path[:0] = [ROOT, ROOT + "/tests"]
+if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    from children import FAULTS
+    FAULTS["step"](3)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_torchrun_brings_a_run_back_when_a_process_dies(data, tmp_path):
+    changes = {"checkpoint_every": 1, "freeze_norm": False, "val_every": 2, "loss": "focal_iou"}
+    straight = recipe(data, tmp_path / "straight", **changes)
+    assert run_children(launched(2), train_child, straight) == [0, 0]
+    (tmp_path / "dying.py").write_text(DYING.replace("ROOT", repr(str(ROOT))))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts",
+               "1", tmp_path / "dying.py", ROOT / "train_NUDT.py", "--data-root", data, "--out", tmp_path / "out",
+               "--name", "run", "--epochs", 2, "--batch-size", 4, "--input-size", 32, "--workers", 0, "--quiet",
+               "--device", "cpu", "--val-fraction", 0.25, "--val-every", 2, "--no-batch-augmentation", "--loss",
+               "focal_iou", "--checkpoint-every", 1]
+    done = subprocess.run(list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
+                          text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "continuing from" in done.stdout and done.stdout.count("best epoch") == 1
+    for name in ("last.pt", "best.pt"):
+        ours, theirs = (load_checkpoint(tmp_path / part / "run" / name) for part in ("out", "straight"))
+        for content in (ours, theirs):
+            del content["config"]
+        same(ours, theirs, name)
+    command = (tmp_path / "out/run/command.txt").read_text().splitlines()
+    assert len(command) == 2 and command[0].startswith("torchrun --nproc-per-node 2 ")
 
 
 def test_a_single_process_needs_no_group():

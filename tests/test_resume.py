@@ -85,7 +85,8 @@ def test_twenty_kills_in_a_row_lose_nothing(data, straight, tmp_path):
     assert survived == sorted(survived) and survived[-1] > (2, 0)  # never back behind what was saved
     assert run_child(train_child, recipe(data, tmp_path)) == 0
     same_run(tmp_path / "run", straight)
-    assert len((tmp_path / "run/command.txt").read_text().splitlines()) == KILLS + 1
+    commands = (tmp_path / "run/command.txt").read_text().splitlines()
+    assert KILLS // 2 < len(commands) <= KILLS + 1  # some were killed before they wrote theirs
 
 
 @pytest.mark.parametrize(("fault", "number", "workers", "at"), [

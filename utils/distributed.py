@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,8 @@ def wrapped(network: nn.Module, device: torch.device) -> nn.Module:
         return network
     from torch.nn.parallel import DistributedDataParallel
 
+    # Weights of 1×1 convolutions have several layouts that are the same.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 

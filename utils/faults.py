@@ -76,6 +76,8 @@ def explained(error: Exception, where: str) -> UserError | None:
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return UserError(f"{error.filename or 'the run'}: cannot be written ({error.strerror}); make room and continue "
                          f"with --resume auto; {where}")
+    if processes() > 1 and (isinstance(error, torch.distributed.DistBackendError) or "by peer" in str(error)):
+        return UserError(f"another process ended, its own message says why; {where}")
     return None
 
 

@@ -7,6 +7,7 @@ from utils.checks import check_classes, quick_check
 from utils.cli import make_folder
 from utils.config import TrainConfig, parse_cli
 from utils.datasets import joined, open_dataset
+from utils.distributed import processes
 from utils.errors import UserError, user_errors
 
 
@@ -31,4 +32,8 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
         make_folder(config.folder)  # one that cannot be written is found out now, not after an epoch
         from utils.trainer import train  # takes seconds, so only after the command line and the data were found good
 
+        if processes() > 1:
+            from torch.distributed.elastic.multiprocessing.errors import record
+
+            train = record(train)  # torchrun's report shows the error of the process that failed first
         train(config, dataset)
