@@ -159,6 +159,20 @@ def _fill_disk(count):
     _at(Run, "_after_step", count, limit)
 
 
+def _poison_second(count):
+    from utils.learner import Learner
+
+    if os.environ.get("RANK") == "1":
+        original, calls = Learner.losses, []
+
+        def losses(self, batch, network):
+            calls.append(1)
+            found = original(self, batch, network)
+            return {name: value * float("nan") for name, value in found.items()} if len(calls) == count else found
+
+        Learner.losses = losses
+
+
 def _kill_loader(*_):
     for child in multiprocessing.active_children():
         os.kill(child.pid, signal.SIGKILL)
@@ -174,6 +188,7 @@ FAULTS = {
     "SIGTERM": _in_step(lambda *_: os.killpg(0, signal.SIGTERM)),
     "Ctrl-C": _in_step(lambda *_: os.killpg(0, signal.SIGINT)),
     "disk full": _fill_disk,
+    "NaN in the second process": _poison_second,
     "SIGTERM validating": _end_validating,
     "loader killed": _in_step(_kill_loader),
 }

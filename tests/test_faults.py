@@ -85,11 +85,20 @@ def test_unreadable_frames_can_be_skipped_and_are_listed(data, tmp_path, capsys,
     (data / "images/sequence1/4.png").write_bytes(b"no image")
     train(recipe(data, tmp_path, on_bad_frame="skip", clips_per_epoch=12, epochs=1, workers=workers), dataset)
     said = capsys.readouterr().out
-    assert "1 unreadable files, 2 clips replaced by others" in said  # frames 4 and 5 of the training part see it
+    assert "1 unreadable files, 2 clips replaced or left out" in said  # frames 4 and 5 of the training part see it
     assert "sequence1/4.png: not a readable image" in said and "(2 clips)" in said
     assert rows(tmp_path)[0]["clips"] == 12
     with pytest.raises(UserError, match=r"sequence1/4\.png: not a readable image"):
         train(recipe(data, tmp_path, clips_per_epoch=12, epochs=1, workers=workers), dataset)
+
+
+def test_unreadable_validation_frames_can_be_left_out(data, tmp_path, capsys):
+    dataset = dataclasses.replace(open_dataset(data, "train"), normalisation=(90.0, 8.0))
+    (data / "masks/sequence1/7.png").write_bytes(b"no image")
+    train(recipe(data, tmp_path, on_bad_frame="skip", epochs=1, clips_per_epoch=2), dataset)
+    assert "sequence1/7.png: not a readable image" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"sequence1/7\.png"):
+        train(recipe(data, tmp_path, epochs=1, clips_per_epoch=2), dataset)
 
 
 def test_a_dataset_without_a_readable_clip_stops(data, tmp_path):

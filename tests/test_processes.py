@@ -113,15 +113,15 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def test_torchrun_brings_a_run_back_when_a_process_dies(data, tmp_path):
-    changes = {"checkpoint_every": 1, "freeze_norm": False, "val_every": 2, "loss": "focal_iou"}
+    changes = {"checkpoint_every": 1, "freeze_norm": False, "epochs": 1, "loss": "focal_iou"}
     straight = recipe(data, tmp_path / "straight", **changes)
     assert run_children(launched(2), train_child, straight) == [0, 0]
     (tmp_path / "dying.py").write_text(DYING.replace("ROOT", repr(str(ROOT))))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts",
                "1", tmp_path / "dying.py", ROOT / "train_NUDT.py", "--data-root", data, "--out", tmp_path / "out",
-               "--name", "run", "--epochs", 2, "--batch-size", 4, "--input-size", 32, "--workers", 0, "--quiet",
-               "--device", "cpu", "--val-fraction", 0.25, "--val-every", 2, "--no-batch-augmentation", "--loss",
-               "focal_iou", "--checkpoint-every", 1]
+               "--name", "run", "--epochs", 1, "--batch-size", 4, "--input-size", 32, "--workers", 0, "--quiet",
+               "--device", "cpu", "--val-fraction", 0.25, "--no-batch-augmentation", "--loss", "focal_iou",
+               "--checkpoint-every", 1]
     done = subprocess.run(list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
                           text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -133,6 +133,14 @@ def test_torchrun_brings_a_run_back_when_a_process_dies(data, tmp_path):
         same(ours, theirs, name)
     command = (tmp_path / "out/run/command.txt").read_text().splitlines()
     assert len(command) == 2 and command[0].startswith("torchrun --nproc-per-node 2 ")
+
+
+def test_a_loss_that_is_not_finite_in_one_process_counts_for_all(data, tmp_path):
+    config = recipe(data, tmp_path, epochs=1, skip_non_finite=1)
+    assert run_children(launched(2), train_child, config, "NaN in the second process", 2) == [0, 0], message(tmp_path)
+    row = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[1])
+    assert (row["skipped"], row["clips"]) == (1, 8)
+    assert weights(tmp_path).isfinite().all()
 
 
 def test_a_single_process_needs_no_group():

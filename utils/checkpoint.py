@@ -1,6 +1,7 @@
 """Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code."""
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import subprocess
@@ -107,6 +108,7 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
     return content
 
 
+@functools.cache
 def git_revision() -> str:
     """The commit of the code that runs, with `+` when files differ from it; empty outside a git checkout."""
     folder = Path(__file__).parent

@@ -113,8 +113,8 @@ class TrainConfig:
                           "none; or a checkpoint file, last.pt of a run")
     checkpoint_every: int = _option(0, "steps between checkpoints inside an epoch (0: after each epoch only)")
     skip_non_finite: int = _option(0, "batches with a non-finite loss that are left out before training stops")
-    on_bad_frame: str = _option("error", "a clip with an unreadable frame stops training, or is replaced by the next "
-                                "one and listed at the end")
+    on_bad_frame: str = _option("error", "an unreadable frame stops training, or its clips are replaced by the next "
+                                "ones and listed at the end")
     quiet: bool = _option(False, "no progress bars")
 
     def __post_init__(self) -> None:

@@ -57,7 +57,8 @@ class DetectionEvaluation:
 
 def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None) -> Evaluation:
+                       on_frame: Callable[[Frame, Prediction], None] | None = None,
+                       on_bad_frame: Callable[[UserError], None] | None = None) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
 
     Of several processes that train together all call this: they share the sequences, and each gets the whole result.
@@ -73,6 +74,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         limit: only so many frames at the start of each sequence (0: all).
         quiet: no progress bar; `title` stands in front of it.
         on_frame: called after each prediction.
+        on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
@@ -82,7 +84,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
 
     began = time.perf_counter()
     metrics: dict[str, SegmentationMetrics] = {}
-    for frame, mask, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
+    for frame, mask, prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size, workers,
+                                                limit, quiet, title):
         metrics.setdefault(frame.sequence, SegmentationMetrics(rule)).update(
             prediction.mask, mask, prediction.probability if curve else None)
         if on_frame is not None:
@@ -95,7 +98,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
 
 def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None) -> DetectionEvaluation:
+                       on_frame: Callable[[Frame, Prediction], None] | None = None,
+                       on_bad_frame: Callable[[UserError], None] | None = None) -> DetectionEvaluation:
     """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`); of several
     processes as `evaluate_sequences`.
 
@@ -105,7 +109,7 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
         classes: whether classes are told apart; else all targets and all detections are of class 0.
         least_side: detections are grown to sides of so many pixels: a component's box is tight, while many datasets
             draw boxes of at least 8×8 pixels around smaller targets.
-        batch_size, workers, limit, quiet, title, on_frame: as of `evaluate_sequences`.
+        batch_size, workers, limit, quiet, title, on_frame, on_bad_frame: as of `evaluate_sequences`.
     Raises:
         UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
     """
@@ -121,7 +125,8 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
-    for frame, boxes, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
+    for frame, boxes, prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size, workers,
+                                                limit, quiet, title):
         found = rounded(grown(prediction.detections, least_side))
         found = found if classes else one_class(found)
         detections.setdefault(frame.sequence, []).append((frame, found))
@@ -172,16 +177,32 @@ def one_class(boxes: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any]],
+def _tolerant(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
+              ) -> Callable[[Frame], Result | None]:
+    """`load`, which gives None where it would raise `UserError`, as long as somebody is to be told."""
+    def tolerant(frame: Frame) -> Result | None:
+        try:
+            return load(frame)
+        except UserError as error:
+            if on_bad_frame is None:
+                raise
+            on_bad_frame(error)
+            return None
+
+    return tolerant
+
+
+def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
                batch_size: int, workers: int, limit: int, quiet: bool, title: str
                ) -> Iterator[tuple[Frame, Any, Prediction]]:
-    """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth."""
+    """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
+    None for a frame to leave out."""
     from tqdm import tqdm
 
     frames = [frame for name in _share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(total=len(frames), desc=title or None, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True,
               mininterval=0.5) as bar:
-        for _, loaded in groupby(read_ahead(load, frames, workers), key=lambda item: item[0].sequence):
+        for _, loaded in groupby(filter(None, read_ahead(load, frames, workers)), key=lambda item: item[0].sequence):
             items = ((frame.number, image, (frame, truth)) for frame, image, truth in loaded)
             for (frame, truth), prediction in predictor.stream_with(items, batch_size):
                 yield frame, truth, prediction

@@ -50,11 +50,12 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     mask_of = file_mask
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
+    several = processes()
     clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
                         TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
-                        (config.cache_mb << 20) // max(1, config.workers), "boxes" if config.detector else "mask",
-                        mask_of, config.register, config.on_bad_frame == "skip")
-    draw, several = config.clips_drawn(len(clips)) or len(clips), processes()
+                        (config.cache_mb << 20) // (max(1, config.workers) * several),
+                        "boxes" if config.detector else "mask", mask_of, config.register, config.on_bad_frame == "skip")
+    draw = config.clips_drawn(len(clips)) or len(clips)
     batch = min(config.batch_size, draw) // several * several
     if not batch or config.batch_size % several:
         raise UserError(f"--batch-size: found {config.batch_size}, with {draw} clips an epoch, for {several} "

@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from utils.checkpoint import git_revision, save_checkpoint, save_last
+from utils.checkpoint import KEPT, git_revision, save_checkpoint, save_last
 from utils.cli import make_folder
 from utils.config import TrainConfig
 from utils.datasets import Dataset
@@ -32,15 +33,14 @@ class Run:
     Args:
         config, dataset: as there.
         parts: network and learner, loader and sampler, the split.
-        stop: says when to leave early.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, parts: Parts, stop: StopSignals) -> None:
-        self.config, self.dataset, self.parts, self.stop = config, dataset, parts, stop
+    def __init__(self, config: TrainConfig, dataset: Dataset, parts: Parts) -> None:
+        self.config, self.dataset, self.parts, self.stop = config, dataset, parts, StopSignals()
         self.learner, self.sampler = parts.learner, parts.sampler
         self.steps = steps_of(parts.loader, config.accumulate)
         self.progress, self.data = Progress(), {}
-        if restarted() and not config.resume:
+        if restarted() and any((config.folder / name).exists() for name in KEPT):
             self.config = config = dataclasses.replace(config, resume="auto")
         content, lines = self._earlier()
         if content:
@@ -61,7 +61,8 @@ class Run:
                 content, lines = last_checkpoint(self.config)
             if content:
                 require_same_data(content["data"], self.data)
-            if not self.config.resume and (line := set_aside(self.config.folder)):
+            elsewhere = Path(self.config.resume).parent.resolve() != self.config.folder.resolve()
+            if self.config.resume != "auto" and elsewhere and (line := set_aside(self.config.folder)):
                 lines.append(line)
         return from_first((content, lines))
 
@@ -78,8 +79,9 @@ class Run:
     def train(self) -> dict[str, Any]:
         """All epochs that are left; gives the best figures."""
         try:
-            while self.progress.epoch < self.config.epochs:
-                self._epoch()
+            with self.stop:
+                while self.progress.epoch < self.config.epochs:
+                    self._epoch()
         except LoaderDied as error:
             self.save()
             if largest(self.stop.number):
@@ -152,7 +154,11 @@ class Run:
                                            normalisation=parts.normalisation, device=parts.device, fit=config.fit,
                                            input_size=config.input_size, register=config.register, **own)
         return validate(predictor, dataclasses.replace(self.dataset, sequences=parts.validation), config,
-                        self._while_validating if processes() == 1 else None)
+                        self._while_validating if processes() == 1 else None,
+                        self._bad_frame if config.on_bad_frame == "skip" else None)
+
+    def _bad_frame(self, error: UserError) -> None:
+        self.progress.bad_frames[str(error)] = self.progress.bad_frames.get(str(error), 0) + 1
 
     def _while_validating(self, *_: Any) -> None:
         if self.stop.number:
@@ -198,7 +204,7 @@ class Run:
         found = self.progress.bad_frames
         if found:
             lines = "\n".join(f"  {reason} ({count} clips)" for reason, count in sorted(found.items()))
-            self.log.say(f"{len(found)} unreadable files, {sum(found.values())} clips replaced by others:\n{lines}")
+            self.log.say(f"{len(found)} unreadable files, {sum(found.values())} clips replaced or left out:\n{lines}")
 
 
 def _summed(counts: tuple[dict[str, int], ...]) -> dict[str, int]:

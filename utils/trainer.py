@@ -14,7 +14,6 @@ from utils.config import TrainConfig
 from utils.datasets import Dataset
 from utils.distributed import process_group, synchronised_norm
 from utils.engine import steps_of
-from utils.faults import StopSignals
 from utils.frames import read_frame
 from utils.holdout import hold_out
 from utils.learner import Learner
@@ -45,9 +44,9 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """
     keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
-    with StopSignals() as stop, deterministic(config.deterministic), process_group(config.device) as device:
+    with deterministic(config.deterministic), process_group(config.device) as device:
         parts = Parts(config, dataset, device)
-        run = Run(config, dataset, parts, stop)
+        run = Run(config, dataset, parts)
         run.log.say(f"{settings_table(config)}\n{parts.summary()}")
         best = run.train()
         run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {figures_line(best)}\n"
