@@ -83,9 +83,10 @@ class Run:
                 while self.progress.epoch < self.config.epochs:
                     self._epoch()
         except LoaderDied as error:
-            self.save()
-            if largest(self.stop.number):
-                self._interrupt()
+            if processes() == 1:  # others may be inside a step already, where they wait for this one
+                self.save()
+                if self.stop.number:
+                    self._interrupt()
             raise explained(error, self._saved()) from None
         except NonFiniteLoss as error:
             raise UserError(f"training stopped, no longer finite: {error}; {self._saved()}; try a lower --lr or "
