@@ -127,9 +127,9 @@ def _die_renaming(count):
 
 
 def _die_before_saving(count):
-    from utils import run
+    from utils import training_run
 
-    _at(run, "save_last", count, _die)
+    _at(training_run, "save_last", count, _die)
 
 
 def _die_after_logging(count):
@@ -139,24 +139,24 @@ def _die_after_logging(count):
 
 
 def _die_validating(count):
-    from utils import run
+    from utils import training_run
 
-    _at(run, "validate", 1, _die)
+    _at(training_run, "validate", 1, _die)
 
 
 def _end_validating(count):
-    from utils import run
+    from utils import training_run
 
-    _at(run, "validate", 1, lambda *_: os.killpg(0, signal.SIGTERM))
+    _at(training_run, "validate", 1, lambda *_: os.killpg(0, signal.SIGTERM))
 
 
 def _fill_disk(count):
-    from utils.run import Run
+    from utils.training_run import TrainingRun
 
     def limit(*_):
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))  # works for root too
 
-    _at(Run, "_after_step", count, limit)
+    _at(TrainingRun, "_after_step", count, limit)
 
 
 def _poison_second(count):

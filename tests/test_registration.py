@@ -6,7 +6,7 @@ import pytest
 from utils.clips import ClipDataset
 from utils.datasets import Frame
 from utils.predictor import Predictor
-from utils.registration import move, scene_shift, to_last
+from utils.registration import aligned, move, scene_shift, to_last
 
 
 def scene(seed: int = 0, side: int = 200) -> np.ndarray:
@@ -60,7 +60,8 @@ def panned(count: int = 7) -> list[np.ndarray]:
             for t in range(count)]
 
 
-def test_clips_stand_still_in_training_and_in_prediction_alike(tmp_path):
+@pytest.mark.parametrize("frame_step", [1, 2])
+def test_clips_stand_still_in_training_and_in_prediction_alike(tmp_path, frame_step):
     """Also from a gap in the frame numbers on: what is repeated there needs no shift."""
     images, frames = panned(), []
     for number, image in enumerate(images):
@@ -71,22 +72,24 @@ def test_clips_stand_still_in_training_and_in_prediction_alike(tmp_path):
             cv2.imwrite(str(tmp_path / f"{kind}{number}.png"), array)
         frames.append(Frame("a", number, str(tmp_path / f"i{number}.png"), str(tmp_path / f"m{number}.png"), None))
     keys = [("a", i) for i in range(len(frames))]
-    clips = ClipDataset({"a": frames}, keys, 5, (100.0, 20.0), register=True)
+    clips = ClipDataset({"a": frames}, keys, 5, (100.0, 20.0), register=True, frame_step=frame_step)
     seen = []
 
     def run(batch):
         seen.extend(batch)
         return np.zeros((len(batch), *batch.shape[2:]), np.float32)
 
-    predictor = Predictor(run, "segmentation", 5, (100.0, 20.0), register=True)
+    predictor = Predictor(run, "segmentation", 5, (100.0, 20.0), register=True, frame_step=frame_step)
     list(predictor.stream([(frame.number, image) for frame, image in zip(frames, images, strict=True)]))
     for index in range(len(frames)):
         # within 0.4 grey levels: the same shifts, fitted to frames in other units
         np.testing.assert_allclose(seen[index], clips[index]["clip"], atol=0.02)
     whole = seen[-1][:, 16:-16, 16:-16]
     assert np.abs(whole - whole[-1]).max() < 6 * 1.5 / 20  # noise of two frames, and rounding
-    raw = ClipDataset({"a": frames}, keys, 5, (100.0, 20.0))[len(frames) - 1]["clip"][:, 16:-16, 16:-16]
+    clips.register = False
+    raw = clips[len(frames) - 1]["clip"][:, 16:-16, 16:-16]
     assert np.abs(raw[0] - raw[-1]).max() > 1
+    clips.register = True
     _, masks = clips.read(len(frames) - 1)
     rows = [np.nonzero(mask)[0].min() for mask in masks]
     assert rows[-1] == 60 and rows[0] in (65, 66)  # four steps of 1.3
@@ -103,3 +106,34 @@ def test_predicting_clips_aligns_them_too():
     Predictor(run, "segmentation", 5, (100.0, 20.0), register=True).predict(clip[None])
     inner = seen[0][0, :, 16:-16, 16:-16]
     assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()
+
+
+@pytest.mark.parametrize("shift", [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25)])
+def test_moved_pixels_are_those_of_a_bicubic_warp(shift):
+    picture = scene()
+    matrix = np.array([[1, 0, shift[1]], [0, 1, shift[0]]])
+    expected = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_CUBIC,
+                              borderMode=cv2.BORDER_REPLICATE)
+    inner = np.s_[45:-45, 45:-45]
+    assert np.abs(move(picture, np.array(shift)) - expected)[inner].max() < 1e-3 * np.ptp(picture)
+    assert np.ptp(move(np.full((9, 7), 5, np.float32), np.array(shift))) < 1e-5
+
+
+def test_whole_shifts_copy_pixels():
+    picture = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    assert np.array_equal(move(picture, np.array([1.0, -2.0])), picture[[0, 0, 1, 2]][:, [2, 3, 4, 4, 4]])
+    assert np.array_equal(move(picture, np.array([9.0, 0.0])), picture[[0] * 4])
+    planes = move(np.stack([picture, picture + 1]), np.array([0.0, 1.0]))
+    assert np.array_equal(planes[1], picture[:, [0, 0, 1, 2, 3]] + 1)
+
+
+@pytest.mark.parametrize("shift", [(3.0, -2.0), (-1.25, 2.5), (0.0, 0.4)])
+def test_what_has_just_come_into_view_is_nothing_new(shift):
+    """Seen by a panning camera, a standing scene is the same in all frames of a clip, to the border."""
+    scene = panned(1)[0].astype(np.float32)[:160, :160]
+    shifts = [np.array(shift) * age for age in (3, 2, 1, 0)]
+    frames = [move(scene, -total)[20:120, 20:120] for total in shifts]
+    still = np.stack(aligned(frames, shifts)) - frames[-1]
+    edges = np.stack([move(*pair) for pair in zip(frames, shifts, strict=True)]) - frames[-1]
+    assert np.abs(still[:, 10:-10, 10:-10]).max() == np.abs(edges[:, 10:-10, 10:-10]).max()
+    assert np.abs(still).max() < 0.8 * np.abs(edges).max()

@@ -1,19 +1,18 @@
 """Which frames make a clip — one rule for training, testing and streaming — and clips as training samples."""
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 
 from utils.boxes import mask_of_boxes
+from utils.cache import SharedCache
 from utils.datasets import Frame
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
-from utils.registration import move, scene_shift, to_last
+from utils.registration import aligned, scene_shift, to_last
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
@@ -35,8 +34,9 @@ def run_starts(numbers: Sequence[int]) -> list[int]:
     return starts
 
 
-def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int | None = None) -> list[int]:
-    """The clip rule: `num_frames` frames that end at the key frame `index`.
+def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int | None = None, step: int = 1
+                 ) -> list[int]:
+    """The clip rule: `num_frames` frames, `step` apart, that end at the key frame `index`.
 
     A clip never crosses a gap in the frame numbers: where the run of consecutive frames is too short, its first frame
     is repeated in front, as at a sequence's start.
@@ -46,32 +46,13 @@ def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int
         index: position of the key frame in `numbers`.
         num_frames: T, at least 1.
         start: where the key frame's run begins, if known already (from `run_starts`).
+        step: 1 for consecutive frames; with more, slow motion shows in as few frames.
     Returns:
         T positions in `numbers`, oldest first, the key frame last.
     """
     if start is None:
         start = run_starts(numbers[: index + 1])[-1]
-    return [max(start, index - age) for age in range(num_frames - 1, -1, -1)]
-
-
-class FrameCache:
-    """The most recently used arrays, up to `limit` bytes, so that overlapping clips decode each frame once."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.size = limit, 0
-        self.items: OrderedDict[Any, np.ndarray] = OrderedDict()
-
-    def get(self, key: Any, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array under `key`, made by `make()` where it is not at hand; not to be written to."""
-        if key in self.items:
-            self.items.move_to_end(key)
-            return self.items[key]
-        value = make()
-        self.items[key] = value
-        self.size += value.nbytes
-        while self.size > self.limit and self.items:
-            self.size -= self.items.popitem(last=False)[1].nbytes
-        return value
+    return [max(start, index - age * step) for age in range(num_frames - 1, -1, -1)]
 
 
 def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
@@ -109,10 +90,11 @@ class ClipDataset:
         transform: `(frames (T, H, W) float32, masks (T, H, W) bool, boxes (N, 5), rng) → the same`, e.g. crops and
             augmentation; `boxes` are those of the key frame, see `utils.transforms`.
         seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
-        cache_bytes: memory for decoded frames of this process.
+        cache_bytes: memory for decoded frames, of this process and loader processes together.
         labels: "mask" or "boxes", what a sample holds.
         mask_of: the mask of a frame, from the frame and its image.
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
+        frame_step: from one frame of a clip to the next, see `clip_indices`.
         replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
             so under `"replaced"`; else its error is raised.
     """
@@ -121,13 +103,14 @@ class ClipDataset:
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
-                 replace_bad: bool = False) -> None:
+                 frame_step: int = 1, replace_bad: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of, self.register, self.replace_bad = labels, mask_of, register, replace_bad
-        self.shifts: dict[tuple[str, str], np.ndarray] = {}
+        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.frame_step, self.replace_bad = frame_step, replace_bad
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
-        self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
+        paths = [frame.image for frames in sequences.values() for frame in frames]
+        self.cache = SharedCache(((kind, path) for path in paths for kind in ("image", "mask", "shift")), cache_bytes)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -136,30 +119,40 @@ class ClipDataset:
         """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
         frames = self.sequences[name]
-        chosen = [frames[i] for i in clip_indices((), position, self.num_frames, self.starts[name][position])]
-        images = [self.frames.get(frame.image, lambda frame=frame: read_frame(frame.image)) for frame in chosen]
+        indices = clip_indices((), position, self.num_frames, self.starts[name][position], self.frame_step)
+        chosen = [frames[i] for i in indices]
+        images = [self._image(frame) for frame in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
-        masks = [self.masks.get(frame.image, lambda frame=frame, image=image: self.mask_of(frame, image))
-                 for frame, image in zip(chosen, images, strict=True)]
-        images = [image.astype(np.float32) for image in images]
+        masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
         if self.register:
-            images, masks = self._aligned(chosen, images, masks)
-        return np.stack(images), np.stack(masks)
+            images = [image.astype(np.float32) for image in images]
+            images, masks = self._aligned(frames, indices, images, masks)
+        return np.stack(images, dtype=np.float32, casting="unsafe"), np.stack(masks)
 
-    def _aligned(self, chosen: list[Frame], images: list[np.ndarray], masks: list[np.ndarray]
+    def _image(self, frame: Frame) -> np.ndarray:
+        return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
+
+    def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
+        bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
+        return np.unpackbits(bits, 1, image.shape[1]).view(bool)
+
+    def _aligned(self, frames: Sequence[Frame], indices: list[int], images: list[np.ndarray], masks: list[np.ndarray]
                  ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        steps = []
-        for i, pair in enumerate(pairwise(frame.image for frame in chosen)):
-            if pair not in self.shifts:  # overlapping clips share their steps
-                self.shifts[pair] = np.zeros(2) if pair[0] == pair[1] else scene_shift(images[i], images[i + 1])
-            steps.append(self.shifts[pair])
+        steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
+                 for pair in pairwise(indices)]
         shifts = to_last(steps)
-        return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
-                [move(mask.astype(np.uint8), np.rint(shift), cv2.INTER_NEAREST) > 0
-                 for mask, shift in zip(masks, shifts, strict=True)])
+        return (aligned(images, shifts),
+                [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
+
+    def _shift(self, before: Frame, after: Frame) -> np.ndarray:
+        """How far the scene moves from a frame to the next; overlapping clips share it."""
+        def fit() -> np.ndarray:
+            return scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))[None]
+
+        return self.cache.get(("shift", after.image), fit)[0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

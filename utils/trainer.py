@@ -22,8 +22,8 @@ from utils.log import settings_table
 from utils.memory import keep_memory
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.pretrained import load_weights
-from utils.run import Run
 from utils.seed import deterministic
+from utils.training_run import TrainingRun
 from utils.validation import figures_line
 from utils.weights import IMAGENET
 
@@ -46,7 +46,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
     with deterministic(config.deterministic), process_group(config.device) as device:
         parts = Parts(config, dataset, device)
-        run = Run(config, dataset, parts)
+        run = TrainingRun(config, dataset, parts)
         run.log.say(f"{settings_table(config)}\n{parts.summary()}")
         best = run.train()
         run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {figures_line(best)}\n"

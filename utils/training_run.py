@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from utils.trainer import Parts
 
 
-class Run:
+class TrainingRun:
     """Epoch by epoch: train, validate, log, save. See `utils.trainer.train`.
 
     Args:
@@ -153,7 +153,8 @@ class Run:
         own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}
         predictor = Predictor.from_network(self.learner.averaged, parts.model.postprocess, num_frames=config.num_frames,
                                            normalisation=parts.normalisation, device=parts.device, fit=config.fit,
-                                           input_size=config.input_size, register=config.register, **own)
+                                           input_size=config.input_size, register=config.register,
+                                           frame_step=config.frame_step, **own)
         return validate(predictor, dataclasses.replace(self.dataset, sequences=parts.validation), config,
                         self._while_validating if processes() == 1 else None,
                         self._bad_frame if config.on_bad_frame == "skip" else None)
