@@ -47,7 +47,8 @@ class StopSignals:
             raise KeyboardInterrupt
         self.number = number
         # Where the whole group got the signal, loader processes end now: that is no reason to stop before saving.
-        self._before.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL) or signal.SIG_DFL)
+        if hasattr(signal, "SIGCHLD"):  # not on Windows
+            self._before.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL) or signal.SIG_DFL)
         os.write(2, b"\nstopping after this step, saving first\n")
 
     @staticmethod

@@ -21,6 +21,7 @@ FREE = frozenset({"name", "out", "data_root", "extra_roots", "weights", "epochs"
                   "threads", "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
 NAMED_SEQUENCES = 1000  # of datasets with more sequences only one digest is kept
 EARLIER = "earlier"
+FILES = (*KEPT, "best.pt", "log.jsonl", "config.json", "command.txt", "curves.png", "tensorboard")
 
 
 def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
@@ -118,7 +119,7 @@ def set_aside(folder: Path) -> str:
     target = folder / EARLIER
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    for path in sorted(folder.iterdir()):
-        if path != target:
-            os.replace(path, target / path.name)
+    for name in FILES:
+        if (folder / name).exists():
+            os.replace(folder / name, target / name)
     return f"an earlier run was in {folder}: it is now in {target}; --resume auto would have continued it"

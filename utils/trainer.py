@@ -14,6 +14,7 @@ from utils.config import TrainConfig
 from utils.datasets import Dataset
 from utils.distributed import process_group, synchronised_norm
 from utils.engine import steps_of
+from utils.faults import explained
 from utils.frames import read_frame
 from utils.holdout import hold_out
 from utils.learner import Learner
@@ -46,7 +47,10 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
     with deterministic(config.deterministic), process_group(config.device) as device:
         parts = Parts(config, dataset, device)
-        run = TrainingRun(config, dataset, parts)
+        try:
+            run = TrainingRun(config, dataset, parts)
+        except OSError as error:
+            raise explained(error, "nothing is saved yet") or error from None
         run.log.say(f"{settings_table(config)}\n{parts.summary()}")
         best = run.train()
         run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {figures_line(best)}\n"
