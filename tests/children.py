@@ -159,6 +159,11 @@ def _fill_disk(count):
     _at(TrainingRun, "_after_step", count, limit)
 
 
+def _die_second(count):
+    if os.environ.get("RANK") == "1":
+        _in_step(_die)(count)
+
+
 def _poison_second(count):
     from utils.learner import Learner
 
@@ -189,6 +194,7 @@ FAULTS = {
     "Ctrl-C": _in_step(lambda *_: os.killpg(0, signal.SIGINT)),
     "disk full": _fill_disk,
     "NaN in the second process": _poison_second,
+    "death of the second process": _die_second,
     "SIGTERM validating": _end_validating,
     "loader killed": _in_step(_kill_loader),
 }

@@ -1,14 +1,11 @@
 """Several processes against one: the same weights and figures."""
 import dataclasses
 import json
-import os
-import subprocess
-import sys
+import signal
 
 import pytest
 import torch
 from children import exact_child, launched, message, run_child, run_children, train_child
-from scripts import ROOT
 from test_detection_training import write_boxed
 from test_resume import same
 from test_training import write_dataset
@@ -101,38 +98,22 @@ def test_losses_of_halves_are_the_loss_of_the_whole(tmp_path):
             assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-6), name
 
 
-DYING = """
-import os, runpy, signal, sys
-sys.path[:0] = [ROOT, ROOT + "/tests"]
-if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-    from children import FAULTS
-    FAULTS["step"](3)
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-def test_torchrun_brings_a_run_back_when_a_process_dies(data, tmp_path):
-    changes = {"checkpoint_every": 1, "freeze_norm": False, "epochs": 1, "loss": "focal_iou"}
-    straight = recipe(data, tmp_path / "straight", **changes)
-    assert run_children(launched(2), train_child, straight) == [0, 0]
-    (tmp_path / "dying.py").write_text(DYING.replace("ROOT", repr(str(ROOT))))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--max-restarts",
-               "1", tmp_path / "dying.py", ROOT / "train_NUDT.py", "--data-root", data, "--out", tmp_path / "out",
-               "--name", "run", "--epochs", 1, "--batch-size", 4, "--input-size", 32, "--workers", 0, "--quiet",
-               "--device", "cpu", "--val-fraction", 0.25, "--no-batch-augmentation", "--loss", "focal_iou",
-               "--checkpoint-every", 1]
-    done = subprocess.run(list(map(str, command)), env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
-                          text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "continuing from" in done.stdout and done.stdout.count("best epoch") == 1
+def test_after_a_process_died_all_begin_again_from_the_last_checkpoint(data, tmp_path):
+    recipes = [recipe(data, tmp_path / name, checkpoint_every=1, freeze_norm=False, epochs=1, loss="focal_iou")
+               for name in ("straight", "broken")]
+    assert run_children(launched(2), train_child, recipes[0]) == [0, 0]
+    statuses = run_children(launched(2), train_child, recipes[1], "death of the second process", 3)
+    assert statuses == [2, -signal.SIGKILL]
+    assert "another process ended" in message(tmp_path / "broken")
+    assert load_checkpoint(tmp_path / "broken/run/last.pt")["progress"]["step"] == 2
+    assert run_children(launched(2, restarts=1), train_child, recipes[1]) == [0, 0]  # as torchrun --max-restarts does
     for name in ("last.pt", "best.pt"):
-        ours, theirs = (load_checkpoint(tmp_path / part / "run" / name) for part in ("out", "straight"))
+        ours, theirs = (load_checkpoint(tmp_path / part / "run" / name) for part in ("broken", "straight"))
         for content in (ours, theirs):
             del content["config"]
         same(ours, theirs, name)
-    command = (tmp_path / "out/run/command.txt").read_text().splitlines()
-    assert len(command) == 2 and command[0].startswith("torchrun --nproc-per-node 2 ")
+    commands = (tmp_path / "broken/run/command.txt").read_text().splitlines()
+    assert len(commands) == 2 and commands[0].startswith("torchrun --nproc-per-node 2 ")
 
 
 def test_a_loss_that_is_not_finite_in_one_process_counts_for_all(data, tmp_path):
