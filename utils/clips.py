@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.bad_pixels import HISTORY, find_defects, mend
 from utils.boxes import mask_of_boxes
 from utils.cache import SharedCache
 from utils.datasets import Frame
@@ -95,6 +96,7 @@ class ClipDataset:
         mask_of: the mask of a frame, from the frame and its image.
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
         frame_step: from one frame of a clip to the next, see `clip_indices`.
+        bad_pixels: take them out of the frames (`utils.bad_pixels`).
         replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
             so under `"replaced"`; else its error is raised.
     """
@@ -103,14 +105,15 @@ class ClipDataset:
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
-                 frame_step: int = 1, replace_bad: bool = False) -> None:
+                 frame_step: int = 1, bad_pixels: bool = False, replace_bad: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
         self.labels, self.mask_of, self.register = labels, mask_of, register
-        self.frame_step, self.replace_bad = frame_step, replace_bad
+        self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         paths = [frame.image for frames in sequences.values() for frame in frames]
-        self.cache = SharedCache(((kind, path) for path in paths for kind in ("image", "mask", "shift")), cache_bytes)
+        kinds = ("image", "defects", "mask", "shift")
+        self.cache = SharedCache(((kind, path) for path in paths for kind in kinds), cache_bytes)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -119,7 +122,8 @@ class ClipDataset:
         """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
         frames = self.sequences[name]
-        indices = clip_indices((), position, self.num_frames, self.starts[name][position], self.frame_step)
+        start = self.starts[name][position]
+        indices = clip_indices((), position, self.num_frames, start, self.frame_step)
         chosen = [frames[i] for i in indices]
         images = [self._image(frame) for frame in chosen]
         sizes = sorted({image.shape for image in images})
@@ -127,6 +131,9 @@ class ClipDataset:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
         masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
+        if self.bad_pixels:
+            defects = self._defects(frames[max(start, position - HISTORY + 1) : position + 1])
+            images = [mend(image, defects) for image in images]
         if self.register:
             images = [image.astype(np.float32) for image in images]
             images, masks = self._aligned(frames, indices, images, masks)
@@ -134,6 +141,10 @@ class ClipDataset:
 
     def _image(self, frame: Frame) -> np.ndarray:
         return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
+
+    def _defects(self, past: Sequence[Frame]) -> np.ndarray:
+        """Bad pixels as the last of these frames tells them."""
+        return self.cache.get(("defects", past[-1].image), lambda: find_defects(self._image(frame) for frame in past))
 
     def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
         bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))

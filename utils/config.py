@@ -84,6 +84,7 @@ class TrainConfig:
     freeze_norm: bool = _option(False, "batch norm keeps its stored statistics, as for fine-tuning on few clips")
     amp: str = _option("off", "mixed precision of the network; losses stay in float32")
     register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
+    bad_pixels: bool = _option(True, "take bright and dark points out that stay on one pixel of the sensor")
     target_augmentation: bool = _option(True, "clone targets through time")
     clones: int = _option(3, "clones of each target")
     clone_scale: tuple[float, float] = _option((0.6, 0.9), "range of a clone's size as a share of its original's; "

@@ -54,7 +54,7 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
                         TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
                         (config.cache_mb << 20) // several, "boxes" if config.detector else "mask", mask_of,
-                        config.register, config.frame_step, config.on_bad_frame == "skip")
+                        config.register, config.frame_step, config.bad_pixels, config.on_bad_frame == "skip")
     draw = config.clips_drawn(len(clips)) or len(clips)
     batch = min(config.batch_size, draw) // several * several
     if not batch or config.batch_size % several:

@@ -154,7 +154,7 @@ class TrainingRun:
         predictor = Predictor.from_network(self.learner.averaged, parts.model.postprocess, num_frames=config.num_frames,
                                            normalisation=parts.normalisation, device=parts.device, fit=config.fit,
                                            input_size=config.input_size, register=config.register,
-                                           frame_step=config.frame_step, **own)
+                                           frame_step=config.frame_step, bad_pixels=config.bad_pixels, **own)
         return validate(predictor, dataclasses.replace(self.dataset, sequences=parts.validation), config,
                         self._while_validating if processes() == 1 else None,
                         self._bad_frame if config.on_bad_frame == "skip" else None)
