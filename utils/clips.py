@@ -97,17 +97,19 @@ class ClipDataset:
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
         frame_step: from one frame of a clip to the next, see `clip_indices`.
         bad_pixels: take them out of the frames (`utils.bad_pixels`).
+        replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
+            so under `"replaced"`; else its error is raised.
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
-                 frame_step: int = 1, bad_pixels: bool = False) -> None:
+                 frame_step: int = 1, bad_pixels: bool = False, replace_bad: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of, self.register, self.frame_step = labels, mask_of, register, frame_step
-        self.bad_pixels = bad_pixels
+        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         paths = [frame.image for frames in sequences.values() for frame in frames]
         kinds = ("image", "defects", "mask", "shift")
@@ -172,6 +174,17 @@ class ClipDataset:
         `item` is the clip's index, or `(epoch, index)`.
         """
         epoch, index = item if isinstance(item, tuple) else (0, item)
+        if not self.replace_bad:
+            return self._sample(epoch, index)
+        reason = ""
+        for step in range(len(self)):
+            try:
+                return {**self._sample(epoch, (index + step) % len(self)), "replaced": reason}
+            except UserError as error:
+                reason = reason or str(error)
+        raise UserError(f"no clip can be read; of the first: {reason}")
+
+    def _sample(self, epoch: int, index: int) -> dict[str, Any]:
         name, position = self.keys[index]
         key = self.sequences[name][position]
         frames, masks = self.read(index)
