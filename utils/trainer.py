@@ -24,6 +24,7 @@ from utils.memory import keep_memory
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.pretrained import load_weights
 from utils.seed import deterministic
+from utils.speed import with_frame_step
 from utils.training_run import TrainingRun
 from utils.validation import figures_line
 from utils.weights import IMAGENET
@@ -45,6 +46,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """
     keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
+    config = with_frame_step(config, dataset)
     with deterministic(config.deterministic), process_group(config.device) as device:
         parts = Parts(config, dataset, device)
         try:
