@@ -40,8 +40,8 @@ class TrainConfig:
     out: str = _option("runs", "folder that holds the runs")
     model: str = _option("tsmsa", "network; the other options' defaults depend on it")
     num_frames: int = _option(5, "frames in a clip; the last is the key frame")
-    frame_step: int = _option(1, "from one frame of a clip to the next; with more than 1, slow motion shows (0: as many "
-                              "frames as a typical training target takes to move a pixel against the scene, at most 8)")
+    frame_step: int = _option(1, "from one frame of a clip to the next; with more than 1, slow motion shows (0: as "
+                              "many frames as a typical target takes to move a pixel against the scene, at most 8)")
     num_slices: int = _option(1, "passes of the cross-slice ConvLSTM")
     num_layers: int = _option(1, "layers in each slice")
     num_classes: int = _option(1, "classes of targets", "detection")
@@ -130,8 +130,8 @@ class TrainConfig:
         for name in ("lr", "depth"):
             self._require(getattr(self, name) > 0, name, "more than 0")
         for name in ("frame_step", "workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay",
-                     "intensity", "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight", "motion_weight",
-                     "init_std", "ema_ramp", "checkpoint_every", "skip_non_finite"):
+                     "intensity", "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight",
+                     "motion_weight", "init_std", "ema_ramp", "checkpoint_every", "skip_non_finite"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
