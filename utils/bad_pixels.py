@@ -14,9 +14,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-TRAVEL = 1.5    # px that the scene has to move between the frames that are looked at: on what stands still they agree
+TRAVEL = 0.75   # px that the scene has to move between the frames that are looked at: on what stands still they agree
 HISTORY = 10    # such frames at most
-FEWEST = 5      # such frames below which nothing is judged
+FEWEST = 4      # such frames below which nothing is judged
 SHARE = 0.8     # of them in which a bad pixel stands out
 STANDING = 4.0  # noise deviations by which it does
 AROUND = 5      # px, side of the square whose median is a pixel's surroundings
