@@ -12,6 +12,7 @@ import numpy as np
 from utils.boxes import mask_of_boxes
 from utils.datasets import Frame
 from utils.errors import UserError
+from utils.frame_table import Sequences
 from utils.frames import read_frame, read_mask
 from utils.registration import move, scene_shift, to_last
 
@@ -52,6 +53,9 @@ def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int
     if start is None:
         start = run_starts(numbers[: index + 1])[-1]
     return [max(start, index - age) for age in range(num_frames - 1, -1, -1)]
+
+
+SHIFT_BYTES = 1 << 20  # for the latest 65,536 steps between frames, 16 bytes each
 
 
 class FrameCache:
@@ -119,12 +123,12 @@ class ClipDataset:
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False) -> None:
-        self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
+        self.sequences, self.keys, self.num_frames = Sequences.of(sequences), keys, num_frames
+        self.sequences.names.build_index()
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
         self.labels, self.mask_of, self.register = labels, mask_of, register
-        self.shifts: dict[tuple[str, str], np.ndarray] = {}
-        self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
+        self.shifts = FrameCache(SHIFT_BYTES)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -132,8 +136,9 @@ class ClipDataset:
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
-        frames = self.sequences[name]
-        chosen = [frames[i] for i in clip_indices((), position, self.num_frames, self.starts[name][position])]
+        first = max(0, position - self.num_frames + 1)  # what lies before it is in no clip
+        frames = self.sequences[name][first:position + 1]
+        chosen = [frames[i] for i in clip_indices(frames.numbers.tolist(), position - first, self.num_frames)]
         images = [self.frames.get(frame.image, lambda frame=frame: read_frame(frame.image)) for frame in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
@@ -150,9 +155,9 @@ class ClipDataset:
                  ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         steps = []
         for i, pair in enumerate(pairwise(frame.image for frame in chosen)):
-            if pair not in self.shifts:  # overlapping clips share their steps
-                self.shifts[pair] = np.zeros(2) if pair[0] == pair[1] else scene_shift(images[i], images[i + 1])
-            steps.append(self.shifts[pair])
+            # overlapping clips share their steps
+            steps.append(np.zeros(2) if pair[0] == pair[1] else
+                         self.shifts.get(pair, lambda i=i: scene_shift(images[i], images[i + 1])))
         shifts = to_last(steps)
         return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
                 [move(mask.astype(np.uint8), np.rint(shift), cv2.INTER_NEAREST) > 0

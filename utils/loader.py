@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, default_collate
 from utils.augment import TrainTransform
 from utils.clips import ClipDataset, Normalisation, box_mask, file_mask, no_mask
 from utils.config import TrainConfig
-from utils.holdout import Sequences
+from utils.frame_table import AllKeys, Sequences
 from utils.seed import EpochSampler
 
 
@@ -37,11 +37,10 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     Returns:
         The sampler, whose `epoch` is to be set, and the loader.
     """
-    keys = [(name, i) for name, frames in sequences.items() for i in range(len(frames))]
     mask_of = file_mask
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
-    clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
+    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation,
                         TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
                         (config.cache_mb << 20) // max(1, config.workers), "boxes" if config.detector else "mask",
                         mask_of, config.register)
