@@ -16,6 +16,7 @@ from utils.files import natural_key
 from utils.frames import IMAGE_SUFFIXES
 from utils.report import Report
 from utils.texts import Texts
+from utils.untrusted import read_bytes
 
 NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 LINE = re.compile(rf"(.+?)((?:\s+{NUMBER}(?:,{NUMBER}){{3}},\d+)*)")
@@ -49,11 +50,7 @@ def read_text(path: str) -> str:
     Raises:
         UserError: it cannot be read, or is not text.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a text file") from None
+    data = read_bytes(path, "a text file").tobytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")

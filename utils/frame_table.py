@@ -248,8 +248,8 @@ class AllFrames(Sequence[Frame]):
 class AllKeys(Sequence[tuple[str, int]]):
     """(name, position) of every frame of some sequences: the key frames of all clips."""
 
-    def __init__(self, sequences: Sequences) -> None:
-        self.frames = sequences.frames()
+    def __init__(self, sequences: Mapping[str, Iterable[Frame]]) -> None:
+        self.frames = Sequences.of(sequences).frames()
 
     def __len__(self) -> int:
         return len(self.frames)
