@@ -81,9 +81,9 @@ def record(folder: Path, chosen: object) -> list[tuple[float, float]]:
 
 def draw(steps: np.ndarray, memory: np.ndarray, path: str) -> None:
     """The curve as a picture."""
-    from utils.visualize import plot_lines
+    from utils.visualize import plot_runs
 
-    plot_lines({"run and workers": (steps, memory)}, path, "steps", "proportional set size, MiB")
+    plot_runs({"proportional set size, MiB": {"run and workers": (steps, memory)}}, path, "steps")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 from utils.checkpoint import git_revision
 from utils.cli import make_folder
 from utils.config import TrainConfig
+from utils.errors import user_errors
 from utils.files import plain, write_json
 
 
@@ -94,3 +95,10 @@ def flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         pairs += flat(value, f"{prefix}{key}/") if isinstance(value, dict) else [(prefix + key, value)]
     return pairs
 
+
+
+if __name__ == "__main__":
+    from utils.compare import main
+
+    with user_errors():
+        main()
