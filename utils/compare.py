@@ -87,7 +87,7 @@ def read_run(path: str | Path) -> Run:
 
 
 def compare(paths: Sequence[str], out: str | None = None) -> str:
-    """The table of some runs; their curves are drawn into `out`, by default `comparison.png` in the folder of the first.
+    """The table of some runs; their curves are drawn into `out`, by default `comparison.png` beside the first.
 
     Folders without a log are left out as long as one run is there: `runs/*` also matches pictures.
 
@@ -114,7 +114,7 @@ def compare(paths: Sequence[str], out: str | None = None) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m utils.log", description="Training runs as a table, and their curves in one picture.")
+    parser = Parser(prog="python -m utils.log", description="Training runs as a table, their curves in a picture.")
     parser.add_argument("runs", nargs="+", metavar="FOLDER", help="of a run, such as runs/*")
     parser.add_argument("--out", metavar="FILE", help="the picture (default: comparison.png beside the runs)")
     given = parser.parse_args(argv)

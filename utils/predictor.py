@@ -84,7 +84,8 @@ class Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
         Args:
-            path: a checkpoint of this project, or a plain state dict of the published SSTNet or TSMSA.
+            path: a checkpoint of this project, a plain state dict of the published SSTNet or TSMSA, or an export that
+                ends with `.onnx`, for which PyTorch is not needed.
             device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
             threshold: instead of the file's own.
             normalisation: the dataset's, for files that hold none (a published TSMSA).
@@ -92,6 +93,10 @@ class Predictor:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
         """
         check_weights(path)  # before PyTorch is imported, which takes seconds
+        if str(path).lower().endswith(".onnx"):
+            from utils.onnx_predictor import from_onnx
+
+            return from_onnx(path, threshold)
         import torch
 
         from utils.weights import read_weights
