@@ -1,8 +1,8 @@
 """Networks as they leave this project: from normalised frames to probabilities or boxes, in one graph of plain tensors.
 
-Windowed: clips in, results out. Streaming: one frame of each sequence and the state in, results and the next state out;
-the state is what the last T-1 frames contributed (`nets.streaming`), oldest first, one tensor (T-1, B, C, h, w) for each
-part of it.
+Windowed: clips in, results out. Streaming: one frame of each sequence and the state in, results and the next state
+out; the state is what the last T-1 frames contributed (`nets.streaming`), oldest first, one tensor (T-1, B, C, h, w)
+for each part of it.
 
 Results: of a segmentation network probabilities (B, H, W). Of a detector, for each of its A cells, `boxes` (B, A, 4)
 x1, y1, x2, y2 in pixels of the input and `scores` (B, A, classes); non-maximum suppression is left to the caller.
@@ -61,7 +61,8 @@ class Streaming(nn.Module):
     def empty_state(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Zeros in the shapes of the state that belongs to `frames`."""
         with torch.no_grad():
-            return tuple(torch.zeros((self.network.num_frames - 1, *part.shape)) for part in self.network.observe(frames))
+            parts = self.network.observe(frames)
+        return tuple(torch.zeros((self.network.num_frames - 1, *part.shape)) for part in parts)
 
 
 def plain(network: nn.Module) -> nn.Module:

@@ -94,7 +94,11 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UserError: the file is missing, truncated or no image.
     """
-    image = _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path))
+    return plain_levels(_mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path)))
+
+
+def plain_levels(image: np.ndarray) -> np.ndarray:
+    """Grey levels of any type as uint8 or uint16, rounded; those of these types as they are."""
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype == np.bool_:

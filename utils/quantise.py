@@ -33,6 +33,8 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
                         "`pip install onnx onnxruntime`") from None
     if given.precision == "fp16":
         model = convert_float_to_float16(onnx.load(path), keep_io_types=True, disable_shape_infer=True)
+        for number, node in enumerate(model.graph.node):
+            node.name = f"{node.op_type}_{number}"  # the converter gives some names twice
     else:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             prepared, result = (os.path.join(folder, name) for name in ("prepared.onnx", "int8.onnx"))
