@@ -247,3 +247,11 @@ def _subsets(sequences: Sequences, snr: dict[str, list[float]], spec: DatasetSpe
     else:
         return {}
     return {"snr_le_3": frozenset(low), "snr_gt_3": frozenset(high)} if low or high else {}
+
+
+if __name__ == "__main__":
+    from utils.describe import main
+    from utils.errors import user_errors
+
+    with user_errors():
+        main()

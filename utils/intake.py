@@ -54,8 +54,8 @@ def add_options(parser: Parser) -> None:
     """Options about a source's frames."""
     parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
                         help="every Nth frame only: slow targets move further in a clip (default: %(default)s)")
-    parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in pixels; "
-                        "results are in the whole frame's pixels")
+    parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
+                        "pixels; results are in the whole frame's pixels")
     parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
                         "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are)")
     parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,13 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
     try:
         import onnx
         import onnxruntime.quantization as tools
-        from onnxruntime.transformers.float16 import convert_float_to_float16
+        from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     except ImportError as error:
         raise UserError(f"--precision {given.precision}: needs the package {error.name}, which is not installed; "
                         "`pip install onnx onnxruntime`") from None
     if given.precision == "fp16":
-        model = convert_float_to_float16(onnx.load(path), keep_io_types=True, disable_shape_infer=True)
+        model = own_constants(onnx.load(path), DEFAULT_OP_BLOCK_LIST)
+        model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
         for number, node in enumerate(model.graph.node):
             node.name = f"{node.op_type}_{number}"  # the converter gives some names twice
     else:
@@ -49,6 +50,18 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
         entry.key, entry.value = METADATA, about
     with atomic_write(path) as file:
         file.write(model.SerializeToString())
+
+
+def own_constants(model: Any, kinds: Sequence[str]) -> Any:
+    """Give each node of these kinds constants of its own: the converter stumbles where two of them share one."""
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    for number, node in enumerate(model.graph.node):
+        for index, name in enumerate(node.input if node.op_type in kinds else ()):
+            if name in constants:
+                copy = model.graph.initializer.add()
+                copy.CopyFrom(constants[name])
+                copy.name = node.input[index] = f"{name}_of_{number}"
+    return model
 
 
 class _Clips:

@@ -131,8 +131,8 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
 
     Args:
         path: an image, a TIFF of many pages, a video, a folder of images (one sequence), or a folder whose subfolders
-            hold images or that holds videos (one sequence each, in natural order). Where a folder has a subfolder `images` instead of
-            images, that one is meant, as in the folder of a dataset.
+            hold images or that holds videos (one sequence each, in natural order). Where a folder has a subfolder
+            `images` instead of images, that one is meant, as in the folder of a dataset.
     Raises:
         UserError: missing, unreadable, or no frames there.
     """
