@@ -38,6 +38,8 @@ def describe(folder: str) -> list[str]:
     lines.append(f"labels: {masks} frames with a mask, {boxed} in a list of boxes, of {len(whole.frames)}")
     lines += [*_pictures(whole), *_targets(whole)]
     lines += [f"{name}: {len(names)} sequences" for name, names in whole.subsets.items()]
+    if not masks and not boxed:
+        return lines + _unknown(Path(folder))
     return lines + _next(folder, bool(masks), bool(boxed))
 
 

@@ -27,12 +27,12 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
     try:
         import onnx
         import onnxruntime.quantization as tools
-        from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+        from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
         raise UserError(f"--precision {given.precision}: needs the package {error.name}, which is not installed; "
                         "`pip install onnx onnxruntime`") from None
     if given.precision == "fp16":
-        model = own_constants(onnx.load(path), DEFAULT_OP_BLOCK_LIST)
+        model = own_constants(onnx.load(path), ("Resize",))
         model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
         for number, node in enumerate(model.graph.node):
             node.name = f"{node.op_type}_{number}"  # the converter gives some names twice
