@@ -106,15 +106,11 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     from utils.overlay import Stretch, draw
     from utils.results import Results
     from utils.tracker import Tracker
-    from utils.writers import GifWriter, PreviewWriter, VideoWriter, write_mask
+    from utils.writers import write_mask
 
     name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
-    intake = Intake(options.stride, options.roi, options.window, options.invert)
-    writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
-    if options.preview:
-        writers.append(PreviewWriter(out / "preview.jpg"))
-    if options.gif:
-        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if truth else 640))
+    intake = intake_of(options)
+    writers = picture_writers(options, out, name, fps)
     masks = out / "masks" if predictor.task == "segmentation" else None
     records: list[dict[str, Any]] = []
     size, stretch = None, Stretch()
@@ -133,7 +129,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
             frames = islice(intake.frames(source), limit)
             for frame, prediction in predictor.stream_with(frames, options.batch_size):
                 if not records:
-                    check_look(source, intake.prepare(frame.image), predictor)
+                    check_look(source, intake_of(options).prepare(frame.image), predictor)
                     size = frame.image.shape[::-1]
                 prediction = intake.restore(prediction, frame)
                 results.add(frame, prediction)
@@ -162,6 +158,23 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
     return "\n".join([summary(source.name, records, what) + tracks, *said,
                       *(f"  {path}" for path in [*paths, *results.paths()] if path)])
+
+
+def intake_of(options: Namespace) -> Intake:
+    """What prepares the frames of one sequence."""
+    return Intake(options.stride, options.roi, options.window, options.invert)
+
+
+def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:
+    """What writes the annotated pictures of one sequence."""
+    from utils.writers import GifWriter, PreviewWriter, VideoWriter
+
+    writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
+    if options.preview:
+        writers.append(PreviewWriter(out / "preview.jpg"))
+    if options.gif:
+        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if options.truth else 640))
+    return writers
 
 
 def class_names(predictor: Predictor) -> list[str]:

@@ -24,7 +24,9 @@ from utils.predictor import Predictor  # noqa: E402
 from utils.quantise import quantise  # noqa: E402
 from utils.weights import read_weights  # noqa: E402
 
-OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1]}, "sstnet": {"depth": 0.1, "width": 0.125}}
+FRAMES = 3
+OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
+           "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES}}
 PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
 
 
@@ -59,7 +61,7 @@ def weights(tmp_path_factory):
                 network.head[-1].weight.mul_(5)
         mean, std = ([[110.0] * 3, [30.0] * 3] if detects else [110.0, 30.0])
         save_checkpoint(folder / f"{name}.pt", {
-            "model": {"name": name, "options": options}, "normalisation": [mean, std], "num_frames": 5,
+            "model": {"name": name, "options": options}, "normalisation": [mean, std], "num_frames": FRAMES,
             "threshold": 0.4 if not detects else 0.02, "network": network.state_dict(), "ema": None,
             "config": {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}})
     return folder
@@ -131,11 +133,11 @@ def test_the_state_is_explicit(exported, weights):
     session = onnx_predictor.open_session(exported("tsmsa", True))
     whole = onnx_predictor.open_session(exported("tsmsa", False))
     frames = np.random.default_rng(0).normal(size=(6, 1, 64, 32)).astype(np.float32)
-    state = np.zeros((4, 1, 32, 16, 8), np.float32)[:, :, :session.get_inputs()[1].shape[2]]
-    state = np.repeat(session.run(None, {"frames": frames[:1], "state0": state})[1][-1:], 4, 0)
+    state = np.zeros((FRAMES - 1, 1, session.get_inputs()[1].shape[2], 16, 8), np.float32)
+    state = np.repeat(session.run(None, {"frames": frames[:1], "state0": state})[1][-1:], FRAMES - 1, 0)
     for index in range(6):
         found, state = session.run(None, {"frames": frames[index:index + 1], "state0": state})
-        clip = frames[[max(0, i) for i in range(index - 4, index + 1)], 0]
+        clip = frames[[max(0, i) for i in range(index - FRAMES + 1, index + 1)], 0]
         assert np.abs(found - whole.run(None, {"clips": clip[None]})[0]).max() < 1e-5
 
 
