@@ -24,7 +24,7 @@ from utils.predictor import Predictor  # noqa: E402
 from utils.quantise import quantise  # noqa: E402
 from utils.weights import read_weights  # noqa: E402
 
-FRAMES = 3
+FRAMES = 5
 OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
            "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES}}
 PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
