@@ -1,9 +1,10 @@
-"""Find moving targets in a folder of frames, an image or a video: annotated video, masks and predictions.json.
+"""Find moving targets in images, videos, a camera or a growing folder: annotated video, masks, boxes and tracks.
 
-With a detector, boxes instead of masks.
+Writes an mp4, masks as PNG (segmentation networks), predictions.json, coco.json, detections.csv and tracks.csv.
 """
 from __future__ import annotations
 
+import dataclasses
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from utils.chosen import add_predictor_options, check_predictor, open_predictor,
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
+from utils.intake import Intake, add_options
+from utils.live import GrowingFolder, LiveSource, is_live
 from utils.measuring import add_hardware
 from utils.prediction import Component, Prediction, match_components
 from utils.predictor import Predictor
@@ -32,8 +35,17 @@ def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
     add_predictor_options(parser)
-    parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image or video; of a folder "
-                        "with subfolders of images, or of a dataset, every sequence")
+    parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
+                        "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
+                        "sequence")
+    parser.add_argument("--watch", type=number(float, 0.1), metavar="S", help="--source is a folder that grows: go on "
+                        "until no image came for S seconds")
+    parser.add_argument("--preview", action="store_true", help="keep preview.jpg in the output folder up to date with "
+                        "the latest picture")
+    add_options(parser)
+    parser.add_argument("--motion-compensation", choices=("on", "off"), help="align the frames of a clip to the last "
+                        "one, for panning and shaking cameras (default: as the network was trained)")
+    parser.add_argument("--no-tracks", action="store_true", help="leave out tracks.csv")
     parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
                         "in runs/NAME_METHOD)")
     parser.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
@@ -58,12 +70,13 @@ def warn(text: str) -> None:
     tqdm.write(f"warning: {text}", file=sys.stderr)
 
 
-def check_look(source: FrameSource, frame: SourceFrame, predictor: Predictor) -> None:
+def check_look(source: FrameSource, image: np.ndarray, predictor: Predictor) -> None:
     """Warn about frames in other units than the training frames'."""
     mean, std = (float(np.mean(value)) for value in predictor.normalisation)
-    if abs(frame.image.mean() - mean) > FAR * std:
-        warn(f"{source.path}: the frames' mean is {frame.image.mean():.0f} ({frame.image.dtype}), that of the training "
-             f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these")
+    if abs(image.mean() - mean) > FAR * std:
+        warn(f"{source.path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
+             f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these; --window p0.5,p99.9 "
+             "brings them closer")
 
 
 def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> dict[str, Any]:
@@ -89,29 +102,36 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     from tqdm import tqdm
 
     from utils.overlay import Stretch, draw
-    from utils.writers import GifWriter, VideoWriter, write_mask
+    from utils.results import Results
+    from utils.tracker import Tracker
+    from utils.writers import write_mask
 
-    name, fps = source.name.rpartition("/")[2], options.fps or source.fps or DEFAULT_FPS
-    writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
-    if options.gif:
-        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if truth else 640))
+    name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
+    intake = intake_of(options)
+    writers = picture_writers(options, out, name, fps)
     masks = out / "masks" if predictor.task == "segmentation" else None
     records: list[dict[str, Any]] = []
     size, stretch = None, Stretch()
     limit = options.max_frames or sys.maxsize
-    total = min(source.length, limit) if source.length else None
-    frames = ((frame.number, frame.image, frame) for frame in islice(source, limit))
+    total = min(-(-source.length // options.stride), limit) if source.length else None
+    if source.files and options.stride > 1:
+        total = None  # numbers may have gaps
     try:
         with ExitStack() as stack:
             bar = stack.enter_context(tqdm(total=total, desc=source.name, unit=" frames", disable=options.quiet,
                                            dynamic_ncols=True, mininterval=0.5))
             for writer in writers:
                 stack.enter_context(writer)
+            results = stack.enter_context(Results(out, class_names(predictor),
+                                                  None if options.no_tracks else Tracker()))
+            frames = islice(intake.frames(source), limit)
             for frame, prediction in predictor.stream_with(frames, options.batch_size):
                 if not records:
                     if options.weights:
-                        check_look(source, frame, predictor)
+                        check_look(source, intake_of(options).prepare(frame.image), predictor)
                     size = frame.image.shape[::-1]
+                prediction = intake.restore(prediction, frame)
+                results.add(frame, prediction)
                 targets = truth.of(source, frame) if truth else None
                 picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
                                heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
@@ -133,7 +153,39 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
         warn(f"{source.path}: {len(records)} frames could be read, {total} were announced")
     paths = [*(writer.path for writer in writers), masks, out / "predictions.json"]
     what = "components" if masks else "boxes"
-    return "\n".join([summary(source.name, records, what), *(f"  {path}" for path in paths if path)])
+    said = [f"  {source.report()}"] if hasattr(source, "report") else []
+    tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
+    return "\n".join([summary(source.name, records, what) + tracks, *said,
+                      *(f"  {path}" for path in [*paths, *results.paths()] if path)])
+
+
+def intake_of(options: Namespace) -> Intake:
+    """What prepares the frames of one sequence."""
+    return Intake(options.stride, options.roi, options.window, options.invert)
+
+
+def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:
+    """What writes the annotated pictures of one sequence."""
+    from utils.writers import GifWriter, PreviewWriter, VideoWriter
+
+    writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
+    if options.preview:
+        writers.append(PreviewWriter(out / "preview.jpg"))
+    if options.gif:
+        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if options.truth else 640))
+    return writers
+
+
+def class_names(predictor: Predictor) -> list[str]:
+    """Names of the predictor's classes."""
+    return ["target"] if predictor.num_classes == 1 else [f"class{i}" for i in range(predictor.num_classes)]
+
+
+def sources_of(options: Namespace) -> list[Any]:
+    """What is to be read; raises `UserError` where there is nothing."""
+    if options.watch:
+        return [GrowingFolder(options.source, options.watch)]
+    return [LiveSource(options.source)] if is_live(options.source) else open_sources(options.source)
 
 
 def summary(name: str, records: list[dict[str, Any]], what: str) -> str:
@@ -151,7 +203,7 @@ def main(argv: list[str] | None = None) -> None:
     """Predict every sequence of the source."""
     options = parse(argv)
     check_predictor(options)
-    sources = open_sources(options.source)
+    sources = sources_of(options)
     truth = Truth(options.truth) if options.truth else None
     if truth:
         truth.require(sources)
@@ -159,6 +211,8 @@ def main(argv: list[str] | None = None) -> None:
     out = results_folder(options, name, f"predict/{name}")
     make_folder(out)
     predictor = open_predictor(options)
+    if options.motion_compensation:
+        predictor = dataclasses.replace(predictor, register=options.motion_compensation == "on")
     for source in sources:
         print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
 

@@ -82,7 +82,7 @@ class PastFuture(nn.Module):
 
     def forward(self, u: Tensor, m: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         key = self.past.pool(m)
-        grid, size, batch = key.shape[-2:], m.shape[-2:], len(m) // frames
+        grid, size, batch = key.shape[-2:], m.shape[-2:], m.shape[0] // frames
         p = self.past(self.past.pool(u[:batch]).flatten(2), key.flatten(2).unflatten(0, (frames, batch)))
         r = self.future(self.past.pool(u[-batch:]).flatten(2), p)
         return tuple(_upsample(x.flatten(0, 1).unflatten(-1, grid), size).sigmoid() for x in (p, r))

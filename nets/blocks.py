@@ -3,10 +3,19 @@
 No convolution here has a bias that a batch norm would remove again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def split_frames(x: Tensor, count: int) -> Sequence[Tensor]:
+    """(count·B, …) → `count` tensors (B, …): `chunk`, which keeps a channels-last layout; where the network is exported
+    in a way that leaves B open, which `chunk` would fix."""
+    if torch.compiler.is_exporting():
+        return x.unflatten(0, (count, x.shape[0] // count)).unbind(0)
+    return x.chunk(count)
 
 
 def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
@@ -99,9 +108,10 @@ class PairBlock(ResidualBlock):
 
 def plus_shared(x: Tensor, shared: Tensor) -> Tensor:
     """x (T·B, C, H, W), to be changed in place, plus shared (B, C, H, W) in each of the T parts."""
-    if len(shared) == 1:  # an axis more would hide a channels-last layout
+    batch = shared.shape[0]  # len() would fix it in an export
+    if not torch.compiler.is_exporting() and batch == 1:  # an axis more would hide a channels-last layout
         return x.add_(shared)
-    return x.unflatten(0, (-1, len(shared))).add_(shared).flatten(0, 1)
+    return x.unflatten(0, (x.shape[0] // batch, batch)).add_(shared).flatten(0, 1)
 
 
 def weighted_sum(weights: Tensor, maps: Iterable[Tensor]) -> Tensor:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from nets.attention import ATTENTIONS, ConstantMaps, PastFuture
+from nets.blocks import split_frames
 
 
 class States(NamedTuple):
@@ -41,7 +42,7 @@ def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d
 
 def clip_window(observe: Callable[[Tensor], tuple[Tensor, ...]], frames: Tensor) -> list[tuple[Tensor, ...]]:
     """What the frames (T, B, C, H, W) of clips contribute, all observed as one batch: T tuples of (B, …) tensors."""
-    return list(zip(*(part.chunk(len(frames)) for part in observe(frames.flatten(0, 1))), strict=True))
+    return list(zip(*(split_frames(part, len(frames)) for part in observe(frames.flatten(0, 1))), strict=True))
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ class Layer(nn.Module):
         else:
             m, n = torch.cat(before.m), before.n
             parts = self.inputs(torch.cat((x, u, m), 1)), self.motion and self.motion.observe(u, m, frames)
-        return self.run(list(zip(*(part.chunk(frames) for part in parts if part is not None), strict=True)), n)
+        return self.run(list(zip(*(split_frames(part, frames) for part in parts if part is not None), strict=True)), n)
 
     def observe(self, x: Tensor) -> tuple[Tensor, ...]:
         """In the first layer of the first slice: all that a frame contributes, which no other frame changes.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nets.blocks import PairBlock, ResidualBlock, weighted_sum
+from nets.blocks import PairBlock, ResidualBlock, split_frames, weighted_sum
 
 
 class MotionCoupling(nn.Module):
@@ -33,6 +33,6 @@ class MotionCoupling(nn.Module):
         """key f (B, C, H, W) and motion h, T × (B, C, H, W), float → (B, C, H, W) float."""
         space = self.space_mix(torch.cat((key, self.space_motion(torch.cat(motion, 1))), 1))
         space = space + self.space_key(key)
-        pairs = self.time_pair(torch.cat(motion), key).chunk(len(motion))
+        pairs = split_frames(self.time_pair(torch.cat(motion), key), len(motion))
         time = self.time_mix(weighted_sum(self.frame_weights, pairs))
         return self.out(torch.cat((space, time), 1))

@@ -88,11 +88,11 @@ def fail():
 
 
 def test_the_cache_is_bounded_and_keeps_what_came_first():
-    cache = SharedCache("abc", limit=350)
+    cache = SharedCache(3, limit=350)
     made = []
 
     def fetch(key):
-        return cache.get(key, lambda: made.append(key) or np.full((10, 15), ord(key), np.uint8))
+        return cache.get("abc".index(key), lambda: made.append(key) or np.full((10, 15), ord(key), np.uint8))
 
     for key in "ababcc":
         assert (fetch(key) == ord(key)).all()
@@ -104,25 +104,25 @@ def test_the_cache_is_bounded_and_keeps_what_came_first():
     for key in "aab":
         fetch(key)
     assert made[4:] == ["a", "b"]
-    empty = SharedCache("a", limit=0)
-    assert empty.get("a", lambda: np.ones((2, 2))).all() and empty.get("a", lambda: np.zeros((1, 2))).shape == (1, 2)
+    empty = SharedCache(1, limit=0)
+    assert empty.get(0, lambda: np.ones((2, 2))).all() and empty.get(0, lambda: np.zeros((1, 2))).shape == (1, 2)
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
 def test_forked_processes_share_the_cache():
-    cache = SharedCache("ab", limit=1000)
+    cache = SharedCache(2, limit=1000)
     first, second = np.arange(6, dtype=np.uint16).reshape(2, 3), np.array([[0.5, -2.25]])
-    cache.get("a", lambda: first)
+    cache.get(0, lambda: first)
 
     def child():
-        assert np.array_equal(cache.get("a", fail), first)
-        cache.get("b", lambda: second)
+        assert np.array_equal(cache.get(0, fail), first)
+        cache.get(1, lambda: second)
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join(30)
     assert process.exitcode == 0
-    found = cache.get("b", fail)
+    found = cache.get(1, fail)
     assert np.array_equal(found, second) and found.dtype == np.float64
 
 

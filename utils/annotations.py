@@ -5,32 +5,26 @@ import codecs
 import json
 import os
 import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from utils.entries import Box, Entries, Entry, Rows
 from utils.errors import UserError
 from utils.files import natural_key
 from utils.frames import IMAGE_SUFFIXES
 from utils.problems import Report
+from utils.texts import Texts
+from utils.untrusted import read_bytes
 
-Box = tuple[float, float, float, float, int]
 NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 LINE = re.compile(rf"(.+?)((?:\s+{NUMBER}(?:,{NUMBER}){{3}},\d+)*)")
 SUFFIX = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
 BROKEN_BOX = re.compile(rf"(?!.*(?:{SUFFIX})$)(?:.*?(?:{SUFFIX})\s+(\S.*)|.*\s(\S*,\S*))", re.IGNORECASE)
+LINES = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # what str.splitlines splits, without an object for each
+BLANK = re.compile(r"\s")
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One image as a list names it; `boxes` is None in lists without boxes, `snr` holds one figure a box if known."""
-
-    path: str
-    boxes: tuple[Box, ...] | None
-    snr: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,11 +37,11 @@ class ImageList:
     path: str
     split: str
     tier: tuple[int, ...]
-    entries: tuple[Entry, ...]
+    entries: Entries
 
     @property
     def has_boxes(self) -> bool:
-        return any(entry.boxes is not None for entry in self.entries)
+        return self.entries.boxed
 
 
 def read_text(path: str) -> str:
@@ -56,11 +50,7 @@ def read_text(path: str) -> str:
     Raises:
         UserError: it cannot be read, or is not text.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a text file") from None
+    data = read_bytes(path, "a text file").tobytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")
@@ -74,7 +64,10 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
     Raises:
         ValueError: something that is no box stands behind the path.
     """
-    name, tail = LINE.fullmatch(line.strip()).groups()
+    line = line.strip()
+    if not BLANK.search(line):  # most lines are a path alone
+        return line, None
+    name, tail = LINE.fullmatch(line).groups()
     broken = BROKEN_BOX.fullmatch(name)
     if broken:
         raise ValueError(f"found '{(broken[1] or broken[2])[:60]}' behind the path, expected boxes "
@@ -86,7 +79,7 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
     return name, tuple(boxes) or None
 
 
-def read_lines(path: str, number: Callable[[str], Any] = float) -> tuple[Entry, ...]:
+def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entry]:
     """Read a list of images, one a line, with or without boxes; blank lines are skipped.
 
     In a file where any line has boxes, lines without boxes are frames without targets.
@@ -96,21 +89,31 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> tuple[Entry, 
     Raises:
         UserError: the file holds no line or is not text, a line has a broken box, or an image with boxes comes twice.
     """
-    pairs = []
-    for row, line in enumerate(read_text(path).splitlines(), 1):
-        try:
-            pairs += [parse_line(line, number)] if line.strip() else []
-        except ValueError as error:
-            raise UserError(f"{path}: line {row}: {error}; correct that line") from None
-    if not pairs:
+    rows, exact = Rows(5), []
+    text = read_text(path)
+
+    def names() -> Iterator[str]:
+        for line in filter(lambda found: not found[0].isspace(), LINES.finditer(text)):
+            try:
+                name, found = parse_line(line[0], number)
+            except ValueError as error:
+                row = len(f"{text[:line.start()]}.".splitlines())
+                raise UserError(f"{path}: line {row}: {error}; correct that line") from None
+            rows.add(found or ()) if number is float else exact.append(found)
+            yield name
+
+    paths = Texts(names())
+    if not len(paths):
         raise UserError(f"{path}: found an empty list, expected one image a line; fill it, or remove it to use the "
                         "dataset's own split")
-    boxed = any(boxes is not None for _, boxes in pairs)
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    if boxed and twice:
+    boxed = bool(rows.values) or any(exact)
+    twice = paths.repeated() if boxed else []
+    if twice:
         raise UserError(f"{path}: found {twice[0]} on several lines (the first of {len(twice)} such images), expected "
                         "one line an image with all of its boxes; join them")
-    return tuple(Entry(name, boxes if boxes or not boxed else ()) for name, boxes in pairs)
+    if number is float:
+        return Entries(paths, rows if boxed else None)
+    return tuple(Entry(name, (found or ()) if boxed else None) for name, found in zip(paths, exact, strict=True))
 
 
 def _number(value: Any, number: Callable[[str], Any] = float) -> Any:
@@ -136,7 +139,7 @@ def load_coco(path: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists in lists in lists
         raise UserError(f"{path}: not json ({error}); {COCO_ADVICE}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: found a {type(content).__name__}, {COCO_ADVICE}")
@@ -248,7 +251,7 @@ def find_lists(root: str, report: Report) -> list[ImageList]:
     for below in sorted(names, key=lambda name: (_tier(name), natural_key(name))):
         path = os.path.join(root, *below.split("/"))
         try:
-            entries = read_coco(path) if below.lower().endswith(".json") else read_lines(path)
+            entries = Entries.of(read_coco(path)) if below.lower().endswith(".json") else read_lines(path)
         except UserError as error:
             report.broken(error)
         else:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable
 from multiprocessing import Lock
 from typing import Any
 
@@ -19,19 +19,20 @@ class SharedCache:
     of their own.
 
     Args:
-        keys: all that will be asked for.
+        slots: how many arrays may be asked for; what is asked for together should lie together, as the 32 bytes that
+            each takes in the book are taken from the system by the page.
         limit: bytes, taken from the system as they are filled.
     """
 
-    def __init__(self, keys: Iterable[Hashable], limit: int) -> None:
-        self.slots, self.limit = {key: slot for slot, key in enumerate(dict.fromkeys(keys))}, limit
+    def __init__(self, slots: int, limit: int) -> None:
+        self.slots, self.limit = slots, limit
         self._allocate()
 
     def _allocate(self) -> None:
         # Anonymous memory is not bound by the size of /dev/shm, which containers keep small.
-        self.memory, count = mmap.mmap(-1, max(self.limit, 1)), len(self.slots)
-        book = np.frombuffer(mmap.mmap(-1, 8 * (4 * count + 1)), np.int64)
-        self.entries, self.used = book[:-1].reshape(count, 4), book[-1:]  # offset + 1 (0: none), dtype, rows, columns
+        self.memory = mmap.mmap(-1, max(self.limit, 1))
+        book = np.frombuffer(mmap.mmap(-1, 8 * (4 * self.slots + 1)), np.int64)
+        self.entries, self.used = book[:-1].reshape(-1, 4), book[-1:]  # offset + 1 (0: none), dtype, rows, columns
         self.lock = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -41,9 +42,8 @@ class SharedCache:
         self.__dict__.update(state)
         self._allocate()
 
-    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array under `key`, made by `make()` where no process has it yet; not to be written to."""
-        slot = self.slots[key]
+    def get(self, slot: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array in `slot`, counted from 0, made by `make()` where no process has it yet; not to be written to."""
         found = self._find(slot)
         if found is None:
             found = make()

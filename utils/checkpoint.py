@@ -15,6 +15,7 @@ import torch
 
 from utils.errors import UserError
 from utils.files import atomic_write
+from utils.untrusted import require_plain_archive
 
 # 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.resume`.
 VERSION = 2
@@ -63,11 +64,12 @@ def load_file(path: str | os.PathLike) -> Any:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a checkpoint such as runs/NAME/best.pt")
+    require_plain_archive(path, "a checkpoint")
     try:
         _require_whole(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,
-            zipfile.BadZipFile) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+            OSError, MemoryError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}): damaged, or it holds more than "
                         "tensors and plain values; fetch it again, or save its state dict alone") from None
 

@@ -12,11 +12,13 @@ from utils.boxes import mask_of_boxes
 from utils.cache import SharedCache
 from utils.datasets import Frame
 from utils.errors import UserError
+from utils.frame_table import Sequences
 from utils.frames import read_frame, read_mask
 from utils.registration import aligned, scene_shift, to_last
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
+KINDS = ("image", "mask", "shift", "defects")  # what is kept of frames
 
 
 def run_starts(numbers: Sequence[int]) -> list[int]:
@@ -106,14 +108,13 @@ class ClipDataset:
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
                  frame_step: int = 1, bad_pixels: bool = False, replace_bad: bool = False) -> None:
-        self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
+        self.sequences, self.keys, self.num_frames = Sequences.of(sequences), keys, num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
         self.labels, self.mask_of, self.register = labels, mask_of, register
         self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
-        self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
-        paths = [frame.image for frames in sequences.values() for frame in frames]
-        kinds = ("image", "defects", "mask", "shift")
-        self.cache = SharedCache(((kind, path) for path in paths for kind in kinds), cache_bytes)
+        self.sequences.names.build_index()
+        self.frames = self.sequences.frames()
+        self.cache = SharedCache(len(KINDS) * len(self.frames), cache_bytes)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -121,51 +122,54 @@ class ClipDataset:
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
-        frames = self.sequences[name]
-        start = self.starts[name][position]
-        indices = clip_indices((), position, self.num_frames, start, self.frame_step)
-        chosen = [frames[i] for i in indices]
-        images = [self._image(frame) for frame in chosen]
+        table, offset = self.sequences[name], self.frames.row_of(name)
+        # What lies before the longest clip matters for bad pixels alone.
+        first = 0 if self.bad_pixels else max(0, position - (self.num_frames - 1) * self.frame_step)
+        start = first + run_starts(table[first:position + 1].numbers.tolist())[-1]
+        chosen = clip_indices((), offset + position, self.num_frames, offset + start, self.frame_step)
+        images = [self._image(i) for i in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
-            raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
+            raise UserError(f"{table[position].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
-        masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
+        masks = [self._mask(i, image) for i, image in zip(chosen, images, strict=True)]
         if self.bad_pixels:
-            defects = self._defects(frames[start : position + 1])
+            defects = self._defects(offset + start, offset + position)
             images = [mend(image, defects) for image in images]
         if self.register:
             images = [image.astype(np.float32) for image in images]
-            images, masks = self._aligned(frames, indices, images, masks)
+            images, masks = self._aligned(chosen, images, masks)
         return np.stack(images, dtype=np.float32, casting="unsafe"), np.stack(masks)
 
-    def _image(self, frame: Frame) -> np.ndarray:
-        return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
+    def _cached(self, kind: str, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """What is made of this `kind` from the frame that has this index among all."""
+        return self.cache.get(KINDS.index(kind) * len(self.frames) + index, make)
 
-    def _defects(self, past: Sequence[Frame]) -> np.ndarray:
-        """Bad pixels as known after these frames of a run."""
-        telling = [past[i] for i in kept(self._shift(*pair) for pair in pairwise(past))]
-        return self.cache.get(("defects", telling[-1].image),
-                              lambda: find_defects([self._image(frame) for frame in telling]))
+    def _image(self, index: int) -> np.ndarray:
+        return self._cached("image", index, lambda: read_frame(self.frames[index].image))
 
-    def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
-        bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
+    def _defects(self, start: int, index: int) -> np.ndarray:
+        """Bad pixels as known after the frames `start` to `index`, those of a run."""
+        telling = [start + i for i in kept(self._shift(i) for i in range(start + 1, index + 1))]
+        return self._cached("defects", telling[-1], lambda: find_defects([self._image(i) for i in telling]))
+
+    def _mask(self, index: int, image: np.ndarray) -> np.ndarray:
+        bits = self._cached("mask", index, lambda: np.packbits(self.mask_of(self.frames[index], image), 1))
         return np.unpackbits(bits, 1, image.shape[1]).view(bool)
 
-    def _aligned(self, frames: Sequence[Frame], indices: list[int], images: list[np.ndarray], masks: list[np.ndarray]
+    def _aligned(self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
                  ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
-                 for pair in pairwise(indices)]
+        steps = [sum((self._shift(i + 1) for i in range(*pair)), np.zeros(2)) for pair in pairwise(chosen)]
         shifts = to_last(steps)
         return (aligned(images, shifts),
                 [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
 
-    def _shift(self, before: Frame, after: Frame) -> np.ndarray:
-        """How far the scene moves from a frame to the next; overlapping clips share it."""
+    def _shift(self, index: int) -> np.ndarray:
+        """How far the scene moves to a frame from the one before it; overlapping clips share it."""
         def fit() -> np.ndarray:
-            return scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))[None]
+            return scene_shift(*(self._image(i).astype(np.float32) for i in (index - 1, index)))[None]
 
-        return self.cache.get(("shift", after.image), fit)[0]
+        return self._cached("shift", index, fit)[0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

@@ -4,16 +4,21 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.annotations import Box, ImageList, find_lists
+from utils.annotations import ImageList, find_lists
 from utils.errors import UserError
-from utils.files import frame_numbers, natural_key
+from utils.frame_table import Frame, Sequences
 from utils.layouts import Files, check_root, list_files
+from utils.memory import give_back
 from utils.problems import Report
+from utils.sequences import BoxTable, sequence_names, table_of
 from utils.splits import SPLITS, images_of_split, list_of
+from utils.texts import Texts
+
+MANY = 50_000  # frames, beyond which what listing them took is worth giving back
 
 
 @dataclass(frozen=True)
@@ -85,22 +90,6 @@ SPECS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame on disk.
-
-    `image` and `mask` are paths that open (`mask` None: there is none); an `image` that ends with `.mat` stands for the
-    last plane of the clip in it. `boxes` are (x1, y1, x2, y2, class) in pixels of the image, right and bottom
-    exclusive, classes from 0; None where the dataset has no boxes for this frame, () where it has no target.
-    """
-
-    sequence: str
-    number: int
-    image: str
-    mask: str | None
-    boxes: tuple[Box, ...] | None
-
-
 @dataclass(frozen=True)
 class Dataset:
     """The frames of one split. Sequences come in natural order, their frames by number, which ascends.
@@ -113,28 +102,28 @@ class Dataset:
     layout: str
     root: str
     split: str
-    sequences: dict[str, tuple[Frame, ...]]
+    sequences: Mapping[str, Sequence[Frame]]
     recognised: bool
     normalisation: tuple[float, float] | None
     subsets: dict[str, frozenset[str]]
 
     @property
-    def frames(self) -> tuple[Frame, ...]:
-        """All frames, sequence by sequence."""
-        return tuple(frame for frames in self.sequences.values() for frame in frames)
+    def frames(self) -> Sequence[Frame]:
+        """All frames, sequence by sequence; each is made when it is asked for."""
+        return Sequences.of(self.sequences).frames()
 
 
 def joined(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
     """`dataset` with the sequences of others, named FOLDER/SEQUENCE after the folders those are in; its published
     normalisation then no longer describes all frames. Raises UserError where two folders have one name."""
-    sequences = dict(dataset.sequences)
-    for extra in extras:
-        folder = Path(extra.root).resolve().name
-        added = {f"{folder}/{name}": frames for name, frames in extra.sequences.items()}
-        if added.keys() & sequences.keys():
-            raise UserError(f"{extra.root}: found a second dataset in a folder called '{folder}', expected each once "
-                            "and under its own name; rename the folder")
-        sequences |= added
+    folders = [Path(extra.root).resolve().name for extra in extras]
+    twice = [extra.root for extra, folder in zip(extras, folders, strict=True) if folders.count(folder) > 1]
+    if twice:
+        folder = Path(twice[-1]).resolve().name
+        raise UserError(f"{twice[-1]}: found a second dataset in a folder called '{folder}', expected each once "
+                        "and under its own name; rename the folder")
+    sequences = Sequences.of(dataset.sequences).joined(
+        (f"{folder}/", Sequences.of(extra.sequences)) for folder, extra in zip(folders, extras, strict=True))
     return replace(dataset, sequences=sequences, normalisation=None if extras else dataset.normalisation)
 
 
@@ -157,20 +146,26 @@ def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "mas
     Raises:
         UserError: no dataset there, no way to tell the split, labels missing, or a list that is empty or broken.
     """
+    dataset = _open(root, split, need, report or Report())
+    if len(dataset.frames) > MANY:
+        give_back()
+    return dataset
+
+
+def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dataset:
     if split not in (*SPLITS, "all") or need not in ("masks", "boxes", "labels", "images"):
         raise ValueError(f"split '{split}', need '{need}': expected train, test or all; masks, boxes, labels or images")
-    report = report or Report()
     files = list_files(check_root(root))
     lists = find_lists(files.root, report)
-    names = _sequence_names(files)
-    counts = Counter(names.values())
+    name_of = sequence_names(files)
+    counts = Counter(map(name_of, files.images))
     listed = {item.split: len(item.entries) for item in reversed(lists) if item.split}
     spec, recognised = _spec(files, counts, listed)
-    table = {key: spec.split(name) for key, name in names.items()} if spec and (spec.train or spec.parity) else {}
+    table = (lambda key: spec.split(name_of(key))) if spec and (spec.train or spec.parity) else None
     keys = images_of_split(files, lists, split, table, report)
-    boxes, snr = _boxes(files, lists, names)
+    boxes, snr = _boxes(files, lists, name_of)
     _require_labels(files, keys, boxes, split, need, report)
-    sequences = _sequences(files, keys, names, boxes)
+    sequences = table_of(files, keys, name_of, boxes)
     normalisation = None
     if recognised and spec:
         clips = all(path.lower().endswith(".mat") for path in files.images.values())
@@ -178,20 +173,6 @@ def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "mas
     name = spec.name if spec else Path(os.path.abspath(root)).name
     return Dataset(name, files.layout, str(root), split, sequences, recognised, normalisation,
                    _subsets(sequences, snr, spec))
-
-
-def _sequence_names(files: Files) -> dict[str, str]:
-    """The sequence of every image; the split's folder is part of the name only where two sequences share theirs."""
-    folders = {key: files.sequence_folder(key) for key in files.images}
-    owners = defaultdict(set)
-    for key, (within, whole) in folders.items():
-        owners[within or key.rpartition("/")[2]].add(whole)
-    names = {}
-    for key, (within, whole) in folders.items():
-        stem = key.rpartition("/")[2]
-        name = within or stem
-        names[key] = name if len(owners[name]) == 1 else whole if within else f"{whole}/{stem}"
-    return names
 
 
 def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[DatasetSpec | None, bool]:
@@ -214,24 +195,24 @@ def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[D
     return (complete[0], False) if len(complete) == 1 else (None, False)
 
 
-def _boxes(files: Files, lists: list[ImageList], names: dict[str, str]
-           ) -> tuple[dict[str, tuple[Box, ...]], dict[str, list[float]]]:
+def _boxes(files: Files, lists: list[ImageList], name_of: Callable[[str], str]
+           ) -> tuple[BoxTable, dict[str, list[float]]]:
     """Boxes of every image that a box list names, and the SNR figures of every sequence."""
     boxed = [item for item in lists if item.has_boxes]
     boxed = [item for item in boxed if item.path.lower().endswith(".json")] or boxed
-    boxes: dict[str, tuple[Box, ...]] = {}
+    boxes = BoxTable()
     snr: dict[str, list[float]] = defaultdict(list)
     for item in (list_of(files, boxed, split) for split in (*SPLITS, "")):
         for entry in item.entries if item else ():
             key = files.find(entry.path, item.split or None)
             if key is not None:
-                boxes[key] = tuple(dict.fromkeys(boxes.get(key, ()) + (entry.boxes or ())))
-                snr[names[key]] += entry.snr
+                boxes.add(key, entry.boxes or ())
+                if entry.snr:
+                    snr[name_of(key)] += entry.snr
     return boxes, snr
 
 
-def _require_labels(files: Files, keys: list[str], boxes: dict[str, tuple[Box, ...]], split: str, need: str,
-                    report: Report) -> None:
+def _require_labels(files: Files, keys: Texts, boxes: BoxTable, split: str, need: str, report: Report) -> None:
     command = f"make them with `python -m utils_coco.{{}} --data-root {files.root}`"
     if need == "labels" and not files.masks and not boxes:
         raise UserError(f"{files.root}: found neither masks nor boxes, expected masks/ or annotations/; copy them "
@@ -254,30 +235,7 @@ def _require_labels(files: Files, keys: list[str], boxes: dict[str, tuple[Box, .
                      "image that no box list names", "list it, with no boxes for no target")
 
 
-def _sequences(files: Files, keys: Iterable[str], names: dict[str, str], boxes: dict[str, tuple[Box, ...]]
-               ) -> dict[str, tuple[Frame, ...]]:
-    """Frames by sequence. A frame's number is the last number in its file's name; where a sequence has names without
-    one, or the same number twice, it is the position in natural order among all its images on disk."""
-    grouped: dict[str, list[str]] = defaultdict(list)
-    for key in keys:
-        grouped[names[key]].append(key)
-    positions: Counter[str] = Counter()
-    position = {}
-    for key in files.images:  # these are in natural order
-        position[key] = positions[names[key]]
-        positions[names[key]] += 1
-    sequences = {}
-    for name in sorted(grouped, key=natural_key):
-        keys = grouped[name]
-        numbers = frame_numbers([key.rpartition("/")[2] for key in keys]) or [position[key] for key in keys]
-        frames = [Frame(name, number, files.path(files.images[key]),
-                        files.path(files.masks[key]) if key in files.masks else None, boxes.get(key))
-                  for key, number in zip(keys, numbers, strict=True)]
-        sequences[name] = tuple(sorted(frames, key=lambda frame: frame.number))
-    return sequences
-
-
-def _subsets(sequences: dict[str, tuple[Frame, ...]], snr: dict[str, list[float]], spec: DatasetSpec | None
+def _subsets(sequences: Sequences, snr: dict[str, list[float]], spec: DatasetSpec | None
              ) -> dict[str, frozenset[str]]:
     if any(snr.values()):
         low = {name for name in sequences if snr.get(name) and max(snr[name]) <= 3}
@@ -289,3 +247,11 @@ def _subsets(sequences: dict[str, tuple[Frame, ...]], snr: dict[str, list[float]
     else:
         return {}
     return {"snr_le_3": frozenset(low), "snr_gt_3": frozenset(high)} if low or high else {}
+
+
+if __name__ == "__main__":
+    from utils.describe import main
+    from utils.errors import user_errors
+
+    with user_errors():
+        main()

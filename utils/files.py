@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key under which `frame2` comes before `frame10`."""
-    parts = re.split(r"(\d+)", str(text))
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+def natural_key(text: str) -> str:
+    """Sort key under which `frame2` comes before `frame10`, and `01` before `1`."""
+    return re.sub(r"\d+", _sortable, str(text))
+
+
+def _sortable(digits: re.Match) -> str:
+    """Digits after their count, which sorts as the number does, and before all text; then by leading zeros."""
+    number = str(int(digits[0]))
+    return f"\0{chr(len(number))}{number}{chr(255 - min(len(digits[0]) - len(number), 255))}"
 
 
 def frame_numbers(names: Sequence[str]) -> list[int] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import UserError
+from utils.untrusted import read_bytes, read_mat, require_image_size, require_regular
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
 TAIL = 4096  # bytes at a file's end among which its end mark is looked for
@@ -16,12 +17,13 @@ ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios diff
 def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
     import cv2
 
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
+    data = read_bytes(path, "an image file")
     _refuse_truncated(path, data[:8].tobytes(), data[-TAIL:].tobytes(), data.size)
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
+    require_image_size(path, data)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
+    except cv2.error as error:
+        raise UserError(f"{path}: not a readable image ({error.err}); fetch the file again") from None
     if image is None:
         raise UserError(f"{path}: not a readable image ({data.size} bytes); fetch or write the file again")
     return image
@@ -47,6 +49,7 @@ def check_end(path: str | os.PathLike) -> None:
         UserError: it is missing, empty, or ends early (PNG, JPEG and BMP).
     """
     try:
+        require_regular(path, "an image file")
         with open(path, "rb") as file:
             head, size = file.read(8), file.seek(0, os.SEEK_END)
             file.seek(max(size - TAIL, 0))
@@ -74,16 +77,10 @@ def _grey(image: np.ndarray) -> np.ndarray:
 
 def _mat_plane(path: str | os.PathLike) -> np.ndarray:
     """The key frame of an official NUDT-MIRSDT clip file: the last plane of its array `Mix` `(frames, H, W)`."""
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
-        raise UserError(f"{path}: not a readable .mat file ({error}); fetch the file again") from None
-    planes = content.get("Mix")
-    if planes is None or planes.ndim != 3:
-        names = sorted(name for name in content if not name.startswith("__"))
-        raise UserError(f"{path}: found arrays {names}, expected `Mix` of shape (frames, H, W)")
+    planes = read_mat(path, "Mix")
+    if planes is None or planes.ndim != 3 or not len(planes):
+        found = "no array `Mix`" if planes is None else f"`Mix` of shape {planes.shape}"
+        raise UserError(f"{path}: found {found}, expected `Mix` of shape (frames, H, W)")
     return planes[-1]
 
 
@@ -97,7 +94,11 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UserError: the file is missing, truncated or no image.
     """
-    image = _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path))
+    return plain_levels(_mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path)))
+
+
+def plain_levels(image: np.ndarray) -> np.ndarray:
+    """Grey levels of any type as uint8 or uint16, rounded; those of these types as they are."""
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype == np.bool_:

@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets import Frame
 from utils.errors import UserError
-
-Sequences = dict[str, tuple[Frame, ...]]
+from utils.frame_table import Sequences
 
 
 def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> tuple[Sequences, Sequences]:
@@ -24,21 +22,19 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     Raises:
         UserError: a name is unknown or has no frame from N on, or nothing would be left to train on.
     """
+    sequences = Sequences.of(sequences)
+    lengths = sequences.lengths()
+    kept = lengths.copy()  # of each sequence so many frames, from the first on
     if names:
-        first = dict(_first_aside(name, sequences) for name in names)
-        cut = {name: sum(frame.number < first.get(name, frame.number + 1) for frame in frames)
-               for name, frames in sequences.items()}
-        training = {name: frames[: cut[name]] for name, frames in sequences.items() if cut[name]}
-        validation = {name: frames[cut[name]:] for name, frames in sequences.items() if cut[name] < len(frames)}
+        for name, number in (_first_aside(name, sequences) for name in names):
+            kept[sequences.names.find(name)] = (sequences[name].numbers < number).sum()
     elif fraction * len(sequences) >= 1:
-        aside = {name for i, name in enumerate(sequences) if int((i + 1) * fraction) > int(i * fraction)}
-        training = {name: frames for name, frames in sequences.items() if name not in aside}
-        validation = {name: frames for name, frames in sequences.items() if name in aside}
+        index = np.arange(len(sequences))
+        kept[((index + 1) * fraction).astype(int) > (index * fraction).astype(int)] = 0
     else:
-        kept = {name: len(frames) - int(len(frames) * fraction) for name, frames in sequences.items()}
-        training = {name: frames[: kept[name]] for name, frames in sequences.items()}
-        validation = {name: frames[kept[name]:] for name, frames in sequences.items() if kept[name] < len(frames)}
-    if not any(training.values()):
+        kept -= (lengths * fraction).astype(int)
+    training, validation = sequences.cut(0, kept), sequences.cut(kept, lengths)
+    if not len(training):
         raise UserError(f"setting aside {', '.join(validation)} leaves no training frame; name fewer --val-sequences")
     return training, validation
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,51 @@ SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
 MAX_DEPTH = 6  # folders below the root; links that lead in circles end here
 
 
+class Paths(Mapping[str, str]):
+    """Keys and paths of many files. A path is kept as what stands before and behind its key's last part, of which there
+    are few, so that an entry costs little more than its key."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._around: dict[str, tuple[str, str]] = {}
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        for key, path in pairs:
+            self.add(key, path)
+
+    def add(self, key: str, path: str) -> None:
+        """Take up a file; its name begins with the key's last part."""
+        cut = path.rfind("/") + 1
+        self.put(key, path[:cut], path[cut + len(key.rpartition("/")[2]):])
+
+    def put(self, key: str, before: str, behind: str) -> None:
+        """`add` with what stands before and behind the key's last part."""
+        around = before, behind
+        self._around[key] = self._known.setdefault(around, around)
+
+    def __getitem__(self, key: str) -> str:
+        before, behind = self._around[key]
+        return before + key.rpartition("/")[2] + behind
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._around
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._around)
+
+    def __len__(self) -> int:
+        return len(self._around)
+
+    def ordered(self, keys: Iterable[str]) -> Paths:
+        """The same paths under the strings `keys`, in their order; keys that are not there are left out. Empties this.
+        """
+        result = Paths()
+        result._known = self._known
+        for key in keys:
+            around = self._around.pop(key, None)
+            if around is not None:
+                result._around[key] = around
+        return result
+
+
 @dataclass(frozen=True)
 class Files:
     """The images and masks of a dataset folder.
@@ -27,8 +72,8 @@ class Files:
 
     root: str
     layout: str  # "sequence folders" (SequenceN/images), "image tree" (images/SEQ), "split folders", "single frames"
-    images: dict[str, str]
-    masks: dict[str, str]
+    images: Mapping[str, str]
+    masks: Mapping[str, str]
 
     def path(self, below: str) -> str:
         """The path that opens the file `below` the root."""
@@ -68,31 +113,37 @@ class Files:
         return None
 
 
-def _walk(folder: str, below: str, depth: int = MAX_DEPTH) -> Iterator[str]:
-    """Paths of the image files in `folder`, written as `below/…`, in no particular order."""
+def _walk(folder: str, below: str, depth: int = MAX_DEPTH) -> Iterator[tuple[str, list[str]]]:
+    """Folders, written as `below/…`, and the names of the image files in each, in no particular order."""
+    names, wanted = [], {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            name = entry.name
+            if name.startswith("."):
                 continue
-            if os.path.splitext(entry.name)[1].lower() in IMAGE_SUFFIXES:
-                yield f"{below}/{entry.name}"
+            ending = name[name.rfind("."):]
+            if ending not in wanted:
+                wanted[ending] = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+            if wanted[ending]:
+                names.append(name)
             elif depth and entry.is_dir():
-                yield from _walk(entry.path, f"{below}/{entry.name}", depth - 1)
+                yield from _walk(entry.path, f"{below}/{name}", depth - 1)
+    yield below, names
 
 
-def _by_key(paths: Iterator[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in sorted(paths):
-        key = os.path.splitext(path)[0]
-        if key in found:
-            raise UserError(f"{path}: found beside {found[key]}, expected one image of that name; remove one of them")
-        found[key] = path
+def _folder(root: str, *names: str) -> Paths:
+    """The images of a folder by their keys, in natural order within each folder below it."""
+    found, folder = Paths(), os.path.join(root, *names)
+    folders = list(_walk(folder, "/".join(names))) if os.path.isdir(folder) else []
+    for below, files in sorted(folders, key=lambda item: natural_key(item[0])):
+        for name in sorted(sorted(files), key=natural_key):
+            stem, _, ending = name.rpartition(".")
+            key = f"{below}/{stem}"
+            if key in found:
+                raise UserError(f"{below}/{name}: found beside {found[key]}, expected one image of that name; remove "
+                                "one of them")
+            found.put(key, f"{below}/", f".{ending}")
     return found
-
-
-def _folder(root: str, *names: str) -> dict[str, str]:
-    folder = os.path.join(root, *names)
-    return _by_key(_walk(folder, "/".join(names))) if os.path.isdir(folder) else {}
 
 
 def _sequence_folders(root: str) -> list[str]:
@@ -105,15 +156,15 @@ def _sequence_folders(root: str) -> list[str]:
                   key=natural_key)
 
 
-def _without(prefix: str, suffix: str, masks: dict[str, str], images: dict[str, str]) -> dict[str, str]:
-    """Mask paths under the keys of their images; `NAME_pixels0` is the mask of `NAME`."""
-    renamed = {}
-    for key, path in masks.items():
-        image = suffix + key[len(prefix):]
+def _masks(root: str, where: str, instead: str, images: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Masks in the folder `where` under the keys of their images, which lie in `instead`; `NAME_pixels0` is the mask of
+    `NAME`."""
+    masks = _folder(root, *where.split("/"))
+    for key in masks:
+        image = instead + key[len(where):]
         if image not in images and image.endswith("_pixels0"):
             image = image[: -len("_pixels0")]
-        renamed[image] = path
-    return renamed
+        yield image, masks[key]
 
 
 def list_files(root: str) -> Files:
@@ -122,27 +173,27 @@ def list_files(root: str) -> Files:
     Raises:
         UserError: there are no images, or two images whose names differ in the extension only.
     """
-    images: dict[str, str] = {}
-    masks: dict[str, str] = {}
     sequences = [] if os.path.isdir(os.path.join(root, "images")) else _sequence_folders(root)
+    images = Paths() if sequences else _folder(root, "images")
     for name in sequences:
-        clips = {key.replace("/Mix/", "/images/"): path for key, path in _folder(root, name, "Mix").items()}
-        own = clips | _folder(root, name, "images")
-        images |= own
-        masks |= _without(f"{name}/masks", f"{name}/images", _folder(root, name, "masks"), own)
+        for folder in ("Mix", "images"):
+            for key, path in _folder(root, name, folder).items():
+                images.add(key.replace("/Mix/", "/images/"), path)
+    masks = Paths(pair for below in [f"{name}/" for name in sequences] or [""]
+                  for pair in _masks(root, f"{below}masks", f"{below}images", images))
     layout = "sequence folders"
     if not sequences:
-        images = _folder(root, "images")
-        masks = _without("masks", "images", _folder(root, "masks"), images)
         depth = max((key.count("/") for key in images), default=0)
-        split = any(key.split("/")[1] in SPLIT_FOLDERS for key in images)
+        split = any(key.split("/", 2)[1] in SPLIT_FOLDERS for key in images)
         layout = "split folders" if split else "single frames" if depth == 1 else "image tree"
     if not images:
         where = "SequenceN/images" if sequences else "images"
         raise UserError(f"{root}: found no image in {where}/, expected {', '.join(sorted(IMAGE_SUFFIXES))} files; "
                         "copy the frames there")
-    ordered = {key: images[key] for key in sorted(images, key=natural_key)}
-    return Files(root, layout, ordered, masks)
+    if sequences:  # clips and images of one sequence were listed one after the other
+        images = images.ordered(sorted(images, key=natural_key))
+    masks = masks.ordered([*(key for key in images if key in masks), *(key for key in masks if key not in images)])
+    return Files(root, layout, images, masks)
 
 
 def _is_one_sequence(folder: Path) -> bool:

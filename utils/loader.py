@@ -13,7 +13,7 @@ from utils.clips import ClipDataset, Normalisation, box_mask, file_mask, no_mask
 from utils.config import TrainConfig
 from utils.distributed import processes, rank
 from utils.errors import UserError
-from utils.holdout import Sequences
+from utils.frame_table import AllKeys, Sequences
 from utils.seed import EpochSampler
 
 
@@ -46,12 +46,11 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     Raises:
         UserError: the batch cannot be shared out to the processes.
     """
-    keys = [(name, i) for name, frames in sequences.items() for i in range(len(frames))]
     mask_of = file_mask
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()
-    clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
+    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation,
                         TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
                         (config.cache_mb << 20) // several, "boxes" if config.detector else "mask", mask_of,
                         config.register, config.frame_step, config.bad_pixels, config.on_bad_frame == "skip")

@@ -12,6 +12,7 @@ from utils.checkpoint import git_revision
 from utils.cli import make_folder
 from utils.config import TrainConfig
 from utils.distributed import command_prefix, rank
+from utils.errors import user_errors
 from utils.files import atomic_write, plain, write_json
 
 
@@ -123,3 +124,9 @@ def flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         pairs += flat(value, f"{prefix}{key}/") if isinstance(value, dict) else [(prefix + key, value)]
     return pairs
 
+
+if __name__ == "__main__":
+    from utils.compare import main
+
+    with user_errors():
+        main()

@@ -10,6 +10,7 @@ from utils.checks import quick_check
 from utils.cli import Parser, number
 from utils.datasets import Dataset, open_dataset
 from utils.errors import UserError
+from utils.frame_table import Sequences
 
 NAMED = 12  # sequences listed in an error
 MOST_ROWS = 40  # sequences listed on the screen; metrics.json has all of them
@@ -76,8 +77,7 @@ def only_sequences(dataset: Dataset, names: Sequence[str]) -> Dataset:
         raise UserError(f"--sequences: found {', '.join(unknown)}, expected some of the {len(dataset.sequences)} of "
                         f"this split, {', '.join(known)}")
     if names:
-        chosen = {name: frames for name, frames in dataset.sequences.items() if name in names}
-        dataset = dataclasses.replace(dataset, sequences=chosen)
+        dataset = dataclasses.replace(dataset, sequences=Sequences.of(dataset.sequences).only(names))
     quick_check(dataset)
     return dataset
 

@@ -26,8 +26,7 @@ TASKS = ("segmentation", "detection")
 
 @dataclass(eq=False)
 class _View:
-    """A prepared frame as clips see it, moved by `shift` before the next frame's view; what it contributes, once that
-    is known."""
+    """A prepared frame as clips see it, moved by `shift` before the next one's view; what it contributes, if known."""
 
     shift: tuple[float, ...]
     behind: _View | None
@@ -76,11 +75,9 @@ class Predictor:
         normalisation: `(mean, std)` in the frames' own grey levels; each one number, or for detection also three, of
             the channels R, G and B, which grey frames become.
         threshold: a pixel, or a box, is predicted where its probability, or score, exceeds this.
-        multiple: height and width that `run` sees are padded to multiples of this, on the right and at the bottom, by
-            the edge's value.
+        multiple: height and width that `run` sees are padded to multiples of this, right and below, by the edge.
         name: of the network, for people.
-        input_size: side of the square that frames are fitted into, where the network was trained so; None leaves the
-            frames' own pixels.
+        input_size: side of the square that frames are fitted into, as in training; None leaves their own pixels.
         fit: how they are fitted then, `resize` or `letterbox`.
         num_classes: that are told apart.
         note: what was recognised in a weights file that does not describe itself.
@@ -111,7 +108,7 @@ class Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
         Args:
-            path: a checkpoint of this project, or a plain state dict of the published SSTNet or TSMSA.
+            path: a checkpoint of this project, a state dict of the published SSTNet or TSMSA, or an `.onnx` export.
             device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
             threshold: instead of the file's own.
             normalisation: the dataset's, for files that hold none (a published TSMSA).
@@ -120,6 +117,10 @@ class Predictor:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
         """
         check_weights(path)  # before PyTorch is imported, which takes seconds
+        if str(path).lower().endswith(".onnx"):
+            from utils.onnx_predictor import from_onnx
+
+            return from_onnx(path, threshold, device=device, precision=precision, compile=compile)
         from utils.weights import read_weights
 
         weights = read_weights(path, normalisation)
@@ -260,8 +261,8 @@ class Predictor:
             outputs = self.run.decide(np.stack([clip.views[-1].pixels for clip in waiting]),
                                       [[view.contribution for view in clip.views] for clip in waiting])
         else:
-            axis = -3  # T before H and W, behind the channels where there are some
-            outputs = self.run(np.stack([np.stack([view.pixels for view in clip.views], axis) for clip in waiting]))
+            clips = [np.stack([view.pixels for view in clip.views], -3) for clip in waiting]  # T before H and W
+            outputs = self.run(np.stack(clips))
         for clip, output in zip(waiting, outputs, strict=True):
             yield clip.companion, self._restore(clip.number, output, clip.shape)
 

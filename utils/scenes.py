@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from utils.errors import UserError
 from utils.files import natural_key
+from utils.untrusted import read_bytes, require_image_size
 
 KINDS = ("cloud", "ground", "sea", "building")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -277,7 +278,9 @@ def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) 
     """A random part of a picture as a scene of `shape` (Hc, Wc): shrunk by up to 2 where it is large enough, enlarged
     by up to 2 and then mirrored where it is too small. Raises UserError if the file cannot be read."""
     import cv2  # the one thing here that needs it
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    data = read_bytes(path, "a picture")
+    require_image_size(path, data)
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if picture is None:
         raise UserError(f"backgrounds: {path} cannot be read; expected an intact picture; repair or remove it")
     picture = picture.astype(np.float64)

@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from utils.annotations import ImageList
 from utils.errors import UserError
 from utils.layouts import Files
 from utils.problems import Report
+from utils.texts import Texts
 
 SPLITS = ("train", "test")
 
@@ -41,14 +41,14 @@ def _found(files: Files, item: ImageList) -> set[str | None]:
     return {files.find(entry.path, item.split) for entry in item.entries}
 
 
-def images_of_split(files: Files, lists: Sequence[ImageList], split: str, table: Mapping[str, str | None],
-                    report: Report) -> list[str]:
+def images_of_split(files: Files, lists: Sequence[ImageList], split: str,
+                    table: Callable[[str], str | None] | None, report: Report) -> Texts:
     """Keys of the images in a split, each once.
 
     Args:
         files, lists: what the dataset's folder holds.
         split: "train", "test", or "all": what the lists of both splits name, or else every image.
-        table: the split of every image by the published dataset's table; empty where there is none.
+        table: the split of an image by the published dataset's table; None where there is none.
         report: told of images that are listed but missing (fatal), listed twice, or in both splits (not fatal).
     Raises:
         NoSplit: there is no way to tell the split, or it is empty.
@@ -58,32 +58,42 @@ def images_of_split(files: Files, lists: Sequence[ImageList], split: str, table:
         return _without_lists(files, split, table) if chosen is None else _listed(files, chosen, split, report)
     both = [list_of(files, lists, part) for part in SPLITS]
     if not all(both):
-        return list(files.images)
-    keys = [key for part, item in zip(SPLITS, both, strict=True) for key in _listed(files, item, part, report)]
-    shared = [files.path(files.images[key]) for key, count in Counter(keys).items() if count > 1]
-    report.files(shared, "image listed for training and for testing",
+        return Texts(files.images)
+    keys = Texts(key for part, item in zip(SPLITS, both, strict=True) for key in _listed(files, item, part, report))
+    shared = keys.repeated()
+    report.files([files.path(files.images[key]) for key in shared], "image listed for training and for testing",
                  f"remove it from {both[0].path} or {both[1].path}", fatal=False)
-    return list(dict.fromkeys(keys))
+    return keys.once() if shared else keys
 
 
-def _listed(files: Files, item: ImageList, split: str, report: Report) -> list[str]:
-    found = [(entry.path, files.find(entry.path, split)) for entry in item.entries]
-    report.files([f"{item.path}: {path}" for path, key in found if key is None],
-                 f"listed, but no such image in {files.root}", "copy it there, or correct the list")
-    twice = [key for key, count in Counter(key for _, key in found if key).items() if count > 1]
+def _listed(files: Files, item: ImageList, split: str, report: Report) -> Texts:
+    missing: list[str] = []
+
+    def found() -> Iterator[str]:
+        for path in item.entries.paths:
+            key = files.find(path, split)
+            if key is None:
+                missing.append(path)
+            else:
+                yield key
+
+    keys = Texts(found())
+    report.files([f"{item.path}: {path}" for path in missing], f"listed, but no such image in {files.root}",
+                 "copy it there, or correct the list")
+    twice = keys.repeated()
     report.files([f"{item.path}: {files.images[key]}" for key in twice], "image listed twice", "list it once",
                  fatal=False)
-    return list(dict.fromkeys(key for _, key in found if key))
+    return keys.once() if twice else keys
 
 
-def _without_lists(files: Files, split: str, table: Mapping[str, str | None]) -> list[str]:
+def _without_lists(files: Files, split: str, table: Callable[[str], str | None] | None) -> Texts:
     index = os.path.join(files.root, f"{split}.txt")
     if files.layout == "split folders":
         folders = ("test", "val") if split == "test" else (split,)
         groups = [[key for key in files.images if key.startswith(f"images/{name}/")] for name in folders]
         chosen = next((group for group in groups if group), [])
     elif table:
-        chosen = [key for key in files.images if table[key] == split]
+        chosen = [key for key in files.images if table(key) == split]
     else:
         example = next(iter(files.images.values()))
         raise NoSplit(f"{files.root}: found {len(files.images)} images and nothing that tells training from test; "
@@ -91,4 +101,4 @@ def _without_lists(files: Files, split: str, table: Mapping[str, str | None]) ->
     if not chosen:
         raise NoSplit(f"{files.root}: found {len(files.images)} images but none of them for '{split}'; copy its "
                         f"frames there, or list them in {index}")
-    return chosen
+    return Texts(chosen)

@@ -69,7 +69,7 @@ class Parts:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self.training, self.validation = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
-        learnt_from = [frame for frames in self.training.values() for frame in frames]
+        learnt_from = self.training.frames()
         self.grey = dataset.normalisation or measure_normalisation(learnt_from)
         self.full_scale = float(np.iinfo(read_frame(learnt_from[0].image).dtype).max)
         self.normalisation = self._normalisation()

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.errors import UserError
 from utils.files import frame_numbers, natural_key
-from utils.frames import IMAGE_SUFFIXES, image_size, read_frame
+from utils.frames import IMAGE_SUFFIXES, image_size, plain_levels, read_frame
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
 MAX_DEPTH = 6  # folders below the source; links that lead in circles end here
@@ -53,6 +53,36 @@ class FrameSource:
             with Capture(self.path) as capture:
                 for number, image in enumerate(capture):
                     yield SourceFrame(number, image, video_frame(number)[1], None)
+
+
+@dataclass(frozen=True)
+class PageSource(FrameSource):
+    """The pages of one TIFF file, in order; numbers count from 0."""
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        from PIL import Image
+
+        with Image.open(self.path) as image:
+            for number in range(self.length or 0):
+                try:
+                    image.seek(number)
+                    page = np.asarray(image if image.mode in ("L", "I;16", "I;16B", "I;16L", "I", "F") else
+                                      image.convert("L"))
+                except (OSError, EOFError, ValueError, SyntaxError) as error:
+                    raise UserError(f"{self.path}: page {number + 1} cannot be read ({error}); write the file "
+                                    "again") from None
+                yield SourceFrame(number, plain_levels(page), video_frame(number)[1], None)
+
+
+def _pages(path: Path) -> int:
+    """Pages of a TIFF file; 1 for any other file."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return 1
+    from PIL import Image
+
+    image_size(path)  # raises for what is no image, or too large
+    with Image.open(path) as image:
+        return getattr(image, "n_frames", 1)
 
 
 def video_frame(position: int) -> tuple[int, str]:
@@ -100,9 +130,9 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     """Find out what `path` is and list its sequences; only the first frame of a video is decoded.
 
     Args:
-        path: an image, a video, a folder of images (one sequence), or a folder whose subfolders hold images or that
-            holds videos (one sequence each, in natural order). Where a folder has a subfolder `images` instead of
-            images, that one is meant, as in the folder of a dataset.
+        path: an image, a TIFF of many pages, a video, a folder of images (one sequence), or a folder whose subfolders
+            hold images or that holds videos (one sequence each, in natural order). Where a folder has a subfolder
+            `images` instead of images, that one is meant, as in the folder of a dataset.
     Raises:
         UserError: missing, unreadable, or no frames there.
     """
@@ -116,6 +146,8 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; expected an image, a video or a folder of images; "
                         "check --source")
+    if (pages := _pages(path)) > 1:
+        return [PageSource(path.stem, str(path), None, pages)]
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return [_image_source(path.stem, path, [path])]
     return [_video_source(path.stem, path)]

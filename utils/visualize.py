@@ -110,6 +110,27 @@ def plot_precision_recall(curves: Mapping[str, Mapping[str, Any]], path: str | o
     _save(figure, path)
 
 
+def plot_runs(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], path: str | os.PathLike,
+              xlabel: str = "epoch") -> None:
+    """Draw the same figures of several runs.
+
+    Args:
+        curves: by title and by run, x and y.
+        path: of the PNG.
+        xlabel: of all.
+    """
+    columns = min(2, max(1, len(curves)))
+    figure, axes = _figure(max(1, -(-len(curves) // columns)), columns)
+    for one, (title, lines) in zip(axes, curves.items(), strict=False):
+        for name, (x, y) in lines.items():
+            if len(x):
+                one.plot(x, y, ".-", markersize=4, linewidth=1.2, label=name)
+        one.set(title=title, xlabel=xlabel)
+    for spare in axes[len(curves):]:
+        spare.set_axis_off()
+    _save(figure, path)
+
+
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,6 +121,30 @@ class GifWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class PreviewWriter:
+    """Keeps one picture file up to date, at most ten times a second; a viewer never sees half a picture."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path, self.last = Path(path), 0.0
+
+    def write(self, picture: np.ndarray) -> None:
+        """Show a picture `(H, W, 3)` uint8 BGR."""
+        import cv2
+
+        now = time.monotonic()
+        if now - self.last >= 0.1:
+            self.last = now
+            temporary = self.path.with_name(f".{self.path.name}.tmp")
+            temporary.write_bytes(cv2.imencode(self.path.suffix, picture)[1].tobytes())
+            os.replace(temporary, self.path)
+
+    def __enter__(self) -> PreviewWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

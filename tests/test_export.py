@@ -1,0 +1,210 @@
+"""Exports: the same predictions as PyTorch on real frames, windowed and streaming, and without PyTorch."""
+import dataclasses
+import json
+import logging
+import shutil
+from argparse import Namespace
+
+import numpy as np
+import pytest
+import torch
+from scripts import run_without_torch
+from trees import picture, real_data, write
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="exports need onnxruntime")
+pytest.importorskip("onnxscript", reason="exports need onnxscript")
+
+from nets import build_model  # noqa: E402
+from nets.exportable import Streaming, Windowed  # noqa: E402
+from utils import export, onnx_predictor  # noqa: E402
+from utils.checkpoint import save_checkpoint  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.frames import read_frame  # noqa: E402
+from utils.predictor import Predictor  # noqa: E402
+from utils.quantise import quantise  # noqa: E402
+from utils.weights import read_weights  # noqa: E402
+
+FRAMES = 5
+OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
+           "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES}}
+PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_trace():
+    """The exporter logs every step it takes, which pytest would keep."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Small untrained networks whose outputs vary from pixel to pixel."""
+    folder = tmp_path_factory.mktemp("weights")
+    for name, options in OPTIONS.items():
+        torch.manual_seed(1)
+        network = build_model(name, **options).network
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):  # as after training: nothing is 0 or 1
+                for value in (module.weight, module.running_var):
+                    value.data.uniform_(0.5, 1.5)
+                for value in (module.bias, module.running_mean):
+                    value.data.normal_(0, 0.2)
+        detects = name == "sstnet"
+        with torch.no_grad():  # else there is little to compare
+            if detects:
+                for layer in (network.head.obj_pred, network.head.cls_pred):
+                    layer.bias.fill_(0.5)
+            else:
+                network.head[1].bias.fill_(1.0)
+                network.head[-1].weight.mul_(5)
+        mean, std = ([[110.0] * 3, [30.0] * 3] if detects else [110.0, 30.0])
+        save_checkpoint(folder / f"{name}.pt", {
+            "model": {"name": name, "options": options}, "normalisation": [mean, std], "num_frames": FRAMES,
+            "threshold": 0.4 if not detects else 0.02, "network": network.state_dict(), "ema": None,
+            "config": {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(weights):
+    """Path of an export, made when it is first asked for."""
+    def path(name, streaming):
+        out = weights / f"{name}{'-streaming' * streaming}.onnx"
+        if not out.exists():
+            export.main(["--weights", str(weights / f"{name}.pt"), *["--streaming"] * streaming])
+        return out
+
+    return path
+
+
+def real_frames(count=7):
+    root = real_data("DAUB-mini") / "images/train/data13"
+    return [read_frame(root / f"{number}.bmp")[:90, :150] for number in range(count)]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_the_same_masks_on_real_frames(weights, exported, streaming):
+    path, frames = exported("tsmsa", streaming), real_frames()
+    expected = list(Predictor.from_checkpoint(weights / "tsmsa.pt", "cpu").stream(frames))
+    found = list(Predictor.from_checkpoint(path).stream(frames, batch_size=3))
+    for own, other in zip(found, expected, strict=True):
+        assert own.number == other.number and own.probability.shape == (90, 150)
+        assert np.abs(own.probability - other.probability).max() < 1e-4
+        assert np.ptp(other.probability) > 0.01  # there is something to differ in
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_the_same_boxes_on_real_frames(weights, exported, streaming):
+    """Compared before suppression, in which a difference in the last digit may let another box survive."""
+    predictor, clips = Predictor.from_checkpoint(exported("sstnet", streaming)), []
+    run = predictor.run
+    recorder = dataclasses.replace(predictor, run=lambda clip: (clips.append(clip.copy()), run(clip))[1])
+    assert [prediction.number for prediction in recorder.stream(real_frames())] == list(range(7))
+    run._results = (lambda outputs: [[part[0] for part in outputs[:2]]]) if streaming else \
+        (lambda outputs: list(zip(*outputs, strict=True)))
+    module = Windowed(read_weights(weights / "sstnet.pt").model.network, True)
+    for clip in clips:
+        with torch.no_grad():
+            boxes, scores = (part[0].numpy() for part in module(torch.from_numpy(clip)))
+        (own_boxes, own_scores), = run(clip)
+        assert np.abs(own_scores - scores).max() < 1e-4 and np.ptp(scores) > 2e-3
+        assert np.abs(own_boxes - boxes).max() < 1e-4 * np.abs(boxes).max()
+
+
+@pytest.mark.parametrize("name, streaming", PARTS)
+def test_the_file_describes_itself(exported, name, streaming):
+    session = onnx_predictor.open_session(exported(name, streaming))
+    about = onnx_predictor.description(session, "x")
+    assert about["opset"] == export.OPSET and about["streaming"] == streaming and about["predictor"]["name"] == name
+    inputs = [item.name for item in session.get_inputs()]
+    assert inputs == {("tsmsa", True): ["frames", "state0"], ("sstnet", True): ["frames", "state0", "state1"]}.get(
+        (name, streaming), ["clips"])
+    outputs = [item.name for item in session.get_outputs()]
+    assert outputs == (["probabilities"] if name == "tsmsa" else ["boxes", "scores"]) + \
+        [f"next_{name}" for name in inputs[1:]]
+    shape = session.get_inputs()[0].shape
+    assert all(isinstance(shape[axis], str) for axis in (0, -2, -1))  # batch, height and width are open
+
+
+def test_the_state_is_explicit(exported, weights):
+    """Frame by frame through the session alone equals whole clips."""
+    session = onnx_predictor.open_session(exported("tsmsa", True))
+    whole = onnx_predictor.open_session(exported("tsmsa", False))
+    frames = np.random.default_rng(0).normal(size=(6, 1, 64, 32)).astype(np.float32)
+    state = np.zeros((FRAMES - 1, 1, session.get_inputs()[1].shape[2], 16, 8), np.float32)
+    state = np.repeat(session.run(None, {"frames": frames[:1], "state0": state})[1][-1:], FRAMES - 1, 0)
+    for index in range(6):
+        found, state = session.run(None, {"frames": frames[index:index + 1], "state0": state})
+        clip = frames[[max(0, i) for i in range(index - FRAMES + 1, index + 1)], 0]
+        assert np.abs(found - whole.run(None, {"clips": clip[None]})[0]).max() < 1e-5
+
+
+def test_predicting_without_torch(exported, tmp_path):
+    for number in range(6):
+        write(tmp_path / f"frames/{number}.png", picture(number, (40, 50)))
+    for name, streaming in (("tsmsa", False), ("sstnet", True)):
+        out = tmp_path / f"{name}"
+        done = run_without_torch("vid_predict", "--weights", exported(name, streaming), "--source",
+                                 tmp_path / "frames", "--out", out, "--quiet")
+        assert done.returncode == 0, done.stderr
+        content = json.loads((out / "predictions.json").read_text())
+        assert content["model"] == name and len(content["frames"]) == 6
+        assert (out / "frames.mp4").stat().st_size > 1000
+
+
+def test_suppression_is_that_of_the_network():
+    from nets.yolox_head import decode
+    from nets.yolox_head import detections as expected_of
+
+    raw = torch.randn(2, 7, 9, 11, generator=torch.Generator().manual_seed(0))
+    raw[:, 2:4] += 1
+    probability = raw[:, 4:].flatten(2).transpose(1, 2).sigmoid()
+    boxes, scores = decode(raw).numpy(), (probability[..., :1] * probability[..., 1:]).numpy()
+    for index, expected in enumerate(expected_of(raw)):
+        found = onnx_predictor.detections(boxes[index], scores[index])
+        assert 20 < len(found) <= 100
+        assert np.allclose(found, expected.numpy()[:100], atol=1e-4)
+    assert onnx_predictor.detections(boxes[0], scores[0] * 0).shape == (0, 6)
+
+
+def test_fewer_bits(exported, tmp_path):
+    exact = Predictor.from_checkpoint(exported("tsmsa", False))
+    frames = [picture(number, (64, 64)) // 2 + 60 for number in range(6)]
+    for number, frame in enumerate(frames):
+        write(tmp_path / f"{number}.png", frame)
+    expected = [prediction.probability for prediction in exact.stream(frames)]
+    about = onnx_predictor.open_session(exported("tsmsa", False)).get_modelmeta().custom_metadata_map[
+        onnx_predictor.METADATA]
+    for precision, limit in (("fp16", 0.02), ("int8", 0.2)):
+        out = tmp_path / f"{precision}.onnx"
+        shutil.copy(exported("tsmsa", False), out)
+        quantise(out, Namespace(precision=precision, calibrate=str(tmp_path), calibration_clips=2), about)
+        found = [prediction.probability for prediction in Predictor.from_checkpoint(out).stream(frames)]
+        different = np.abs(np.array(found) - expected).max()
+        assert 0 < different < limit, precision
+        assert out.stat().st_size != exported("tsmsa", False).stat().st_size
+
+
+def test_torch_export(weights, tmp_path):
+    export.main(["--weights", str(weights / "tsmsa.pt"), "--format", "torch-export", "--streaming", "--out",
+                 str(tmp_path / "x.pt2")])
+    extra = {onnx_predictor.METADATA: ""}
+    program = torch.export.load(str(tmp_path / "x.pt2"), extra_files=extra).module()
+    assert json.loads(extra[onnx_predictor.METADATA])["predictor"]["threshold"] == 0.4
+    module = Streaming(read_weights(weights / "tsmsa.pt").model.network, False)
+    frame = torch.randn(1, 1, 64, 128)
+    state = [torch.randn(part.shape) for part in module.empty_state(frame)]
+    for found, expected in zip(program(frame, *state), module(frame, *state), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_mistakes(weights, tmp_path):
+    with pytest.raises(UserError, match="expected --format onnx"):
+        export.main(["--weights", "x", "--format", "torch-export", "--precision", "fp16"])
+    with pytest.raises(UserError, match="--calibrate: goes with --precision int8"):
+        export.main(["--weights", "x", "--precision", "int8"])
+    (tmp_path / "x.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="not a readable ONNX file"):
+        Predictor.from_checkpoint(tmp_path / "x.onnx")

@@ -1,0 +1,121 @@
+"""Several training runs side by side: a table of their figures, and their curves in one picture."""
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.cli import Parser
+from utils.errors import UserError
+from utils.measuring import table
+from utils.untrusted import read_bytes
+
+LOG = "log.jsonl"
+COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
+           ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("IoU", "iou", ".4f"), ("AP50", "ap50", ".4f"),
+           ("centre AP", "centre_ap", ".4f"), ("threshold", "threshold", ".4g"), ("minutes", "minutes", ".1f"),
+           ("commit", "commit", "s"))
+DRAWN = (("loss", "training loss"), ("iou", "IoU, validation"), ("pd", "Pd, validation"), ("fa", "Fa, validation"),
+         ("ap50", "AP50, validation"), ("centre_ap", "centre AP, validation"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's log: its name, what began it, and a row for each epoch."""
+
+    name: str
+    about: dict[str, Any]
+    rows: tuple[dict[str, Any], ...]
+
+    def best(self) -> dict[str, Any]:
+        """The figures of the epoch that was chosen: the one with the best validation, else the last."""
+        judged = [row for row in self.rows if row.get("val")]
+        if not judged:
+            return {"epoch": self.rows[-1]["epoch"]} if self.rows else {}
+        key = next((name for name in ("pd_in_budget", "ap50", "iou") if name in judged[0]["val"]), None)
+        row = max(judged, key=lambda row: _number(row["val"].get(key), -math.inf)) if key else judged[-1]
+        return {**row["val"], "epoch": row["epoch"]}
+
+    def figures(self) -> dict[str, Any]:
+        """What the table shows, NaN where something is not known."""
+        config, last = self.about.get("config", {}), self.rows[-1] if self.rows else {}
+        wanted = {key: math.nan for _, key, _ in COLUMNS}
+        figures = {key: _number(value) for key, value in self.best().items() if key in wanted}
+        return wanted | figures | {
+            "model": str(config.get("model", "–")), "commit": str(self.about.get("git") or "–"),
+            "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _number(last.get("loss")),
+            "minutes": _number(last.get("elapsed_s")) / 60}
+
+    def curve(self, key: str) -> tuple[list[int], list[float]]:
+        """Epochs and values of a loss or a validation figure, where it is known."""
+        pairs = [(row["epoch"], _number(row.get(key, (row.get("val") or {}).get(key)))) for row in self.rows]
+        pairs = [pair for pair in pairs if math.isfinite(pair[1])]
+        return [epoch for epoch, _ in pairs], [value for _, value in pairs]
+
+
+def _number(value: Any, instead: float = math.nan) -> float:
+    return float(value) if isinstance(value, (int, float)) else instead
+
+
+def read_run(path: str | Path) -> Run:
+    """The log of a run's folder, or the log itself; a last line that was cut off while it was written is left out.
+
+    Raises:
+        UserError: there is none, or it is no log.
+    """
+    log = Path(path) / LOG if Path(path).is_dir() else Path(path)
+    if not log.is_file():
+        raise UserError(f"{path}: found no {LOG}, expected the folder of a training run; give folders such as runs/*")
+    lines = read_bytes(log, "a log").tobytes().decode("utf-8", "replace").splitlines()
+    content: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(lines):
+                break
+            raise UserError(f"{log}: line {number}: not json; expected the log of a training run") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{log}: line {number}: expected an object, as a training run writes")
+        content.append(row)
+    about = next((row for row in content if "config" in row), {})
+    latest = {row["epoch"]: row for row in content if isinstance(row.get("epoch"), int)}  # a resumed run writes again
+    return Run(log.parent.name, about, tuple(latest[epoch] for epoch in sorted(latest)))
+
+
+def compare(paths: Sequence[str], out: str | None = None) -> str:
+    """The table of some runs; their curves are drawn into `out`, by default `comparison.png` beside the first.
+
+    Folders without a log are left out as long as one run is there: `runs/*` also matches pictures.
+
+    Raises:
+        UserError: no run is there, or a log cannot be read.
+    """
+    found = [Path(path) for path in paths if (Path(path) / LOG).is_file() or Path(path).name == LOG]
+    runs = [read_run(path) for path in found or paths[:1]]
+    counts: dict[str, int] = {}
+    named: dict[str, Run] = {}
+    for run, path in zip(runs, found, strict=True):
+        counts[run.name] = counts.get(run.name, 0) + 1
+        named[run.name if counts[run.name] == 1 else str(path)] = run
+    from utils.visualize import plot_runs
+
+    picture = Path(out) if out else Path(found[0]).absolute().parent / "comparison.png"
+    curves = {title: {name: run.curve(key) for name, run in named.items()} for key, title in DRAWN}
+    plot_runs({title: lines for title, lines in curves.items() if any(epochs for epochs, _ in lines.values())}, picture)
+    figures = {name: run.figures() for name, run in named.items()}
+    columns = [column for column in COLUMNS
+               if any(isinstance(row[column[1]], str) or not math.isnan(row[column[1]]) for row in figures.values())]
+    return f"{table(figures, columns)}\ncurves in {picture}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="python -m utils.log", description="Training runs as a table, their curves in a picture.")
+    parser.add_argument("runs", nargs="+", metavar="FOLDER", help="of a run, such as runs/*")
+    parser.add_argument("--out", metavar="FILE", help="the picture (default: comparison.png beside the runs)")
+    given = parser.parse_args(argv)
+    print(compare(given.runs, given.out))

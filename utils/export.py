@@ -1,0 +1,202 @@
+"""Export a trained network to a file that runs without this project, or without PyTorch.
+
+    python -m utils.export --weights runs/NAME/best.pt --format onnx
+    python -m utils.export --weights runs/NAME/best.pt --format onnx --streaming
+
+Batch, height and width stay open (sides are multiples of 32). What the tensors mean is said in `nets/exportable.py`;
+normalisation, threshold and the like are written into the file.
+"""
+from __future__ import annotations
+
+import json
+import logging
+import os
+import warnings
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.cli import Parser, make_folder, number
+from utils.errors import UserError, user_errors
+from utils.files import atomic_write
+from utils.onnx_predictor import METADATA, VERSION, open_session
+from utils.predictor import check_weights
+
+OPSET = 20
+MULTIPLE = 32
+TOLERANCE = 1e-4
+ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
+SETTINGS = ("task", "num_frames", "threshold", "name", "input_size", "fit", "num_classes", "register", "normalisation",
+            "frame_step", "bad_pixels")
+
+
+def parse(argv: Sequence[str] | None = None) -> Namespace:
+    """The command line; raises `UserError` for mistakes."""
+    parser = Parser(prog="python -m utils.export", description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    parser.add_argument("--format", choices=ENDINGS, default="onnx", help="default: %(default)s")
+    parser.add_argument("--streaming", action="store_true",
+                        help="one frame and the state in, the result and the next state out (default: whole clips in)")
+    parser.add_argument("--precision", choices=("float32", "fp16", "int8"), default="float32",
+                        help="of an ONNX file: fp16 halves it, int8 quantises its convolutions and needs --calibrate; "
+                        "measure what that costs with test.py (default: %(default)s)")
+    parser.add_argument("--calibrate", metavar="PATH", help="frames for int8: a folder of images, a video, a dataset")
+    parser.add_argument("--calibration-clips", type=number(int, 1), default=32, metavar="N",
+                        help="of these frames, evenly spread (default: %(default)s)")
+    parser.add_argument("--opset", type=number(int, 18, 23), default=OPSET, help="of ONNX (default: %(default)s)")
+    parser.add_argument("--out", metavar="FILE", help="default: beside the weights, such as best-streaming.onnx")
+    given = parser.parse_args(argv)
+    if given.precision != "float32" and (given.format != "onnx" or (given.precision == "int8" and given.streaming)):
+        raise UserError(f"--precision {given.precision}: found with --format {given.format}"
+                        f"{' --streaming' * given.streaming}, expected --format onnx, and windowed for int8")
+    if (given.precision == "int8") != bool(given.calibrate):
+        raise UserError("--calibrate: goes with --precision int8; give both or neither")
+    return given
+
+
+def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
+    """A network (`utils.weights.Weights`) as `torch.export` program, the module that was exported, and example inputs.
+    """
+    import torch
+    from torch.export import Dim
+
+    from nets.exportable import Streaming, Windowed
+    from nets.streaming import can_stream
+
+    network, detects = weights.model.network, weights.settings["task"] == "detection"
+    if streaming and not can_stream(network):
+        raise UserError(f"--streaming: found {weights.settings['name']}, which reads no clips; leave the option out")
+    module = (Streaming if streaming else Windowed)(network, detects).eval()
+    batch, rows, columns = Dim("batch"), Dim("rows", min=1, max=1024), Dim("columns", min=1, max=1024)
+    size, frames = (3 * MULTIPLE, 5 * MULTIPLE), weights.settings["num_frames"]
+    sides = {-2: MULTIPLE * rows, -1: MULTIPLE * columns}
+    if streaming:
+        frame = torch.zeros(2, network.in_channels, *size)
+        arguments = (frame, *module.empty_state(frame))
+        strides = [size[0] // state.shape[-2] for state in arguments[1:]]
+        shapes = ({0: batch, 2: sides[-2], 3: sides[-1]},
+                  tuple({1: batch, 3: MULTIPLE // stride * rows, 4: MULTIPLE // stride * columns}
+                        for stride in strides))
+    else:
+        clip = torch.zeros(2, *((3,) if detects else ()), frames, *size)
+        arguments = (clip,)
+        shapes = ({0: batch, clip.dim() - 2: sides[-2], clip.dim() - 1: sides[-1]},)
+    with torch.no_grad():
+        program = torch.export.export(module, arguments, dynamic_shapes=shapes)
+    return program, module, arguments
+
+
+def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
+    """The JSON that tells `utils.onnx_predictor`, and people, how to use the file."""
+    size = arguments[0].shape[-2]
+    settings = {key: value for key, value in weights.settings.items() if key in SETTINGS}
+    if settings.pop("fit", "crop") == "crop":
+        settings["input_size"] = None
+    else:
+        settings["fit"] = weights.settings["fit"]
+    mean, std = settings["normalisation"]
+    settings["normalisation"] = [np.asarray(value, float).tolist() for value in (mean, std)]
+    return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
+                       "precision": given.precision, "multiple": MULTIPLE, "predictor": settings,
+                       "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
+
+
+def names(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
+    """Names of the inputs and of the outputs."""
+    states = range(len(arguments) - 1)
+    inputs = ["frames" if len(arguments) > 1 else "clips", *(f"state{i}" for i in states)]
+    outputs = ["probabilities"] if results == 1 else ["boxes", "scores"]
+    return inputs, [*outputs, *(f"next_state{i}" for i in states)]
+
+
+def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about: str) -> Any:
+    """The program as an ONNX model (`onnx.ModelProto`) with its description."""
+    try:
+        import onnx  # noqa: F401 - the exporter needs it
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"--format onnx: needs the package {error.name}, which is not installed; "
+                        "`pip install onnx onnxscript onnxruntime`") from None
+    import torch
+
+    inputs, outputs = names(arguments, 2 if detects else 1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's own inner workings
+        made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs,
+                                 opset_version=opset)
+    model = made.model_proto
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA, about
+    return model
+
+
+def deviation(path: Path, module: Any, detects: bool) -> float:
+    """Largest difference between a windowed or streaming ONNX file and PyTorch, on noise of another size and batch."""
+    import torch
+
+    session = open_session(path)
+    inputs = session.get_inputs()
+    generator = torch.Generator().manual_seed(0)
+    shape = [3 if i == 0 else side for i, side in enumerate(inputs[0].shape)]
+    shape[-2:] = [4 * MULTIPLE, 2 * MULTIPLE]
+    first = torch.randn(shape, generator=generator)
+    arguments = [first]
+    if len(inputs) > 1:
+        arguments += [torch.randn(state.shape, generator=generator) for state in module.empty_state(first)]
+    with torch.no_grad():
+        expected = module(*arguments)
+    found = session.run(None, {item.name: value.numpy() for item, value in zip(inputs, arguments, strict=True)})
+    return max(float(np.abs(own - other.numpy()).max() / max(1.0, float(other.abs().max())))
+               for own, other in zip(found, expected, strict=True))
+
+
+def export(given: Namespace) -> str:
+    """Write the file; returns lines about it."""
+    from utils.weights import read_weights
+
+    weights = read_weights(given.weights)
+    detects = weights.settings["task"] == "detection"
+    kind = "-streaming" * given.streaming + ("" if given.precision == "float32" else f"-{given.precision}")
+    out = Path(given.out) if given.out else Path(given.weights).with_name(
+        f"{Path(given.weights).stem}{kind}{ENDINGS[given.format]}")
+    make_folder(out.parent)
+    program, module, arguments = exported(weights, given.streaming)
+    about = describe(weights, given, arguments)
+    if given.format == "torch-export":
+        import torch
+
+        with atomic_write(out) as file:
+            torch.export.save(program, file, extra_files={METADATA: about})
+        return f"{out}: torch.export program, {os.path.getsize(out) / 2**20:.1f} MiB"
+    model = onnx_model(program, arguments, detects, given.opset, about)
+    with atomic_write(out) as file:
+        file.write(model.SerializeToString())
+    different = deviation(out, module, detects)
+    if different > TOLERANCE:
+        raise UserError(f"{out}: differs from PyTorch by {different:.1e}, expected at most {TOLERANCE:.0e}; give "
+                        "another --opset, or report it")
+    if given.precision != "float32":
+        from utils.quantise import quantise
+
+        quantise(out, given, about)
+    inputs, outputs = names(arguments, 2 if detects else 1)
+    text = f"differs from PyTorch by {different:.1e} at most" if given.precision == "float32" else \
+        f"{given.precision}; measure what that costs with test.py --weights {out}"
+    return (f"{out}: ONNX, opset {given.opset}, {os.path.getsize(out) / 2**20:.1f} MiB, "
+            f"{', '.join(inputs)} → {', '.join(outputs)}; {text}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    given = parse(argv)
+    check_weights(given.weights)
+    print(export(given))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

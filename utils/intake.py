@@ -1,0 +1,129 @@
+"""What happens to a source's frames before a network sees them: every Nth one, a part of them, other grey levels."""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.cli import Parser, number
+from utils.errors import UserError
+from utils.prediction import Component, Prediction
+from utils.video import SourceFrame
+
+RATE = 0.05  # share by which a percentile window follows the frames
+SAMPLE = 65536  # pixels that percentiles are taken of
+
+
+@dataclass(frozen=True)
+class Window:
+    """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles, which follow slowly."""
+
+    low: float
+    high: float
+    percent: bool = False
+
+    def __str__(self) -> str:
+        mark = "p" * self.percent
+        return f"{mark}{self.low:g},{mark}{self.high:g}"
+
+
+def window(text: str) -> Window:
+    """`type=` of an option: `7000,9000` are grey levels, `p0.5,p99.9` percentiles of the frames."""
+    found = re.fullmatch(r"(p?)(\d+(?:\.\d+)?),(p?)(\d+(?:\.\d+)?)", text.strip())
+    if not found or found[1] != found[3] or float(found[2]) >= float(found[4]) or \
+            (found[1] and float(found[4]) > 100):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected levels such as 7000,9000, or percentiles such as "
+                                         "p0.5,p99.9, the lower one first")
+    return Window(float(found[2]), float(found[4]), bool(found[1]))
+
+
+def region(text: str) -> tuple[int, int, int, int]:
+    """`type=` of an option: x,y,w,h in pixels."""
+    found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.strip())
+    values = tuple(map(int, found.groups())) if found else ()
+    if not values or min(values[2:]) < 8:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,w,h in whole pixels, w and h at least 8")
+    return values
+
+
+def add_options(parser: Parser) -> None:
+    """Options about a source's frames."""
+    parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
+                        help="every Nth frame only: slow targets move further in a clip (default: %(default)s)")
+    parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
+                        "pixels; results are in the whole frame's pixels")
+    parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
+                        "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are)")
+    parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
+
+
+class Intake:
+    """Prepares one source's frames.
+
+    Args:
+        stride, roi, window, invert: as of `add_options`; `roi` is (x, y, w, h).
+    """
+
+    def __init__(self, stride: int = 1, roi: tuple[int, int, int, int] | None = None, window: Window | None = None,
+                 invert: bool = False) -> None:
+        self.stride, self.roi, self.window, self.invert = stride, roi, window, invert
+        self.levels: np.ndarray | None = None
+
+    def frames(self, source: Iterable[SourceFrame]) -> Iterator[tuple[int, np.ndarray, SourceFrame]]:
+        """(number for clips, what the network sees, the frame): numbers of frames a stride apart are consecutive.
+
+        Raises:
+            UserError: the region lies outside a frame.
+        """
+        first: int | None = None
+        for frame in source:
+            first = frame.number if first is None else first
+            if (frame.number - first) % self.stride == 0:
+                yield (frame.number - first) // self.stride, self.prepare(frame.image), frame
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """A frame `(H, W)` uint8 or uint16 as the network is to see it, `(h, w)` of the same type, or uint8 with a
+        window."""
+        if self.roi:
+            x, y, w, h = self.roi
+            if x + w > image.shape[1] or y + h > image.shape[0]:
+                raise UserError(f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
+                                "expected a region inside it")
+            image = image[y:y + h, x:x + w]
+        if self.window:
+            low, high = self._levels(image)
+            image = np.clip((image.astype(np.float32) - low) * (255 / max(high - low, 1e-6)), 0, 255)
+            image = np.rint(image).astype(np.uint8)
+        return np.iinfo(image.dtype).max - image if self.invert else np.ascontiguousarray(image)
+
+    def _levels(self, image: np.ndarray) -> tuple[float, float]:
+        if not self.window.percent:
+            return self.window.low, self.window.high
+        step = max(1, int((image.size / SAMPLE) ** 0.5))
+        now = np.percentile(image[::step, ::step], (self.window.low, self.window.high))
+        self.levels = now if self.levels is None else self.levels + RATE * (now - self.levels)
+        return float(self.levels[0]), float(self.levels[1])
+
+    def restore(self, prediction: Prediction, frame: SourceFrame) -> Prediction:
+        """The prediction in the whole frame's pixels, with the frame's own number."""
+        if not self.roi:
+            return dataclasses.replace(prediction, number=frame.number)
+        x, y, w, h = self.roi
+        planes = [np.zeros(frame.image.shape, plane.dtype) for plane in (prediction.probability, prediction.mask)]
+        for whole, plane in zip(planes, (prediction.probability, prediction.mask), strict=True):
+            whole[y:y + h, x:x + w] = plane
+        boxes = prediction.boxes
+        if boxes is not None:
+            boxes = boxes + np.array([x, y, x, y, 0, 0], boxes.dtype)
+        return dataclasses.replace(prediction, number=frame.number, probability=planes[0], mask=planes[1], boxes=boxes,
+                                   components=tuple(_moved(one, x, y) for one in prediction.components))
+
+
+def _moved(found: Component, x: int, y: int) -> Component:
+    x1, y1, x2, y2 = found.box
+    return dataclasses.replace(found, box=(x1 + x, y1 + y, x2 + x, y2 + y),
+                               centroid=(found.centroid[0] + x, found.centroid[1] + y))

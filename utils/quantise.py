@@ -1,0 +1,102 @@
+"""Smaller number formats for exported networks, made by ONNX Runtime's own tools."""
+from __future__ import annotations
+
+import os
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import atomic_write
+from utils.onnx_predictor import METADATA, from_onnx
+
+
+def quantise(path: Path, given: Namespace, about: str) -> None:
+    """Replace a float32 ONNX file by one with `given.precision`, "fp16" or "int8".
+
+    fp16 keeps inputs and outputs in float32. int8 quantises the convolutions, whose weights get a scale a channel; the
+    ranges of what passes through them are measured on clips of `given.calibrate`.
+
+    Raises:
+        UserError: the tools are not installed, or there are no frames to calibrate on.
+    """
+    try:
+        import onnx
+        import onnxruntime.quantization as tools
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+    except ImportError as error:
+        raise UserError(f"--precision {given.precision}: needs the package {error.name}, which is not installed; "
+                        "`pip install onnx onnxruntime`") from None
+    if given.precision == "fp16":
+        model = own_constants(onnx.load(path), ("Resize",))
+        model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+        for number, node in enumerate(model.graph.node):
+            node.name = f"{node.op_type}_{number}"  # the converter gives some names twice
+    else:
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            prepared, result = (os.path.join(folder, name) for name in ("prepared.onnx", "int8.onnx"))
+            tools.quant_pre_process(str(path), prepared, skip_symbolic_shape=True)
+            reader = _Clips(path, given.calibrate, given.calibration_clips)
+            tools.quantize_static(prepared, result, reader, quant_format=tools.QuantFormat.QDQ, per_channel=True,
+                                  op_types_to_quantize=["Conv"], activation_type=tools.QuantType.QUInt8,
+                                  weight_type=tools.QuantType.QInt8, extra_options={"ActivationSymmetric": False})
+            model = onnx.load(result)
+    if METADATA not in {entry.key for entry in model.metadata_props}:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = METADATA, about
+    with atomic_write(path) as file:
+        file.write(model.SerializeToString())
+
+
+def own_constants(model: Any, kinds: Sequence[str]) -> Any:
+    """Give each node of these kinds constants of its own: the converter stumbles where two of them share one."""
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    for number, node in enumerate(model.graph.node):
+        for index, name in enumerate(node.input if node.op_type in kinds else ()):
+            if name in constants:
+                copy = model.graph.initializer.add()
+                copy.CopyFrom(constants[name])
+                copy.name = node.input[index] = f"{name}_of_{number}"
+    return model
+
+
+class _Clips:
+    """Clips as the network sees them, one after another (a `CalibrationDataReader`)."""
+
+    def __init__(self, path: Path, source: str, count: int) -> None:
+        predictor = from_onnx(path)
+        self.name = predictor.run.inputs[0]
+        self.clips: Iterator[np.ndarray] = iter(clips_of(predictor, source, count))
+
+    def get_next(self) -> dict[str, Any] | None:
+        clip = next(self.clips, None)
+        return None if clip is None else {self.name: clip}
+
+
+def clips_of(predictor: Any, source: str, count: int) -> list[np.ndarray]:
+    """`count` clips (1, …) of a source's frames, evenly spread, prepared as the predictor prepares them."""
+    import dataclasses
+
+    from utils.video import open_sources
+
+    sources = open_sources(source)
+    seen: list[np.ndarray] = []
+    recorder = dataclasses.replace(predictor, run=lambda clips: (seen.append(clips.copy()), predictor.run(clips))[1])
+    each = -(-count // len(sources))
+    for one in sources:
+        total = one.length or each * predictor.num_frames
+        step = max(1, total // each)
+        kept: list[Any] = []
+        for position, frame in enumerate(one):
+            kept = [*kept, frame.image][-predictor.num_frames:]
+            if position % step == step - 1 and len(kept) == predictor.num_frames:
+                recorder.predict(np.stack(kept)[None])
+            if len(seen) >= count:
+                return seen
+    if not seen:
+        raise UserError(f"{source}: found too few frames to calibrate on, expected {predictor.num_frames} or more")
+    return seen

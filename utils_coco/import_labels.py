@@ -1,0 +1,236 @@
+"""Make a dataset of your own images and labels: `python -m utils_coco.import_labels --images X --labels Y --out Z`.
+
+Labels: masks, YOLO, Pascal VOC, COCO, csv of boxes, or csv of centroids. Which of them is found out.
+"""
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+if not __package__:  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from utils.cli import Parser, number
+from utils.errors import UserError, user_errors
+from utils.files import frame_numbers, natural_key
+from utils.frames import IMAGE_SUFFIXES
+from utils_coco.label_formats import KINDS, Named, guess, mask_files, read
+from utils_coco.lists import coco_content, coco_summary, write_coco
+
+MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
+
+
+@dataclass(frozen=True)
+class Image:
+    """One of the images: its key (path below the folder without the extension), sequence, split and file."""
+
+    key: str
+    sequence: str
+    split: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.split}/{self.sequence}/{self.path.name}"
+
+
+def list_images(folder: Path, test: Sequence[str], fraction: float) -> list[Image]:
+    """All images below `folder`, whose subfolders are sequences, each with its split: the sequences named `test`, else
+    the last `fraction` of the sequences in natural order, or of a single sequence's frames.
+
+    Raises:
+        UserError: no such folder, no images, or no such sequence.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder, expected the one of --images; correct it")
+    groups: dict[str, list[Path]] = {}
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            below = path.parent.relative_to(folder).as_posix()
+            groups.setdefault(folder.resolve().name if below == "." else below, []).append(path)
+    if not groups:
+        raise UserError(f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another "
+                        "--images")
+    names = sorted(groups, key=natural_key)
+    unknown = [name for name in test if name not in groups]
+    if unknown:
+        raise UserError(f"--test: found {', '.join(unknown)}, expected some of {', '.join(names[:12])}")
+    count = max(1, round(fraction * len(names))) if fraction and len(names) > 1 else 0
+    aside = set(test or names[len(names) - count:] if count or test else ())
+    images = []
+    for name in names:
+        paths = sorted(groups[name], key=lambda path: natural_key(path.name))
+        cut = len(paths) - round(fraction * len(paths)) if len(names) == 1 and not test else len(paths)
+        for index, path in enumerate(paths):
+            split = "test" if name in aside or index >= cut else "train"
+            images.append(Image(path.relative_to(folder).with_suffix("").as_posix(), name, split, path))
+    return images
+
+
+class _Lookup:
+    """Images by what labels call them."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self.by_key = {image.key: image for image in images}
+        names = Counter(image.path.stem for image in images)
+        self.by_name = {image.path.stem: image for image in images if names[image.path.stem] == 1}
+        self.by_number: dict[tuple[str, int], Image] = {}
+        groups: dict[str, list[Image]] = {}
+        for image in images:
+            groups.setdefault(image.sequence, []).append(image)
+        for sequence, own in groups.items():
+            numbers = frame_numbers([image.path.stem for image in own]) or range(len(own))
+            self.by_number |= {(sequence, n): image for n, image in zip(numbers, own, strict=True)}
+
+    def find(self, key: str) -> Image | None:
+        """By the longest end of `key` that is an image's path, by its name alone, or by FOLDER/NUMBER."""
+        rest = key
+        while rest:
+            if rest in self.by_key:
+                return self.by_key[rest]
+            rest = rest.partition("/")[2]
+        folder, _, name = key.rpartition("/")
+        if name.isdecimal() and (folder, int(name)) in self.by_number:
+            return self.by_number[folder, int(name)]
+        return self.by_name.get(name)
+
+
+def _checked(image: Image, boxes: Sequence[Named], size: tuple[int, int], classes: Sequence[str],
+             one_class: bool) -> list[tuple]:
+    """Boxes of an image with class numbers, cut where they leave it by less than `MARGIN`."""
+    from utils.boxes import box_problem
+
+    result = []
+    for *corners, name in boxes:
+        limits = (size[1], size[0], size[1], size[0])
+        inside = [min(max(value, 0.0), limit) for value, limit in zip(corners, limits, strict=True)]
+        near = all(abs(a - b) <= MARGIN for a, b in zip(inside, corners, strict=True))
+        problem = box_problem(inside if near else corners, size)
+        if problem:
+            raise UserError(f"{image.path}: {problem}; correct its labels")
+        result.append((*(round(value, 4) for value in inside), 0 if one_class else classes.index(name)))
+    return result
+
+
+def _place(source: Path, target: Path, copy: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if copy:
+        shutil.copy2(source, target)
+    else:
+        target.symlink_to(source.resolve())
+
+
+def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequence[str] = (), fraction: float = 0.2,
+            side: float = 7.0, one_class: bool = False, copy: bool = False) -> list[str]:
+    """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
+
+    Args:
+        images: folder whose subfolders are sequences; without subfolders it is one sequence.
+        labels: folder or file, see `utils_coco.label_formats`.
+        kind: one of `KINDS`, or `auto`.
+        test, fraction: see `list_images`.
+        side: of the boxes around centroids, in pixels.
+        one_class: a single class "target".
+        copy: the images; else they are linked.
+    Returns:
+        Lines that say what was made.
+    Raises:
+        UserError: images or labels are missing or broken, labels name other images, or `out` is not empty.
+    """
+    from utils.frames import image_size
+
+    root, source = Path(out), Path(labels)
+    if not source.exists():
+        raise UserError(f"{labels}: no such file or folder, expected the labels; correct --labels")
+    if root.exists() and any(root.iterdir()):
+        raise UserError(f"{out}: found files there, expected a new or empty folder; give another --out")
+    found = list_images(Path(images), test, fraction)
+    kind = (guess(source) or "none") if kind == "auto" else kind
+    if kind not in KINDS:
+        raise UserError(f"{labels}: found nothing that looks like labels, expected {', '.join(KINDS)}; give --kind")
+    lookup = _Lookup(found)
+    boxes: dict[str, list[Named]] = {}
+    masks: dict[str, Path] = {}
+    lost = []
+    if kind == "masks":
+        for key, path in mask_files(source).items():
+            image = lookup.find(key)
+            masks |= {image.key: path} if image else {}
+            lost += [] if image else [key]
+    else:
+        def size_of(key: str) -> tuple[int, int] | None:
+            image = lookup.find(key)
+            return image_size(image.path) if image else None
+
+        for key, own in read(kind, source, size_of, side).items():
+            image = lookup.find(key)
+            if image:
+                boxes.setdefault(image.key, []).extend(own)
+            else:
+                lost.append(key)
+    if not (boxes or masks):
+        raise UserError(f"{labels}: found labels of {len(lost)} images, the first {lost[0]}, none of which is in "
+                        f"{images}; give another --images, or rename them alike")
+    try:
+        said = _write(root, found, boxes, masks, one_class, copy)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out, or --copy") from None
+    more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
+    return [f"{out}: from labels of the kind '{kind}'", *said, *more,
+            f"next: python -m utils.datasets describe {out}"]
+
+
+def _write(root: Path, found: Sequence[Image], boxes: dict[str, list[Named]], masks: dict[str, Path],
+           one_class: bool, copy: bool) -> list[str]:
+    from utils.frames import image_size
+
+    classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)
+    said = []
+    for split in ("train", "test"):
+        own = [image for image in found if image.split == split]
+        if not own:
+            continue
+        if masks:
+            own = [image for image in own if image.key in masks]
+            for image in own:
+                _place(masks[image.key], root / "masks" / Path(image.name).with_suffix(masks[image.key].suffix), copy)
+            said.append(f"{split}: {len(own)} images with masks")
+        else:
+            content = coco_content(((f"images/{image.name}", size, _checked(image, boxes.get(image.key, ()), size,
+                                                                            classes, one_class))
+                                    for image in own for size in [image_size(image.path)]),
+                                   ["target"] if one_class or not classes else classes)
+            write_coco(root / "annotations" / f"instances_{split}2017.json", content)
+            said.append(f"{split}: {coco_summary(content)}")
+        for image in own:
+            _place(image.path, root / "images" / image.name, copy)
+    return said
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="python -m utils_coco.import_labels", description=__doc__.split(":")[0] + ".")
+    parser.add_argument("--images", required=True, metavar="DIR", help="images; its subfolders are sequences")
+    parser.add_argument("--labels", required=True, metavar="PATH", help="folder or file of labels")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the new dataset")
+    parser.add_argument("--kind", choices=("auto", *KINDS), default="auto", help="default: %(default)s")
+    parser.add_argument("--test", nargs="+", default=(), metavar="SEQUENCE", help="sequences to test on")
+    parser.add_argument("--test-fraction", type=number(float, 0, 0.9), default=0.2, metavar="X",
+                        help="without --test: the last share of the sequences, or of a single one's frames (default: "
+                        "%(default)s)")
+    parser.add_argument("--box-side", type=number(float, 1, 1000), default=7.0, metavar="PX",
+                        help="of the boxes around centroids (default: %(default)s)")
+    parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
+    parser.add_argument("--copy", action="store_true", help="copy the images (default: link them)")
+    given = parser.parse_args(argv)
+    print("\n".join(convert(given.images, given.labels, given.out, given.kind, given.test, given.test_fraction,
+                            given.box_side, given.one_class, given.copy)))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()
