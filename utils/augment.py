@@ -12,6 +12,7 @@ import torch
 
 from utils.clones import TargetAugmentation
 from utils.config import TrainConfig
+from utils.letterbox import GREY, margin_level
 from utils.transforms import (
     ClipTransform,
     GeometricAugmentation,
@@ -69,7 +70,8 @@ class TrainTransform(ClipTransform):
 
     size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
     no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction.
-    full_scale: largest grey level of the sensor. Frames, masks and boxes come out as they went in, (T, size, size).
+    full_scale: largest grey level of the sensor; margin: level of the margins. Frames, masks and boxes come out as they
+    went in, (T, size, size).
     Raises ValueError for boxes with a fit that does not move them.
     """
 
@@ -78,10 +80,12 @@ class TrainTransform(ClipTransform):
     target_probability: float
     steps: tuple[ClipTransform, ...]
     full_scale: float = 255.0
+    margin: float = GREY
 
     @classmethod
-    def from_config(cls, config: TrainConfig, std: float, full_scale: float = 255.0) -> TrainTransform:
-        """The transform of a recipe; `std` is the dataset's standard deviation in the sensor's units."""
+    def from_config(cls, config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = GREY
+                    ) -> TrainTransform:
+        """The transform of a recipe; `mean` and `std` are the dataset's in the sensor's units."""
         steps: list[ClipTransform] = []
         if config.clones_targets:
             steps.append(TargetAugmentation(
@@ -91,7 +95,8 @@ class TrainTransform(ClipTransform):
             steps.append(GeometricAugmentation())
         if config.intensity:
             steps.append(IntensityJitter(config.intensity, std))
-        return cls(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale)
+        return cls(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale,
+                   margin_level(mean, full_scale))
 
     def with_boxes(
         self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
@@ -105,5 +110,5 @@ class TrainTransform(ClipTransform):
         for step in self.steps:
             frames, masks, boxes = step.with_boxes(frames, masks, boxes, rng)
         if self.fit == "letterbox":
-            frames, masks, boxes = letterbox_clip(frames, masks, boxes, self.size, self.full_scale)
+            frames, masks, boxes = letterbox_clip(frames, masks, boxes, self.size, self.full_scale, self.margin)
         return frames, masks, boxes

@@ -76,6 +76,8 @@ class TrainConfig:
     ema: float = _option(0.998, "decay of the averaged weights that are validated and saved (0: none)")
     ema_ramp: int = _option(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
                             "step))")
+    recalibrate: int = _option(0, "training batches on which batch norms' statistics are measured anew before each "
+                                  "validation, as their running averages lag in short runs (0: those averages)")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
     register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
     target_augmentation: bool = _option(True, "clone targets through time")
@@ -115,7 +117,7 @@ class TrainConfig:
             self._require(getattr(self, name) > 0, name, "more than 0")
         for name in ("workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay", "intensity",
                      "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight", "motion_weight",
-                     "init_std", "ema_ramp"):
+                     "init_std", "ema_ramp", "recalibrate"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")

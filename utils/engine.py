@@ -4,10 +4,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 
@@ -78,3 +80,11 @@ def train_one_epoch(network: nn.Module, criterion: Callable, loader: Iterable, o
     return {name: value / max(seen, 1) for name, value in sums.items()} | {
         "lr": optimizer.param_groups[0]["lr"], "clips": seen, "clips_per_s": round(seen / elapsed, 2),
         "data_s": round(waited, 2)}
+
+
+def measure_statistics(network: nn.Module, loader: Iterable, batches: int, device: torch.device) -> None:
+    """Replace the running averages of the network's batch norms by averages over the first `batches` batches of
+    `loader` (none for 0). Averaged weights, and those of a short run, differ from the weights that the running averages
+    were taken with."""
+    if batches:
+        update_bn((batch["clip"] for batch in islice(loader, batches)), network, device)

@@ -17,7 +17,7 @@ from utils.detection_metrics import DetectionMetrics
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
 from utils.metrics import SegmentationMetrics
-from utils.prediction import Prediction, grown
+from utils.prediction import Prediction, grown, suppress
 from utils.predictor import Predictor
 from utils.truth import true_boxes
 
@@ -60,9 +60,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
 
     Args:
-        predictor: what is measured, at its own threshold.
-        dataset: whose frames all have masks. For a detector, whose masks are boxes, filled boxes stand in for masks
-            that are not there.
+        predictor: what is measured, at its own threshold. A detector's boxes are its components and, filled, its masks.
+        dataset: whose frames all have masks. For a detector boxes stand in for masks that are not there.
         rule: what counts as found, see `utils.metrics`.
         curve: count at many thresholds too, for `SegmentationMetrics.curve`.
         batch_size: clips that go through the network together.
@@ -73,15 +72,19 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
+    detector = predictor.task == "detection"
+
     def load(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
         image = read_frame(frame.image)
-        return frame, image, _true_mask(frame, image, predictor.task == "detection")
+        return frame, image, _true_mask(frame, image, detector)
 
     began = time.perf_counter()
     metrics: dict[str, SegmentationMetrics] = {}
     for frame, mask, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
+        own = {"boxes": suppress(prediction.detections), "threshold": prediction.threshold,
+               "true_boxes": frame.boxes if frame.mask is None else None} if detector else {}
         metrics.setdefault(frame.sequence, SegmentationMetrics(rule)).update(
-            prediction.mask, mask, prediction.probability if curve else None)
+            prediction.mask, mask, prediction.probability if curve else None, **own)
         if on_frame is not None:
             on_frame(frame, prediction)
     overall, subsets = _summed(dataset, metrics, lambda: SegmentationMetrics(rule))

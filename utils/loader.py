@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, default_collate
 
@@ -41,8 +42,9 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     mask_of = file_mask
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
+    transform = TrainTransform.from_config(config, std, full_scale, float(np.ravel(normalisation[0])[0]))
     clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
-                        TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
+                        transform.with_boxes, config.seed,
                         (config.cache_mb << 20) // max(1, config.workers), "boxes" if config.detector else "mask",
                         mask_of, config.register, config.frame_step)
     sampler = EpochSampler(len(clips), config.seed, config.clips_drawn(len(clips)))

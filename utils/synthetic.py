@@ -30,7 +30,7 @@ from utils.cli import Parser, number
 from utils.errors import UserError, user_errors
 from utils.files import atomic_write
 from utils.scenes import list_pictures
-from utils.synthetic_sequence import SPLITS, SyntheticConfig, make_sequence
+from utils.synthetic_sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence
 
 VERSION = 1
 SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
@@ -69,7 +69,8 @@ def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str
             if not done:
                 raise RuntimeError(f"OpenCV could not encode frame {t} of {below} as PNG")
             data.tofile(below / f"{t}.png")
-    targets = [{**{key: t[key] for key in ("frame", "track", "bbox", "area", "snr", "contrast")},
+    targets = [{**{key: t[key] for key in ("frame", "track", "area", "snr", "contrast")},
+                "bbox": labelled_box(t["bbox"], config.least_box, config.size),
                 "segmentation": run_lengths(t["mask"])} for t in made.targets]
     return {"name": name, "targets": targets, "facts": made.facts}
 

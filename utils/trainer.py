@@ -15,7 +15,7 @@ from utils.checkpoint import git_revision, save_checkpoint
 from utils.clips import Normalisation, measure_normalisation
 from utils.config import TrainConfig
 from utils.datasets import Dataset
-from utils.engine import NonFiniteLoss, train_one_epoch
+from utils.engine import NonFiniteLoss, measure_statistics, train_one_epoch
 from utils.errors import UserError
 from utils.frames import read_frame
 from utils.holdout import hold_out
@@ -128,7 +128,10 @@ class _Run:
             augment=self._stitch(generator), clip_gradient=config.clip_gradient,
             channels_last=config.channels_last, title=f"epoch {epoch + 1}/{config.epochs}", quiet=config.quiet)}
         last = epoch + 1 == config.epochs
-        if self.validation and ((epoch + 1) % config.val_every == 0 or last):
+        due = (epoch + 1) % config.val_every == 0 or last
+        if due:
+            measure_statistics(self._averaged(), self.loader, config.recalibrate, self.device)
+        if self.validation and due:
             row["val"] = self.validate()
         chosen = better(row.get("val"), self.best) if self.validation else last
         if chosen:
@@ -145,9 +148,13 @@ class _Run:
         return lambda clip, mask: batch_augmentation(
             clip, mask, generator=generator, published=self.config.published_augmentation)
 
+    def _averaged(self) -> torch.nn.Module:
+        """The network that is validated and used: the averaged one, where there is one."""
+        return self.ema.module if self.ema else self.model.network
+
     def validate(self) -> dict[str, Any]:
         """Figures on the frames set aside, at the threshold that serves them best."""
-        config, network = self.config, self.ema.module if self.ema else self.model.network
+        config, network = self.config, self._averaged()
         own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}
         predictor = Predictor.from_network(network, self.model.postprocess, num_frames=config.num_frames,
                                            normalisation=self.normalisation, device=self.device, fit=config.fit,

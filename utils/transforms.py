@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.letterbox import Letterbox
+from utils.letterbox import GREY, Letterbox
 
 NO_BOXES = np.zeros((0, 5))
 
@@ -121,12 +121,13 @@ def random_crop(
 
 
 def letterbox_clip(
-    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0
+    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0,
+    margin: float = GREY,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Letterboxes a clip into a square of `size` pixels (see `utils.letterbox`): frames bicubic with grey levels from 0
-    to `full_scale`, masks by nearest neighbour. Raises ValueError for shapes that differ."""
+    to `full_scale` and `margin` around them, masks by nearest neighbour. Raises ValueError for shapes that differ."""
     check_clip(frames, masks)
-    place = Letterbox(frames.shape[1:], (size, size))
+    place = Letterbox(frames.shape[1:], (size, size), margin)
     (top, left), (height, width) = place.corner, place.inner
     moved = np.zeros((len(masks), size, size), bool)
     for mask, canvas in zip(masks, moved, strict=True):
