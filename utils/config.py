@@ -60,10 +60,9 @@ class TrainConfig:
                                      "of them (0: all of them)")
     batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them")
     input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
-    fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
-                       "alone, scaling it with grey margins")
-    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one",
-                                        "segmentation")
+    fit: str = _option("crop", "how frames get that size: a random crop, for segmentation resizing the whole frame, or "
+                       "for detection scaling it with grey margins")
+    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
     optimizer: str = _option("adamw", "optimiser")
     lr: float = _option(4e-3, "peak learning rate")
     momentum: float = _option(0.937, "Nesterov momentum of sgd")
@@ -132,8 +131,9 @@ class TrainConfig:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
             self._require(int(64 * self.width) >= 1, "width", "at least 1/64")
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
-        for name, own in (("loss", "yolox"), ("fit", "letterbox")):
-            known = [value for value in CHOICES[name] if (value == own) == self.detector]
+        for name, detectors in (("loss", ("yolox",)), ("fit", ("crop", "letterbox"))):
+            own = [value for value in CHOICES[name] if value not in ("yolox", "letterbox")]
+            known = detectors if self.detector else own
             self._require(getattr(self, name) in known, name, f"{' or '.join(known)} for {self.model}")
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
