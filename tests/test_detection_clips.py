@@ -15,7 +15,7 @@ from utils.datasets import Frame, open_dataset
 from utils.loader import collate, training_loader
 from utils.predictor import Predictor
 from utils.recipes import SSTNET
-from utils.transforms import NO_BOXES, GeometricAugmentation, IntensityJitter, letterbox_clip
+from utils.transforms import NO_BOXES, GeometricAugmentation, IntensityJitter, letterbox_clip, random_crop_boxes
 
 
 def bounds(mask):
@@ -113,34 +113,35 @@ def test_letterboxing_keeps_box_and_target_together(shape):
     assert not empty[1].any() and empty[2].shape == (0, 5)
 
 
-def test_resizing_takes_no_boxes():
-    with pytest.raises(ValueError, match="1 boxes with fit 'resize'"):
-        TrainTransform(64, "resize", 0.5, ()).with_boxes(*moving(), np.random.default_rng(0))
+def test_only_letterboxing_takes_boxes():
+    with pytest.raises(ValueError, match="1 boxes with fit 'crop'"):
+        TrainTransform(64, "crop", 0.5, ()).with_boxes(*moving(), np.random.default_rng(0))
 
 
 def test_crops_keep_the_boxes_whose_centre_they_hold():
-    rng, transform = np.random.default_rng(0), TrainTransform(32, "crop", 1.0, (), boxed=True)
+    """At the scale of the whole letterboxed frame."""
+    rng = np.random.default_rng(0)
     frames, masks, boxes = moving()
+    whole = 2 * max(frames.shape[1:])
     other = np.concatenate([boxes, [[2, 3, 10, 11, 1]]])
+    transform, never = (TrainTransform(whole, "letterbox", p, (), crop=64) for p in (1.0, 0.0))
     chosen = set()
     for _ in range(40):
         image, mask, kept = transform.with_boxes(frames, masks, other, rng)
-        assert image.shape == mask.shape == (len(frames), 32, 32) and len(kept) >= 1
+        assert image.shape == mask.shape == (len(frames), 64, 64) and len(kept) >= 1
         chosen |= set(kept[:, 4].tolist())
         for x1, y1, x2, y2, kind in kept:
-            assert 0 <= x1 < x2 <= 32 and 0 <= y1 < y2 <= 32
-            if kind == 2 and mask[-1].sum() == masks[-1].sum():
+            assert 0 <= x1 < x2 <= 64 and 0 <= y1 < y2 <= 64
+            if kind == 2 and mask[-1].sum() == 4 * masks[-1].sum():
                 assert [x1, y1, x2, y2] == bounds(mask[-1])
     assert chosen == {1, 2}
-    never = TrainTransform(32, "crop", 0.0, (), boxed=True)
     assert any(not len(never.with_boxes(frames, masks, other, rng)[2]) for _ in range(40))
 
 
 def test_crops_of_small_clips_show_no_target_twice():
     frames, masks, boxes = moving()
     size = max(frames.shape[1:]) + 40
-    image, mask, kept = TrainTransform(size, "crop", 1.0, (), boxed=True).with_boxes(
-        frames, masks, boxes, np.random.default_rng(0))
+    image, mask, kept = random_crop_boxes(frames, masks, boxes, size, np.random.default_rng(0), 1.0)
     assert image.shape == (len(frames), size, size) and mask.sum() == masks.sum() and (kept == boxes).all()
 
 

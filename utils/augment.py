@@ -69,11 +69,11 @@ def batch_augmentation(
 class TrainTransform(ClipTransform):
     """What a training clip goes through, in this order: size, cloned targets, flips and turns, gain and offset.
 
-    size: side of the square that comes out. fit: "crop" (see `random_crop`, or where targets are `boxed`
-    `random_crop_boxes`), "resize" (see `resize_clip`), which moves no boxes, or "letterbox" (see `letterbox_clip`),
-    which comes last, so that its grey margins are those of prediction.
+    size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
+    no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction;
+    a `crop` above 0 takes a square of so many pixels out of what letterboxing would give, at the same scale.
     full_scale: largest grey level of the sensor; margin: level of the margins. Frames, masks and boxes come out as they
-    went in, (T, size, size).
+    went in, (T, size, size), or (T, crop, crop).
     Raises ValueError for boxes with a fit that does not move them.
     """
 
@@ -83,7 +83,7 @@ class TrainTransform(ClipTransform):
     steps: tuple[ClipTransform, ...]
     full_scale: float = 255.0
     margin: float = GREY
-    boxed: bool = False
+    crop: int = 0
 
     @classmethod
     def from_config(cls, config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = GREY
@@ -99,21 +99,24 @@ class TrainTransform(ClipTransform):
         if config.intensity:
             steps.append(IntensityJitter(config.intensity, std))
         return cls(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale,
-                   margin_level(mean, full_scale), config.detector)
+                   margin_level(mean, full_scale), config.train_crop)
 
     def with_boxes(
         self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if len(boxes) and self.fit == "resize":
-            raise ValueError(f"got {len(boxes)} boxes with fit 'resize', which moves none; expected crop or letterbox")
-        if self.fit == "crop" and self.boxed:
-            frames, masks, boxes = random_crop_boxes(frames, masks, boxes, self.size, rng, self.target_probability)
-        elif self.fit == "crop":
+        if len(boxes) and self.fit != "letterbox":
+            raise ValueError(f"got {len(boxes)} boxes with fit {self.fit!r}, which moves none; expected letterbox")
+        if self.fit == "crop":
             frames, masks = random_crop(frames, masks, self.size, rng, self.target_probability)
         elif self.fit == "resize":
             frames, masks = resize_clip(frames, masks, self.size)
         for step in self.steps:
             frames, masks, boxes = step.with_boxes(frames, masks, boxes, rng)
         if self.fit == "letterbox":
-            frames, masks, boxes = letterbox_clip(frames, masks, boxes, self.size, self.full_scale, self.margin)
+            size = self.size
+            if self.crop:
+                part = min(round(self.crop * max(frames.shape[1:]) / size), *frames.shape[1:])
+                frames, masks, boxes = random_crop_boxes(frames, masks, boxes, part, rng, self.target_probability)
+                size = self.crop
+            frames, masks, boxes = letterbox_clip(frames, masks, boxes, size, self.full_scale, self.margin)
         return frames, masks, boxes

@@ -60,8 +60,10 @@ class TrainConfig:
                                      "of them (0: all of them)")
     batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them")
     input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
-    fit: str = _option("crop", "how frames get that size: a random crop, for segmentation resizing the whole frame, or "
-                       "for detection scaling it with grey margins")
+    fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
+                       "alone, scaling it with grey margins")
+    train_crop: int = _option(0, "train on squares of so many pixels, at random places of the scaled frame, a multiple "
+                              "of 32 (0: on all of it)", "detection")
     target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
     optimizer: str = _option("adamw", "optimiser")
     lr: float = _option(4e-3, "peak learning rate")
@@ -123,6 +125,8 @@ class TrainConfig:
         for name in ("ema", "val_fraction", "momentum"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
+        self._require(0 <= self.train_crop <= self.input_size and self.train_crop % 32 == 0, "train_crop",
+                      "a multiple of 32, at most --input-size")
         self._require(self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
                       "clips_per_epoch", "a whole number, or a share below 1")
         self._require(len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,
@@ -131,9 +135,8 @@ class TrainConfig:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
             self._require(int(64 * self.width) >= 1, "width", "at least 1/64")
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
-        for name, detectors in (("loss", ("yolox",)), ("fit", ("crop", "letterbox"))):
-            own = [value for value in CHOICES[name] if value not in ("yolox", "letterbox")]
-            known = detectors if self.detector else own
+        for name, own in (("loss", "yolox"), ("fit", "letterbox")):
+            known = [value for value in CHOICES[name] if (value == own) == self.detector]
             self._require(getattr(self, name) in known, name, f"{' or '.join(known)} for {self.model}")
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
