@@ -1,4 +1,5 @@
-"""Measure a trained network on a dataset with masks: IoU, nIoU, Pd, Fa, overall, per sequence and per SNR subset.
+"""Measure a trained network or a classical method on a dataset with masks: IoU, nIoU, Pd, Fa, overall, per sequence
+and per SNR subset.
 
 A detector's mask is its boxes; where the dataset has boxes but no masks, a target's mask is its filled box then.
 """
@@ -8,14 +9,22 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.cli import Parser, make_folder, number
+from utils.chosen import (
+    add_budget_options,
+    add_predictor_options,
+    check_predictor,
+    in_budget,
+    open_predictor,
+    results_folder,
+)
+from utils.cli import Parser, make_folder
 from utils.datasets import Dataset, Frame, open_dataset
 from utils.errors import user_errors
 from utils.files import write_json
 from utils.measuring import add_options, listed, only_sequences, open_labelled, table
 from utils.metrics import RULES
 from utils.prediction import Prediction
-from utils.predictor import Predictor, check_weights
+from utils.predictor import Predictor
 
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
            ("false/frame", "false_per_frame", ".3f"), ("IoU", "iou", ".4f"), ("nIoU", "niou", ".4f"),
@@ -25,10 +34,10 @@ COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", 
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="test.py", description=__doc__)
-    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
-    parser.add_argument("--out", metavar="FOLDER", help="for metrics.json (default: test/ beside the weights)")
-    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
-                        help="probability above which a pixel is predicted (default: the checkpoint's)")
+    add_predictor_options(parser)
+    add_budget_options(parser)
+    parser.add_argument("--out", metavar="FOLDER", help="for metrics.json (default: test/ beside the weights, or in "
+                        "runs/DATASET_METHOD)")
     parser.add_argument("--rule", choices=RULES, default=RULES[0],
                         help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
     parser.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
@@ -60,16 +69,15 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, and write metrics.json."""
     options = parse(argv)
-    check_weights(options.weights)
+    check_predictor(options)
     dataset = only_sequences(open_labelled(options, "masks"), options.sequences)
-    out = Path(options.out) if options.out else Path(options.weights).parent / "test"
+    out = results_folder(options, dataset.root, "test")
     make_folder(out)
     from utils.evaluate import evaluate_sequences
 
-    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold, dataset.normalisation)
+    predictor = open_predictor(options, dataset)
     truth = require_masks(dataset, predictor)
-    if predictor.note:
-        print(predictor.note)
+    predictor, chosen_on = in_budget(predictor, options)
     result = evaluate_sequences(
         predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
         workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
@@ -79,7 +87,8 @@ def main(argv: list[str] | None = None) -> None:
     rate = result.frames / result.seconds
     content = {**figures, "sequences": result.sequences, "weights": options.weights, "model": predictor.name,
                "dataset": dataset.name, "data_root": options.data_root, "split": options.split,
-               "threshold": predictor.threshold, "rule": options.rule, "limit": options.limit, "truth": truth,
+               "threshold": predictor.threshold, "chosen_on": chosen_on, "rule": options.rule,
+               "limit": options.limit, "truth": truth,
                "seconds": result.seconds, "frames_per_second": rate}
     print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.name} at threshold "
           f"{predictor.threshold:.4g}, rule {options.rule}; true targets are {truth}")

@@ -1,6 +1,7 @@
 """Measure boxes on a dataset: average precision by IoU and by the centres' distance, precision, recall, F1.
 
-Of a detector, a segmentation network (its components' boxes) or any program that writes COCO results.
+Of a detector, a segmentation network or a classical method (their components' boxes), or any program that writes COCO
+results.
 """
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder
 from utils.cli import Parser, make_folder, number
 from utils.coco_results import Naming, as_results, as_truth, naming_of, read_results, write_compact
 from utils.datasets import Dataset
@@ -18,7 +20,6 @@ from utils.errors import UserError, user_errors
 from utils.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.files import atomic_write, write_json
 from utils.measuring import add_options, listed, only_sequences, open_labelled, table
-from utils.predictor import Predictor, check_weights
 
 THRESHOLD = 0.5  # of detections made elsewhere
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
@@ -33,21 +34,16 @@ CURVES = {"iou": f"IoU at least {LEAST_IOU:g}", "centre": "centres less than 3 p
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_map_coco.py", description=__doc__)
-    parser.add_argument("--weights", metavar="FILE", help="checkpoint, such as runs/NAME/best.pt, or the published "
-                        "SSTNet's state dict")
-    parser.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere")
+    add_predictor_options(parser)
+    parser.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere; "
+                        f"precision, recall and F1 are those above score {THRESHOLD}, or --threshold")
     parser.add_argument("--out", metavar="FOLDER", help="for metrics.json, detections.json, truth.json and the curves "
-                        "(default: map/ beside the weights or detections)")
-    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X", help="score above which boxes count for "
-                        f"precision, recall and F1 (default: the checkpoint's, {THRESHOLD} for --detections)")
+                        "(default: map/ beside the weights or detections, or in runs/DATASET_METHOD)")
     parser.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
     parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
                         "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
     add_options(parser)
-    options = parser.parse_args(argv)
-    if bool(options.weights) == bool(options.detections):
-        parser.error("expected one of --weights FILE and --detections FILE")
-    return options
+    return parser.parse_args(argv)
 
 
 def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
@@ -64,9 +60,7 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
         about |= {"detections_from": options.detections, "model": "detections", "threshold": threshold}
         return compare_detections(dataset, found, **settings), about
     make_folder(out)
-    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold, dataset.normalisation)
-    if predictor.note:
-        print(predictor.note)
+    predictor = open_predictor(options, dataset)
     result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
                                 quiet=options.quiet, title="measuring", **settings)
     about |= {"weights": options.weights, "model": predictor.name, "task": predictor.task,
@@ -121,13 +115,12 @@ def _shown(value: float) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, and write the files."""
     options = parse(argv)
-    if options.weights:
-        check_weights(options.weights)
-    elif not Path(options.detections).is_file():
+    check_predictor(options, "detections")
+    if options.detections and not Path(options.detections).is_file():
         raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
     whole = open_labelled(options, "boxes")
     dataset, naming = only_sequences(whole, options.sequences), naming_of(whole)
-    out = Path(options.out) if options.out else Path(options.weights or options.detections).parent / "map"
+    out = results_folder(options, options.data_root, "map")
     result, about = measure(options, dataset, naming, out)
     content = report(result, about, dataset)
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
+from utils.measuring import add_hardware
 from utils.prediction import Component, Prediction, match_components
-from utils.predictor import Predictor, check_weights
+from utils.predictor import Predictor
 from utils.truth import Truth
 from utils.video import FrameSource, SourceFrame, open_sources
 
@@ -29,13 +31,11 @@ FAR = 8  # a frame whose mean is that many standard deviations from the training
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
-    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    add_predictor_options(parser)
     parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image or video; of a folder "
                         "with subfolders of images, or of a dataset, every sequence")
-    parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights)")
-    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
-                        help="probability or score above which a pixel or a box is predicted (default: the "
-                        "checkpoint's)")
+    parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
+                        "in runs/NAME_METHOD)")
     parser.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
                         "and show the truth beside the prediction")
     parser.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
@@ -46,9 +46,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)")
     parser.add_argument("--max-frames", type=number(int, 0), default=0, metavar="N",
                         help="only the first N frames of each sequence (0: all)")
-    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
-                        help="clips that go through the network together (default: %(default)s)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    add_hardware(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(argv)
 
@@ -111,7 +109,8 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
                 stack.enter_context(writer)
             for frame, prediction in predictor.stream_with(frames, options.batch_size):
                 if not records:
-                    check_look(source, frame, predictor)
+                    if options.weights:
+                        check_look(source, frame, predictor)
                     size = frame.image.shape[::-1]
                 targets = truth.of(source, frame) if truth else None
                 picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
@@ -151,17 +150,15 @@ def summary(name: str, records: list[dict[str, Any]], what: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Predict every sequence of the source."""
     options = parse(argv)
-    check_weights(options.weights)
+    check_predictor(options)
     sources = open_sources(options.source)
     truth = Truth(options.truth) if options.truth else None
     if truth:
         truth.require(sources)
-    out = Path(options.out) if options.out else \
-        Path(options.weights).parent / "predict" / (sources[0].name if len(sources) == 1 else Path(options.source).name)
+    name = sources[0].name if len(sources) == 1 else Path(options.source).name
+    out = results_folder(options, name, f"predict/{name}")
     make_folder(out)
-    predictor = Predictor.from_checkpoint(options.weights, options.device, options.threshold)
-    if predictor.note:
-        print(predictor.note)
+    predictor = open_predictor(options)
     for source in sources:
         print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
 

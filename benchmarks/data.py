@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.measure import add_ratios, check_json, parser, report
 from utils.errors import UserError, user_errors
+from utils.memory import keep_memory
 
 FORMATS = ("png", "jpg", "bmp")
 
@@ -102,11 +103,12 @@ def clips_per_second(
     from utils.seed import EpochSampler
 
     cv2.setNumThreads(0)
+    keep_memory()
     config = TrainConfig(input_size=chosen.input_size, target_augmentation=augmented, flips=augmented,
                          intensity=0.3 if augmented else 0.0)
     keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
     clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0),
-                        TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache // max(1, workers))
+                        TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache)
     sampler = EpochSampler(len(clips), seed=0)
     loader = DataLoader(clips, 1, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []

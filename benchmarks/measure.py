@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from utils.cli import Parser, number
 from utils.errors import UserError
@@ -31,11 +31,12 @@ def check_json(path: Path | None) -> None:
         raise UserError(f"--json: found '{path}', expected a file in a folder that exists; make {path.parent} first")
 
 
-def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda: None) -> dict[str, float]:
+def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda: None, warm: bool = False
+              ) -> dict[str, float]:
     """Median milliseconds of each call. They take turns, so that whatever else the machine does meets all alike; a
-    first turn is not counted."""
+    first turn is not counted, and left out where they are `warm`."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 1):
+    for turn in range(int(warm), rounds + 1):
         for name, call in calls.items():
             synchronize()
             began = time.perf_counter()
@@ -46,31 +47,36 @@ def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
 
 
-def gflops(call: Call) -> float:
-    """10⁹ floating-point operations of convolutions and matrix products (a multiplication and an addition are two)."""
+class Counted(NamedTuple):
+    """What a call returned; its 10⁹ floating-point operations in convolutions and matrix products (a multiplication and
+    an addition are two); the largest memory of tensors made during it, beyond what was there before, in MiB. On the
+    CPU a library's own scratch memory does not count."""
+
+    output: Any
+    gflops: float
+    peak_mib: float
+
+
+def counted(call: Call, device: Any = None) -> Counted:
+    """Run `call` once, on the CPU or on `device`, and count."""
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops() / 1e9
+    from benchmarks.memory import PeakMemory
 
-
-def peak_mib(call: Call, device: Any = None) -> float:
-    """Largest memory of tensors made during the call, beyond what was there before, in MiB. On the CPU a library's own
-    scratch memory does not count."""
-    import torch
-
+    flops = FlopCounterMode(display=False)
     if device is not None and device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        call()
+        with flops:
+            output = call()
         torch.cuda.synchronize(device)
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    from benchmarks.memory import PeakMemory
-
-    with PeakMemory() as counter:
-        call()
-    return counter.peak / 2**20
+        peak = torch.cuda.max_memory_allocated(device) - before
+    else:
+        with PeakMemory() as memory, flops:
+            output = call()
+        peak = memory.peak
+    return Counted(output, flops.get_total_flops() / 1e9, peak / 2**20)
 
 
 def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:

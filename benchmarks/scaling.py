@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.measure import Call, alternate, check_json, gflops, parser, peak_mib, report
+from benchmarks.measure import Call, alternate, check_json, counted, parser, report
 from utils.errors import user_errors
 from utils.memory import keep_memory
 
@@ -56,10 +56,9 @@ def grown(work: str, points: dict[str, tuple], rounds: int) -> list[dict[str, An
         ms = alternate(calls, rounds)
         first = points[next(iter(points))][0]
         for way, call in calls.items():
-            network = way != "update"
+            counts = counted(call) if way != "update" else None
             rows.append({"work": f"{work}, {way}", "variant": label, "ms": round(ms[way], 3),
-                         "gflops": round(gflops(call), 3) if network else None,
-                         "peak_mib": round(peak_mib(call), 1) if network else None,
+                         "gflops": counts and round(counts.gflops, 3), "peak_mib": counts and round(counts.peak_mib, 1),
                          "amount": round(amount / first, 3), "growth": None})
     for row in rows:
         base = next(other["ms"] for other in rows if other["work"] == row["work"])

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.measure import add_ratios, alternate, check_json, gflops, parser, peak_mib, report
+from benchmarks.measure import Counted, add_ratios, alternate, check_json, counted, parser, report
 from utils.errors import UserError, user_errors
 from utils.memory import keep_memory
 
@@ -27,7 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--batches", nargs="+", type=int, default=[1, 4], help="clips, or streams, at once")
     options.add_argument("--work", nargs="+", choices=("inference", "training"), default=["inference", "training"])
     options.add_argument("--bf16", action="store_true", help="half precision too")
-    options.add_argument("--compile", action="store_true", help="torch.compile too, start-up time in a line of its own")
+    options.add_argument("--compile", action="store_true", help="torch.compile too, for streams of the first size "
+                         "and batch, in the lowest precision; start-up time in a line of its own")
     options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     with user_errors():
         chosen = options.parse_args(argv)
@@ -72,55 +74,60 @@ def inference(name: str, size: int, batch: int, chosen: Any) -> list[dict[str, A
 
     from benchmarks.networks import clip_of, deviation, pair, random_frames
 
+    work = f"{name} {size}×{size}, batch {batch}"
     literal, model = pair(name, chosen.device)
     frames = random_frames(model.network, model.network.num_frames, batch, size, chosen.device)
     clip, key = clip_of(frames), frames[-1]
-    with torch.inference_mode():
-        expected = literal(clip)
-    calls, networks, differences = {"literal": lambda: literal(clip)}, {"literal": literal}, {"literal": 0.0}
-    starts: dict[str, float] = {}
-    for label, runtime in runtimes(model.network, chosen):
+    calls, networks = {"literal": lambda: literal(clip)}, {"literal": literal}
+    for label, runtime in runtimes(name, model.network, size, batch, chosen):
         began = time.perf_counter()
-        outputs = {f"clip {label}": runtime.windows(clip), f"stream {label}": [runtime(frame) for frame in frames][-1]}
-        starts[label] = time.perf_counter() - began
-        for variant, output in outputs.items():
-            networks[variant], differences[variant] = runtime.network, deviation(output, expected)
-        calls[f"clip {label}"] = lambda runtime=runtime: runtime.windows(clip)
-        calls[f"stream {label}"] = lambda runtime=runtime: runtime(key)
-    work = f"{name} {size}×{size}, batch {batch}"
-    for variant, different in differences.items():
-        if "float32" in variant and different > EXACT:
-            raise SystemExit(f"{work}, {variant}: {different:.2g} of the range away from the literal output")
-    with torch.inference_mode():
-        ms = alternate(calls, chosen.rounds, synchronizer(chosen.device))
-        rows = [row(work, variant, ms[variant], call, networks[variant], differences[variant], chosen)
-                for variant, call in calls.items()]
-    for label, seconds in starts.items():
+        for frame in frames[:-1]:
+            runtime(frame)
         if "compile" in label:
-            print(f"{work}, {label}: first clip and frames after {seconds:.0f} s")
-    return rows
+            print(f"{work}, {label}: first frame after {time.perf_counter() - began:.0f} s")
+        else:
+            calls[f"clip {label}"] = lambda runtime=runtime: runtime.windows(clip)
+        calls[f"stream {label}"] = lambda runtime=runtime: runtime(key)
+        networks |= {f"{way} {label}": runtime.network for way in ("clip", "stream")}
+    with torch.inference_mode():
+        counts = {variant: count(variant, call, chosen) for variant, call in calls.items()}
+        different = {variant: deviation(found.output, counts["literal"].output) for variant, found in counts.items()}
+        for variant, value in different.items():
+            if "float32" in variant and value > EXACT:
+                raise SystemExit(f"{work}, {variant}: {value:.2g} of the range away from the literal output")
+        ms = alternate(calls, chosen.rounds, synchronizer(chosen.device), warm=True)
+    return [row(work, variant, ms[variant], counts[variant], networks[variant], different[variant])
+            for variant in calls]
 
 
-def runtimes(network: Any, chosen: Any) -> Iterator[tuple[str, Any]]:
-    """The ways to run `network` that were asked for."""
+def runtimes(name: str, network: Any, size: int, batch: int, chosen: Any) -> Iterator[tuple[str, Any]]:
+    """The ways to run `network` that were asked for. What was compiled serves one shape, and making it takes minutes:
+    only at the first size and batch, in the lowest precision."""
     from nets.runtime import Runtime
 
-    for precision in ("float32", "bfloat16") if chosen.bf16 else ("float32",):
+    first = (size, batch) == ((chosen.sizes or SIZES[name])[0], chosen.batches[0])
+    precisions = ("float32", "bfloat16") if chosen.bf16 else ("float32",)
+    for precision in precisions:
         yield precision, Runtime(network, chosen.device, precision)
         if chosen.device.type == "cuda":
             yield f"{precision} graphs", Runtime(network, chosen.device, precision, graphs=True)
-        if chosen.compile:
-            yield f"{precision} compile", Runtime(network, chosen.device, precision, compile=True)
+    if chosen.compile and first:
+        yield f"{precisions[-1]} compile", Runtime(network, chosen.device, precisions[-1], compile=True)
 
 
-def row(work: str, variant: str, ms: float, call: Any, network: Any, different: float | None, chosen: Any
-        ) -> dict[str, Any]:
-    compiled = "compile" in variant or "graphs" in variant  # their operations are not seen one by one
+def count(variant: str, call: Any, chosen: Any) -> Counted:
+    """Operations and memory; of compiled calls and graphs they are not seen one by one."""
+    if "compile" in variant or "graphs" in variant:
+        return Counted(call(), math.nan, math.nan)
+    return counted(call, chosen.device)
+
+
+def row(work: str, variant: str, ms: float, counts: Counted, network: Any, different: float | None) -> dict[str, Any]:
+    gflops, peak = (None if math.isnan(value) else value for value in (counts.gflops, counts.peak_mib))
     return {
-        "work": work, "variant": variant, "ms": round(ms, 3), "ratio": None,
-        "gflops": None if compiled else round(gflops(call), 3),
+        "work": work, "variant": variant, "ms": round(ms, 3), "ratio": None, "gflops": gflops and round(gflops, 3),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "peak_mib": None if compiled else round(peak_mib(call, chosen.device), 1), "deviation": different,
+        "peak_mib": peak and round(peak, 1), "deviation": different,
     }
 
 
@@ -144,9 +151,10 @@ def training(name: str, size: int, batch: int, chosen: Any) -> list[dict[str, An
     for variant, network in networks.items():
         optimizer = torch.optim.SGD(network.train().parameters(), 1e-6, momentum=0.937, nesterov=True)
         calls[variant] = step(network, model.criterion, clip, targets, optimizer)
-    ms = alternate(calls, chosen.rounds, synchronizer(chosen.device))
+    counts = {variant: count(variant, call, chosen) for variant, call in calls.items()}
+    ms = alternate(calls, chosen.rounds, synchronizer(chosen.device), warm=True)
     work = f"{name} training step {size}×{size}, batch {batch}"
-    return [row(work, variant, ms[variant], call, networks[variant], None, chosen) for variant, call in calls.items()]
+    return [row(work, variant, ms[variant], counts[variant], networks[variant], None) for variant in calls]
 
 
 def step(network: Any, criterion: Any, clip: Any, targets: Any, optimizer: Any) -> Any:

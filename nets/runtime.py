@@ -4,12 +4,13 @@ What is exact is always done: folded batch norms, channels-last, streaming. What
 the caller to choose: half precision, `torch.compile`, CUDA graphs.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 from nets.folding import folded
 from nets.streaming import Stream, can_stream
@@ -22,8 +23,8 @@ class Runtime:
 
     device: a torch device. precision: "float32"; or "bfloat16" (CPUs and GPUs that have it) or "float16" (GPUs) for
     convolutions and attention, which costs accuracy: measure it on data of your own. compile: `torch.compile`, which
-    takes from half a minute to minutes at the first clip or frame of each shape. graphs: replay the step of a stream as
-    one CUDA graph (GPUs only; not together with `compile`). Raises ValueError for choices that do not go together.
+    takes from half a minute to minutes at the first clip or frame of each shape. graphs: replay a stream's steps as
+    CUDA graphs (GPUs only; not together with `compile`). Raises ValueError for choices that do not go together.
     """
 
     def __init__(
@@ -49,9 +50,13 @@ class Runtime:
             for name in ("forward", "observe", "decide"):
                 if hasattr(self.network, name):
                     setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
+        self._one_by_one = compile or self.device.type == "cpu"
         self._stream = None
         if can_stream(self.network):
-            self._stream = GraphStream(self.network) if graphs else Stream(self.network)
+            if graphs:
+                self.network.observe = Recorded(self.network.observe)
+                self.network.decide = Recorded(self.network.decide)
+            self._stream = Stream(self.network)
 
     def windows(self, clips: Tensor) -> Tensor:
         """Clips (B, …) as the network takes them, on any device → its outputs, float32 on `device`."""
@@ -67,6 +72,27 @@ class Runtime:
         """The next N frames of each of B sequences, (N, B, C, H, W), as one batch → outputs (N, B, …)."""
         with torch.inference_mode(), self._autocast():
             return self._stream.chunk(self.to_device(frames)).float()
+
+    def observe(self, frames: Tensor) -> list[tuple[Tensor, ...]]:
+        """What each of N frames contributes to every clip that it is in: (N, C, H, W) on any device → N tuples of
+        tensors (1, …) for `decide`."""
+        with torch.inference_mode(), self._autocast():
+            frames = self.to_device(frames)
+            batches = frames.split(1) if self._one_by_one else [frames]
+            return [tuple(part[i : i + 1] for part in parts)
+                    for parts in map(self.network.observe, batches) for i in range(len(parts[0]))]
+
+    def decide(self, keys: Tensor, windows: Sequence[Sequence[tuple[Tensor, ...]]]) -> Tensor:
+        """Key frames (B, C, H, W) on any device and what each clip's T frames contributed → outputs (B, …), float32 on
+        `device`. On a CPU clip by clip: a batch of windows would only be copied together."""
+        with torch.inference_mode(), self._autocast():
+            keys = self.to_device(keys)
+            if self._one_by_one or len(windows) == 1:
+                outputs = [self.network.decide(*clip) for clip in zip(keys.split(1), windows, strict=True)]
+                return torch.cat(outputs).float()
+            ages = zip(*windows, strict=True)
+            window = [tuple(map(torch.cat, zip(*frames, strict=True))) for frames in ages]
+            return self.network.decide(keys, window).float()
 
     def reset(self) -> None:
         """A new sequence begins, or a cut in the frame numbers."""
@@ -110,8 +136,8 @@ class Runtime:
         return torch.autocast(self.device.type, self.half, cache_enabled=False)
 
 
-def record_graph(step: Callable[[], Tensor], device: torch.device) -> tuple[Callable[[], None], Tensor]:
-    """Capture `step` as a CUDA graph → what replays it, and the output's fixed memory."""
+def record_graph(step: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
+    """Capture `step` as a CUDA graph → what replays it, and its output, whose memory is fixed."""
     side = torch.cuda.Stream(device)
     side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):
@@ -125,59 +151,34 @@ def record_graph(step: Callable[[], Tensor], device: torch.device) -> tuple[Call
 
 
 class _Graph(NamedTuple):
-    """A recorded step and its fixed memory: the frame it reads, what past frames contributed, its output."""
+    """A recorded call and its fixed memory: what it returns, the arguments it reads."""
 
     replay: Callable[[], None]
-    frame: Tensor
-    past: list[tuple[Tensor, ...]]
-    output: Tensor
+    output: Any
+    arguments: tuple
 
 
-class GraphStream(Stream):
-    """`Stream` whose step over one frame is replayed as one CUDA graph, recorded at the first frame of each shape.
+class Recorded:
+    """A function of tensors, or of tuples and lists of them, whose calls are replayed as CUDA graphs.
 
-    What the last frames contributed lies in fixed memory and moves on by one inside the graph. Outputs are copies.
+    A graph is recorded at the first call for each combination of shapes, for up to `most` of these; others run as they
+    are. Arguments are copied into the graph's memory, outputs out of it.
     """
 
-    def __init__(self, network: nn.Module, record: Callable = record_graph):
-        super().__init__(network)
-        self._record = record
-        self._graphs: dict[torch.Size, _Graph] = {}
+    def __init__(self, function: Callable, record: Callable = record_graph, most: int = 8):
+        self.function, self.record, self.most = function, record, most
+        self._graphs: dict[tuple, _Graph] = {}
 
-    def __call__(self, frame: Tensor) -> Tensor:
-        if frame.shape != self._shape:
-            self._begin(frame)
-        graph = self._graphs[frame.shape]
-        graph.frame.copy_(frame)
+    def __call__(self, *arguments: Any) -> Any:
+        tensors = tree_leaves(arguments)
+        shapes = tuple(tensor.shape for tensor in tensors)
+        if shapes not in self._graphs:
+            if len(self._graphs) >= self.most:
+                return self.function(*arguments)
+            memory = tree_map(torch.clone, arguments)
+            self._graphs[shapes] = _Graph(*self.record(lambda: self.function(*memory), tensors[0].device), memory)
+        graph = self._graphs[shapes]
+        for tensor, fixed in zip(tensors, tree_leaves(graph.arguments), strict=True):
+            fixed.copy_(tensor)
         graph.replay()
-        return graph.output.clone()
-
-    def chunk(self, frames: Tensor) -> Tensor:
-        return torch.stack([self(frame) for frame in frames])
-
-    def _begin(self, frame: Tensor) -> None:
-        first = Stream(self.network)
-        first(frame)  # refuses bad frames, and fills the window
-        if frame.shape not in self._graphs:
-            self._graphs[frame.shape] = self._graph(frame, first.past)
-        _move(first.past, self._graphs[frame.shape].past)
-        self._shape = frame.shape
-
-    def _graph(self, frame: Tensor, past: list[tuple[Tensor, ...]]) -> _Graph:
-        frame, past = frame.clone(), [tuple(part.clone() for part in parts) for parts in past]
-
-        def step() -> Tensor:
-            window = [*past, self.network.observe(frame)]
-            output = self.network.decide(frame, window)
-            _move(window[1:], past)
-            return output
-
-        replay, output = self._record(step, frame.device)
-        return _Graph(replay, frame, past, output)
-
-
-def _move(source: list[tuple[Tensor, ...]], target: list[tuple[Tensor, ...]]) -> None:
-    """Copy contributions, oldest first, which may overlap by one frame."""
-    for parts, own in zip(source, target, strict=True):
-        for part, memory in zip(parts, own, strict=True):
-            memory.copy_(part)
+        return tree_map(torch.clone, graph.output)

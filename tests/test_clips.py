@@ -1,9 +1,13 @@
 """The clip rule, frames shared by clips, setting frames aside, and choosing a threshold on them."""
+import multiprocessing
+import pickle
+
 import cv2
 import numpy as np
 import pytest
 
-from utils.clips import ClipDataset, FrameCache, clip_indices, measure_normalisation, run_starts
+from utils.cache import SharedCache
+from utils.clips import ClipDataset, clip_indices, measure_normalisation, run_starts
 from utils.datasets import Frame
 from utils.errors import UserError
 from utils.holdout import choose_threshold, hold_out
@@ -79,21 +83,47 @@ def test_every_frame_is_decoded_once_while_the_cache_holds_it(tmp_path, monkeypa
     assert sorted(reads) == sorted(frame.image for frame in frames)
 
 
-def test_the_cache_is_bounded_and_drops_the_oldest():
-    cache = FrameCache(limit=250)
+def fail():
+    raise AssertionError("made again")
+
+
+def test_the_cache_is_bounded_and_keeps_what_came_first():
+    cache = SharedCache("abc", limit=350)
     made = []
 
     def fetch(key):
-        return cache.get(key, lambda: made.append(key) or np.zeros(100, np.uint8))
+        return cache.get(key, lambda: made.append(key) or np.full((10, 15), ord(key), np.uint8))
 
-    for key in "abab":
+    for key in "ababcc":
+        assert (fetch(key) == ord(key)).all()
+    assert made == ["a", "b", "c", "c"]
+    with pytest.raises(ValueError, match="read-only"):
+        fetch("a")[0, 0] = 1
+    copied = pickle.loads(pickle.dumps(cache))  # as for a process that is not forked: empty, of the same size
+    cache = copied
+    for key in "aab":
         fetch(key)
-    fetch("c")
-    assert cache.size == 200 and made == ["a", "b", "c"]
-    fetch("b")
-    assert made == ["a", "b", "c"]
-    fetch("a")
-    assert made == ["a", "b", "c", "a"]
+    assert made[4:] == ["a", "b"]
+    empty = SharedCache("a", limit=0)
+    assert empty.get("a", lambda: np.ones((2, 2))).all() and empty.get("a", lambda: np.zeros((1, 2))).shape == (1, 2)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+def test_forked_processes_share_the_cache():
+    cache = SharedCache("ab", limit=1000)
+    first, second = np.arange(6, dtype=np.uint16).reshape(2, 3), np.array([[0.5, -2.25]])
+    cache.get("a", lambda: first)
+
+    def child():
+        assert np.array_equal(cache.get("a", fail), first)
+        cache.get("b", lambda: second)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    found = cache.get("b", fail)
+    assert np.array_equal(found, second) and found.dtype == np.float64
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(tmp_path):

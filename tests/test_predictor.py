@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from utils.ahead import made_ahead, read_ahead
 from utils.clips import clip_indices
 from utils.datasets import Dataset, Frame
 from utils.errors import UserError
-from utils.evaluate import evaluate_sequences, read_ahead
+from utils.evaluate import evaluate_sequences
 from utils.metrics import SegmentationMetrics
 from utils.overlay import FALSE, FOUND, MISSED, TRUTH, Stretch, draw
 from utils.prediction import Component, Prediction, components_of
@@ -144,7 +145,7 @@ def test_a_checkpoint_describes_itself(checkpoint):
     assert (loaded.threshold, loaded.num_frames, loaded.name, loaded.input_size) == (0.04, 5, "tsmsa", None)
     found = list(loaded.stream(frames, batch_size=4))
     clip = (np.stack([frames[i] for i in clip_indices(range(6), 3, 5)]).astype(np.float32) - 110) / 30
-    clip = torch.from_numpy(np.pad(clip, ((0, 0), (0, 19), (0, 26)), mode="edge"))[None]
+    clip = torch.from_numpy(np.pad(clip, ((0, 0), (0, 3), (0, 2)), mode="edge"))[None]
     for network, same in ((networks[1], True), (networks[0], False)):  # the averaged weights are the ones to use
         with torch.no_grad():
             expected = network.eval()(clip)[0, 0, :45, :70].sigmoid().numpy()
@@ -262,6 +263,9 @@ def test_reading_ahead_keeps_the_order_and_passes_errors_on():
 
     with pytest.raises(UserError, match="third"):
         list(read_ahead(fail, range(9), 2))
+    assert list(made_ahead(iter(range(20)), 3)) == list(range(20)) and list(made_ahead([])) == []
+    with pytest.raises(UserError, match="third"):
+        list(made_ahead(map(fail, range(9))))
 
 
 # Sources and writers

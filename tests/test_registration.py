@@ -6,7 +6,7 @@ import pytest
 from utils.clips import ClipDataset
 from utils.datasets import Frame
 from utils.predictor import Predictor
-from utils.registration import move, scene_shift, to_last
+from utils.registration import aligned, move, scene_shift, to_last
 
 
 def scene(seed: int = 0, side: int = 200) -> np.ndarray:
@@ -106,3 +106,34 @@ def test_predicting_clips_aligns_them_too():
     Predictor(run, "segmentation", 5, (100.0, 20.0), register=True).predict(clip[None])
     inner = seen[0][0, :, 16:-16, 16:-16]
     assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()
+
+
+@pytest.mark.parametrize("shift", [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25)])
+def test_moved_pixels_are_those_of_a_bicubic_warp(shift):
+    picture = scene()
+    matrix = np.array([[1, 0, shift[1]], [0, 1, shift[0]]])
+    expected = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_CUBIC,
+                              borderMode=cv2.BORDER_REPLICATE)
+    inner = np.s_[45:-45, 45:-45]
+    assert np.abs(move(picture, np.array(shift)) - expected)[inner].max() < 1e-3 * np.ptp(picture)
+    assert np.ptp(move(np.full((9, 7), 5, np.float32), np.array(shift))) < 1e-5
+
+
+def test_whole_shifts_copy_pixels():
+    picture = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    assert np.array_equal(move(picture, np.array([1.0, -2.0])), picture[[0, 0, 1, 2]][:, [2, 3, 4, 4, 4]])
+    assert np.array_equal(move(picture, np.array([9.0, 0.0])), picture[[0] * 4])
+    planes = move(np.stack([picture, picture + 1]), np.array([0.0, 1.0]))
+    assert np.array_equal(planes[1], picture[:, [0, 0, 1, 2, 3]] + 1)
+
+
+@pytest.mark.parametrize("shift", [(3.0, -2.0), (-1.25, 2.5), (0.0, 0.4)])
+def test_what_has_just_come_into_view_is_nothing_new(shift):
+    """Seen by a panning camera, a standing scene is the same in all frames of a clip, to the border."""
+    scene = panned(1)[0].astype(np.float32)[:160, :160]
+    shifts = [np.array(shift) * age for age in (3, 2, 1, 0)]
+    frames = [move(scene, -total)[20:120, 20:120] for total in shifts]
+    still = np.stack(aligned(frames, shifts)) - frames[-1]
+    edges = np.stack([move(*pair) for pair in zip(frames, shifts, strict=True)]) - frames[-1]
+    assert np.abs(still[:, 10:-10, 10:-10]).max() == np.abs(edges[:, 10:-10, 10:-10]).max()
+    assert np.abs(still).max() < 0.8 * np.abs(edges).max()

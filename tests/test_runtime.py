@@ -7,12 +7,14 @@ import pytest
 import torch
 from known_answers import assert_close
 from test_fast import EXACT, SMALL, as_clip, filled, frames_of, windowed
+from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmarks import data, metrics, scaling, speed
 from benchmarks.memory import PeakMemory
 from nets.folding import folded
-from nets.runtime import GraphStream, Runtime
+from nets.runtime import Recorded, Runtime
 from nets.sstnet import SSTNet
+from nets.streaming import Stream
 from nets.tsmsa import TSMSA
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
@@ -55,25 +57,47 @@ def test_choices_that_do_not_go_together_are_named():
 
 
 @torch.no_grad()
-def test_a_recorded_step_streams_alike():
-    """On the CPU, where a step that is recorded is just run again."""
+def test_recorded_calls_stream_alike():
+    """On the CPU, where a call that is recorded is just run again, into the same memory."""
     recorded = []
 
     def record(step, device):
         recorded.append(device)
-        output = step().clone()
-        return lambda: output.copy_(step()), output
+        output = tree_map(torch.clone, step())
+
+        def replay():
+            for fixed, new in zip(tree_leaves(output), tree_leaves(step()), strict=True):
+                fixed.copy_(new)
+
+        return replay, output
 
     network = folded(filled(TSMSA(num_slices=2, num_frames=4)))
-    stream = GraphStream(network, record)
     small, large = (frames_of(network, 6, 2, *size) for size in ((16, 24), (24, 16)))
-    for frames in (small, large, small):
-        assert_close(torch.stack([stream(frame) for frame in frames]), windowed(network, frames).numpy(), EXACT)
+    expected = [windowed(network, frames).numpy() for frames in (small, large)]
+    network.observe, network.decide = (Recorded(call, record, most=2) for call in (network.observe, network.decide))
+    stream = Stream(network)
+    for frames, outputs in ((small, expected[0]), (large, expected[1]), (small, expected[0])):
+        stream.reset()
+        assert_close(torch.stack([stream(frame) for frame in frames]), outputs, EXACT)
     stream.reset()
-    assert_close(stream.chunk(small), windowed(network, small).numpy(), EXACT)
-    assert len(recorded) == 2
-    with pytest.raises(ValueError, match="multiples of 8"):
-        stream(torch.zeros(1, 1, 20, 16))
+    assert_close(stream.chunk(small), expected[0], EXACT)  # a third shape runs as it is
+    assert len(recorded) == 4
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("network", [TSMSA(num_frames=3), SSTNet(num_frames=3, **SMALL)])
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_what_frames_contribute_makes_clips_of_any_choice(network, one_by_one):
+    network = filled(network).eval()
+    runtime = Runtime(network)
+    runtime._one_by_one = one_by_one  # as on a CPU, as on a GPU
+    frames = frames_of(network, 5, 1, 32, 32)
+    contributions = runtime.observe(frames[:, 0])
+    clips = [(0, 0, 2), (4, 1, 3)]
+    keys = torch.cat([frames[clip[-1]] for clip in clips])
+    outputs = runtime.decide(keys, [[contributions[index] for index in clip] for clip in clips])
+    expected = torch.cat([network(as_clip(network, frames[list(clip)], 2)) for clip in clips])
+    assert_close(outputs, expected.numpy(), EXACT)
 
 
 def test_compiled_methods_give_the_same_outputs(monkeypatch):

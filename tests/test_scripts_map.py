@@ -309,7 +309,7 @@ def test_results_that_are_none(data, tmp_path, content, text):
 
 @pytest.mark.parametrize("arguments, text", [
     ([], "--data-root"),
-    (["--data-root", "{data}"], "expected one of --weights FILE and --detections FILE"),
+    (["--data-root", "{data}"], "expected one of --weights FILE, --detections FILE and --method NAME"),
     (["--data-root", "{data}", "--weights", "a", "--detections", "b"], "expected one of --weights FILE"),
     (["--data-root", "{data}", "--weights", "{none}"], "no such file, expected a checkpoint"),
     (["--data-root", "{data}", "--detections", "{none}"], "no such file, expected COCO results"),

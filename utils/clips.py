@@ -1,19 +1,18 @@
 """Which frames make a clip — one rule for training, testing and streaming — and clips as training samples."""
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 
 from utils.boxes import mask_of_boxes
+from utils.cache import SharedCache
 from utils.datasets import Frame
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
-from utils.registration import move, scene_shift, to_last
+from utils.registration import aligned, scene_shift, to_last
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
@@ -56,26 +55,6 @@ def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int
     return [max(start, index - age * step) for age in range(num_frames - 1, -1, -1)]
 
 
-class FrameCache:
-    """The most recently used arrays, up to `limit` bytes, so that overlapping clips decode each frame once."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.size = limit, 0
-        self.items: OrderedDict[Any, np.ndarray] = OrderedDict()
-
-    def get(self, key: Any, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array under `key`, made by `make()` where it is not at hand; not to be written to."""
-        if key in self.items:
-            self.items.move_to_end(key)
-            return self.items[key]
-        value = make()
-        self.items[key] = value
-        self.size += value.nbytes
-        while self.size > self.limit and self.items:
-            self.size -= self.items.popitem(last=False)[1].nbytes
-        return value
-
-
 def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
     """The mask on disk, `(H, W)` bool, of a frame that reads as `image`."""
     return read_mask(frame.mask, image.shape)
@@ -111,7 +90,7 @@ class ClipDataset:
         transform: `(frames (T, H, W) float32, masks (T, H, W) bool, boxes (N, 5), rng) → the same`, e.g. crops and
             augmentation; `boxes` are those of the key frame, see `utils.transforms`.
         seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
-        cache_bytes: memory for decoded frames of this process.
+        cache_bytes: memory for decoded frames, of this process and loader processes together.
         labels: "mask" or "boxes", what a sample holds.
         mask_of: the mask of a frame, from the frame and its image.
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
@@ -126,9 +105,9 @@ class ClipDataset:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
         self.labels, self.mask_of, self.register, self.frame_step = labels, mask_of, register, frame_step
-        self.shifts: dict[tuple[str, str], np.ndarray] = {}
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
-        self.frames, self.masks = FrameCache(cache_bytes * 4 // 5), FrameCache(cache_bytes // 5)
+        paths = [frame.image for frames in sequences.values() for frame in frames]
+        self.cache = SharedCache(((kind, path) for path in paths for kind in ("image", "mask", "shift")), cache_bytes)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -144,31 +123,33 @@ class ClipDataset:
         if len(sizes) > 1:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
-        masks = [self.masks.get(frame.image, lambda frame=frame, image=image: self.mask_of(frame, image))
-                 for frame, image in zip(chosen, images, strict=True)]
-        images = [image.astype(np.float32) for image in images]
+        masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
         if self.register:
+            images = [image.astype(np.float32) for image in images]
             images, masks = self._aligned(frames, indices, images, masks)
-        return np.stack(images), np.stack(masks)
+        return np.stack(images, dtype=np.float32, casting="unsafe"), np.stack(masks)
 
     def _image(self, frame: Frame) -> np.ndarray:
-        return self.frames.get(frame.image, lambda: read_frame(frame.image))
+        return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
+
+    def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
+        bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
+        return np.unpackbits(bits, 1, image.shape[1]).view(bool)
 
     def _aligned(self, frames: Sequence[Frame], indices: list[int], images: list[np.ndarray], masks: list[np.ndarray]
                  ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
                  for pair in pairwise(indices)]
         shifts = to_last(steps)
-        return ([move(image, shift) for image, shift in zip(images, shifts, strict=True)],
-                [move(mask.astype(np.uint8), np.rint(shift), cv2.INTER_NEAREST) > 0
-                 for mask, shift in zip(masks, shifts, strict=True)])
+        return (aligned(images, shifts),
+                [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
 
     def _shift(self, before: Frame, after: Frame) -> np.ndarray:
         """How far the scene moves from a frame to the next; overlapping clips share it."""
-        pair = before.image, after.image
-        if pair not in self.shifts:
-            self.shifts[pair] = scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))
-        return self.shifts[pair]
+        def fit() -> np.ndarray:
+            return scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))[None]
+
+        return self.cache.get(("shift", after.image), fit)[0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

@@ -151,6 +151,8 @@ def _moved(boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray,
            scale: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
     """Boxes (K, 5) scaled by (y, x) factors about the point (y, x), pixel edges at whole numbers, then shifted."""
     moved = boxes.copy()
+    if not len(moved):
+        return moved
     for columns, origin, step, factor in zip(((1, 3), (0, 2)), about, shift, scale, strict=True):
         moved[:, columns] = origin + (moved[:, columns] - origin) * factor + step
     return moved
@@ -209,7 +211,7 @@ def _shrunk(patch: _Patch, scale: float) -> _Patch:
     height, width = patch.mask.shape
     y, x = (float(places.mean()) for places in np.nonzero(patch.mask))
     matrix = np.array([[1 / scale, 0, x - x / scale], [0, 1 / scale, y - y / scale]])
-    both = np.dstack((patch.values, patch.mask.astype(np.float32)))
+    both = cv2.merge((patch.values, patch.mask.astype(np.float32)))
     both = cv2.warpAffine(both, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     values, share = both[..., 0], both[..., 1]
     mask = _never_empty(share >= 0.5, share, patch.mask)
@@ -244,6 +246,8 @@ def _never_empty(mask: np.ndarray, share: np.ndarray, original: np.ndarray) -> n
 def _extent(patch: _Patch) -> np.ndarray:
     """Pixels y0, x0, y1, x1 (ends exclusive) that hold the patch's mask and its boxes: (4,) int."""
     rows, columns = np.flatnonzero(patch.mask.any(axis=1)), np.flatnonzero(patch.mask.any(axis=0))
+    if not len(patch.boxes):
+        return np.array((patch.y + rows[0], patch.x + columns[0], patch.y + rows[-1] + 1, patch.x + columns[-1] + 1))
     low = [(patch.y + rows[0], patch.x + columns[0]), *np.floor(patch.boxes[:, 1::-1]).astype(int)]
     high = [(patch.y + rows[-1] + 1, patch.x + columns[-1] + 1), *np.ceil(patch.boxes[:, 3:1:-1]).astype(int)]
     return np.concatenate((np.min(low, axis=0), np.max(high, axis=0)))

@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
 
+from utils.ahead import read_ahead
 from utils.boxes import mask_of_boxes
 from utils.datasets import Dataset, Frame
 from utils.detection_metrics import DetectionMetrics
@@ -21,7 +20,6 @@ from utils.prediction import Prediction, grown, suppress
 from utils.predictor import Predictor
 from utils.truth import true_boxes
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
 Metrics = TypeVar("Metrics", SegmentationMetrics, DetectionMetrics)
 
 
@@ -202,21 +200,3 @@ def _true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
     if filled and frame.boxes is not None:
         return mask_of_boxes(image, frame.boxes, "box", dilate=False)
     raise UserError(f"{frame.image}: has no mask, expected one for every frame that is measured")
-
-
-def read_ahead(read: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`map(read, items)` in order, with up to `workers` calls running ahead in threads (0: none)."""
-    if not workers:
-        yield from map(read, items)
-        return
-    pool = ThreadPoolExecutor(workers)
-    try:
-        pending: deque[Any] = deque()
-        for item in items:
-            pending.append(pool.submit(read, item))
-            if len(pending) > 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -44,9 +44,8 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
         mask_of = box_mask if config.clones_targets else no_mask
     transform = TrainTransform.from_config(config, std, full_scale, float(np.ravel(normalisation[0])[0]))
     clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
-                        transform.with_boxes, config.seed,
-                        (config.cache_mb << 20) // max(1, config.workers), "boxes" if config.detector else "mask",
-                        mask_of, config.register, config.frame_step)
+                        transform.with_boxes, config.seed, config.cache_mb << 20,
+                        "boxes" if config.detector else "mask", mask_of, config.register, config.frame_step)
     sampler = EpochSampler(len(clips), config.seed, config.clips_drawn(len(clips)))
     return sampler, DataLoader(clips, min(config.batch_size, len(sampler)), sampler=sampler, drop_last=True,
                                num_workers=config.workers, persistent_workers=config.workers > 0,

@@ -22,12 +22,27 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="only these sequences")
     parser.add_argument("--limit", type=number(int, 0), default=0, metavar="N",
                         help="only the first N frames of each sequence (0: all)")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
-    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
-                        help="clips that go through the network together (default: %(default)s)")
+    add_hardware(parser)
     parser.add_argument("--workers", type=number(int, 0), default=2, metavar="N",
                         help="threads that read frames ahead (default: %(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def add_hardware(parser: Parser) -> None:
+    """Options about how the network is run: `running(options)` are keywords of `Predictor.from_checkpoint`."""
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
+                        help="clips that go through the network together (default: %(default)s)")
+    parser.add_argument("--precision", choices=("float32", "bf16", "fp16"), default="float32",
+                        help="half precision takes less time where the hardware has it (fp16: GPUs only), and costs "
+                        "some accuracy (default: %(default)s)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: takes up to minutes for each frame size "
+                        "(it says how long), then less time a frame")
+
+
+def running(options: Namespace) -> dict[str, Any]:
+    """What `add_hardware` asked for, as keywords of `Predictor.from_checkpoint`."""
+    return {"device": options.device, "precision": options.precision, "compile": options.compile}
 
 
 def open_labelled(options: Namespace, prefer: str) -> Dataset:

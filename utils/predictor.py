@@ -4,43 +4,71 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from utils.ahead import made_ahead
 from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
 from utils.letterbox import margin_level
 from utils.prediction import Prediction, from_boxes, from_probability
 from utils.registration import move, scene_shift, to_last
+from utils.runs import Run, StreamingRun
 
-# Normalised clips, numpy float32, H and W multiples of `Predictor.multiple`, → results, numpy float32. Segmentation:
-# (B, T, H, W) → probabilities (B, H, W). Detection: (B, 3, T, H, W) → for each clip (N, 6) x1, y1, x2, y2 in pixels of
-# the input, score, class.
-Run = Callable[[np.ndarray], Any]
 Levels = float | Sequence[float]  # grey levels: of grey frames, or of their copies in R, G and B
 TASKS = ("segmentation", "detection")
 
 
-class _Seen(NamedTuple):
+@dataclass(eq=False)
+class _View:
+    """A prepared frame as clips see it, moved by `shift` before the next frame's view; what it contributes, once that
+    is known."""
+
+    shift: tuple[float, ...]
+    behind: _View | None
+    pixels: np.ndarray
+    contribution: Any = None
+
+
+@dataclass(eq=False)
+class _Seen:
     """A frame in the window: number, original shape, the prepared frame, and the scene's step from the one before."""
 
     number: int
     shape: tuple[int, ...]
     ready: np.ndarray
-    step: np.ndarray
+    step: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    latest: _View | None = None
+
+    def view(self, shift: np.ndarray, behind: _View | None) -> _View:
+        """The frame moved by `shift`, with `behind` where it shows nothing; clips that see it alike share one view."""
+        behind = behind if np.any(shift) else None  # an unmoved frame covers all
+        alike = self.latest is not None and self.latest.shift == tuple(shift)
+        if not alike or not (self.latest is behind or self.latest.behind is behind):
+            pixels = move(self.ready, shift, behind.pixels if behind else None)
+            self.latest = _View(tuple(shift), behind, pixels)
+        return self.latest
+
+
+def _views(frames: Sequence[_Seen], shifts: Sequence[np.ndarray]) -> list[_View]:
+    """The frames of a clip as it sees them (`utils.registration.aligned`)."""
+    views: list[_View] = []
+    for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
+        views.insert(0, frame.view(shift, views[0] if views else None))
+    return views
 
 
 class _Clip(NamedTuple):
-    """A clip that waits for its batch: the key frame's number and original shape, T prepared frames."""
+    """A clip that waits for its batch: the key frame's number and original shape, and T views."""
 
     number: int
     shape: tuple[int, ...]
-    frames: list[np.ndarray]
+    views: list[_View]
     companion: Any
 
 
@@ -49,7 +77,8 @@ class Predictor:
     """Normalises, resizes, pads, runs and undoes.
 
     Args:
-        run: the network in any runtime, see `Run`.
+        run: the network in any runtime, see `utils.runs`. A `StreamingRun` computes what a frame contributes once for
+            all clips that see the frame alike: without `register` that is every clip.
         task: `segmentation` or `detection`.
         num_frames: T, frames in a clip; the key frame is the last.
         normalisation: `(mean, std)` in the frames' own grey levels; each one number, or for detection also three, of
@@ -83,7 +112,8 @@ class Predictor:
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
-                        normalisation: Sequence[float] | None = None) -> Predictor:
+                        normalisation: Sequence[float] | None = None, precision: str = "float32",
+                        compile: bool = False) -> Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
         Args:
@@ -91,26 +121,26 @@ class Predictor:
             device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
             threshold: instead of the file's own.
             normalisation: the dataset's, for files that hold none (a published TSMSA).
+            precision, compile: as of `from_network`.
         Raises:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
         """
         check_weights(path)  # before PyTorch is imported, which takes seconds
-        import torch
-
         from utils.weights import read_weights
 
         weights = read_weights(path, normalisation)
         network, _, postprocess = weights.model
-        network.to(memory_format=torch.channels_last)  # the same numbers, sooner
         settings = weights.settings | ({} if threshold is None else {"threshold": threshold})
-        return cls.from_network(network, postprocess, device=device, note=weights.note, **settings)
+        return cls.from_network(network, postprocess, device=device, note=weights.note, precision=precision,
+                                compile=compile, **settings)
 
     @classmethod
     def from_network(cls, network: Any, postprocess: Callable[[Any], Any], *, num_frames: int,
                      normalisation: Sequence[Levels], device: Any = None, threshold: float = 0.5, fit: str = "crop",
                      input_size: int | None = None, name: str = "", task: str = "segmentation", num_classes: int = 1,
-                     note: str = "", register: bool = False, frame_step: int = 1) -> Predictor:
-        """Predict with a PyTorch network, which is moved to `device` and put into evaluation mode.
+                     note: str = "", register: bool = False, frame_step: int = 1, precision: str = "float32",
+                     compile: bool = False) -> Predictor:
+        """Predict with a copy of a PyTorch network as it is now, on `device`, in evaluation mode.
 
         Args:
             network: clips as `Run` takes them → outputs.
@@ -118,11 +148,16 @@ class Predictor:
             num_frames, normalisation, threshold, name, task, num_classes, note, register: as of the class.
             fit, input_size: how the network was trained: with `resize` and `letterbox` frames are fitted into a square
                 of `input_size` pixels, with `crop` they keep their own pixels.
+            precision: `float32`, or for speed at some cost of accuracy `bf16` or `fp16` (GPUs only).
+            compile: `torch.compile`, which takes up to minutes for each frame size and says how many seconds.
         Raises:
-            UserError: `device` is unknown or not there.
+            UserError: `device` is unknown or not there, or does not have this precision.
         """
+        from utils.torch_run import torch_run
+
         mean, std = (tuple(map(float, value)) if np.ndim(value) else float(value) for value in normalisation)
-        return cls(torch_run(network, postprocess, device), task, num_frames, (mean, std), threshold, name=name,
+        run = torch_run(network, postprocess, device, precision, compile)
+        return cls(run, task, num_frames, (mean, std), threshold, network.multiple, name,
                    input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
                    num_classes=num_classes, note=note, register=register, frame_step=frame_step)
 
@@ -151,45 +186,46 @@ class Predictor:
     def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
                     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        window: deque[_Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
         waiting: list[_Clip] = []
-        for number, frame, companion in items:
-            ready = self._prepare(frame)
-            if window and window[-1].shape != frame.shape:  # clips and batches hold frames of one size
+        for clip in made_ahead(self._clips(items), batch_size + 1):
+            if waiting and waiting[-1].shape != clip.shape:  # a batch holds frames of one size
                 yield from self._finish(waiting)
                 waiting = []
-                window.clear()
-            window.append(_Seen(number, frame.shape, ready, self._step(window[-1].ready if window else ready, ready)))
-            chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
-                                  step=self.frame_step)
-            steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
-            clip = self._aligned([window[i].ready for i in chosen], steps)
-            waiting.append(_Clip(number, frame.shape, clip, companion))
+            waiting.append(clip)
             if len(waiting) >= batch_size:
                 yield from self._finish(waiting)
                 waiting = []
         yield from self._finish(waiting)
 
+    def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
+        """The clip of every frame; clips hold frames of one size."""
+        window: deque[_Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
+        for number, frame, companion in items:
+            seen = _Seen(number, frame.shape, self._prepare(frame))
+            if window and window[-1].shape == seen.shape:
+                seen.step = self._step(window[-1].ready, seen.ready)
+            else:
+                window.clear()
+            window.append(seen)
+            chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
+                                  step=self.frame_step)
+            steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
+            yield _Clip(number, frame.shape, _views([window[i] for i in chosen], to_last(steps)), companion)
+
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
         waiting = []
         for number, clip in enumerate(clips):
-            frames = [self._prepare(frame) for frame in clip]
-            aligned = self._aligned(frames, [self._step(before, after) for before, after in pairwise(frames)])
-            waiting.append(_Clip(number, clip.shape[1:], aligned, None))
+            frames = [_Seen(number, frame.shape, self._prepare(frame)) for frame in clip]
+            shifts = to_last([self._step(before.ready, after.ready) for before, after in pairwise(frames)])
+            waiting.append(_Clip(number, clip.shape[1:], _views(frames, shifts), None))
         return [prediction for _, prediction in self._finish(waiting)]
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
-        if not self.register or before is after or np.array_equal(before, after):
+        if not self.register or np.array_equal(before, after):
             return np.zeros(2)
         return scene_shift(*(frame if frame.ndim == 2 else frame[0] for frame in (before, after)))
-
-    def _aligned(self, frames: list[np.ndarray], steps: list[np.ndarray]) -> list[np.ndarray]:
-        """Prepared frames of a clip, moved so that the scene stands where it is in the last one."""
-        if not self.register:
-            return frames
-        return [move(frame, shift) for frame, shift in zip(frames, to_last(steps), strict=True)]
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
         return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple,
@@ -209,8 +245,16 @@ class Predictor:
     def _finish(self, waiting: list[_Clip]) -> Iterator[tuple[Any, Prediction]]:
         if not waiting:
             return
-        axis = -3  # T before H and W, behind the channels where there are some
-        outputs = self.run(np.stack([np.stack(clip.frames, axis) for clip in waiting]))
+        if isinstance(self.run, StreamingRun):
+            views = {id(view): view for clip in waiting for view in clip.views if view.contribution is None}.values()
+            contributions = self.run.observe(np.stack([view.pixels for view in views]))
+            for view, contribution in zip(views, contributions, strict=True):
+                view.contribution = contribution
+            outputs = self.run.decide(np.stack([clip.views[-1].pixels for clip in waiting]),
+                                      [[view.contribution for view in clip.views] for clip in waiting])
+        else:
+            axis = -3  # T before H and W, behind the channels where there are some
+            outputs = self.run(np.stack([np.stack([view.pixels for view in clip.views], axis) for clip in waiting]))
         for clip, output in zip(waiting, outputs, strict=True):
             yield clip.companion, self._restore(clip.number, output, clip.shape)
 
@@ -229,27 +273,6 @@ def check_weights(path: str | os.PathLike) -> None:
     if not Path(path).is_file():
         found = "a folder" if Path(path).is_dir() else "no such file"
         raise UserError(f"{path}: found {found}, expected a checkpoint; give --weights FILE, such as runs/NAME/best.pt")
-
-
-def torch_run(network: Any, postprocess: Callable[[Any], Any], device: Any = None) -> Run:
-    """The `run` of a PyTorch network, which is moved to `device` and put into evaluation mode.
-
-    Raises:
-        UserError: `device` is unknown or not there.
-    """
-    import torch
-
-    device = pick_device(device)
-    network.to(device).eval()
-
-    def run(clips: np.ndarray) -> np.ndarray | list[np.ndarray]:
-        with torch.inference_mode():
-            result = postprocess(network(torch.from_numpy(clips).to(device)))
-            if isinstance(result, list):
-                return [boxes.float().cpu().numpy() for boxes in result]
-            return result.float().cpu().numpy()
-
-    return run
 
 
 def pick_device(name: Any = None) -> Any:

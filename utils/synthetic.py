@@ -29,12 +29,11 @@ import numpy as np
 from utils.cli import Parser, number
 from utils.errors import UserError, user_errors
 from utils.files import atomic_write
-from utils.scenes import list_pictures
-from utils.synthetic_sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence
+from utils.synthetic_sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence, pictures_of
 
 VERSION = 1
 SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
-         "speed": ("SLOWEST", "FASTEST"), "size": "N"}
+         "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST"), "size": "N"}
 
 
 def index_file(split: str) -> str:
@@ -140,7 +139,8 @@ def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> 
     if found is None or found["info"].get("version") != VERSION:
         return False
     other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
-    ours, theirs = config.plain(), found["info"].get("config", {})
+    ours = config.plain()
+    theirs = SyntheticConfig().plain() | found["info"].get("config", {})  # older ones do not name every setting
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
 
@@ -174,7 +174,8 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
     """
     out = Path(out)
     if config.backgrounds:
-        list_pictures(config.backgrounds)
+        for split in splits:
+            pictures_of(config, split)
     wanted = [split for split in splits
               if config.count(split) and (overwrite or not _same(_present(out, split), config, split))]
     if not wanted:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ class SyntheticConfig:
     seed: int = field(default=0, metadata={"help": "seed of the training set"})
     test_seed: int = field(default=1000, metadata={"help": "seed of the test set"})
     backgrounds: str = field(default="", metadata={"help": "folder of infrared pictures to use as backgrounds"})
+    pictures: tuple[int, int] = field(default=(0, -1), metadata={
+        "help": "of --backgrounds only these, counted from 0 in the order of their names, one a sequence in turn, for "
+                "training and testing alike (0 -1: one at random, every fifth picture for testing alone)"})
     snr: tuple[float, float] = field(default=(1.0, 10.0), metadata={"help": "lowest and highest SNR of a target"})
     low_share: float = field(default=0.4, metadata={"help": f"share of sequences wholly at SNR <= {CLASS_BORDER:g}"})
     empty_share: float = field(default=0.1, metadata={"help": "share of sequences without any target"})
@@ -71,6 +75,9 @@ class SyntheticConfig:
         require(self.bits in (8, 16), "bits", "8 or 16")
         require(self.seed >= 0, "seed", "0 or more")
         require(self.test_seed >= 0, "test_seed", "0 or more")
+        first, last = self.pictures
+        require(first == 0 and last == -1 or 0 <= first <= last, "pictures", "FIRST LAST with 0 <= FIRST <= LAST")
+        require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
         low, high = self.snr
         require(low > 0 and 1.2 * low <= high, "snr", "LOW HIGH with LOW above 0 and HIGH at least 1.2 times it")
         for name in ("low_share", "empty_share", "dark_share"):
@@ -137,15 +144,28 @@ def limits_of(config: SyntheticConfig, index: int) -> Limits:
 def _scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
     canvas = camera.canvas(config.size)
     if config.backgrounds:
-        pictures = list_pictures(config.backgrounds)
-        if len(pictures) >= 5:  # every fifth picture is for testing alone
-            pictures = [p for i, p in enumerate(pictures) if (i % 5 == 4) == (split == "test")]
-        scene = picture_scene(rng, pictures[int(rng.integers(len(pictures)))], canvas)
+        pictures = pictures_of(config, split)
+        place = int(rng.integers(len(pictures))) if config.pictures[1] < 0 else index % len(pictures)
+        scene = picture_scene(rng, pictures[place], canvas)
     else:
         scene = procedural_scene(rng, KINDS[index % len(KINDS)], canvas)
     middle = scene.fixed.mean()
     drifting = None if scene.drifting is None else config.contrast * scene.drifting
     return Scene(scene.kind, middle + config.contrast * (scene.fixed - middle), drifting, scene.drift)
+
+
+def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
+    """The background pictures of a split. Raises UserError for a folder without pictures or with too few of them."""
+    pictures = list_pictures(config.backgrounds)
+    first, last = config.pictures
+    if last >= len(pictures):
+        raise UserError(f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, the pictures in "
+                        f"{config.backgrounds}; change --pictures")
+    if last >= 0:
+        return pictures[first : last + 1]
+    if len(pictures) >= 5:  # every fifth picture is for testing alone
+        pictures = [p for i, p in enumerate(pictures) if (i % 5 == 4) == (split == "test")]
+    return pictures
 
 
 def _distractors(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, clip: np.ndarray, scene: Scene,

@@ -1,0 +1,70 @@
+"""Decoded frames in memory, once for all loader processes."""
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Hashable, Iterable
+from multiprocessing import Lock
+from typing import Any
+
+import numpy as np
+
+_ALIGN = 64  # bytes
+
+
+class SharedCache:
+    """Arrays (rows, columns) that this process and those forked from it make once between them.
+
+    What was made first stays; once `limit` bytes are full, the rest is made anew each time: of frames asked for in
+    random order that loses no more than forgetting the oldest. Processes that are not forked start with an empty cache
+    of their own.
+
+    Args:
+        keys: all that will be asked for.
+        limit: bytes, taken from the system as they are filled.
+    """
+
+    def __init__(self, keys: Iterable[Hashable], limit: int) -> None:
+        self.slots, self.limit = {key: slot for slot, key in enumerate(dict.fromkeys(keys))}, limit
+        self._allocate()
+
+    def _allocate(self) -> None:
+        # Anonymous memory is not bound by the size of /dev/shm, which containers keep small.
+        self.memory, count = mmap.mmap(-1, max(self.limit, 1)), len(self.slots)
+        book = np.frombuffer(mmap.mmap(-1, 8 * (4 * count + 1)), np.int64)
+        self.entries, self.used = book[:-1].reshape(count, 4), book[-1:]  # offset + 1 (0: none), dtype, rows, columns
+        self.lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"slots": self.slots, "limit": self.limit}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._allocate()
+
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array under `key`, made by `make()` where no process has it yet; not to be written to."""
+        slot = self.slots[key]
+        found = self._find(slot)
+        if found is None:
+            found = make()
+            self._keep(slot, found)
+        return found
+
+    def _find(self, slot: int) -> np.ndarray | None:
+        with self.lock:
+            offset, kind, *shape = self.entries[slot].tolist()
+        if not offset:
+            return None
+        array = np.frombuffer(self.memory, np.dtype(chr(kind)), shape[0] * shape[1], offset - 1).reshape(shape)
+        array.flags.writeable = False
+        return array
+
+    def _keep(self, slot: int, array: np.ndarray) -> None:
+        with self.lock:
+            start = -(-int(self.used[0]) // _ALIGN) * _ALIGN
+            if self.entries[slot, 0] or start + array.nbytes > self.limit:
+                return
+            target = np.frombuffer(self.memory, array.dtype, array.size, start).reshape(array.shape)
+            target[...] = array
+            self.entries[slot] = start + 1, ord(array.dtype.char), *array.shape
+            self.used[0] = start + array.nbytes
