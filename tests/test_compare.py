@@ -58,7 +58,8 @@ def test_without_timing_only_the_files_are_read(tmp_path, capsys):
 def test_boxes_have_a_table_of_their_own(tmp_path, capsys):
     """Detectors beside segmentation networks: by centres, so that a box's area costs nothing."""
     boxes = {"ap50": 0.25, "centre_ap": 0.875, "centre_false_per_frame": 0.5, "false_per_frame": 9.0}
-    main([figures(tmp_path / "a.json", "set"), figures(tmp_path / "b.json", "set", "r/boxes/best.pt", "sstnet", **boxes),
+    main([figures(tmp_path / "a.json", "set"),
+          figures(tmp_path / "b.json", "set", "r/boxes/best.pt", "sstnet", **boxes),
           figures(tmp_path / "c.json", "set", "r/masks/best.pt", "tsmsa", **boxes | {"centre_ap": 0.5}),
           figures(tmp_path / "d.json", "clutter", "r/masks/best.pt", "tsmsa", targets=0, **boxes | {"ap50": None}),
           "--frames", "0"])
