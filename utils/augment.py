@@ -71,7 +71,7 @@ class TrainTransform(ClipTransform):
 
     size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
     no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction;
-    a `crop` above 0 takes a square of so many pixels out of what letterboxing would give, at the same scale.
+    a `crop` between 0 and that takes a square of so many pixels out of what letterboxing would give, at the same scale.
     full_scale: largest grey level of the sensor; margin: level of the margins. Frames, masks and boxes come out as they
     went in, (T, size, size), or (T, crop, crop).
     Raises ValueError for boxes with a fit that does not move them.
@@ -114,7 +114,7 @@ class TrainTransform(ClipTransform):
             frames, masks, boxes = step.with_boxes(frames, masks, boxes, rng)
         if self.fit == "letterbox":
             size = self.size
-            if self.crop:
+            if 0 < self.crop < size:
                 part = min(round(self.crop * max(frames.shape[1:]) / size), *frames.shape[1:])
                 frames, masks, boxes = random_crop_boxes(frames, masks, boxes, part, rng, self.target_probability)
                 size = self.crop

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.bad_pixels import HISTORY, mended
 from utils.boxes import mask_of_boxes
 from utils.cache import SharedCache
 from utils.datasets import Frame
@@ -95,19 +96,22 @@ class ClipDataset:
         mask_of: the mask of a frame, from the frame and its image.
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
         frame_step: from one frame of a clip to the next, see `clip_indices`.
+        bad_pixels: take them out of the frames (`utils.bad_pixels`).
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
-                 frame_step: int = 1) -> None:
+                 frame_step: int = 1, bad_pixels: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
         self.labels, self.mask_of, self.register, self.frame_step = labels, mask_of, register, frame_step
+        self.bad_pixels = bad_pixels
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         paths = [frame.image for frames in sequences.values() for frame in frames]
-        self.cache = SharedCache(((kind, path) for path in paths for kind in ("image", "mask", "shift")), cache_bytes)
+        kinds = ("image", "mended", "mask", "shift")
+        self.cache = SharedCache(((kind, path) for path in paths for kind in kinds), cache_bytes)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -116,9 +120,10 @@ class ClipDataset:
         """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
         name, position = self.keys[index]
         frames = self.sequences[name]
-        indices = clip_indices((), position, self.num_frames, self.starts[name][position], self.frame_step)
+        start = self.starts[name][position]
+        indices = clip_indices((), position, self.num_frames, start, self.frame_step)
         chosen = [frames[i] for i in indices]
-        images = [self._image(frame) for frame in chosen]
+        images = [self._image(frames, i, start) for i in indices]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
@@ -126,30 +131,37 @@ class ClipDataset:
         masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
         if self.register:
             images = [image.astype(np.float32) for image in images]
-            images, masks = self._aligned(frames, indices, images, masks)
+            images, masks = self._aligned(frames, indices, start, images, masks)
         return np.stack(images, dtype=np.float32, casting="unsafe"), np.stack(masks)
 
-    def _image(self, frame: Frame) -> np.ndarray:
+    def _read(self, frame: Frame) -> np.ndarray:
         return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
+
+    def _image(self, frames: Sequence[Frame], index: int, start: int) -> np.ndarray:
+        """Frame `index` of a sequence, whose run begins at `start`, without bad pixels where those are to go."""
+        if not self.bad_pixels:
+            return self._read(frames[index])
+        past = frames[max(start, index - HISTORY + 1) : index + 1]
+        return self.cache.get(("mended", frames[index].image), lambda: mended(self._read(frame) for frame in past))
 
     def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
         bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
         return np.unpackbits(bits, 1, image.shape[1]).view(bool)
 
-    def _aligned(self, frames: Sequence[Frame], indices: list[int], images: list[np.ndarray], masks: list[np.ndarray]
-                 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
+    def _aligned(self, frames: Sequence[Frame], indices: list[int], start: int, images: list[np.ndarray],
+                 masks: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        steps = [sum((self._shift(frames, i, start) for i in range(*pair)), np.zeros(2))
                  for pair in pairwise(indices)]
         shifts = to_last(steps)
         return (aligned(images, shifts),
                 [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
 
-    def _shift(self, before: Frame, after: Frame) -> np.ndarray:
-        """How far the scene moves from a frame to the next; overlapping clips share it."""
+    def _shift(self, frames: Sequence[Frame], index: int, start: int) -> np.ndarray:
+        """How far the scene moves from frame `index` to the next; overlapping clips share it."""
         def fit() -> np.ndarray:
-            return scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))[None]
+            return scene_shift(*(self._image(frames, i, start).astype(np.float32) for i in (index, index + 1)))[None]
 
-        return self.cache.get(("shift", after.image), fit)[0]
+        return self.cache.get(("shift", frames[index + 1].image), fit)[0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

@@ -63,7 +63,7 @@ class TrainConfig:
     fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
                        "alone, scaling it with grey margins")
     train_crop: int = _option(0, "train on squares of so many pixels, at random places of the scaled frame, a multiple "
-                              "of 32 (0: on all of it)", "detection")
+                              "of 32 (0, or no less than input-size: on all of it)", "detection")
     target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
     optimizer: str = _option("adamw", "optimiser")
     lr: float = _option(4e-3, "peak learning rate")
@@ -81,6 +81,7 @@ class TrainConfig:
                                   "validation, as their running averages lag in short runs (0: those averages)")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
     register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
+    bad_pixels: bool = _option(True, "take bright and dark points out that stay on one pixel of the sensor")
     target_augmentation: bool = _option(True, "clone targets through time")
     clones: int = _option(3, "clones of each target")
     clone_scale: tuple[float, float] = _option((0.6, 0.9), "range of a clone's size as a share of its original's; "
@@ -125,8 +126,7 @@ class TrainConfig:
         for name in ("ema", "val_fraction", "momentum"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
-        self._require(0 <= self.train_crop <= self.input_size and self.train_crop % 32 == 0, "train_crop",
-                      "a multiple of 32, at most --input-size")
+        self._require(self.train_crop >= 0 and self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
         self._require(self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
                       "clips_per_epoch", "a whole number, or a share below 1")
         self._require(len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,

@@ -45,7 +45,8 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     transform = TrainTransform.from_config(config, std, full_scale, float(np.ravel(normalisation[0])[0]))
     clips = ClipDataset(sequences, keys, config.num_frames, normalisation,
                         transform.with_boxes, config.seed, config.cache_mb << 20,
-                        "boxes" if config.detector else "mask", mask_of, config.register, config.frame_step)
+                        "boxes" if config.detector else "mask", mask_of, config.register, config.frame_step,
+                        config.bad_pixels)
     sampler = EpochSampler(len(clips), config.seed, config.clips_drawn(len(clips)))
     return sampler, DataLoader(clips, min(config.batch_size, len(sampler)), sampler=sampler, drop_last=True,
                                num_workers=config.workers, persistent_workers=config.workers > 0,

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.ahead import made_ahead
+from utils.bad_pixels import BadPixels
 from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
-from utils.letterbox import margin_level
 from utils.prediction import Prediction, from_boxes, from_probability
 from utils.registration import move, scene_shift, to_last
 from utils.runs import Run, StreamingRun
@@ -94,6 +94,7 @@ class Predictor:
         note: what was recognised in a weights file that does not describe itself.
         register: align the frames of a clip to its key frame (`utils.registration`), where training did.
         frame_step: from one frame of a clip to the next (`utils.clips.clip_indices`), as in training.
+        bad_pixels: take them out of the frames of a stream (`utils.bad_pixels`), where training did.
     """
 
     run: Run
@@ -109,6 +110,7 @@ class Predictor:
     note: str = ""
     register: bool = False
     frame_step: int = 1
+    bad_pixels: bool = False
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
@@ -138,8 +140,8 @@ class Predictor:
     def from_network(cls, network: Any, postprocess: Callable[[Any], Any], *, num_frames: int,
                      normalisation: Sequence[Levels], device: Any = None, threshold: float = 0.5, fit: str = "crop",
                      input_size: int | None = None, name: str = "", task: str = "segmentation", num_classes: int = 1,
-                     note: str = "", register: bool = False, frame_step: int = 1, precision: str = "float32",
-                     compile: bool = False) -> Predictor:
+                     note: str = "", register: bool = False, frame_step: int = 1, bad_pixels: bool = False,
+                     precision: str = "float32", compile: bool = False) -> Predictor:
         """Predict with a copy of a PyTorch network as it is now, on `device`, in evaluation mode.
 
         Args:
@@ -159,7 +161,8 @@ class Predictor:
         run = torch_run(network, postprocess, device, precision, compile)
         return cls(run, task, num_frames, (mean, std), threshold, network.multiple, name,
                    input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
-                   num_classes=num_classes, note=note, register=register, frame_step=frame_step)
+                   num_classes=num_classes, note=note, register=register, frame_step=frame_step,
+                   bad_pixels=bad_pixels)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS or self.fit not in ("resize", "letterbox"):
@@ -201,11 +204,16 @@ class Predictor:
         """The clip of every frame; clips hold frames of one size."""
         window: deque[_Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
         for number, frame, companion in items:
-            seen = _Seen(number, frame.shape, self._prepare(frame))
-            if window and window[-1].shape == seen.shape:
-                seen.step = self._step(window[-1].ready, seen.ready)
-            else:
+            known = bool(window) and window[-1].shape == frame.shape
+            if not known:
                 window.clear()
+            if self.bad_pixels and frame.ndim == 2:  # others are refused below
+                if not known or number != window[-1].number + 1:
+                    mend = BadPixels()
+                frame = mend(frame)
+            seen = _Seen(number, frame.shape, self._prepare(frame))
+            if known:
+                seen.step = self._step(window[-1].ready, seen.ready)
             window.append(seen)
             chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
                                   step=self.frame_step)
@@ -229,7 +237,7 @@ class Predictor:
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
         return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple,
-                      margin_level(float(np.ravel(self.normalisation[0])[0]), full_scale))
+                      float(np.ravel(self.normalisation[0])[0]), full_scale)
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(h, w)` → normalised float32 `(H, W)`, for detection `(3, H, W)`, as the network needs it."""

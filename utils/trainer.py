@@ -159,7 +159,7 @@ class _Run:
         predictor = Predictor.from_network(network, self.model.postprocess, num_frames=config.num_frames,
                                            normalisation=self.normalisation, device=self.device, fit=config.fit,
                                            input_size=config.input_size, register=config.register,
-                                           frame_step=config.frame_step, **own)
+                                           frame_step=config.frame_step, bad_pixels=config.bad_pixels, **own)
         return validate(predictor, dataclasses.replace(self.dataset, sequences=self.validation), config)
 
     def _save(self, epoch: int, chosen: bool) -> None:

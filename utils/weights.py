@@ -64,7 +64,8 @@ def _own(content: dict[str, Any]) -> Weights:
         "task": _task(name), "num_classes": options.get("num_classes", 1), "num_frames": content["num_frames"],
         "normalisation": content["normalisation"], "threshold": content["threshold"],
         "fit": config.get("fit", "crop"), "input_size": config.get("input_size"), "name": name,
-        "register": config.get("register", False), "frame_step": config.get("frame_step", 1)})
+        "register": config.get("register", False), "frame_step": config.get("frame_step", 1),
+        "bad_pixels": config.get("bad_pixels", False)})
 
 
 def _task(name: str) -> str:
