@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.bad_pixels import FEWEST, HISTORY, BadPixels, mended
+from utils.bad_pixels import FEWEST, HISTORY, DefectFinder, find_defects, mend
 from utils.clips import ClipDataset
 from utils.datasets import Frame
 from utils.predictor import Predictor
@@ -32,8 +32,8 @@ def test_hot_and_dead_pixels_go_and_targets_stay(dtype):
     frames, places = sequence(dtype=dtype)
     clean, _ = sequence(dtype=dtype, hot=())
     unit = 1 if dtype == np.uint8 else 64
-    mend = BadPixels()
-    result = [mend(frame) for frame in frames]
+    finder = DefectFinder()
+    result = [mend(frame, finder.see(frame)) for frame in frames]
     assert all(np.array_equal(*pair) for pair in zip(result[:FEWEST - 1], frames, strict=False))
     for t in range(FEWEST - 1, len(frames)):
         assert result[t].dtype == dtype
@@ -49,8 +49,8 @@ def test_hot_and_dead_pixels_go_and_targets_stay(dtype):
 
 def test_a_target_that_passes_over_a_hot_pixel_is_not_taken_away():
     frames, _ = sequence(hot=((30, 40),), target=(30.0, 40.0 - 9.5), speed=(0.0, 0.5))
-    mend = BadPixels()
-    result = [mend(frame) for frame in frames]
+    finder = DefectFinder()
+    result = [mend(frame, finder.see(frame)) for frame in frames]
     assert int(result[-1][30, 40]) > int(sequence(hot=())[0][-1][30, 40]) + 25
 
 
@@ -79,6 +79,6 @@ def test_training_and_prediction_mend_alike_and_start_anew_after_a_gap(tmp_path)
 
 def test_only_the_last_frames_count():
     frames, _ = sequence(HISTORY + 9)
-    mend = BadPixels()
-    streamed = [mend(frame) for frame in frames]
-    assert np.array_equal(streamed[-1], mended(frames[-HISTORY:]))
+    finder = DefectFinder()
+    streamed = [finder.see(frame) for frame in frames]
+    assert len(streamed[-1]) and np.array_equal(streamed[-1], find_defects(frames[-HISTORY:]))

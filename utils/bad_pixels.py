@@ -1,4 +1,4 @@
-"""Bad pixels: bright or dark points that stay on one pixel of the sensor, taken out before anything else.
+"""Bad pixels: bright or dark points that stay on one pixel of the sensor, taken out before a scene is aligned.
 
 In a clip whose scene is aligned (`utils.registration`) a hot pixel moves just as a target does. On the sensor it gives
 itself away: it is the extreme of its neighbourhood, on the very same pixel, in nearly every frame. Even a target that
@@ -13,10 +13,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-HISTORY = 16    # frames that are looked at, the one to be mended the last of them
+HISTORY = 16    # frames that are looked at
 FEWEST = 8      # frames below which nothing is judged
 SHARE = 0.75    # of these frames in which a bad pixel stands out
-STANDING = 3.0  # noise deviations by which it does
+STANDING = 4.0  # noise deviations by which it does
 AROUND = 5      # px, side of the square whose median is a pixel's surroundings
 _SQUARE = np.ones((3, 3), np.uint8)
 
@@ -36,41 +36,54 @@ def _detail(frame: np.ndarray) -> _Detail:
     return _Detail(values, high.astype(np.int8) - low.astype(np.int8))
 
 
-class BadPixels:
-    """Frames of one run in order → the same frames without their bad pixels.
+NONE = np.zeros((0, 3), np.float32)
+
+
+def mend(frame: np.ndarray, defects: np.ndarray) -> np.ndarray:
+    """`frame` (H, W), uint8, uint16 or float32, without the light of `defects` (N, 3): row, column, light in the
+    frame's unit. The argument is not changed, but returned where there are none."""
+    if not len(defects):
+        return frame
+    where = tuple(defects[:, :2].T.astype(int))
+    without = frame[where] - defects[:, 2]
+    if frame.dtype.kind == "u":
+        without = np.clip(np.rint(without), 0, np.iinfo(frame.dtype).max)
+    mended = frame.copy()
+    mended[where] = without
+    return mended
+
+
+class DefectFinder:
+    """Looks at the frames of one run in order, and tells after each which pixels are bad.
 
     A pixel is bad where it is, by `STANDING` noise deviations, the brightest (or the darkest) of its 3 x 3
-    neighbourhood in at least `SHARE` of the last `HISTORY` frames. What it adds to that neighbourhood, the median over
-    those frames, is taken away, so that a target that passes over it remains. The first `FEWEST` - 1 frames of a run
-    stay as they are.
+    neighbourhood in at least `SHARE` of the last `HISTORY` frames. Its light is the median over those frames of how far
+    it and its neighbours stand out: taken away, it leaves a target that passes over the pixel as it is. All frames of
+    a clip are to be mended alike, as its last one tells: a point that is mended in some of them looks like a target.
     """
 
     def __init__(self) -> None:
         self._past: deque[_Detail] = deque(maxlen=HISTORY)
 
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """`frame` (H, W) uint8, uint16 or float32 → of the same kind; the argument is not changed, but may be returned."""
+    def see(self, frame: np.ndarray) -> np.ndarray:
+        """The defects (see `mend`) known after `frame` (H, W) uint8, uint16 or float32; none in the first `FEWEST` - 1
+        frames."""
         self._past.append(_detail(frame))
         count = len(self._past)
         if count < FEWEST:
-            return frame
+            return NONE
         standing = np.abs(np.sum([detail.extremes for detail in self._past], axis=0, dtype=np.int8))
         bad = standing >= SHARE * count
         if not bad.any():
-            return frame
+            return NONE
         where = np.nonzero(cv2.dilate(bad.astype(np.uint8), _SQUARE))
-        added = np.median([detail.values[where] for detail in self._past], axis=0)
-        mended = frame.copy()
-        without = frame[where] - added
-        if frame.dtype.kind == "u":
-            without = np.clip(np.rint(without), 0, np.iinfo(frame.dtype).max)
-        mended[where] = without
-        return mended
+        light = np.median([detail.values[where] for detail in self._past], axis=0)
+        return np.stack([*where, light], axis=1).astype(np.float32)
 
 
-def mended(frames: Iterable[np.ndarray]) -> np.ndarray:
-    """The last of consecutive frames, `HISTORY` of them where there are so many, without its bad pixels."""
-    mend = BadPixels()
+def find_defects(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """What a `DefectFinder` knows after the last of these frames, of which `HISTORY` tell all."""
+    finder, defects = DefectFinder(), NONE
     for frame in frames:
-        last = mend(frame)
-    return last
+        defects = finder.see(frame)
+    return defects

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.bad_pixels import HISTORY, mended
+from utils.bad_pixels import HISTORY, find_defects, mend
 from utils.boxes import mask_of_boxes
 from utils.cache import SharedCache
 from utils.datasets import Frame
@@ -110,7 +110,7 @@ class ClipDataset:
         self.bad_pixels = bad_pixels
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         paths = [frame.image for frames in sequences.values() for frame in frames]
-        kinds = ("image", "mended", "mask", "shift")
+        kinds = ("image", "defects", "mask", "shift")
         self.cache = SharedCache(((kind, path) for path in paths for kind in kinds), cache_bytes)
 
     def __len__(self) -> int:
@@ -123,45 +123,45 @@ class ClipDataset:
         start = self.starts[name][position]
         indices = clip_indices((), position, self.num_frames, start, self.frame_step)
         chosen = [frames[i] for i in indices]
-        images = [self._image(frames, i, start) for i in indices]
+        images = [self._image(frame) for frame in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
             raise UserError(f"{chosen[-1].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
         masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
+        if self.bad_pixels:
+            defects = self._defects(frames[max(start, position - HISTORY + 1) : position + 1])
+            images = [mend(image, defects) for image in images]
         if self.register:
             images = [image.astype(np.float32) for image in images]
-            images, masks = self._aligned(frames, indices, start, images, masks)
+            images, masks = self._aligned(frames, indices, images, masks)
         return np.stack(images, dtype=np.float32, casting="unsafe"), np.stack(masks)
 
-    def _read(self, frame: Frame) -> np.ndarray:
+    def _image(self, frame: Frame) -> np.ndarray:
         return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
 
-    def _image(self, frames: Sequence[Frame], index: int, start: int) -> np.ndarray:
-        """Frame `index` of a sequence, whose run begins at `start`, without bad pixels where those are to go."""
-        if not self.bad_pixels:
-            return self._read(frames[index])
-        past = frames[max(start, index - HISTORY + 1) : index + 1]
-        return self.cache.get(("mended", frames[index].image), lambda: mended(self._read(frame) for frame in past))
+    def _defects(self, past: Sequence[Frame]) -> np.ndarray:
+        """Bad pixels as the last of these frames tells them."""
+        return self.cache.get(("defects", past[-1].image), lambda: find_defects(self._image(frame) for frame in past))
 
     def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
         bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
         return np.unpackbits(bits, 1, image.shape[1]).view(bool)
 
-    def _aligned(self, frames: Sequence[Frame], indices: list[int], start: int, images: list[np.ndarray],
-                 masks: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        steps = [sum((self._shift(frames, i, start) for i in range(*pair)), np.zeros(2))
+    def _aligned(self, frames: Sequence[Frame], indices: list[int], images: list[np.ndarray], masks: list[np.ndarray]
+                 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        steps = [sum((self._shift(frames[i], frames[i + 1]) for i in range(*pair)), np.zeros(2))
                  for pair in pairwise(indices)]
         shifts = to_last(steps)
         return (aligned(images, shifts),
                 [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
 
-    def _shift(self, frames: Sequence[Frame], index: int, start: int) -> np.ndarray:
-        """How far the scene moves from frame `index` to the next; overlapping clips share it."""
+    def _shift(self, before: Frame, after: Frame) -> np.ndarray:
+        """How far the scene moves from a frame to the next; overlapping clips share it."""
         def fit() -> np.ndarray:
-            return scene_shift(*(self._image(frames, i, start).astype(np.float32) for i in (index, index + 1)))[None]
+            return scene_shift(*(self._image(frame).astype(np.float32) for frame in (before, after)))[None]
 
-        return self.cache.get(("shift", frames[index + 1].image), fit)[0]
+        return self.cache.get(("shift", after.image), fit)[0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`

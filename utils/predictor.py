@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.ahead import made_ahead
-from utils.bad_pixels import BadPixels
+from utils.bad_pixels import DefectFinder, mend
 from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
@@ -37,10 +37,10 @@ class _View:
 
 @dataclass(eq=False)
 class _Seen:
-    """A frame in the window: number, original shape, the prepared frame, and the scene's step from the one before."""
+    """A frame in the window: number, as it came, as the network needs it, and the scene's step from the one before."""
 
     number: int
-    shape: tuple[int, ...]
+    frame: np.ndarray
     ready: np.ndarray
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
     latest: _View | None = None
@@ -204,27 +204,27 @@ class Predictor:
         """The clip of every frame; clips hold frames of one size."""
         window: deque[_Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
         for number, frame, companion in items:
-            known = bool(window) and window[-1].shape == frame.shape
-            if not known:
-                window.clear()
-            if self.bad_pixels and frame.ndim == 2:  # others are refused below
-                if not known or number != window[-1].number + 1:
-                    mend = BadPixels()
-                frame = mend(frame)
-            seen = _Seen(number, frame.shape, self._prepare(frame))
-            if known:
+            seen = _Seen(number, frame, self._prepare(frame))
+            if window and window[-1].frame.shape == frame.shape:
                 seen.step = self._step(window[-1].ready, seen.ready)
+            else:
+                window.clear()
+            if not window or number != window[-1].number + 1:
+                finder = DefectFinder()
             window.append(seen)
             chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
                                   step=self.frame_step)
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
-            yield _Clip(number, frame.shape, _views([window[i] for i in chosen], to_last(steps)), companion)
+            seen = [window[i] for i in chosen]
+            if self.bad_pixels and len(defects := finder.see(frame)):
+                seen = [_Seen(one.number, one.frame, self._prepare(mend(one.frame, defects))) for one in seen]
+            yield _Clip(number, frame.shape, _views(seen, to_last(steps)), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
         waiting = []
         for number, clip in enumerate(clips):
-            frames = [_Seen(number, frame.shape, self._prepare(frame)) for frame in clip]
+            frames = [_Seen(number, frame, self._prepare(frame)) for frame in clip]
             shifts = to_last([self._step(before.ready, after.ready) for before, after in pairwise(frames)])
             waiting.append(_Clip(number, clip.shape[1:], _views(frames, shifts), None))
         return [prediction for _, prediction in self._finish(waiting)]
