@@ -1,5 +1,5 @@
-"""Measure a trained network or a classical method on a dataset with masks: IoU, nIoU, Pd, Fa, overall, per sequence
-and per SNR subset.
+"""Measure a trained network or a classical method on a dataset with masks: IoU, nIoU, F1, Pd, Fa, ROC, with intervals,
+overall, per sequence, per SNR subset, and Pd by SNR, size and speed of the targets.
 
 A detector's mask is its boxes; where the dataset has boxes but no masks, a target's mask is its filled box then.
 """
@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+from utils import assessment
 from utils.chosen import (
     add_budget_options,
     add_predictor_options,
@@ -27,8 +28,8 @@ from utils.prediction import Prediction
 from utils.predictor import Predictor
 
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
-           ("false/frame", "false_per_frame", ".3f"), ("IoU", "iou", ".4f"), ("nIoU", "niou", ".4f"),
-           ("pixel acc.", "pixel_accuracy", ".4f"))
+           ("false/frame", "false_per_frame", ".3f"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
+           ("nIoU", "niou", ".4f"), ("pixel acc.", "pixel_accuracy", ".4f"))
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -42,6 +43,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
     parser.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
     parser.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
+    assessment.add_options(parser)
     add_options(parser)
     return parser.parse_args(argv)
 
@@ -73,27 +75,33 @@ def main(argv: list[str] | None = None) -> None:
     dataset = only_sequences(open_labelled(options, "masks"), options.sequences)
     out = results_folder(options, dataset.root, "test")
     make_folder(out)
+    from utils.breakdown import TargetLog
     from utils.evaluate import evaluate_sequences
+    from utils.facts import Facts
 
     predictor = open_predictor(options, dataset)
     truth = require_masks(dataset, predictor)
     predictor, chosen_on = in_budget(predictor, options)
+    log = None if options.no_details else TargetLog(Facts(dataset), options.rule)
     result = evaluate_sequences(
         predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
         workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
-        on_frame=mask_writer(out / "masks") if options.save_masks else None)
+        on_frame=mask_writer(out / "masks") if options.save_masks else None, also=RULES,
+        compat=assessment.countings(options), observe=log)
     parts = {"overall": result.overall} | result.subsets
-    figures = {name: metrics.compute() for name, metrics in parts.items()}
+    sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
+    figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}
     rate = result.frames / result.seconds
-    content = {**figures, "sequences": result.sequences, "weights": options.weights, "model": predictor.name,
+    content = {**figures, "sequences": sequences, "weights": options.weights, "model": predictor.name,
                "dataset": dataset.name, "data_root": options.data_root, "split": options.split,
                "threshold": predictor.threshold, "chosen_on": chosen_on, "rule": options.rule,
                "limit": options.limit, "truth": truth,
-               "seconds": result.seconds, "frames_per_second": rate}
+               "seconds": result.seconds, "frames_per_second": rate, "counting_seconds": result.counting}
     print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.name} at threshold "
           f"{predictor.threshold:.4g}, rule {options.rule}; true targets are {truth}")
-    print(table(figures | listed(result.sequences), COLUMNS))
-    print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second")
+    print(table(figures | listed(sequences), COLUMNS))
+    print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
+          f"{1e3 * result.counting / result.frames:.1f} ms of each")
     if not options.no_curve:
         from utils.visualize import plot_curves
 
@@ -102,6 +110,7 @@ def main(argv: list[str] | None = None) -> None:
         plot_curves(curves, out / "pd_fa.png", predictor.threshold)
         whole = curves["overall"]
         print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {out / 'pd_fa.png'}")
+    content |= assessment.assess(options, dataset, result, log, out)
     write_json(out / "metrics.json", content)
     if options.save_masks:
         print(f"masks in {out / 'masks'}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from utils import bootstrap
 from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder
 from utils.cli import Parser, make_folder, number
 from utils.coco_results import Naming, as_results, as_truth, naming_of, read_results, write_compact
@@ -40,6 +41,8 @@ def parse(argv: list[str] | None = None) -> Namespace:
     parser.add_argument("--out", metavar="FOLDER", help="for metrics.json, detections.json, truth.json and the curves "
                         "(default: map/ beside the weights or detections, or in runs/DATASET_METHOD)")
     parser.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
+    parser.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
+                        "sequences for 95%% intervals (0: none, default: %(default)s)")
     parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
                         "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
     add_options(parser)
@@ -108,6 +111,16 @@ def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset)
     return {**figures, "sequences": sequences, **about}
 
 
+def intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) -> dict[str, Any]:
+    """Print the 95 % intervals over sequences; returns what joins metrics.json."""
+    found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
+    about = bootstrap.about(len(result.sequences), draws)
+    columns = [column for column in COLUMNS if column[1] in found]
+    print(f"{bootstrap.said(about)}\n" + table({"figure": figures} | {
+        name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}, columns))
+    return {"intervals": {"overall": found}, "bootstrap": about}
+
+
 def _shown(value: float) -> str:
     return "–" if value != value else f"{value:.4f}"
 
@@ -123,6 +136,8 @@ def main(argv: list[str] | None = None) -> None:
     out = results_folder(options, options.data_root, "map")
     result, about = measure(options, dataset, naming, out)
     content = report(result, about, dataset)
+    if options.draws:
+        content |= intervals(result, content["overall"], options.draws)
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
     content["curve"] = write_curves(result.overall, content["overall"], out)
     truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)

@@ -2,7 +2,8 @@
 
 Notation: p is a probability, y the mask, both (B, 1, H, W). The functions take tensors and return a scalar each, so
 they can be held against known answers; the modules made by `build_criterion` take logits. Sums, exponentials and
-quotients run in float32 (float64 stays float64), also under autocast.
+quotients run in float32 (float64 stays float64), also under autocast. Of several processes that train together each
+holds a part of the batch: sums over the batch are of all parts, and the mean of the processes' losses is the loss.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nets.reduction import processes, sum_over_processes
+
 
 def _wide(tensor: Tensor) -> Tensor:
     """Half-precision, integer and boolean tensors as float32; float32 and float64 as they are."""
     return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
-def _overlap(probability: Tensor, mask: Tensor, dims: tuple[int, ...]) -> Tensor:
-    """Smoothed soft IoU, (sum py + 1) / (sum p + sum y - sum py + 1), over `dims`."""
-    intersection = (probability * mask).sum(dims)
-    return (intersection + 1) / (probability.sum(dims) + mask.sum(dims) - intersection + 1)
+def _overlap(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Tensor:
+    """Smoothed soft IoU, (sum py + 1) / (sum p + sum y - sum py + 1), over the batch, or over each sample (B,)."""
+    dims = (1, 2, 3) if per_sample else (0, 1, 2, 3)
+    sums = torch.stack([(probability * mask).sum(dims), probability.sum(dims), mask.sum(dims)])
+    intersection, p_sum, y_sum = sums if per_sample else sum_over_processes(sums)
+    return (intersection + 1) / (p_sum + y_sum - intersection + 1)
 
 
 def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
@@ -37,11 +42,11 @@ def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
     """
     probability = 0.999 * (_wide(probability) - 0.5) + 0.5
     mask = mask.to(probability.dtype)
-    iou = _overlap(probability, mask, (0, 1, 2, 3))
+    iou = _overlap(probability, mask)
     bce = -(mask * probability.log() + (1 - mask) * (1 - probability).log())
     focal = torch.expm1(-bce).square() * bce
     balance = 0.25 + 0.5 * mask
-    return (balance * (1 - iou) * focal ** (0.5 * iou + 0.5)).sum()
+    return processes() * (balance * (1 - iou) * focal ** (0.5 * iou + 0.5)).sum()
 
 
 def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Tensor:
@@ -52,7 +57,7 @@ def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Ten
     """
     probability = _wide(probability)
     mask = mask.to(probability.dtype)
-    return 1 - _overlap(probability, mask, (1, 2, 3) if per_sample else (0, 1, 2, 3)).mean()
+    return 1 - _overlap(probability, mask, per_sample).mean()
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from nets.csp_darknet import conv
+from nets.reduction import processes, sum_over_processes
 
 STRIDE = 8
 RADIUS = 2.5  # strides around a target's centre within which cells are candidates
@@ -157,7 +158,8 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
     one-hot × IoU of the assigned box.
 
     raw (B, 5 + classes, h, w) float, boxes: for each image (N, 5) float x1, y1, x2, y2, class in pixels of the
-    network's input, N ≥ 0. Raises ValueError for boxes of another shape or number, or of an unknown class.
+    network's input, N ≥ 0; of several processes that train together the mean of their losses is the
+    loss. Raises ValueError for boxes of another shape or number, or of an unknown class.
     """
     if len(boxes) != len(raw):
         raise ValueError(f"got boxes of {len(boxes)} images, expected one tensor for each of {len(raw)} images")
@@ -174,7 +176,7 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
         predicted = decoded[assigned]
     iou = _iou(matched[:, :4], predicted)
     one_hot = F.one_hot(matched[:, 4].long(), cells.shape[-1] - 1) * iou.detach()[:, None]
-    total = max(len(matched), 1)
+    total = sum_over_processes(raw.new_tensor(len(matched))).clamp(min=1) / processes()
     return {
         "iou": 5 * (1 - iou.square()).sum() / total,
         "objectness": _bce_sum(cells[..., 0], assigned.float()) / total,

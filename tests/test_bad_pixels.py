@@ -3,20 +3,22 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.bad_pixels import FEWEST, HISTORY, DefectFinder, find_defects, mend
+from utils.bad_pixels import FEWEST, HISTORY, DefectFinder, find_defects, kept, mend
 from utils.clips import ClipDataset
 from utils.datasets import Frame
 from utils.predictor import Predictor
+
+STEP = np.array([-1.0, -2.0])  # of the scene in `sequence`
 
 
 def sequence(count=20, dtype=np.uint8, hot=((30, 40), (10, 90)), target=(50.0, 20.0), speed=(0.3, -0.4)):
     """A panned noisy scene with hot pixels, a dead one at (70, 70), and a target that the camera nearly follows."""
     rng = np.random.default_rng(3)
-    scene = cv2.GaussianBlur(rng.normal(0, 1, (140, 180)), (0, 0), 4) * 150 + 110
+    scene = cv2.GaussianBlur(rng.normal(0, 1, (170, 250)), (0, 0), 4) * 150 + 110
     y, x = np.mgrid[:100, :120]
     frames, places = [], []
     for t in range(count):
-        frame = scene[t // 2:t // 2 + 100, t:t + 120] + rng.normal(0, 1.5, (100, 120))
+        frame = scene[t:t + 100, 2 * t:2 * t + 120] + rng.normal(0, 1.5, (100, 120))
         for row, column in hot:
             frame[row, column] += 40
             frame[row, column + 1] += 20
@@ -33,7 +35,7 @@ def test_hot_and_dead_pixels_go_and_targets_stay(dtype):
     clean, _ = sequence(dtype=dtype, hot=())
     unit = 1 if dtype == np.uint8 else 64
     finder = DefectFinder()
-    result = [mend(frame, finder.see(frame)) for frame in frames]
+    result = [mend(frame, finder.see(frame, STEP)) for frame in frames]
     assert all(np.array_equal(*pair) for pair in zip(result[:FEWEST - 1], frames, strict=False))
     for t in range(FEWEST - 1, len(frames)):
         assert result[t].dtype == dtype
@@ -50,7 +52,7 @@ def test_hot_and_dead_pixels_go_and_targets_stay(dtype):
 def test_a_target_that_passes_over_a_hot_pixel_is_not_taken_away():
     frames, _ = sequence(hot=((30, 40),), target=(30.0, 40.0 - 9.5), speed=(0.0, 0.5))
     finder = DefectFinder()
-    result = [mend(frame, finder.see(frame)) for frame in frames]
+    result = [mend(frame, finder.see(frame, STEP)) for frame in frames]
     assert int(result[-1][30, 40]) > int(sequence(hot=())[0][-1][30, 40]) + 25
 
 
@@ -77,8 +79,19 @@ def test_training_and_prediction_mend_alike_and_start_anew_after_a_gap(tmp_path)
     assert changed == [FEWEST - 1 <= i < 14 or i >= 14 + FEWEST - 1 for i in range(24)]
 
 
-def test_only_the_last_frames_count():
-    frames, _ = sequence(HISTORY + 9)
+def test_frames_count_as_the_scene_moves_on():
+    rng = np.random.default_rng(1)
+    steps = rng.normal(0.4, 0.5, (60, 2))
+    frames = sequence(61)[0]
     finder = DefectFinder()
-    streamed = [finder.see(frame) for frame in frames]
-    assert len(streamed[-1]) and np.array_equal(streamed[-1], find_defects(frames[-HISTORY:]))
+    for index, frame in enumerate(frames):
+        streamed = finder.see(frame, steps[index - 1] if index else np.zeros(2))
+        chosen = kept(steps[:index])
+        assert len(chosen) <= HISTORY and chosen == sorted(chosen)
+        assert np.array_equal(streamed, find_defects([frames[i] for i in chosen]))
+    assert len(streamed)
+
+
+def test_a_scene_that_stands_still_has_no_defects():
+    finder, frames = DefectFinder(), sequence(20)[0]
+    assert not any(len(finder.see(frame, np.array([0.02, 0.0]))) for frame in frames)

@@ -10,6 +10,7 @@ from utils.datasets import open_dataset
 from utils.detection_metrics import DetectionMetrics
 from utils.engine import train_one_epoch
 from utils.frames import read_frame
+from utils.learner import Learner
 from utils.loader import collate
 from utils.predictor import Predictor
 from utils.transforms import letterbox_clip
@@ -54,8 +55,8 @@ def test_eight_clips_are_learnt_by_heart():
     network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=STEPS + 1, pct_start=0.1)
-    losses = [train_one_epoch(network, criterion, [batch] * steps, optimizer, schedule, device=torch.device("cpu"),
-                              quiet=True)["loss"] for steps in (5, STEPS - 10, 5)]
+    learner = Learner(network, criterion, optimizer, schedule, torch.device("cpu"))
+    losses = [train_one_epoch(learner, [batch] * steps, quiet=True)["loss"] for steps in (5, STEPS - 10, 5)]
     assert losses[2] < 0.4 * losses[0]
     # The running averages of batch norm (momentum 0.03) would need more steps than the fit.
     torch.optim.swa_utils.update_bn([batch["clip"]], network)

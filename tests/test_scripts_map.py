@@ -123,6 +123,10 @@ def test_measuring_a_detector(weights, data, tmp_path, capsys):
     assert done.returncode == 0 and done.stderr == ""
     again = figures(tmp_path / "again")
     assert again["overall"] == overall and again["sequences"] == content["sequences"]
+    assert again["intervals"] == content["intervals"] and content["bootstrap"]["sequences"] == 2
+    for name in ("ap50", "centre_ap", "pd", "centre_f1"):
+        low, high = content["intervals"]["overall"][name]
+        assert low <= overall[name] <= high, name
     assert json.loads((tmp_path / "again" / "detections.json").read_text()) == results
 
 

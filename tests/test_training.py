@@ -10,9 +10,10 @@ import torch
 from utils.checkpoint import load_checkpoint, save_checkpoint
 from utils.config import TrainConfig
 from utils.datasets import joined, open_dataset
-from utils.engine import NonFiniteLoss, train_one_epoch
+from utils.engine import train_one_epoch
 from utils.errors import UserError
 from utils.launch import launch
+from utils.learner import Learner, NonFiniteLoss
 from utils.optim import build_ema, build_optimizer, build_schedule
 from utils.predictor import Predictor
 from utils.trainer import train
@@ -134,10 +135,10 @@ def test_losses_that_are_not_finite_stop_the_epoch_and_name_losses_and_clips():
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     batch = {"clip": torch.full((1, 5, 4, 4), torch.inf), "mask": torch.zeros(1, 1, 4, 4), "key": ["a/7.png"]}
     before = {name: value.clone() for name, value in network.state_dict().items()}
+    learner = Learner(network, lambda logits, _: {"bce": logits.mean()}, optimizer,
+                      torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), torch.device("cpu"))
     with pytest.raises(NonFiniteLoss, match=r"bce.*a/7\.png"):
-        train_one_epoch(network, lambda logits, _: {"bce": logits.mean()}, [batch], optimizer,
-                        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), device=torch.device("cpu"),
-                        quiet=True)
+        train_one_epoch(learner, [batch], quiet=True)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from utils.errors import UserError
 from utils.files import natural_key
 from utils.frames import IMAGE_SUFFIXES
-from utils.report import Report
+from utils.problems import Report
 
 Box = tuple[float, float, float, float, int]
 NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

@@ -1,10 +1,13 @@
 """Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code."""
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import subprocess
 import zipfile
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,43 @@ import torch
 from utils.errors import UserError
 from utils.files import atomic_write
 
-VERSION = 1
+# 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.resume`.
+VERSION = 2
+KEPT = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
 KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
 
 
 def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
-    """Write `content` to `path`: to a temporary name, flushed to disk, then moved into place."""
-    with atomic_write(path) as file:
-        torch.save({"version": VERSION, **content}, file)
+    """Write `content` to `path`: to a temporary name, flushed to disk, then moved into place.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written; what was at `path` is still there.
+    """
+    _save(Path(path), content)
+
+
+def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
+    """`save_checkpoint` as `last.pt` in `folder`; the two before it become `last-1.pt` and `last-2.pt`."""
+    paths = [Path(folder) / name for name in KEPT]
+
+    def rotate() -> None:
+        for newer, older in reversed(list(pairwise(paths))):
+            if newer.exists():
+                os.replace(newer, older)
+
+    _save(paths[0], content, rotate)
+
+
+def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lambda: None) -> None:
+    try:
+        with atomic_write(path, before) as file:
+            torch.save({"version": VERSION, **content}, file)
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # PyTorch hides the system's reason there
+        if not isinstance(cause, OSError):
+            raise
+        raise UserError(f"{path}: cannot be saved ({cause.strerror}); the checkpoints before it are whole, make room "
+                        "and continue with --resume auto") from None
 
 
 def load_file(path: str | os.PathLike) -> Any:
@@ -32,6 +64,7 @@ def load_file(path: str | os.PathLike) -> Any:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a checkpoint such as runs/NAME/best.pt")
     try:
+        _require_whole(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError,
             zipfile.BadZipFile) as error:
@@ -39,12 +72,21 @@ def load_file(path: str | os.PathLike) -> Any:
                         "tensors and plain values; fetch it again, or save its state dict alone") from None
 
 
+def _require_whole(path: str | os.PathLike) -> None:
+    """Compare the file with its checksums, which `torch.load` does not: a flipped bit would become a wrong weight."""
+    if zipfile.is_zipfile(path):  # PyTorch's older format has none
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"checksum of {damaged}")
+
+
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint of this project.
 
     Returns:
         `version, model {name, options}, normalisation [mean, std], num_frames, threshold, config, network, ema`, and,
-        where training wrote it, `optimizer, schedule, epoch, best, git`.
+        where training wrote it, `epoch, best, git`; in `last.pt` also what `utils.resume` continues from.
     Raises:
         UserError: no readable checkpoint of this project.
     """
@@ -66,6 +108,7 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
     return content
 
 
+@functools.cache
 def git_revision() -> str:
     """The commit of the code that runs, with `+` when files differ from it; empty outside a git checkout."""
     folder = Path(__file__).parent

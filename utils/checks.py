@@ -13,7 +13,7 @@ from utils.errors import UserError, user_errors
 from utils.files import natural_key
 from utils.frames import check_end, image_size, same_aspect
 from utils.layouts import check_root
-from utils.report import Collected
+from utils.problems import Collected
 
 THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.bad_pixels import HISTORY, find_defects, mend
+from utils.bad_pixels import find_defects, kept, mend
 from utils.boxes import mask_of_boxes
 from utils.cache import SharedCache
 from utils.datasets import Frame
@@ -97,17 +97,19 @@ class ClipDataset:
         register: align the frames of a clip, and their masks, to the key frame (`utils.registration`).
         frame_step: from one frame of a clip to the next, see `clip_indices`.
         bad_pixels: take them out of the frames (`utils.bad_pixels`).
+        replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
+            so under `"replaced"`; else its error is raised.
     """
 
     def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
                  normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
-                 frame_step: int = 1, bad_pixels: bool = False) -> None:
+                 frame_step: int = 1, bad_pixels: bool = False, replace_bad: bool = False) -> None:
         self.sequences, self.keys, self.num_frames = sequences, list(keys), num_frames
         self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of, self.register, self.frame_step = labels, mask_of, register, frame_step
-        self.bad_pixels = bad_pixels
+        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
         self.starts = {name: run_starts([frame.number for frame in frames]) for name, frames in sequences.items()}
         paths = [frame.image for frames in sequences.values() for frame in frames]
         kinds = ("image", "defects", "mask", "shift")
@@ -130,7 +132,7 @@ class ClipDataset:
                             "inside a run of frames; split the sequence or resize its frames")
         masks = [self._mask(frame, image) for frame, image in zip(chosen, images, strict=True)]
         if self.bad_pixels:
-            defects = self._defects(frames[max(start, position - HISTORY + 1) : position + 1])
+            defects = self._defects(frames[start : position + 1])
             images = [mend(image, defects) for image in images]
         if self.register:
             images = [image.astype(np.float32) for image in images]
@@ -141,8 +143,10 @@ class ClipDataset:
         return self.cache.get(("image", frame.image), lambda: read_frame(frame.image))
 
     def _defects(self, past: Sequence[Frame]) -> np.ndarray:
-        """Bad pixels as the last of these frames tells them."""
-        return self.cache.get(("defects", past[-1].image), lambda: find_defects(self._image(frame) for frame in past))
+        """Bad pixels as known after these frames of a run."""
+        telling = [past[i] for i in kept(self._shift(*pair) for pair in pairwise(past))]
+        return self.cache.get(("defects", telling[-1].image),
+                              lambda: find_defects([self._image(frame) for frame in telling]))
 
     def _mask(self, frame: Frame, image: np.ndarray) -> np.ndarray:
         bits = self.cache.get(("mask", frame.image), lambda: np.packbits(self.mask_of(frame, image), 1))
@@ -170,6 +174,17 @@ class ClipDataset:
         `item` is the clip's index, or `(epoch, index)`.
         """
         epoch, index = item if isinstance(item, tuple) else (0, item)
+        if not self.replace_bad:
+            return self._sample(epoch, index)
+        reason = ""
+        for step in range(len(self)):
+            try:
+                return {**self._sample(epoch, (index + step) % len(self)), "replaced": reason}
+            except UserError as error:
+                reason = reason or str(error)
+        raise UserError(f"no clip can be read; of the first: {reason}")
+
+    def _sample(self, epoch: int, index: int) -> dict[str, Any]:
         name, position = self.keys[index]
         key = self.sequences[name][position]
         frames, masks = self.read(index)

@@ -17,7 +17,7 @@ from utils.datasets import Dataset, Frame
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.layouts import list_files
-from utils.report import Report
+from utils.problems import Report
 from utils.splits import SPLITS
 
 EXPECTED = "expected COCO results, a list of {image_id, category_id, bbox: [x, y, w, h], score}"

@@ -30,8 +30,12 @@ class Components:
 
 def label(mask: np.ndarray) -> Components:
     """The 8-connected components of a boolean mask `(H, W)`; every `level` is 1."""
-    pixel = np.flatnonzero(mask)
-    return label_levels(pixel, np.ones(len(pixel), np.int64), mask.shape[1], 1)
+    return label_pixels(np.flatnonzero(mask), mask.shape[1])
+
+
+def label_pixels(pixel: np.ndarray, width: int) -> Components:
+    """`label` of the mask whose pixels have the flat indices `pixel` in a frame of `width`; in any order."""
+    return label_levels(np.sort(pixel), np.ones(len(pixel), np.int64), width, 1)
 
 
 def of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:

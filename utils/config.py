@@ -17,6 +17,8 @@ CHOICES = {
     "fit": ("crop", "resize", "letterbox"),
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant", "yolox"),
+    "amp": ("off", "bf16", "fp16"),
+    "on_bad_frame": ("error", "skip"),
 }
 DETECTORS = ("sstnet",)  # as nets.DETECTORS, which this module does not import: that would take seconds
 SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
@@ -38,7 +40,8 @@ class TrainConfig:
     out: str = _option("runs", "folder that holds the runs")
     model: str = _option("tsmsa", "network; the other options' defaults depend on it")
     num_frames: int = _option(5, "frames in a clip; the last is the key frame")
-    frame_step: int = _option(1, "from one frame of a clip to the next; with more than 1, slow motion shows")
+    frame_step: int = _option(1, "from one frame of a clip to the next; with more than 1, slow motion shows (0: as "
+                              "many frames as a typical target takes to move a pixel against the scene, at most 8)")
     num_slices: int = _option(1, "passes of the cross-slice ConvLSTM")
     num_layers: int = _option(1, "layers in each slice")
     num_classes: int = _option(1, "classes of targets", "detection")
@@ -58,7 +61,9 @@ class TrainConfig:
     epochs: int = _option(20, "passes over the training clips")
     clips_per_epoch: float = _option(0.0, "train on a random draw of so many clips an epoch, or below 1 of this share "
                                      "of them (0: all of them)")
-    batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them")
+    batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them; under torchrun of all "
+                              "processes together")
+    accumulate: int = _option(1, "batches whose mean gradient makes one step")
     input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
     fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
                        "alone, scaling it with grey margins")
@@ -80,6 +85,8 @@ class TrainConfig:
     recalibrate: int = _option(0, "training batches on which batch norms' statistics are measured anew before each "
                                   "validation, as their running averages lag in short runs (0: those averages)")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
+    freeze_norm: bool = _option(False, "batch norm keeps its stored statistics, as for fine-tuning on few clips")
+    amp: str = _option("off", "mixed precision of the network; losses stay in float32")
     register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
     bad_pixels: bool = _option(True, "take bright and dark points out that stay on one pixel of the sensor")
     target_augmentation: bool = _option(True, "clone targets through time")
@@ -106,20 +113,28 @@ class TrainConfig:
     channels_last: bool = _option(True, "channels-last memory layout")
     threads: int = _option(0, "CPU threads for the network (0: PyTorch's choice)")
     seed: int = _option(42, "seed of weights, sampling and augmentation")
+    deterministic: bool = _option(False, "only operations that give the same bits each time; those that cannot are "
+                                  "named in a warning")
+    resume: str = _option("", "auto: continue the run in OUT/NAME from its last checkpoint, or begin it where there is "
+                          "none; or a checkpoint file, last.pt of a run")
+    checkpoint_every: int = _option(0, "steps between checkpoints inside an epoch (0: after each epoch only)")
+    skip_non_finite: int = _option(0, "batches with a non-finite loss that are left out before training stops")
+    on_bad_frame: str = _option("error", "an unreadable frame stops training, or its clips are replaced by the next "
+                                "ones and listed at the end")
     quiet: bool = _option(False, "no progress bars")
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UserError(f"--{_flag(name)}: found '{getattr(self, name)}', expected one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "num_frames", "frame_step", "num_slices", "num_layers", "num_classes",
-                     "val_every"):
+        for name in ("epochs", "batch_size", "num_frames", "num_slices", "num_layers", "num_classes", "val_every",
+                     "accumulate"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         for name in ("lr", "depth"):
             self._require(getattr(self, name) > 0, name, "more than 0")
-        for name in ("workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay", "intensity",
-                     "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight", "motion_weight",
-                     "init_std", "ema_ramp", "recalibrate"):
+        for name in ("frame_step", "workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay",
+                     "intensity", "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight",
+                     "motion_weight", "init_std", "ema_ramp", "recalibrate", "checkpoint_every", "skip_non_finite"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")

@@ -12,7 +12,7 @@ from utils.annotations import Box, ImageList, find_lists
 from utils.errors import UserError
 from utils.files import frame_numbers, natural_key
 from utils.layouts import Files, check_root, list_files
-from utils.report import Report
+from utils.problems import Report
 from utils.splits import SPLITS, images_of_split, list_of
 
 

@@ -80,7 +80,7 @@ class DetectionMetrics:
         """
         from utils.coco_ap import average_precision
 
-        by_rule = {rule: self._by_class(rule) for rule in RULES}
+        by_rule = {rule: self.by_class(rule) for rule in RULES}
         result = average_precision(self.found, self.true, areas)
         result["centre_ap"] = _mean(interpolated(*part).mean() for part in by_rule["centre"].values() if part[2])
         result |= _published([part for part in by_rule["iou"].values() if part[2]])
@@ -107,7 +107,7 @@ class DetectionMetrics:
             scores, so that `score > threshold` gives the figures of the entry), `precision, recall, f1,
             false_per_frame`; K is 0 where nothing was found.
         """
-        parts = list(self._by_class(rule).values())
+        parts = list(self.by_class(rule).values())
         score, hit = (np.concatenate([part[i] for part in parts] or [np.zeros(0)]) for i in (0, 1))
         order = np.argsort(-score, kind="stable")
         score, hit = score[order], hit[order].astype(np.int64)
@@ -122,10 +122,10 @@ class DetectionMetrics:
     def interpolated(self, rule: str = "iou") -> dict[str, np.ndarray]:
         """The curve that average precision is the mean of: `(101,)` arrays `recall` and `precision`, the mean over the
         classes that have targets; NaN where none has."""
-        curves = [interpolated(*part) for part in self._by_class(rule).values() if part[2]]
+        curves = [interpolated(*part) for part in self.by_class(rule).values() if part[2]]
         return {"recall": RECALLS.copy(), "precision": np.mean(curves, 0) if curves else np.full(101, NAN)}
 
-    def _by_class(self, rule: str) -> dict[int, tuple[np.ndarray, np.ndarray, int]]:
+    def by_class(self, rule: str) -> dict[int, tuple[np.ndarray, np.ndarray, int]]:
         """For each class: scores `(N,)` in descending order, which of them are hits `(N,)`, number of true boxes."""
         if rule not in RULES:
             raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(RULES)}")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 
@@ -10,14 +11,26 @@ class UserError(Exception):
     """Something the user can put right; the text says what was found, what was expected and what to do."""
 
 
+class Interrupted(Exception):
+    """A signal ended the work early, with everything saved; the text says what was saved and how to go on."""
+
+    def __init__(self, text: str, number: int) -> None:
+        super().__init__(text)
+        self.number = number
+
+
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn `UserError` into `error: …` on stderr and status 2, and Ctrl-C into status 130."""
+    """Turn `UserError` into `error: …` on stderr and status 2, and signals into status 128 + their number."""
+    speaker = f" (rank {os.environ['RANK']})" if "TORCHELASTIC_RUN_ID" in os.environ else ""
     try:
         yield
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error{speaker}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    except Interrupted as error:
+        print(f"interrupted{speaker}: {error}", file=sys.stderr)
+        raise SystemExit(128 + error.number) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None

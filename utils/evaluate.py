@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
@@ -11,8 +11,10 @@ import numpy as np
 
 from utils.ahead import read_ahead
 from utils.boxes import mask_of_boxes
+from utils.compat import CompatMetrics
 from utils.datasets import Dataset, Frame
 from utils.detection_metrics import DetectionMetrics
+from utils.distributed import gathered, processes, rank
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
 from utils.metrics import SegmentationMetrics
@@ -20,6 +22,7 @@ from utils.prediction import Prediction, grown, suppress
 from utils.predictor import Predictor
 from utils.truth import true_boxes
 
+Item, Result = TypeVar("Item"), TypeVar("Result")
 Metrics = TypeVar("Metrics", SegmentationMetrics, DetectionMetrics)
 
 
@@ -27,7 +30,8 @@ Metrics = TypeVar("Metrics", SegmentationMetrics, DetectionMetrics)
 class Evaluation:
     """Counts of the whole and of the dataset's subsets, figures (`SegmentationMetrics.compute`) of every sequence.
 
-    `seconds` is the time for reading, predicting and counting `frames` frames.
+    `seconds` is the time for reading, predicting and counting `frames` frames, `counting` what of it was for counting.
+    `by_rule` are the counts of every sequence by each rule, `counted` those of the whole by each faulty counting.
     """
 
     overall: SegmentationMetrics
@@ -35,6 +39,9 @@ class Evaluation:
     sequences: dict[str, dict[str, float | int]]
     frames: int
     seconds: float
+    counting: float
+    by_rule: dict[str, dict[str, SegmentationMetrics]]
+    counted: dict[str, CompatMetrics]
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,13 @@ class DetectionEvaluation:
 
 def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None) -> Evaluation:
+                       on_frame: Callable[[Frame, Prediction], None] | None = None,
+                       on_bad_frame: Callable[[UserError], None] | None = None, also: Sequence[str] = (),
+                       compat: Sequence[str] = (),
+                       observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
+
+    Of several processes that train together all call this: they share the sequences, and each gets the whole result.
 
     Args:
         predictor: what is measured, at its own threshold. A detector's boxes are its components and, filled, its masks.
@@ -67,33 +79,51 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         limit: only so many frames at the start of each sequence (0: all).
         quiet: no progress bar; `title` stands in front of it.
         on_frame: called after each prediction.
+        on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
+        also: further rules to count by.
+        compat: faulty countings (`utils.compat`) to count by as well, in a single process.
+        observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
+            prediction; its time counts as counting.
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
     detector = predictor.task == "detection"
 
-    def load(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
+    def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, _true_mask(frame, image, detector)
+        return frame, image, (image, _true_mask(frame, image, detector))
 
-    began = time.perf_counter()
-    metrics: dict[str, SegmentationMetrics] = {}
-    for frame, mask, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
+    began, counting = time.perf_counter(), 0.0
+    by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *also))}
+    counted = {name: CompatMetrics(name) for name in compat}
+    for frame, (image, mask), prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size,
+                                                       workers, limit, quiet, title):
+        predicted = time.perf_counter()
+        probability = prediction.probability if curve else None
         own = {"boxes": suppress(prediction.detections), "threshold": prediction.threshold,
                "true_boxes": frame.boxes if frame.mask is None else None} if detector else {}
-        metrics.setdefault(frame.sequence, SegmentationMetrics(rule)).update(
-            prediction.mask, mask, prediction.probability if curve else None, **own)
+        for name, parts in by_rule.items():
+            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
+                prediction.mask, mask, probability, **own)
+        for faulty in counted.values():
+            faulty.update(prediction.mask, mask)
+        if observe is not None:
+            observe(frame, image, mask, prediction)
+        counting += time.perf_counter() - predicted
         if on_frame is not None:
             on_frame(frame, prediction)
-    overall, subsets = _summed(dataset, metrics, lambda: SegmentationMetrics(rule))
-    return Evaluation(overall, subsets, {name: part.compute() for name, part in metrics.items()},
-                      overall.compute()["frames"], time.perf_counter() - began)
+    by_rule = {name: _joined(dataset, parts) for name, parts in by_rule.items()}
+    overall, subsets = _summed(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
+    return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
+                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counted)
 
 
 def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None) -> DetectionEvaluation:
-    """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`).
+                       on_frame: Callable[[Frame, Prediction], None] | None = None,
+                       on_bad_frame: Callable[[UserError], None] | None = None) -> DetectionEvaluation:
+    """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`); of several
+    processes as `evaluate_sequences`.
 
     Args:
         predictor: a detector, or a segmentation network, whose components are its boxes.
@@ -101,7 +131,7 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
         classes: whether classes are told apart; else all targets and all detections are of class 0.
         least_side: detections are grown to sides of so many pixels: a component's box is tight, while many datasets
             draw boxes of at least 8×8 pixels around smaller targets.
-        batch_size, workers, limit, quiet, title, on_frame: as of `evaluate_sequences`.
+        batch_size, workers, limit, quiet, title, on_frame, on_bad_frame: as of `evaluate_sequences`.
     Raises:
         UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
     """
@@ -116,16 +146,19 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
-    detections = []
-    for frame, boxes, prediction in _predicted(predictor, dataset, load, batch_size, workers, limit, quiet, title):
+    detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
+    for frame, boxes, prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size, workers,
+                                                limit, quiet, title):
         found = rounded(grown(prediction.detections, least_side))
         found = found if classes else one_class(found)
-        detections.append((frame, found))
+        detections.setdefault(frame.sequence, []).append((frame, found))
         metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
         if on_frame is not None:
             on_frame(frame, prediction)
+    metrics = _joined(dataset, metrics)
     overall, subsets = _summed(dataset, metrics, DetectionMetrics)
-    return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
+    listed = [item for part in _joined(dataset, detections).values() for item in part]
+    return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
 
 
 def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0,
@@ -166,20 +199,54 @@ def one_class(boxes: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any]],
+def _tolerant(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
+              ) -> Callable[[Frame], Result | None]:
+    """`load`, which gives None where it would raise `UserError`, as long as somebody is to be told."""
+    def tolerant(frame: Frame) -> Result | None:
+        try:
+            return load(frame)
+        except UserError as error:
+            if on_bad_frame is None:
+                raise
+            on_bad_frame(error)
+            return None
+
+    return tolerant
+
+
+def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
                batch_size: int, workers: int, limit: int, quiet: bool, title: str
                ) -> Iterator[tuple[Frame, Any, Prediction]]:
-    """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth."""
+    """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
+    None for a frame to leave out."""
     from tqdm import tqdm
 
-    frames = [frame for sequence in dataset.sequences.values() for frame in sequence[: limit or None]]
+    frames = [frame for name in _share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(total=len(frames), desc=title or None, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True,
               mininterval=0.5) as bar:
-        for _, loaded in groupby(read_ahead(load, frames, workers), key=lambda item: item[0].sequence):
+        for _, loaded in groupby(filter(None, read_ahead(load, frames, workers)), key=lambda item: item[0].sequence):
             items = ((frame.number, image, (frame, truth)) for frame, image, truth in loaded)
             for (frame, truth), prediction in predictor.stream_with(items, batch_size):
                 yield frame, truth, prediction
                 bar.update()
+
+
+def _share(dataset: Dataset, limit: int) -> list[str]:
+    """The sequences that this process predicts: each belongs to one process, and all have about as many frames."""
+    loads = [0] * processes()
+    own = []
+    for name in sorted(dataset.sequences, key=lambda name: -len(dataset.sequences[name])):
+        least = loads.index(min(loads))
+        loads[least] += len(dataset.sequences[name][: limit or None])
+        if least == rank():
+            own.append(name)
+    return [name for name in dataset.sequences if name in own]
+
+
+def _joined(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
+    """What all processes have for their sequences, in the dataset's order."""
+    everything = {name: part for own in gathered(parts) for name, part in own.items()}
+    return {name: everything[name] for name in dataset.sequences if name in everything}
 
 
 def _summed(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]

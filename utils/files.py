@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,8 +25,9 @@ def frame_numbers(names: Sequence[str]) -> list[int] | None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path`; on success flush it to disk and move it into place, else remove it."""
+def atomic_write(path: str | os.PathLike, before: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`; on success flush it to disk, call `before` and move the file into place,
+    else remove it. Of a process that is killed the temporary file stays behind, see `remove_temporary`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -35,9 +36,28 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        before()
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring names to disk too: without this a power cut may undo a rename."""
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere folders cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_temporary(folder: str | os.PathLike) -> None:
+    """Remove what processes that were killed inside `atomic_write` left in `folder`."""
+    for path in Path(folder).glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name):
+            path.unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:

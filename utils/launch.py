@@ -4,8 +4,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from utils.checks import check_classes, quick_check
+from utils.cli import make_folder
 from utils.config import TrainConfig, parse_cli
 from utils.datasets import joined, open_dataset
+from utils.distributed import processes, rank
 from utils.errors import UserError, user_errors
 
 
@@ -27,6 +29,12 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
             if config.detector:
                 check_classes(part, config.num_classes)
         dataset = joined(found[0], found[1:])
+        if rank() == 0:
+            make_folder(config.folder)  # one that cannot be written is found out now, not after an epoch
         from utils.trainer import train  # takes seconds, so only after the command line and the data were found good
 
+        if processes() > 1:
+            from torch.distributed.elastic.multiprocessing.errors import record
+
+            train = record(train)  # torchrun's report shows the error of the process that failed first
         train(config, dataset)

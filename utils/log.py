@@ -4,13 +4,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from utils.checkpoint import git_revision
 from utils.cli import make_folder
 from utils.config import TrainConfig
-from utils.files import plain, write_json
+from utils.distributed import command_prefix, rank
+from utils.files import atomic_write, plain, write_json
 
 
 def settings_table(config: TrainConfig) -> str:
@@ -33,49 +35,50 @@ def shown(value: Any) -> str:
 class RunLog:
     """Files of one run in `config.folder`: `config.json`, `command.txt`, `log.jsonl`, `curves.png`, `tensorboard/`.
 
+    Of several processes only the first one writes and speaks.
+
     Args:
         config: the run's recipe.
-        resumed: continue the log that is there (else it is begun anew).
+        history: rows of the epochs done, to continue a log, which then holds these and no others; None begins anew.
     Raises:
         UserError: the folder cannot be written.
     """
 
-    def __init__(self, config: TrainConfig, resumed: bool = False) -> None:
+    def __init__(self, config: TrainConfig, history: Sequence[dict[str, Any]] | None = None) -> None:
+        self.active = rank() == 0
+        if not self.active:
+            return
         from torch.utils.tensorboard import SummaryWriter
 
-        self.folder, self.quiet = config.folder, config.quiet
+        self.folder, self.history = config.folder, list(history or ())
         make_folder(self.folder)
         write_json(self.folder / "config.json", config.as_dict())
-        (self.folder / "command.txt").write_text(shlex.join(["python", *sys.argv]) + "\n", encoding="utf-8")
         self.path = self.folder / "log.jsonl"
-        self.history = self._earlier() if resumed else []
-        if not resumed:
-            self.path.write_text(json.dumps({"git": git_revision(), "config": plain(config.as_dict())}) + "\n",
-                                 encoding="utf-8")
-        self.board = SummaryWriter(str(self.folder / "tensorboard"))
-        self.began = time.perf_counter()
-
-    def _earlier(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        rows = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line]
-        return [row for row in rows if "epoch" in row]
+        header = None if history is None else _header(self.path)
+        lines = [header or {"git": git_revision(), "config": config.as_dict()}, *self.history]
+        with atomic_write(self.path) as file:
+            file.writelines(_line(line) for line in lines)
+        with open(self.folder / "command.txt", "w" if history is None else "a", encoding="utf-8") as file:
+            file.write(shlex.join([*command_prefix(), *sys.argv]) + "\n")
+        self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.history) + 1)
 
     def say(self, text: str) -> None:
         """Print a line that does not break a progress bar."""
         from tqdm import tqdm
 
-        tqdm.write(text, file=sys.stdout)
-        sys.stdout.flush()
+        if self.active:
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Record one epoch: `{"epoch": n, "loss": …, "val": {…}, …}`; figures go to every place people look."""
         from utils.visualize import plot_history
 
-        row = {**row, "elapsed_s": round(time.perf_counter() - self.began, 1)}
+        if not self.active:
+            return
         self.history.append(row)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain(row), allow_nan=False) + "\n")
+        with open(self.path, "ab") as file:
+            file.write(_line(row))
         for name, value in flat(row):
             if isinstance(value, (int, float)) and name != "epoch":
                 self.board.add_scalar(name, value, row["epoch"])
@@ -84,7 +87,33 @@ class RunLog:
 
     def close(self) -> None:
         """Finish the TensorBoard file."""
-        self.board.close()
+        if self.active:
+            self.board.close()
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return (json.dumps(plain(row), allow_nan=False) + "\n").encode()
+
+
+def _header(path: Path) -> dict[str, Any] | None:
+    rows = list(_rows(path))
+    return rows[0] if rows and "config" in rows[0] else None
+
+
+def earlier_rows(path: Path) -> list[dict[str, Any]]:
+    """The epochs' rows of a `log.jsonl`, as far as it is whole."""
+    return [row for row in _rows(path) if "epoch" in row]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:  # a process that was killed left its last line unfinished
+                break
+    return rows
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -4,10 +4,12 @@ Counts are summed over the set and divided once, so that parts measured apart (s
 the figures of the whole.
 
 - `iou` (the papers' mIoU): Σ intersection / Σ union over all frames, pooled.
-- `niou`: mean over the frames that have a target of the frame's IoU. Frames without targets are left out of this mean.
-- `pixel_accuracy`: Σ intersection / Σ target pixels.
+- `niou`: mean over the frames that have a target of the frame's IoU. Frames without targets are left out of this mean,
+  unless `compute` is told otherwise (`utils.figures.EMPTY`).
+- `pixel_accuracy`: Σ intersection / Σ target pixels; `pixel_precision`: … / Σ predicted pixels; `pixel_f1` of the two.
 - `pd`: targets found / targets; a target is an 8-connected component of the mask.
 - `fa`: false pixels / all pixels, frames without targets included.
+- `precision`: targets found / (targets found + false components); `f1`: harmonic mean of `precision` and `pd`.
 - `false_per_frame`: false components / frames.
 
 What is divided by nothing (Pd of a set without targets) is NaN, never 0 or 1.
@@ -26,16 +28,25 @@ from typing import Any
 
 import numpy as np
 
-from utils.components import Components, at_levels, label, label_levels, match, of_boxes, raster_order
+from utils.components import (
+    Components,
+    at_levels,
+    label,
+    label_levels,
+    label_pixels,
+    match,
+    of_boxes,
+    raster_order,
+)
+from utils.figures import NIOU_BITS, TALLIES, curves, figures
 
 RULES = ("centroid", "shooting")
 # Evenly spaced in the logit from −4 to 12: networks differ in where their scores lie, and the interesting end of a
 # Pd-Fa curve is at probabilities like 0.9999. Contains 0.5.
 DEFAULT_THRESHOLDS = 1 / (1 + np.exp(-np.linspace(-4, 12, 65)))
-_NIOU_BITS = 52  # a frame's IoU is counted in units of 2⁻⁵², so that its sum does not depend on the order of frames
 _PIXEL_BINS = (0x3F800000 >> 16) + 1  # float32 in [0, 1] order like their bits; the upper half is the bin's number
-_SUMS = ("frames", "frames_with_target", "frames_with_probability", "pixels", "targets", "target_pixels", "niou")
-_TALLIES = ("intersection", "predicted", "matched", "false_pixels", "false_components")
+_SUMS = ("frames", "frames_with_target", "frames_with_probability", "empty_right", "pixels", "targets", "target_pixels",
+         "niou")
 
 
 class SegmentationMetrics:
@@ -59,8 +70,8 @@ class SegmentationMetrics:
         if self.thresholds.ndim != 1 or not len(self.thresholds) or (np.diff(self.thresholds) <= 0).any():
             raise ValueError("thresholds must be one list of ascending numbers")
         self._counts: dict[str, Any] = dict.fromkeys(_SUMS, 0)
-        self._counts |= {name: np.zeros(1, np.int64) for name in _TALLIES}
-        self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in _TALLIES}
+        self._counts |= {name: np.zeros(1, np.int64) for name in TALLIES}
+        self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in TALLIES}
         self._counts |= {name: np.zeros(_PIXEL_BINS, np.int64) for name in ("all_bins", "target_bins")}
 
     def update(self, prediction: Any, mask: Any, probability: Any = None, boxes: np.ndarray | None = None,
@@ -115,7 +126,9 @@ class SegmentationMetrics:
             intersection = int(tally["intersection"][0])
             union = target_pixels + len(pixel) - intersection
             counts["frames_with_target"] += 1
-            counts["niou"] += (intersection << _NIOU_BITS) // union
+            counts["niou"] += (intersection << NIOU_BITS) // union
+        elif not len(pixel):
+            counts["empty_right"] += 1
         if probability is not None:
             found = None if boxes is None else _found(boxes, mask.shape, self.thresholds)
             self._frame_curve(probability, mask, targets, found)
@@ -161,27 +174,22 @@ class SegmentationMetrics:
     def __add__(self, other: SegmentationMetrics) -> SegmentationMetrics:
         return SegmentationMetrics(self.rule, self.thresholds).merge(self).merge(other)
 
-    def compute(self) -> dict[str, float | int]:
+    def compute(self, empty: str = "leave-out") -> dict[str, float | int]:
         """The figures of the module's docstring, and the counts they come from.
 
+        Args:
+            empty: what frames without targets add to `niou`, one of `utils.figures.EMPTY`.
         Returns:
-            `iou, niou, pixel_accuracy, pd, fa, false_per_frame` (float, NaN where undefined) and `targets, matched,
-            false_components, false_pixels, pixels, frames, frames_with_target` (int).
+            `iou, niou, pixel_accuracy, pixel_precision, pixel_f1, pd, precision, f1, fa, false_per_frame` (float, NaN
+            where undefined) and `targets, matched, false_components, false_pixels, pixels, frames, frames_with_target`
+            (int).
+        Raises:
+            ValueError: `empty` is unknown.
         """
         counts = self._counts
-        single = {name: int(counts[name][0]) for name in _TALLIES}
-        union = single["predicted"] + counts["target_pixels"] - single["intersection"]
-        return {
-            "iou": _ratio(single["intersection"], union),
-            "niou": _ratio(counts["niou"], counts["frames_with_target"] << _NIOU_BITS),
-            "pixel_accuracy": _ratio(single["intersection"], counts["target_pixels"]),
-            "pd": _ratio(single["matched"], counts["targets"]),
-            "fa": _ratio(single["false_pixels"], counts["pixels"]),
-            "false_per_frame": _ratio(single["false_components"], counts["frames"]),
-            "targets": counts["targets"], "matched": single["matched"],
-            "false_components": single["false_components"], "false_pixels": single["false_pixels"],
-            "pixels": counts["pixels"], "frames": counts["frames"], "frames_with_target": counts["frames_with_target"],
-        }
+        single = {name: int(counts[name][0]) for name in ("matched", "false_components", "false_pixels")}
+        return figures(counts, empty) | single | {name: counts[name] for name in
+                                                  ("targets", "pixels", "frames", "frames_with_target")}
 
     def curve(self, fa_limit: float = 1e-4) -> dict[str, Any]:
         """The figures over the threshold, and two areas.
@@ -189,25 +197,28 @@ class SegmentationMetrics:
         Args:
             fa_limit: Fa up to which the area under Pd is taken.
         Returns:
-            Arrays `(K,)` float64 `threshold` (ascending), `pd, fa, false_per_frame, iou`; and the numbers
-            `pd_fa_auc`: the mean over Fa in [0, `fa_limit`] of the best Pd that any threshold reaches at no more than
-            that Fa (1 is perfect; a step function, nothing is interpolated), `fa_limit`, and `pixel_auc`: the area
-            under the pixels' ROC curve, ties counted half.
+            Arrays `(K,)` float64 `threshold` (ascending), `pd, fa, false_per_frame, iou, precision, f1`; and the
+            numbers `pd_fa_auc`: the mean over Fa in [0, `fa_limit`] of the best Pd that any threshold reaches at no
+            more than that Fa (1 is perfect; a step function, nothing is interpolated), `fa_limit`, `pixel_auc`: the
+            area under the pixels' ROC curve, ties counted half, and `pd_at_fa`: that best Pd by Fa, for
+            `utils.figures.FA_LIMITS`.
         Raises:
             ValueError: some frames came without probabilities.
         """
+        self.require_probabilities()
+        return {"threshold": self.thresholds.copy(), "fa_limit": fa_limit} | curves(self._counts, fa_limit)
+
+    def require_probabilities(self) -> None:
+        """Raise ValueError where some frames came without probabilities, so that there is no curve."""
         counts = self._counts
         if counts["frames_with_probability"] != counts["frames"]:
             raise ValueError(f"probabilities came with {counts['frames_with_probability']} of {counts['frames']} "
                              "frames, expected all: give them to every update")
-        tally = {name: counts[f"curve_{name}"].astype(np.float64) for name in _TALLIES}
-        pd, fa = _ratio(tally["matched"], counts["targets"]), _ratio(tally["false_pixels"], counts["pixels"])
-        union = tally["predicted"] + counts["target_pixels"] - tally["intersection"]
-        return {"threshold": self.thresholds.copy(), "pd": pd, "fa": fa,
-                "false_per_frame": _ratio(tally["false_components"], counts["frames"]),
-                "iou": _ratio(tally["intersection"], union), "fa_limit": fa_limit,
-                "pd_fa_auc": _step_area(pd, fa, fa_limit),
-                "pixel_auc": _rank_area(counts["all_bins"], counts["target_bins"])}
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The counts themselves, for `utils.bootstrap`; not to be written to."""
+        return self._counts
 
 
 def _array(value: Any) -> np.ndarray:
@@ -230,14 +241,6 @@ def _found(boxes: np.ndarray, shape: tuple[int, int], thresholds: np.ndarray) ->
     return at_levels(of_boxes(boxes, shape), height, len(thresholds))
 
 
-def _ratio(part: Any, whole: Any) -> Any:
-    """`part / whole`, NaN where `whole` is 0; a number for numbers, an array where either is one."""
-    if np.ndim(part) == 0 and np.ndim(whole) == 0:
-        return part / whole if whole else float("nan")
-    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole != 0)
-
-
 def _per_level(level: np.ndarray, levels: int, weight: np.ndarray | None = None) -> np.ndarray:
     counts = np.bincount(level, weight, minlength=levels + 1)[1:]
     return counts.astype(np.int64)
@@ -250,30 +253,43 @@ def _reach(height: np.ndarray, levels: int) -> np.ndarray:
 
 def _shooting(pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
               targets: Components) -> dict[str, np.ndarray]:
-    import cv2
-
-    raised = np.zeros(mask.shape, np.uint16)
-    raised.reshape(-1)[pixel] = height
-    near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
-    found = np.zeros(len(targets), np.int64)  # the highest level at which each target is found
-    np.maximum.at(found, targets.owner, near)
-    zone = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)).reshape(-1) > 0
-    outside = ~zone[pixel]
+    found, outside = _shot(pixel, height, mask, targets)
     components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
     return {"matched": _reach(found, levels), "false_pixels": _reach(height[outside], levels),
             "false_components": _per_level(components.level, levels)}
 
 
-def _step_area(pd: np.ndarray, fa: np.ndarray, limit: float) -> float:
-    if np.isnan(pd).any():
-        return float("nan")
-    order = np.argsort(fa, kind="stable")
-    fa, best = np.minimum(fa[order], limit), np.maximum.accumulate(pd[order])
-    return float((np.diff(np.append(fa, limit)) * best).sum() / limit)
+def _shot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
+          ) -> tuple[np.ndarray, np.ndarray]:
+    """The highest level at which each target is found by the shooting rule, and which pixels are false."""
+    import cv2
+
+    raised = np.zeros(mask.shape, np.uint16)
+    raised.reshape(-1)[pixel] = height
+    near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
+    found = np.zeros(len(targets), np.int64)
+    np.maximum.at(found, targets.owner, near)
+    zone = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)).reshape(-1) > 0
+    return found, ~zone[pixel]
 
 
-def _rank_area(everything: np.ndarray, positive: np.ndarray) -> float:
-    """P(score of a target pixel > score of another pixel) + ½ P(equal), from histograms in ascending order."""
-    positive, negative = positive.astype(np.float64), (everything - positive).astype(np.float64)
-    below = np.cumsum(negative) - negative
-    return _ratio(float((positive * (below + negative / 2)).sum()), float(positive.sum() * negative.sum()))
+def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Components
+            ) -> tuple[np.ndarray, Components]:
+    """Which targets of one frame are found, and the false components: what `SegmentationMetrics` counts.
+
+    Args:
+        rule: one of `RULES`.
+        prediction, mask: `(H, W)` bool.
+        targets: `label(mask)`.
+    Returns:
+        `(len(targets),)` bool, and the components that are false.
+    """
+    if rule == "shooting":
+        pixel = np.flatnonzero(prediction)
+        found, outside = _shot(pixel, np.ones(len(pixel), np.int64), mask, targets)
+        return found > 0, label_pixels(pixel[outside], mask.shape[1])
+    components = label(prediction)
+    taken = match(targets.centroid, components.centroid)
+    found = np.zeros(len(targets), bool)
+    found[taken[taken >= 0]] = True
+    return found, label_pixels(components.pixel[taken[components.owner] < 0], mask.shape[1])

@@ -55,14 +55,6 @@ class _Seen:
         return self.latest
 
 
-def _views(frames: Sequence[_Seen], shifts: Sequence[np.ndarray]) -> list[_View]:
-    """The frames of a clip as it sees them (`utils.registration.aligned`)."""
-    views: list[_View] = []
-    for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
-        views.insert(0, frame.view(shift, views[0] if views else None))
-    return views
-
-
 class _Clip(NamedTuple):
     """A clip that waits for its batch: the key frame's number and original shape, and T views."""
 
@@ -216,22 +208,30 @@ class Predictor:
                                   step=self.frame_step)
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
-            if self.bad_pixels and len(defects := finder.see(frame)):
+            if self.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
                 seen = [_Seen(one.number, one.frame, self._prepare(mend(one.frame, defects))) for one in seen]
-            yield _Clip(number, frame.shape, _views(seen, to_last(steps)), companion)
+            yield _Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
         waiting = []
         for number, clip in enumerate(clips):
             frames = [_Seen(number, frame, self._prepare(frame)) for frame in clip]
-            shifts = to_last([self._step(before.ready, after.ready) for before, after in pairwise(frames)])
-            waiting.append(_Clip(number, clip.shape[1:], _views(frames, shifts), None))
+            steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
+            waiting.append(_Clip(number, clip.shape[1:], self._views(frames, steps), None))
         return [prediction for _, prediction in self._finish(waiting)]
+
+    def _views(self, frames: Sequence[_Seen], steps: Sequence[np.ndarray]) -> list[_View]:
+        """The frames of a clip as it sees them (`utils.registration.aligned`)."""
+        shifts = to_last(steps) if self.register else [np.zeros(2)] * len(frames)
+        views: list[_View] = []
+        for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
+            views.insert(0, frame.view(shift, views[0] if views else None))
+        return views
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
-        if not self.register or np.array_equal(before, after):
+        if not (self.register or self.bad_pixels) or np.array_equal(before, after):
             return np.zeros(2)
         return scene_shift(*(frame if frame.ndim == 2 else frame[0] for frame in (before, after)))
 

@@ -1,13 +1,17 @@
 """How fast a dataset's targets move against the scene, and the frame step under which that shows in a clip."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from utils.clips import ClipDataset, file_mask, run_starts
-from utils.datasets import Frame
+from utils.clips import ClipDataset, box_mask, file_mask, run_starts
+from utils.config import TrainConfig
+from utils.datasets import Dataset, Frame
+from utils.holdout import hold_out
 
 SPAN = 9        # frames over which a target is followed
 REACH = 6.0     # px, farthest that it is looked for from one frame to the next
@@ -58,3 +62,14 @@ def measured_frame_step(sequences: Mapping[str, Sequence[Frame]],
     if not speeds.size:
         return 1
     return int(np.clip(np.rint(1 / max(float(np.median(speeds)), 1e-6)), 1, LARGEST))
+
+
+def with_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """The recipe with a measured frame step where it asks for one, from the training frames of its own data root."""
+    if config.frame_step:
+        return config
+    extra = tuple(f"{Path(root).resolve().name}/" for root in config.extra_roots)
+    training, _ = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
+    own = {name: frames for name, frames in training.items() if not name.startswith(extra)}
+    step = measured_frame_step(own, box_mask if config.detector else file_mask) if config.num_frames > 1 else 1
+    return dataclasses.replace(config, frame_step=step)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from utils.annotations import ImageList
 from utils.errors import UserError
 from utils.layouts import Files
-from utils.report import Report
+from utils.problems import Report
 
 SPLITS = ("train", "test")
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from utils.config import TrainConfig
 from utils.datasets import Dataset
 from utils.detection_metrics import DetectionMetrics
+from utils.distributed import rank
+from utils.errors import UserError
 from utils.evaluate import evaluate_detection, evaluate_sequences
 from utils.holdout import choose_threshold
 from utils.log import shown
@@ -20,14 +23,19 @@ SHOWN = {"pd": "Pd", "fa": "Fa", "ap50": "AP50", "centre_ap": "centre AP", "cent
 RANKS = ("choice", "pd_in_budget", "iou", "centre_f1")
 
 
-def validate(predictor: Predictor, dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
-    """Figures of a network on `dataset`, at the threshold that serves it best there (or the recipe's fixed one).
+def validate(predictor: Predictor, dataset: Dataset, config: TrainConfig,
+             on_frame: Callable[..., None] | None = None,
+             on_bad_frame: Callable[[UserError], None] | None = None) -> dict[str, Any]:
+    """Figures of a network on `dataset`, at the threshold that serves it best there (or the recipe's fixed one); of
+    several processes all call this, and share the sequences. `on_frame` is called after each prediction, `on_bad_frame`
+    for each frame that cannot be read, which is then left out.
 
     For detectors `choice`, the mean of AP50 and centre AP, ranks the epochs: of boxes of a few pixels AP50 alone is
     brittle, and centre AP alone does not see their size.
     """
     measure = evaluate_detection if predictor.task == "detection" else evaluate_sequences
-    overall = measure(predictor, dataset, batch_size=4, quiet=config.quiet, title="validation").overall
+    overall = measure(predictor, dataset, batch_size=4, quiet=config.quiet or rank() > 0, title="validation",
+                      on_frame=on_frame, on_bad_frame=on_bad_frame).overall
     if predictor.task != "detection":
         return choose_threshold(overall.curve(), config.fa_budget, config.false_budget, config.threshold)
     figures = overall.compute(config.threshold or best_score(overall), areas=False)

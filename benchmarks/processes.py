@@ -1,0 +1,95 @@
+"""Training clips a second of one process, and of several under torchrun, with one batch size for all of them together.
+
+    python -m benchmarks.processes --json processes.json
+    python -m benchmarks.processes --processes 1 2 4 --size 256 --batch 16 --threads 1
+
+Clips lie in memory, so this measures the network and what the processes tell each other; over gloo on the CPU, over
+nccl with a GPU for each. Every process gets `--threads`, by default one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import check_json, parser, report
+from utils.distributed import processes, rank
+from utils.errors import UserError, user_errors
+
+
+def main(argv: list[str] | None = None) -> None:
+    options = parser("processes", __doc__.splitlines()[0])
+    options.add_argument("--processes", nargs="+", type=int, default=[1, 2])
+    options.add_argument("--size", type=int, default=128, help="side of the clips")
+    options.add_argument("--batch", type=int, default=8, help="clips in a batch of all processes together")
+    options.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU for each process")
+    options.add_argument("--result", type=Path, help="only measure, inside a process that is there already, and write "
+                         "the milliseconds of each step here")
+    options.set_defaults(threads=1)
+    with user_errors():
+        chosen = options.parse_args(argv)
+        check_json(chosen.json)
+        if chosen.quick:
+            chosen.size, chosen.batch, chosen.rounds = 32, 2, 2
+        if chosen.result:
+            steps(chosen)
+            return
+        if any(count < 1 or chosen.batch % count for count in chosen.processes):
+            raise UserError(f"--processes: found {chosen.processes}, expected divisors of --batch {chosen.batch}")
+        report([row(chosen, count) for count in chosen.processes], chosen.json)
+
+
+def row(chosen: Any, count: int) -> dict[str, Any]:
+    """Throughput of `count` processes, each started anew."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "steps.json"
+        launcher = [] if count == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+        own = ["-m", "benchmarks.processes", "--result", result, "--size", chosen.size, "--batch", chosen.batch,
+               "--rounds", chosen.rounds, "--threads", chosen.threads, "--device", chosen.device]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
+        done = subprocess.run([sys.executable, *launcher, *map(str, own)], env=environment, capture_output=True,
+                              text=True)
+        if done.returncode:
+            raise UserError(f"{count} processes ended with status {done.returncode}: {done.stderr[-500:]}")
+        ms = statistics.median(json.loads(result.read_text()))
+    return {"work": f"training, {chosen.size}×{chosen.size}, batch {chosen.batch}", "variant": f"{count} processes",
+            "ms": round(ms, 1), "clips_per_s": round(1e3 * chosen.batch / ms, 2)}
+
+
+def steps(chosen: Any) -> None:
+    """Take steps on one batch, and write their milliseconds; the first two do not count."""
+    import torch
+
+    from nets import build_model
+    from utils.distributed import process_group
+    from utils.learner import Learner
+
+    torch.set_num_threads(chosen.threads)
+    with process_group(chosen.device) as device:
+        network, criterion, _ = build_model("tsmsa")
+        network.to(device, memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(network.parameters())
+        learner = Learner(network, criterion, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer), device,
+                          channels_last=True)
+        learner.train()
+        share = chosen.batch // processes()
+        batch = {"clip": torch.randn(share, 5, chosen.size, chosen.size), "key": ["made"] * share,
+                 "mask": (torch.rand(share, 1, chosen.size, chosen.size) > 0.99).float()}
+        times = []
+        for _ in range(chosen.rounds + 2):
+            began = time.perf_counter()
+            learner.step([batch])  # reads the losses, so it waits for the device
+            times.append(1e3 * (time.perf_counter() - began))
+        if rank() == 0:
+            chosen.result.write_text(json.dumps(times[2:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Size of the report page, and how long a browser takes to open it, with made-up methods and frames.
+
+    python -m benchmarks.report --methods 10 --frames 2000 --browser /usr/bin/chromium
+
+Frames are noise over a gradient, which compresses worse than most scenes; every method finds two components in each.
+"""
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.bootstrap import about
+from utils.cli import Parser, number
+from utils.components import label
+from utils.errors import UserError, user_errors
+from utils.report.frames import FALSE, TRUE, encoded, webp
+
+SEQUENCES = 20
+SETTLED = "document.querySelector('.stage img').decode().then(() => true)"
+
+
+def parse(argv: list[str] | None = None) -> Namespace:
+    """The command line."""
+    parser = Parser(prog="python -m benchmarks.report", description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", type=number(int, 1), default=10, metavar="N", help="default: %(default)s")
+    parser.add_argument("--frames", type=number(int, SEQUENCES), default=2000, metavar="N", help="default: %(default)s")
+    parser.add_argument("--size", type=number(int, 64), default=256, metavar="N", help="side of a frame, pixels")
+    parser.add_argument("--browser", metavar="FILE", help="Chromium to open it with, through playwright")
+    parser.add_argument("--out", metavar="FILE", help="keep the page")
+    return parser.parse_args(argv)
+
+
+def made_up_frames(options: Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Frames of `SEQUENCES` sequences, as `utils.report.viewer` describes them."""
+    rng, side = np.random.default_rng(0), options.size
+    ground = np.linspace(60, 160, side)[None] + np.linspace(0, 40, side)[:, None]
+    result: dict[str, list[dict[str, Any]]] = {}
+    for index in range(options.frames):
+        picture = np.clip(ground + rng.normal(0, 8, (side, side)), 0, 255).astype(np.uint8)
+        mask = np.zeros((1 + options.methods, side, side), bool)
+        for layer in mask:
+            for y, x in rng.integers(0, side - 8, (2, 2)):
+                layer[y:y + 4, x:x + 5] = rng.random((4, 5)) < 0.8
+        truth, *found = (encoded(label(layer), side, FALSE if i else TRUE) for i, layer in enumerate(mask))
+        name = f"sequence{index * SEQUENCES // options.frames + 1}"
+        result.setdefault(name, []).append({"n": index, "w": side, "h": side, "p": webp(picture), "t": truth,
+                                            "m": [[[0], part] for part in found]})
+    return result
+
+
+def made_up_method(name: str, rng: np.random.Generator) -> dict[str, Any]:
+    """All that the page says of a method, with figures drawn at random."""
+    def some(keys: str) -> dict[str, Any]:
+        return {key: float(rng.uniform(0.3, 0.9)) for key in keys.split()}
+
+    keys = ("pd f1 iou niou pixel_auc pd_at_fa_1e-06 pd_at_fa_1e-05 pd_at_fa_1e-04 precision recall centre_precision "
+            "ap50 centre_ap false_per_frame pixel_precision pixel_f1")
+    figures = some(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
+    ends = {key: (0.9 * value, 1.1 * value) for key, value in figures.items()}
+    fa = np.logspace(-7, -2, 65)
+    tile = {"p": webp(rng.integers(0, 255, (165, 165, 3)).astype(np.uint8), 80), "lines": ["frame 1", "noise"]}
+    curve = {"recall": np.linspace(0, 1, 150).tolist(), "precision": np.linspace(1, 0, 150).tolist()}
+    return {"name": name, "network": name, "task": "segmentation", "threshold": 0.5, "figures": figures,
+            "frames_per_second": float(rng.uniform(2, 80)), "intervals": ends, "detection": figures,
+            "detection_intervals": ends, "rules": {"centroid": figures, "shooting": figures},
+            "rule_intervals": {"shooting": ends}, "compat": {},
+            "sequences": {f"sequence{i + 1}": some(keys) | {"targets": 100, "frames": 100} for i in range(SEQUENCES)},
+            "bands": {"snr": [{"band": "≤ 3", "targets": 9, "pd": 0.5, "interval": (0.4, 0.6)}]},
+            "roc": {"fa": fa.tolist(), "pd": np.linspace(0, 1, 65).tolist()}, "pr": {"centre": curve, "iou": curve},
+            "alarms": [tile] * 20, "misses": [tile] * 20,
+            "draws": {key: rng.uniform(0, 1, 100) for key in ("pd", "f1", "iou")}}
+
+
+def opened(path: Path, browser: str) -> list[str]:
+    """Seconds until the page is there, until its first frame is, and until a frame of another sequence is."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise UserError("playwright is not installed, and it is what drives the browser: "
+                        "pip install playwright") from None
+    lines = []
+    with sync_playwright() as play:
+        program = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for width in (1400, 390):
+            tab = program.new_page(viewport={"width": width, "height": 900})
+            began = time.perf_counter()
+            tab.goto(path.resolve().as_uri())
+            loaded = time.perf_counter() - began
+            tab.evaluate(SETTLED)
+            shown = time.perf_counter() - began
+            began = time.perf_counter()
+            tab.select_option("[data-is=sequence]", f"frames-{SEQUENCES - 1}")
+            tab.evaluate(SETTLED)
+            lines.append(f"{width} px wide: open after {loaded:.2f} s, first frame after {shown:.2f} s, another "
+                         f"sequence after {time.perf_counter() - began:.2f} s")
+            tab.close()
+        program.close()
+    return lines
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Make the page, print its size, and open it where a browser is given."""
+    from utils.report.page import page
+
+    options = parse(argv)
+    rng = np.random.default_rng(1)
+    methods = [made_up_method(f"method {index + 1}", rng) for index in range(options.methods)]
+    frames = made_up_frames(options)
+    said = {"dataset": "made-up frames", "split": "test", "frames": options.frames, "shown": options.frames,
+            "targets": 2 * options.frames, "machine": "none", "bootstrap": about(SEQUENCES),
+            "command": "benchmarks.report"}
+    began = time.perf_counter()
+    text = page(methods, said, frames).encode()
+    print(f"{options.methods} methods, {options.frames} frames of {options.size}x{options.size}: "
+          f"{len(text) / 1e6:.1f} MB, put together in {time.perf_counter() - began:.1f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(options.out or os.path.join(folder, "page.html"))
+        path.write_bytes(text)
+        if options.browser:
+            print("\n".join(opened(path, options.browser)))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

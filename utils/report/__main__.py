@@ -1,0 +1,110 @@
+"""Compare runs and classical methods on a dataset: one HTML page and a Markdown table."""
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from utils import bootstrap
+from utils.cli import Parser, make_folder, number
+from utils.datasets import Dataset
+from utils.errors import UserError, user_errors
+from utils.facts import Facts
+from utils.files import atomic_write
+from utils.measuring import add_options, only_sequences, open_labelled
+from utils.report.frames import TRUE, chosen, encoded, pictures
+from utils.report.measure import measure, names_of, predictor_of, weights_of
+from utils.report.page import page
+from utils.report.tables import counted_differently, markdown
+
+FRAMES = 300
+
+
+def parse(argv: list[str] | None = None) -> Namespace:
+    """The command line; raises `UserError` for mistakes."""
+    parser = Parser(prog="python -m utils.report", description=__doc__)
+    parser.add_argument("methods", nargs="+", metavar="METHOD", help="a run's folder (its best.pt), a checkpoint, or "
+                        "a classical method such as top-hat")
+    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page; the table goes beside it as "
+                        ".md (default: %(default)s)")
+    parser.add_argument("--frames", type=number(int, 0), default=FRAMES, metavar="N", help="frames that can be looked "
+                        "at in the page, a stretch of every sequence (default: %(default)s)")
+    parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
+                        "sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8")
+    parser.add_argument("--draws", type=number(int, 1), default=bootstrap.DRAWS, metavar="N",
+                        help="resamples of the sequences for intervals (default: %(default)s)")
+    add_options(parser)
+    return parser.parse_args(argv)
+
+
+def machine(device: str | None) -> str:
+    """The processor that predicts, for people."""
+    import torch
+
+    from utils.predictor import pick_device
+
+    chosen_device = pick_device(device)
+    if chosen_device.type == "cuda":
+        return torch.cuda.get_device_name(chosen_device)
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+                platform.processor() or platform.machine())
+    return f"{name}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
+
+
+def frames_of(methods: list[dict[str, Any]], dataset: Dataset, facts: Facts, options: Namespace
+              ) -> dict[str, list[dict[str, Any]]]:
+    """The frames that the page shows, by sequence (single images all in one); takes the methods' own parts out of them.
+    """
+    picked = chosen(dataset, options.frames, options.limit)
+    content, found = pictures(picked), [method.pop("frames") for method in methods]
+    single = all(len(frames) == 1 for frames in dataset.sequences.values())
+    result: dict[str, list[dict[str, Any]]] = {}
+    for frame in picked:
+        own = content[frame.image]
+        result.setdefault("all images" if single else frame.sequence, []).append(own | {
+            "n": frame.sequence if single else frame.number, "t": encoded(facts.frames[frame.image][0], own["w"], TRUE),
+            "m": [part[frame.image] for part in found]})
+    return result
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure every method, write the page and the table, and print the table."""
+    options = parse(argv)
+    names = names_of(options.methods)
+    for source in options.methods:
+        weights_of(source)
+    dataset = only_sequences(open_labelled(options, "masks"), options.sequences)
+    out = Path(options.out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out: found '{options.out}', expected a file NAME.html")
+    make_folder(out.parent)
+    facts = Facts(dataset)
+    shown = frozenset(frame.image for frame in chosen(dataset, options.frames, options.limit))
+    methods = []
+    for name, source in zip(names, options.methods, strict=True):
+        predictor = predictor_of(source, options.device, dataset.normalisation)
+        methods.append(measure(name, predictor, dataset, facts, shown, least_side=options.least_box,
+                               draws=options.draws, batch_size=options.batch_size, workers=options.workers,
+                               limit=options.limit, quiet=options.quiet))
+    figures = methods[0]["figures"]
+    about = {"dataset": dataset.name, "split": dataset.split, "frames": figures["frames"], "shown": len(shown),
+             "targets": figures["targets"], "machine": machine(options.device),
+             "bootstrap": bootstrap.about(len(methods[0]["sequences"]), options.draws),
+             "command": shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)])}
+    table, counted = markdown(methods, about), counted_differently(methods)
+    text = page(methods, about, frames_of(methods, dataset, facts, options)).encode()
+    for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n\n{counted}\n".encode())):
+        with atomic_write(path) as file:
+            file.write(content)
+    print(f"{table}\n\n{counted}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
+          f"table in {out.with_suffix('.md')}")
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

@@ -1,0 +1,169 @@
+"""Measure one method on a dataset: everything that the page says about it, as a plain dictionary."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils import bootstrap
+from utils.boxes import boxes_of_mask
+from utils.breakdown import TargetLog
+from utils.classical import METHODS, classical_predictor
+from utils.compat import COUNTINGS
+from utils.components import label
+from utils.contact_sheet import Tile, alarm_tiles, miss_tiles
+from utils.datasets import Dataset, Frame
+from utils.detection_metrics import DetectionMetrics
+from utils.errors import UserError
+from utils.evaluate import Evaluation, evaluate_sequences, one_class, rounded
+from utils.facts import Facts
+from utils.metrics import RULES, SegmentationMetrics
+from utils.prediction import Prediction, grown
+from utils.predictor import Predictor, check_weights
+from utils.report.frames import FALSE, HIT, encoded, webp
+
+RULE = "centroid"
+MOST_POINTS = 150  # of a curve on the page
+TILE_QUALITY = 80
+
+
+def weights_of(source: str) -> str | None:
+    """The weights file of a run's folder, the file itself, or None for a classical method.
+
+    Raises:
+        UserError: none of these.
+    """
+    if source in METHODS:
+        return None
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "best.pt").is_file():
+            raise UserError(f"{source}: found no best.pt in this folder, expected a run's folder; give runs/NAME")
+        return str(path / "best.pt")
+    if not path.exists() and len(path.parts) == 1:
+        raise UserError(f"{source}: no such run or method, expected a run's folder, a checkpoint, or one of "
+                        f"{', '.join(METHODS)}")
+    check_weights(source)
+    return source
+
+
+def names_of(sources: Sequence[str]) -> list[str]:
+    """A short name for each method: a run's folder, with as many folders above it as it takes to tell them apart.
+
+    Raises:
+        UserError: one source comes twice.
+    """
+    folders = [Path(source).parent if Path(source).name == "best.pt" else Path(source) for source in sources]
+    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(source for source, folder in zip(sources, folders, strict=True) if folders.count(folder) > 1)
+    raise UserError(f"{twice}: found twice, expected every run and method once; leave one out")
+
+
+def predictor_of(source: str, device: str | None, normalisation: Sequence[float] | None) -> Predictor:
+    """The predictor of a run, checkpoint or classical method; raises UserError where there is none."""
+    weights = weights_of(source)
+    if weights is None:
+        return classical_predictor(source)
+    return Predictor.from_checkpoint(weights, device, None, normalisation)
+
+
+class Watch:
+    """Takes note of all that one method finds: boxes of every frame, and of those in `shown` (image paths)
+    components and the numbers of the true targets that are missed."""
+
+    def __init__(self, facts: Facts, shown: frozenset[str], least_side: float) -> None:
+        self.log = TargetLog(facts, RULE)
+        self.shown, self.least_side = shown, least_side
+        self.boxes: dict[str, DetectionMetrics] = {}
+        self.components: dict[str, list[Any]] = {}
+
+    def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
+        hits, false = self.log(frame, image, mask, prediction)
+        true = boxes_of_mask(mask) if frame.boxes is None else np.array(frame.boxes, np.float64).reshape(-1, 5)[:, :4]
+        found = one_class(rounded(grown(prediction.detections, self.least_side)))
+        self.boxes.setdefault(frame.sequence, DetectionMetrics()).update(
+            found, np.concatenate([true, np.zeros((len(true), 1))], 1))
+        if frame.image in self.shown:
+            components = label(prediction.mask)
+            wrong = np.isin(components.pixel, false.pixel)
+            kind = np.full(len(components), HIT)
+            kind[components.owner[wrong]] = FALSE
+            scores = np.zeros(len(components))
+            np.maximum.at(scores, components.owner, prediction.probability.reshape(-1)[components.pixel])
+            self.components[frame.image] = [np.flatnonzero(~hits).tolist(),
+                                            encoded(components, mask.shape[1], kind, scores)]
+
+
+def measure(name: str, predictor: Predictor, dataset: Dataset, facts: Facts, shown: frozenset[str], *,
+            least_side: float = 0, draws: int = bootstrap.DRAWS, **settings: Any) -> dict[str, Any]:
+    """Predict every frame once and count everything.
+
+    Args:
+        name: of the method, for people.
+        predictor: at its own threshold.
+        dataset: whose frames have masks, or boxes.
+        facts: of the dataset, shared by the methods.
+        shown: image paths of the frames that the page shows.
+        least_side: of the boxes found, see `vid_map_coco.py --least-box`.
+        draws: resamples for intervals, at least 1.
+        settings: of `evaluate_sequences`.
+    Returns:
+        What `utils.report.page` needs of a method, without pictures of frames; numbers, lists and text alone.
+    """
+    watch = Watch(facts, shown, least_side)
+    result = evaluate_sequences(predictor, dataset, rule=RULE, also=RULES, compat=tuple(COUNTINGS), observe=watch,
+                                title=name, **settings)
+    parts, curve = result.by_rule[RULE], result.overall.curve()
+    boxes = DetectionMetrics()
+    for part in watch.boxes.values():
+        boxes.merge(part)
+    spread = bootstrap.segmentation_draws(list(parts.values()), draws)
+    seconds = max(result.seconds - result.counting, 1e-9)
+    limits = {f"pd_at_fa_{limit:.0e}": pd for limit, pd in curve["pd_at_fa"].items()}
+    return {
+        "name": name, "network": predictor.name, "task": predictor.task, "threshold": predictor.threshold,
+        "frames_per_second": result.frames / seconds, "counting_seconds": result.counting,
+        "figures": result.overall.compute() | limits | {key: curve[key] for key in ("pixel_auc", "pd_fa_auc")},
+        "intervals": bootstrap.intervals(spread),
+        "rules": _rules(result), "rule_intervals": _rule_intervals(result, draws),
+        "subsets": {key: metrics.compute() for key, metrics in result.subsets.items()},
+        "sequences": result.sequences,
+        "bands": watch.log.bands(draws),
+        "roc": {key: curve[key].tolist() for key in ("threshold", "fa", "pd")},
+        "detection": boxes.compute(predictor.threshold, areas=False),
+        "detection_intervals": bootstrap.intervals(
+            bootstrap.detection_draws(list(watch.boxes.values()), predictor.threshold, draws)),
+        "pr": {rule: thinned(boxes.curve(rule)) for rule in ("centre", "iou")},
+        "compat": {key: metrics.compute() for key, metrics in result.counted.items()},
+        "alarms": _tiles(alarm_tiles(watch.log)), "misses": _tiles(miss_tiles(watch.log)),
+        "draws": {key: spread[key] for key in ("pd", "f1", "iou")},
+        "frames": watch.components,
+    }
+
+
+def _rules(result: Evaluation) -> dict[str, dict[str, Any]]:
+    return {rule: sum(parts.values(), SegmentationMetrics(rule)).compute() for rule, parts in result.by_rule.items()}
+
+
+def _rule_intervals(result: Evaluation, draws: int) -> dict[str, dict[str, tuple[float, float]]]:
+    return {rule: bootstrap.intervals(bootstrap.segmentation_draws(list(parts.values()), draws, curve=False))
+            for rule, parts in result.by_rule.items() if rule != RULE}
+
+
+def thinned(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """At most `MOST_POINTS` points in ascending recall, about evenly spaced in it, the first and last among them."""
+    recall, precision = curve["recall"][::-1], curve["precision"][::-1]
+    if not len(recall) or np.isnan(recall).any():
+        return {"recall": [], "precision": []}
+    pick = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], MOST_POINTS - 1)))
+    pick = np.unique(np.append(pick, len(recall) - 1))
+    return {"recall": np.round(recall[pick], 5).tolist(), "precision": np.round(precision[pick], 5).tolist()}
+
+
+def _tiles(tiles: Sequence[Tile]) -> list[dict[str, Any]]:
+    return [{"p": webp(tile.picture, TILE_QUALITY), "lines": list(tile.lines)} for tile in tiles]

@@ -1,0 +1,102 @@
+"""The part of the page that shows frames: a viewer for browsers with scripts, some frames for those without.
+
+A frame is `{"n": number (or name of a single image), "w": width, "h": height, "p": picture as data URI, "t": true
+targets, "m": for each method [numbers of missed targets, components found]}`, targets and components as
+`utils.report.frames.encoded` has them.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from utils.files import plain
+from utils.report.charts import classes
+from utils.report.frames import path_of
+
+STILLS = 6  # frames for browsers without scripts
+KINDS = ("false", "hit", "truth")
+Frames = dict[str, list[dict[str, Any]]]
+
+
+def section(methods: Sequence[dict[str, Any]], frames: Frames, about: dict[str, Any]) -> str:
+    """Controls and panels, and the stills."""
+    if not frames:
+        return ""
+    options = "".join(f'<option value="frames-{index}">{escape(name)}</option>' for index, name in enumerate(frames))
+    toggles = "".join(f'<label><input type="checkbox" checked data-toggles="{index}"> {escape(method["name"])}</label>'
+                      for index, method in enumerate(methods))
+    panels = [f'<div class="panel"><h3>truth<span></span></h3>{_stage()}</div>']
+    panels += [f'<div class="panel {classes(index)}" data-method="{index}"><h3>{escape(method["name"])}<span></span>'
+               f"</h3>{_stage()}</div>" for index, method in enumerate(methods)]
+    keys = "".join(f'<li><span class="key {kind}"></span>{text}</li>' for kind, text in
+                   (("truth", "true target"), ("hit", "found"), ("false", "false alarm"), ("missed", "missed")))
+    count = (f"{about['shown']} of {about['frames']} frames, a stretch of every sequence (--frames)"
+             if about["shown"] < about["frames"] else f"All {about['frames']} frames")
+    return (f'<h2>Frames</h2><p class="soft">{count}.</p><ul class="legend">{keys}</ul><div id="viewer">'
+            f'<div class="controls"><select data-is="sequence" aria-label="sequence">{options}</select>'
+            '<button data-is="back" aria-label="one frame back">‹</button>'
+            '<button data-is="play">Play</button><button data-is="on" aria-label="one frame on">›</button>'
+            '<input data-is="slider" type="range" min="0" value="0" aria-label="frame"><span data-is="where"></span>'
+            '<button data-is="next">Next frame with a mistake</button></div>'
+            f'<div class="controls"><label><input type="checkbox" data-is="marks" checked> pixels</label>{toggles}'
+            "</div>"
+            f'<div class="panels">{"".join(panels)}</div></div>'
+            f"<noscript>{stills(methods, frames)}</noscript>")
+
+
+def _stage() -> str:
+    return '<div class="stage"><img alt="the frame"><svg></svg></div>'
+
+
+def data(frames: Frames) -> str:
+    """The frames of every sequence as a block of JSON of its own, which is read when it is asked for."""
+    blocks = []
+    for index, part in enumerate(frames.values()):
+        text = json.dumps(plain(part), separators=(",", ":")).replace("<", "\\u003c")  # nothing ends the element early
+        blocks.append(f'\n<script type="application/json" id="frames-{index}">{text}</script>')
+    return "".join(blocks) + "\n"
+
+
+def stills(methods: Sequence[dict[str, Any]], frames: Frames) -> str:
+    """Frames with every method's result, drawn without scripts: those in which most targets are missed by some method
+    and found by another, of different sequences first."""
+    def interest(frame: dict[str, Any]) -> tuple[int, int]:
+        missed = [set(part[0]) for part in frame["m"]]
+        return len(set().union(*missed) - set.intersection(*missed)), len(frame["t"])
+
+    ranked = []
+    for name, part in frames.items():
+        step = -(-len(part) // STILLS)  # neighbours in time look alike: one of each part of the sequence
+        tops = [max(part[start:start + step], key=interest) for start in range(0, len(part), step)]
+        ranked += [(rank, name, frame) for rank, frame in enumerate(sorted(tops, key=interest, reverse=True))]
+    ranked.sort(key=lambda item: (item[0], *(-value for value in interest(item[2]))))
+    result = ["<p class=soft>Scripts are off, so these are some of the frames; with scripts on they can all be "
+              "scrolled through.</p>"]
+    for number, (_, name, frame) in enumerate(ranked[:STILLS]):
+        gap = max(2, frame["w"] / 90)
+        truth = "".join(_mark(part, "truth", gap) for part in frame["t"])
+        image = (f'<image id="still-{number}" width="{frame["w"]}" height="{frame["h"]}" href="{frame["p"]}" '
+                 'preserveAspectRatio="none"/>')
+        panels = [_still("truth", "", frame, image + truth)]
+        for index, method in enumerate(methods):
+            missed, parts = frame["m"][index]
+            marks = "".join(_mark(frame["t"][target], "missed", 2 * gap, filled=False) for target in missed)
+            marks += "".join(_mark(part, KINDS[part[4]], gap) for part in parts)
+            panels.append(_still(method["name"], classes(index), frame, f'<use href="#still-{number}"/>{marks}'))
+        result.append(f'<h3>{escape(name)}, frame {escape(str(frame["n"]))}</h3>'
+                      f'<div class="panels">{"".join(panels)}</div>')
+    return "".join(result)
+
+
+def _still(name: str, kind: str, frame: dict[str, Any], content: str) -> str:
+    return (f'<div class="panel {kind}"><h3>{escape(name)}</h3><svg viewBox="0 0 {frame["w"]} {frame["h"]}">{content}'
+            "</svg></div>")
+
+
+def _mark(part: Sequence[Any], kind: str, gap: float, filled: bool = True) -> str:
+    x, y, w, h = part[:4]
+    pixels = f'<path class="pixels {kind}" d="{path_of(part)}"/>' if filled else ""
+    return (f'{pixels}<rect class="mark {kind}" x="{x - gap:.1f}" y="{y - gap:.1f}" width="{w + 2 * gap:.1f}" '
+            f'height="{h + 2 * gap:.1f}"/>')
