@@ -2,7 +2,9 @@
 
     python -m benchmarks.compare runs/*/test/metrics.json runs/*/clutter/metrics.json
 
-takes the files that `test.py` writes. Files of the same weights or method make one line in the table of each dataset;
+takes the files that `test.py` writes, or `vid_map_coco.py`, whose figures make tables of their own: AP50, AP by the
+centres' distance, Pd and false detections a frame by centres. By these a detector's box of 8×8 pixels costs no more
+than a component of four. Files of the same weights or method make one line in the table of each dataset;
 a dataset without targets is a column of false components a frame beside the others. Networks are neither trained nor
 tested here: GFLOPs are those of one clip, and the time is that of a whole prediction in a stream (registration,
 network, components), the median over the first frames of the dataset, where that is still there.
@@ -22,25 +24,38 @@ from utils.errors import UserError, user_errors
 from utils.frames import read_frame
 from utils.predictor import Predictor, check_weights
 
-HEAD = ("Pd", "Fa", "false a frame", "IoU", "clips seen", "parameters", "GFLOPs", "ms a frame")
-FIGURES = {"pd": ".3f", "fa": ".1e", "false_per_frame": ".2f", "iou": ".3f"}
+COST = ("clips seen", "parameters", "GFLOPs", "ms a frame")
+# What the files of a script hold: in the table's order (column, key, format).
+FIGURES = {
+    "test.py": (("Pd", "pd", ".3f"), ("Fa", "fa", ".1e"), ("false a frame", "false_per_frame", ".2f"),
+                ("IoU", "iou", ".3f")),
+    "vid_map_coco.py": (("AP50", "ap50", ".3f"), ("centre AP", "centre_ap", ".3f"), ("Pd", "pd", ".3f"),
+                        ("false a frame", "centre_false_per_frame", ".2f")),
+}
+FALSE = {"test.py": "false_per_frame", "vid_map_coco.py": "centre_false_per_frame"}
 NOTHING = "–"
 
 
 def read_figures(path: str) -> dict[str, Any]:
-    """The content of a metrics.json of `test.py`. Raises UserError for any other file."""
+    """The content of a metrics.json of `test.py` or `vid_map_coco.py`. Raises UserError for any other file."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        for name in (*FIGURES, "frames"):
+        script = "vid_map_coco.py" if "ap50" in content["overall"] else "test.py"
+        for name in ("frames", *(key for _, key, _ in FIGURES[script])):
             content["overall"][name]
-        return content | {"key": content["weights"] or content["model"], "data": Path(content["data_root"]).name,
+        return content | {"script": script, "key": content["weights"] or content["model"],
+                          "data": (script, Path(content["data_root"]).name),
                           "without_targets": not content["overall"]["targets"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: found no figures, expected a metrics.json that test.py has written") from None
+        raise UserError(f"{path}: found no figures, expected a metrics.json that test.py or vid_map_coco.py "
+                        "has written") from None
 
 
-def grouped(files: list[dict[str, Any]]) -> tuple[dict[str, dict[str, dict]], dict[str, dict[str, dict]]]:
-    """Figures by dataset and then by weights or method: those with targets, and those without.
+Groups = dict[tuple[str, str], dict[str, dict]]
+
+
+def grouped(files: list[dict[str, Any]]) -> tuple[Groups, Groups]:
+    """Figures by script and dataset and then by weights or method: those with targets, and those without.
 
     Raises:
         UserError: one predictor was measured twice on a dataset, or at several thresholds: its figures do not belong
@@ -51,10 +66,10 @@ def grouped(files: list[dict[str, Any]]) -> tuple[dict[str, dict[str, dict]], di
     for figures in files:
         key, same = figures["key"], groups[figures["without_targets"]].setdefault(figures["data"], {})
         if key in same:
-            raise UserError(f"{key}: found two files for {figures['data']}, expected one; leave one out")
+            raise UserError(f"{key}: found two files for {figures['data'][1]}, expected one; leave one out")
         if thresholds.setdefault(key, figures["threshold"]) != figures["threshold"]:
             raise UserError(f"{key}: measured at thresholds {thresholds[key]:g} and {figures['threshold']:g}, expected "
-                            "one; measure again with test.py --threshold")
+                            f"one; measure again with {figures['script']} --threshold")
         same[key] = figures
     return groups
 
@@ -123,20 +138,21 @@ def lines_of(files: list[dict[str, Any]], device: str | None = None, count: int 
     """The tables as lines of Markdown; `count` frames are timed, 0 leaves out what each costs."""
     with_targets, without = grouped(files)
     lines: list[str] = []
-    for data, rows in with_targets.items():
+    for (script, data), rows in with_targets.items():
+        columns, others = FIGURES[script], {name: part for (own, name), part in without.items() if own == script}
         frames = sorted({figures["overall"]["frames"] for figures in rows.values()})
         if len(frames) > 1:
             raise UserError(f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "
                             "measure again without --limit and --sequences")
-        head = [f"{data}, {frames[0]} frames", *HEAD[: None if count else len(FIGURES)]]
-        head += [f"false a frame, {name}" for name in without]
+        head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST if count else ())]
+        head += [f"false a frame, {name}" for name in others]
         lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
         for key, figures in rows.items():
             overall = figures["overall"]
-            cells = [shown(overall[name], style) for name, style in FIGURES.items()]
+            cells = [shown(overall[key], style) for _, key, style in columns]
             cells += cost(figures, device, count) if count else []
-            cells += [shown(part[key]["overall"]["false_per_frame"], ".3f") if key in part else NOTHING
-                      for part in without.values()]
+            cells += [shown(part[key]["overall"][FALSE[script]], ".3f") if key in part else NOTHING
+                      for part in others.values()]
             lines.append("| " + " | ".join([name_of(figures), *cells]) + " |")
         lines.append("")
     return lines

@@ -55,6 +55,21 @@ def test_without_timing_only_the_files_are_read(tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[0] == "| gone, 8 frames | Pd | Fa | false a frame | IoU |"
 
 
+def test_boxes_have_a_table_of_their_own(tmp_path, capsys):
+    """Detectors beside segmentation networks: by centres, so that a box's area costs nothing."""
+    boxes = {"ap50": 0.25, "centre_ap": 0.875, "centre_false_per_frame": 0.5, "false_per_frame": 9.0}
+    main([figures(tmp_path / "a.json", "set"),
+          figures(tmp_path / "b.json", "set", "r/boxes/best.pt", "sstnet", **boxes),
+          figures(tmp_path / "c.json", "set", "r/masks/best.pt", "tsmsa", **boxes | {"centre_ap": 0.5}),
+          figures(tmp_path / "d.json", "clutter", "r/masks/best.pt", "tsmsa", targets=0, **boxes | {"ap50": None}),
+          "--frames", "0"])
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0] == "| set, 8 frames | Pd | Fa | false a frame | IoU |" and lines[3] == ""
+    assert lines[4] == "| set, 8 frames | AP50 | centre AP | Pd | false a frame | false a frame, clutter |"
+    assert lines[6] == "| sstnet (boxes) | 0.250 | 0.875 | 0.750 | 0.50 | – |"
+    assert lines[7] == "| tsmsa (masks) | 0.250 | 0.500 | 0.750 | 0.50 | 0.500 |"
+
+
 def test_figures_that_do_not_belong_together_are_refused(tmp_path):
     one = figures(tmp_path / "a.json", "set")
     for other, text in ((figures(tmp_path / "b.json", "set"), "two files for set"),

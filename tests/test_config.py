@@ -70,6 +70,7 @@ def test_the_defaults_depend_on_the_network():
 @pytest.mark.parametrize(("arguments", "part"), [
     (["--loss", "focal_iou"], "--loss: found focal_iou, expected yolox for sstnet"),
     (["--fit", "crop"], "--fit: found crop, expected letterbox for sstnet"),
+    (["--train-crop", "100"], "--train-crop: found 100, expected a multiple of 32"),
     (["--batch-augmentation"], "--batch-augmentation: is for segmentation, which sstnet does not do"),
     (["--target-weight", "5"], "--target-weight: is for segmentation"),
     (["--model", "tsmsa", "--width", "0.25"], "--width: is for detection, which tsmsa does not do"),

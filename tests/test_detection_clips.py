@@ -13,8 +13,9 @@ from utils.clips import ClipDataset, box_mask, no_mask, normalise
 from utils.clones import TargetAugmentation
 from utils.datasets import Frame, open_dataset
 from utils.loader import collate, training_loader
+from utils.predictor import Predictor
 from utils.recipes import SSTNET
-from utils.transforms import NO_BOXES, GeometricAugmentation, IntensityJitter, letterbox_clip
+from utils.transforms import NO_BOXES, GeometricAugmentation, IntensityJitter, letterbox_clip, random_crop_boxes
 
 
 def bounds(mask):
@@ -117,11 +118,60 @@ def test_only_letterboxing_takes_boxes():
         TrainTransform(64, "crop", 0.5, ()).with_boxes(*moving(), np.random.default_rng(0))
 
 
+def test_crops_keep_the_boxes_whose_centre_they_hold():
+    """At the scale of the whole letterboxed frame."""
+    rng = np.random.default_rng(0)
+    frames, masks, boxes = moving()
+    whole = 2 * max(frames.shape[1:])
+    other = np.concatenate([boxes, [[2, 3, 10, 11, 1]]])
+    transform, never = (TrainTransform(whole, "letterbox", p, (), crop=64) for p in (1.0, 0.0))
+    chosen = set()
+    for _ in range(40):
+        image, mask, kept = transform.with_boxes(frames, masks, other, rng)
+        assert image.shape == mask.shape == (len(frames), 64, 64) and len(kept) >= 1
+        chosen |= set(kept[:, 4].tolist())
+        for x1, y1, x2, y2, kind in kept:
+            assert 0 <= x1 < x2 <= 64 and 0 <= y1 < y2 <= 64
+            if kind == 2 and mask[-1].sum() == 4 * masks[-1].sum():
+                assert [x1, y1, x2, y2] == bounds(mask[-1])
+    assert chosen == {1, 2}
+    assert any(not len(never.with_boxes(frames, masks, other, rng)[2]) for _ in range(40))
+
+
+def test_crops_of_small_clips_show_no_target_twice():
+    frames, masks, boxes = moving()
+    size = max(frames.shape[1:]) + 40
+    image, mask, kept = random_crop_boxes(frames, masks, boxes, size, np.random.default_rng(0), 1.0)
+    assert image.shape == (len(frames), size, size) and mask.sum() == masks.sum() and (kept == boxes).all()
+
+
 def test_margins_keep_their_grey_whatever_the_jitter():
     frames, masks = clip([], size=(48, 96), noise=5)
     transform = TrainTransform(96, "letterbox", 0.0, (IntensityJitter(0.5, 10.0),))
     image, _, _ = transform.with_boxes(frames, masks, NO_BOXES, np.random.default_rng(0))
     assert (image[:, :24] == 128).all() and abs(image[:, 24:72].mean() - 50) < 6
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
+    """For other files than those of 8 bits they are the dataset's mean: half of 65535 is far from a camera's levels."""
+    sequences, normalisation = sequence(tmp_path, 3, dtype=dtype), ([80.0] * 3, [10.0] * 3)
+    config = dataclasses.replace(SSTNET, input_size=64, batch_size=3, workers=0, target_augmentation=False, flips=False,
+                                 intensity=0.0, num_frames=2)
+    _, loader = training_loader(config, sequences, normalisation, 10.0, float(np.iinfo(dtype).max))
+    batch = next(iter(loader))
+    learnt = dict(zip(batch["key"], batch["clip"].numpy(), strict=True))
+    seen = []
+
+    def run(clips):
+        seen.extend(clips)
+        return [np.zeros((0, 6), np.float32)] * len(clips)
+
+    predictor = Predictor(run, "detection", 2, normalisation, fit="letterbox", input_size=64)
+    list(predictor.stream([cv2.imread(frame.image, cv2.IMREAD_UNCHANGED) for frame in sequences["a"]]))
+    for frame, shown in zip(sequences["a"], seen, strict=True):
+        assert np.allclose(learnt[frame.image], shown, atol=1e-5)
+        assert np.allclose(shown[..., :9, :], 4.8 if dtype == np.uint8 else 0.0, atol=1e-5)
 
 
 # --- samples and batches ---------------------------------------------------------------------------------------------

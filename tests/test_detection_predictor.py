@@ -70,12 +70,12 @@ def test_channels_have_their_own_levels():
     assert result.detections.shape == (0, 6) and result.components == () and not result.probability.any()
 
 
-def test_16_bit_frames_get_their_own_grey_border():
+def test_16_bit_frames_get_a_border_of_the_mean():
     seen = []
-    predictor = detector(lambda clips: seen.append(clips) or [boxes()], normalisation=(0, 1), input_size=64,
+    predictor = detector(lambda clips: seen.append(clips) or [boxes()], normalisation=(3600, 200), input_size=64,
                          fit="letterbox")
-    list(predictor.stream([np.full((32, 64), 40000, np.uint16)]))
-    assert set(np.unique(seen[0])) == {128 * 257, 40000}
+    list(predictor.stream([np.full((32, 64), 4000, np.uint16)]))
+    assert (seen[0][..., :16, :] == 0).all() and (seen[0][..., 16:48, :] == 2).all()
 
 
 def test_boxes_beside_the_frame_are_dropped_and_others_cut():
@@ -365,3 +365,21 @@ def test_rounding_keeps_every_score():
     kept = rounded(rows)
     assert (kept[:, 4].astype(np.float32) == scores).all() and (kept[:, 0] == 0.333).all()
     assert rounded(boxes()).shape == (0, 6)
+
+
+def test_boxes_that_touch_are_counted_apart(tmp_path):
+    """Found ones and true ones alike; their mask is one component."""
+    true = ((10.0, 20.0, 18.0, 28.0, 0), (18.0, 20.0, 26.0, 28.0, 0), (40.0, 4.0, 48.0, 12.0, 0))
+    image = write(tmp_path / "0.png", np.zeros((48, 64), np.uint8))
+    frame = Frame("a", 0, str(image), None, true)
+    found = boxes([18, 20, 26, 28, 0.9, 0], [10, 20, 18, 28, 0.8, 0], [52, 30, 60, 38, 0.7, 0], [40, 4, 48, 12, 0.3, 0],
+                  [52, 38, 60, 46, 0.2, 0])
+    dataset = Dataset("toy", "image tree", str(tmp_path), "test", {"a": (frame,)}, False, None, {})
+    result = evaluate_sequences(detector(lambda clips: [found] * len(clips)), dataset, quiet=True).overall
+    figures = result.compute()
+    assert figures["targets"] == 3 and figures["matched"] == 2 and figures["iou"] == pytest.approx(2 / 4)
+    assert figures["false_components"] == 1 and figures["false_pixels"] == 64
+    curve = result.curve()
+    for threshold, matched, false in ((0.85, 1, 0), (0.75, 2, 0), (0.4, 2, 1), (0.25, 3, 1), (0.1, 3, 2)):
+        at = np.abs(curve["threshold"] - threshold).argmin()
+        assert (curve["pd"][at] * 3, curve["false_per_frame"][at]) == (pytest.approx(matched), false)

@@ -14,6 +14,7 @@ from trees import write, write_text
 from nets import build_model
 from utils.checkpoint import load_checkpoint
 from utils.datasets import open_dataset
+from utils.engine import measure_statistics
 from utils.errors import UserError
 from utils.predictor import Predictor
 from utils.recipes import SSTNET
@@ -82,7 +83,7 @@ def test_a_run_leaves_a_checkpoint_that_finds_boxes(data, tmp_path, capsys):
     {"motion_weight": 0.0}, {"fold_frames": False}, {"num_slices": 2}, {"num_classes": 3, "init_std": 0.02},
     {"optimizer": "sgd", "schedule": "yolox", "ema_ramp": 20, "clips_per_epoch": 0.5}, {"val_fraction": 0.0},
     {"target_augmentation": False, "flips": False, "intensity": 0.0}, {"published_augmentation": True},
-    {"val_sequences": ("data2",)}, {"threshold": 0.25}])
+    {"val_sequences": ("data2",)}, {"threshold": 0.25}, {"recalibrate": 0}, {"recalibrate": 9, "ema": 0.0}])
 def test_every_choice_trains(data, tmp_path, changes):
     run(data, tmp_path, **changes)
     checkpoint = load_checkpoint(tmp_path / "run/best.pt")
@@ -98,6 +99,22 @@ def test_the_weight_of_the_motion_loss_counts(data, tmp_path):
         run(data, tmp_path / str(weight), motion_weight=weight, lr=1e-12)
         motion.append(json.loads((tmp_path / str(weight) / "run/log.jsonl").read_text().splitlines()[1])["motion"])
     assert motion[1] == pytest.approx(4 * motion[0], rel=1e-3)
+
+
+def test_statistics_measured_anew_are_those_of_the_batches():
+    """After a step the running averages, with momentum 0.03, are still at their start."""
+    torch.manual_seed(0)
+    norm = torch.nn.BatchNorm2d(2, momentum=0.03)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), norm).train()
+    clips = [(3 + 2 * torch.randn(4, 3, 8, 8)) * scale for scale in (1, 2, 1000)]
+    network(clips[0])
+    lagging = norm.running_mean.clone()
+    measure_statistics(network, [], 0, torch.device("cpu"))
+    assert torch.equal(norm.running_mean, lagging)
+    measure_statistics(network.eval(), [{"clip": clip} for clip in clips], 2, torch.device("cpu"))
+    expected = torch.stack([network[0](clip).mean((0, 2, 3)) for clip in clips[:2]]).mean(0)
+    assert torch.allclose(norm.running_mean, expected, atol=1e-4) and not torch.allclose(lagging, expected, atol=0.5)
+    assert not network.training and norm.momentum == 0.03
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_workers(data, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from utils.fits import FITS, fit_of
-from utils.letterbox import Letterbox
+from utils.letterbox import Letterbox, margin_level
 
 SHAPES = [(256, 256), (240, 320), (320, 240), (33, 47), (509, 655), (1, 1), (7, 700), (512, 512), (513, 511), (64, 127)]
 
@@ -56,8 +56,8 @@ def test_a_target_is_where_its_box_is():
 
 def test_16_bits_keep_their_levels():
     image = np.random.default_rng(2).integers(0, 65536, (40, 64)).astype(np.uint16)
-    ours = Letterbox((40, 64), (64, 64)).frame(image, 65535.0)
-    assert (ours[12:52] == image).all() and (ours[:12] == round(128 * 257)).all() and (ours[52:] == 128 * 257).all()
+    ours = Letterbox((40, 64), (64, 64), margin_level(3600.0, 65535.0)).frame(image, 65535.0)
+    assert (ours[12:52] == image).all() and (ours[:12] == 3600).all() and (ours[52:] == 3600).all()
     large = Letterbox((40, 64), (128, 128)).frame(image, 65535.0)
     assert large.min() >= 0 and large.max() <= 65535 and (large % 1 == 0).all() and large[24:104].std() > 10000
 

@@ -18,7 +18,7 @@ from utils.errors import UserError
 from utils.scenes import KINDS, Scene, camera_path, film, picture_scene, procedural_scene
 from utils.snr import Limits, Response, local_snr, ring_of
 from utils.synthetic import main, write_dataset
-from utils.synthetic_sequence import SyntheticConfig, make_sequence, to_counts
+from utils.synthetic_sequence import SyntheticConfig, labelled_box, make_sequence, to_counts
 from utils.targets import Body, body_of_area, spot
 
 TINY = SyntheticConfig(train_sequences=5, test_sequences=4, frames=10, size=(64, 80), empty_share=0.25,
@@ -79,6 +79,13 @@ def test_loads_as_it_is_and_is_not_taken_for_the_real_one(written):
         assert list(dataset.sequences) == list(classes)
         assert dataset.subsets["snr_le_3"] == {name for name, kind in classes.items() if kind == "low"}
         assert dataset.subsets["snr_gt_3"] == {name for name, kind in classes.items() if kind == "high"}
+
+
+def test_boxes_have_a_least_size_where_wanted():
+    assert labelled_box([10, 20, 3, 12], 8, (64, 80)) == [7.5, 20, 8, 12]
+    assert labelled_box([1, 2, 3, 4], 0, (64, 80)) == [1, 2, 3, 4]
+    assert labelled_box([0, 61, 2, 3], 8, (64, 80)) == [0, 58.5, 5, 5.5]
+    assert labelled_box([10, 20, 8, 9], 8, (64, 80)) == [10, 20, 8, 9]
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -12,12 +12,14 @@ import torch
 
 from utils.clones import TargetAugmentation
 from utils.config import TrainConfig
+from utils.letterbox import GREY, margin_level
 from utils.transforms import (
     ClipTransform,
     GeometricAugmentation,
     IntensityJitter,
     letterbox_clip,
     random_crop,
+    random_crop_boxes,
     resize_clip,
 )
 
@@ -68,8 +70,10 @@ class TrainTransform(ClipTransform):
     """What a training clip goes through, in this order: size, cloned targets, flips and turns, gain and offset.
 
     size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
-    no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction.
-    full_scale: largest grey level of the sensor. Frames, masks and boxes come out as they went in, (T, size, size).
+    no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction;
+    a `crop` between 0 and that takes a square of so many pixels out of what letterboxing would give, at the same scale.
+    full_scale: largest grey level of the sensor; margin: level of the margins. Frames, masks and boxes come out as they
+    went in, (T, size, size), or (T, crop, crop).
     Raises ValueError for boxes with a fit that does not move them.
     """
 
@@ -78,10 +82,13 @@ class TrainTransform(ClipTransform):
     target_probability: float
     steps: tuple[ClipTransform, ...]
     full_scale: float = 255.0
+    margin: float = GREY
+    crop: int = 0
 
     @classmethod
-    def from_config(cls, config: TrainConfig, std: float, full_scale: float = 255.0) -> TrainTransform:
-        """The transform of a recipe; `std` is the dataset's standard deviation in the sensor's units."""
+    def from_config(cls, config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = GREY
+                    ) -> TrainTransform:
+        """The transform of a recipe; `mean` and `std` are the dataset's in the sensor's units."""
         steps: list[ClipTransform] = []
         if config.clones_targets:
             steps.append(TargetAugmentation(
@@ -91,7 +98,8 @@ class TrainTransform(ClipTransform):
             steps.append(GeometricAugmentation())
         if config.intensity:
             steps.append(IntensityJitter(config.intensity, std))
-        return cls(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale)
+        return cls(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale,
+                   margin_level(mean, full_scale), config.train_crop)
 
     def with_boxes(
         self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
@@ -105,5 +113,10 @@ class TrainTransform(ClipTransform):
         for step in self.steps:
             frames, masks, boxes = step.with_boxes(frames, masks, boxes, rng)
         if self.fit == "letterbox":
-            frames, masks, boxes = letterbox_clip(frames, masks, boxes, self.size, self.full_scale)
+            size = self.size
+            if 0 < self.crop < size:
+                part = min(round(self.crop * max(frames.shape[1:]) / size), *frames.shape[1:])
+                frames, masks, boxes = random_crop_boxes(frames, masks, boxes, part, rng, self.target_probability)
+                size = self.crop
+            frames, masks, boxes = letterbox_clip(frames, masks, boxes, size, self.full_scale, self.margin)
         return frames, masks, boxes

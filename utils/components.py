@@ -1,6 +1,7 @@
 """8-connected components of sparse masks: labels, centroids, and which targets they hit."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,47 @@ def label(mask: np.ndarray) -> Components:
 def label_pixels(pixel: np.ndarray, width: int) -> Components:
     """`label` of the mask whose pixels have the flat indices `pixel` in a frame of `width`; in any order."""
     return label_levels(np.sort(pixel), np.ones(len(pixel), np.int64), width, 1)
+
+
+def of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:
+    """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in a frame of `shape` (H, W), each as a component of its own, also where
+    it touches another; every `level` is 1. Centroids are the boxes' centres. In the order of the boxes, which should be
+    that of `raster_order`."""
+    corners, places = np.asarray(boxes, np.float64)[:, :4], np.arange(shape[0] * shape[1]).reshape(shape)
+    pixels = [places[box_pixels(box, shape)].ravel() for box in corners]
+    area = np.array([len(pixel) for pixel in pixels], np.int64)
+    centroid = (corners[:, [1, 0]] + corners[:, [3, 2]] - 1) / 2
+    none = [np.zeros(0, np.int64)]
+    return Components(np.concatenate(none + pixels), np.repeat(np.arange(len(area)), area), np.ones_like(area), area,
+                      centroid)
+
+
+def raster_order(boxes: np.ndarray) -> np.ndarray:
+    """Boxes `(N, 4 or more)` x1, y1, x2, y2, … by their top left corners, row by row."""
+    boxes = np.asarray(boxes, np.float64).reshape(len(boxes), -1 if len(boxes) else 5)
+    return boxes[np.lexsort((boxes[:, 0], boxes[:, 1]))]
+
+
+def at_levels(found: Components, height: np.ndarray, levels: int) -> Components:
+    """Components `found`, of which each reaches the levels 1 … `height` `(N,)`, at all these levels, as `label_levels`
+    gives those of masks; without their pixels."""
+    level, index = np.nonzero(height[None, :] >= np.arange(1, levels + 1)[:, None])
+    none = np.zeros(0, np.int64)
+    return Components(none, none, level + 1, found.area[index], found.centroid[index])
+
+
+def box_pixels(box: Sequence[float], shape: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the pixels, in a frame of `shape` (H, W), whose centres a box x1, y1, x2, y2, … covers; where
+    it covers none, the pixel that its own centre lies in."""
+    spans = []
+    for low, high, side in ((box[1], box[3], shape[0]), (box[0], box[2], shape[1])):
+        start, stop = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
+        if stop <= start:
+            start = int(np.floor((low + high) / 2))
+            stop = start + 1
+        start = min(max(start, 0), side - 1)
+        spans.append(slice(start, max(min(stop, side), start + 1)))
+    return spans[0], spans[1]
 
 
 def label_levels(pixel: np.ndarray, height: np.ndarray, width: int, levels: int) -> Components:

@@ -67,8 +67,9 @@ class TrainConfig:
     input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
     fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
                        "alone, scaling it with grey margins")
-    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one",
-                                        "segmentation")
+    train_crop: int = _option(0, "train on squares of so many pixels, at random places of the scaled frame, a multiple "
+                              "of 32 (0, or no less than input-size: on all of it)", "detection")
+    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
     optimizer: str = _option("adamw", "optimiser")
     lr: float = _option(4e-3, "peak learning rate")
     momentum: float = _option(0.937, "Nesterov momentum of sgd")
@@ -81,6 +82,8 @@ class TrainConfig:
     ema: float = _option(0.998, "decay of the averaged weights that are validated and saved (0: none)")
     ema_ramp: int = _option(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
                             "step))")
+    recalibrate: int = _option(0, "training batches on which batch norms' statistics are measured anew before each "
+                                  "validation, as their running averages lag in short runs (0: those averages)")
     clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
     freeze_norm: bool = _option(False, "batch norm keeps its stored statistics, as for fine-tuning on few clips")
     amp: str = _option("off", "mixed precision of the network; losses stay in float32")
@@ -131,13 +134,14 @@ class TrainConfig:
             self._require(getattr(self, name) > 0, name, "more than 0")
         for name in ("frame_step", "workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay",
                      "intensity", "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight",
-                     "motion_weight", "init_std", "ema_ramp", "checkpoint_every", "skip_non_finite"):
+                     "motion_weight", "init_std", "ema_ramp", "recalibrate", "checkpoint_every", "skip_non_finite"):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
         for name in ("ema", "val_fraction", "momentum"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
+        self._require(self.train_crop >= 0 and self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
         self._require(self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
                       "clips_per_epoch", "a whole number, or a share below 1")
         self._require(len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import Any
 
 import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from utils.distributed import processes
@@ -150,3 +152,11 @@ def _figures(progress: Progress, learner: Learner) -> dict[str, str]:
     losses = {name: f"{row[name]:.3g}" for name in progress.sums}
     return losses | {"lr": f"{learner.optimizer.param_groups[0]['lr']:.2g}", "clips/s": f"{row['clips_per_s']:.3g}",
                      "data": f"{progress.waited / max(progress.seconds, 1e-9):.0%}"}
+
+
+def measure_statistics(network: nn.Module, loader: Iterable, batches: int, device: torch.device) -> None:
+    """Replace the running averages of the network's batch norms by averages over the first `batches` batches of
+    `loader` (none for 0). Averaged weights, and those of a short run, differ from the weights that the running averages
+    were taken with."""
+    if batches:
+        update_bn((batch["clip"] for batch in islice(loader, batches)), network, device)

@@ -18,7 +18,7 @@ from utils.distributed import gathered, processes, rank
 from utils.errors import UserError
 from utils.frames import read_frame, read_mask
 from utils.metrics import SegmentationMetrics
-from utils.prediction import Prediction, grown
+from utils.prediction import Prediction, grown, suppress
 from utils.predictor import Predictor
 from utils.truth import true_boxes
 
@@ -70,9 +70,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     Of several processes that train together all call this: they share the sequences, and each gets the whole result.
 
     Args:
-        predictor: what is measured, at its own threshold.
-        dataset: whose frames all have masks. For a detector, whose masks are boxes, filled boxes stand in for masks
-            that are not there.
+        predictor: what is measured, at its own threshold. A detector's boxes are its components and, filled, its masks.
+        dataset: whose frames all have masks. For a detector boxes stand in for masks that are not there.
         rule: what counts as found, see `utils.metrics`.
         curve: count at many thresholds too, for `SegmentationMetrics.curve`.
         batch_size: clips that go through the network together.
@@ -88,9 +87,11 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
+    detector = predictor.task == "detection"
+
     def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, (image, _true_mask(frame, image, predictor.task == "detection"))
+        return frame, image, (image, _true_mask(frame, image, detector))
 
     began, counting = time.perf_counter(), 0.0
     by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *also))}
@@ -99,8 +100,11 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
                                                        workers, limit, quiet, title):
         predicted = time.perf_counter()
         probability = prediction.probability if curve else None
+        own = {"boxes": suppress(prediction.detections), "threshold": prediction.threshold,
+               "true_boxes": frame.boxes if frame.mask is None else None} if detector else {}
         for name, parts in by_rule.items():
-            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(prediction.mask, mask, probability)
+            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
+                prediction.mask, mask, probability, **own)
         for faulty in counted.values():
             faulty.update(prediction.mask, mask)
         if observe is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.letterbox import Letterbox, cut, spread
+from utils.letterbox import GREY, Letterbox, cut, margin_level, spread
 
 FITS = ("crop", "resize", "letterbox")  # as recipes call them; a network trained on crops sees whole frames, padded
 
@@ -64,8 +64,10 @@ class Resized:
 Fit = Padded | Resized | Letterbox
 
 
-def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int) -> Fit:
-    """How frames of `shape` are fitted; `input_size` is the side of the square input, not used by `crop`."""
+def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = GREY,
+           full_scale: float = 255.0) -> Fit:
+    """How frames of `shape` are fitted; `input_size` is the side of the square input, not used by `crop`, `mean` and
+    `full_scale` those of the frames' grey levels, see `margin_level`."""
     if fit == "letterbox":
-        return Letterbox(shape, (input_size, input_size))
+        return Letterbox(shape, (input_size, input_size), margin_level(mean, full_scale))
     return Resized(shape, input_size, multiple) if fit == "resize" else Padded(shape, multiple)

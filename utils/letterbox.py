@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-GREY = 128 / 255  # of the full scale, as published
+GREY = 128.0  # of 255, as published
+
+
+def margin_level(mean: float, full_scale: float) -> float:
+    """Grey level of the margins: 128 of 255 as published, and the dataset's mean for files of another type, whose
+    levels may be far from half of the full scale (cameras of 14 bits in files of 16)."""
+    return GREY if full_scale == 255 else mean
 
 
 @dataclass(frozen=True)
@@ -14,11 +20,12 @@ class Letterbox:
     """Where a frame of `shape` (h, w) lies in the network's input of `size` (H, W), all in pixels.
 
     Both sides are scaled by min(H/h, W/w) and rounded down; the frame lies in the middle, half a pixel up and to the
-    left where the rest is odd. Raises ValueError for sides below 1.
+    left where the rest is odd. `margin` is the grey level of the rest. Raises ValueError for sides below 1.
     """
 
     shape: tuple[int, int]
     size: tuple[int, int]
+    margin: float = GREY
 
     def __post_init__(self) -> None:
         if min(*self.shape, *self.size) < 1:
@@ -49,7 +56,7 @@ class Letterbox:
             height, width = self.inner
             scaled = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BICUBIC))
             scaled = np.clip(np.rint(scaled), 0, full_scale)  # sensors and files hold whole levels
-        canvas = np.full(self.size, round(GREY * full_scale), np.float32)
+        canvas = np.full(self.size, self.margin, np.float32)
         (top, left), (height, width) = self.corner, self.inner
         canvas[top:top + height, left:left + width] = scaled
         return canvas

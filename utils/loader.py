@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, default_collate
 
@@ -50,8 +51,8 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()
-    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation,
-                        TrainTransform.from_config(config, std, full_scale).with_boxes, config.seed,
+    transform = TrainTransform.from_config(config, std, full_scale, float(np.ravel(normalisation[0])[0]))
+    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation, transform.with_boxes, config.seed,
                         (config.cache_mb << 20) // several, "boxes" if config.detector else "mask", mask_of,
                         config.register, config.frame_step, config.bad_pixels, config.on_bad_frame == "skip")
     draw = config.clips_drawn(len(clips)) or len(clips)

@@ -19,6 +19,8 @@ and whose centroid is less than 3 px away; the pixels of the components that nob
 Rule `shooting` (DTUM, also used for NUDT-MIRSDT): a target is found if any predicted pixel lies in the 3×3 around any
 of its pixels; predicted pixels outside the 9×9 around all target pixels are false, false components are theirs.
 Around means inside the frame: windows end at its border.
+Boxes, where they are given, are components as they are, also where they touch or overlap; pixels count as masks have
+them, and so does the rule `shooting`.
 """
 from __future__ import annotations
 
@@ -26,7 +28,16 @@ from typing import Any
 
 import numpy as np
 
-from utils.components import Components, label, label_levels, label_pixels, match
+from utils.components import (
+    Components,
+    at_levels,
+    label,
+    label_levels,
+    label_pixels,
+    match,
+    of_boxes,
+    raster_order,
+)
 from utils.figures import NIOU_BITS, TALLIES, curves, figures
 
 RULES = ("centroid", "shooting")
@@ -63,15 +74,20 @@ class SegmentationMetrics:
         self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in TALLIES}
         self._counts |= {name: np.zeros(_PIXEL_BINS, np.int64) for name in ("all_bins", "target_bins")}
 
-    def update(self, prediction: Any, mask: Any, probability: Any = None) -> None:
+    def update(self, prediction: Any, mask: Any, probability: Any = None, boxes: np.ndarray | None = None,
+               true_boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
         """Count one frame or a batch of frames.
 
         Args:
             prediction: `(H, W)` or `(B, H, W)` boolean, a numpy array or a tensor.
             mask: the true targets, like `prediction`.
             probability: `(H, W)` or `(B, H, W)` float in [0, 1], kept (as counts) for `curve`.
+            boxes: of a single frame, `(N, 5 or more)` x1, y1, x2, y2, score: what a detector found, at any score; those
+                above `threshold` are the prediction's components, instead of the mask's.
+            true_boxes: of a single frame, `(K, 4 or more)` x1, y1, x2, y2: the targets, instead of the mask's.
         Raises:
-            ValueError: shapes differ or are not one of the above, or a probability is outside [0, 1].
+            ValueError: shapes differ or are not one of the above, a probability is outside [0, 1], or boxes come with a
+                batch.
             TypeError: prediction or mask is of floats.
         """
         prediction, mask = _boolean(prediction, "prediction"), _boolean(mask, "mask")
@@ -84,21 +100,27 @@ class SegmentationMetrics:
         if probability is not None and not (probability.min(initial=0) >= 0 and probability.max(initial=0) <= 1):
             raise ValueError(f"probabilities reach from {probability.min()} to {probability.max()}, expected 0 to 1")
         if prediction.ndim == 2:
-            self._frame(prediction, mask, probability)
+            targets = label(mask) if true_boxes is None else of_boxes(raster_order(true_boxes), mask.shape)
+            self._frame(prediction, mask, probability, targets, boxes, threshold)
             return
+        if boxes is not None or true_boxes is not None:
+            raise ValueError(f"got boxes with a batch of {len(prediction)} frames, expected them frame by frame")
         for index in range(len(prediction)):
-            self._frame(prediction[index], mask[index], None if probability is None else probability[index])
+            self._frame(prediction[index], mask[index], None if probability is None else probability[index],
+                        label(mask[index]))
 
-    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None) -> None:
-        counts, targets = self._counts, label(mask)
+    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None, targets: Components,
+               boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
+        counts = self._counts
         pixel = np.flatnonzero(prediction)
-        tally = self._tally(pixel, np.ones(len(pixel), np.int64), 1, mask, targets)
+        found = None if boxes is None else _found(boxes, mask.shape, np.array([threshold]))
+        tally = self._tally(pixel, np.ones(len(pixel), np.int64), 1, mask, targets, found)
         for name, value in tally.items():
             counts[name] += value
         counts["frames"] += 1
         counts["pixels"] += mask.size
         counts["targets"] += len(targets)
-        target_pixels = len(targets.pixel)
+        target_pixels = int(np.count_nonzero(mask))
         counts["target_pixels"] += target_pixels
         if target_pixels:
             intersection = int(tally["intersection"][0])
@@ -108,27 +130,29 @@ class SegmentationMetrics:
         elif not len(pixel):
             counts["empty_right"] += 1
         if probability is not None:
-            self._frame_curve(probability, mask, targets)
+            found = None if boxes is None else _found(boxes, mask.shape, self.thresholds)
+            self._frame_curve(probability, mask, targets, found)
 
-    def _frame_curve(self, probability: np.ndarray, mask: np.ndarray, targets: Components) -> None:
+    def _frame_curve(self, probability: np.ndarray, mask: np.ndarray, targets: Components, found: Components | None
+                     ) -> None:
         """Count at every threshold. Only pixels above the lowest one take part (see `label_levels`)."""
         counts, thresholds = self._counts, self.thresholds
         pixel = np.flatnonzero(probability > thresholds[0])
         height = np.searchsorted(thresholds, probability.reshape(-1)[pixel], side="left")
-        for name, value in self._tally(pixel, height, len(thresholds), mask, targets).items():
+        for name, value in self._tally(pixel, height, len(thresholds), mask, targets, found).items():
             counts[f"curve_{name}"] += value
         bins = (np.abs(probability).view(np.uint32) >> 16).reshape(-1)
         counts["all_bins"] += np.bincount(bins, minlength=_PIXEL_BINS)
-        counts["target_bins"] += np.bincount(bins[targets.pixel], minlength=_PIXEL_BINS)
+        counts["target_bins"] += np.bincount(bins[mask.reshape(-1)], minlength=_PIXEL_BINS)
         counts["frames_with_probability"] += 1
 
     def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
-               targets: Components) -> dict[str, np.ndarray]:
-        """Counts `(levels,)` of the nested predictions {height ≥ level}."""
+               targets: Components, found: Components | None) -> dict[str, np.ndarray]:
+        """Counts `(levels,)` of the nested predictions {height ≥ level}; their components are `found`, where given."""
         result = {"predicted": _reach(height, levels), "intersection": _reach(height[mask.reshape(-1)[pixel]], levels)}
         if self.rule == "shooting":
             return result | _shooting(pixel, height, levels, mask, targets)
-        components = label_levels(pixel, height, mask.shape[1], levels)
+        components = label_levels(pixel, height, mask.shape[1], levels) if found is None else found
         taken = match(targets.centroid, components.centroid, components.level) >= 0
         level, false = components.level, ~taken
         return result | {"matched": _per_level(level[taken], levels),
@@ -208,6 +232,13 @@ def _boolean(value: Any, name: str) -> np.ndarray:
     if array.dtype.kind not in "bui":
         raise TypeError(f"{name} holds {array.dtype}, expected booleans: compare probabilities with a threshold first")
     return array if array.dtype == np.bool_ else array != 0
+
+
+def _found(boxes: np.ndarray, shape: tuple[int, int], thresholds: np.ndarray) -> Components:
+    """Boxes `(N, 5 or more)` as components at every threshold that their score exceeds, in single precision."""
+    boxes = raster_order(boxes)
+    height = np.searchsorted(thresholds.astype(np.float32), boxes[:, 4].astype(np.float32), side="left")
+    return at_levels(of_boxes(boxes, shape), height, len(thresholds))
 
 
 def _per_level(level: np.ndarray, levels: int, weight: np.ndarray | None = None) -> np.ndarray:

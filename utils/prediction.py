@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from utils.components import Components, label, label_levels, match
+from utils.components import Components, box_pixels, label, label_levels, match
 
 MOST = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
 PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
@@ -168,16 +168,8 @@ def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     A box that covers no pixel's centre counts for the pixel that its own centre lies in.
     """
     canvas = np.zeros(shape, np.float32)
-    for x1, y1, x2, y2, score, _ in boxes[::-1]:
-        spans = []
-        for low, high, side in ((y1, y2, shape[0]), (x1, x2, shape[1])):
-            start, stop = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
-            if stop <= start:
-                start = int(np.floor((low + high) / 2))
-                stop = start + 1
-            start = min(max(start, 0), side - 1)
-            spans.append(slice(start, max(min(stop, side), start + 1)))
-        canvas[tuple(spans)] = score
+    for box in boxes[::-1]:
+        canvas[box_pixels(box, shape)] = box[4]
     return canvas
 
 

@@ -236,15 +236,16 @@ class Predictor:
             return np.zeros(2)
         return scene_shift(*(frame if frame.ndim == 2 else frame[0] for frame in (before, after)))
 
-    def _fit(self, shape: tuple[int, int]) -> Fit:
-        return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple)
+    def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
+        return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple,
+                      float(np.ravel(self.normalisation[0])[0]), full_scale)
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(h, w)` → normalised float32 `(H, W)`, for detection `(3, H, W)`, as the network needs it."""
         if frame.ndim != 2 or not frame.size:
             raise ValueError(f"frame has shape {frame.shape}, expected grey (H, W)")
         full_scale = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "ui" else 255.0
-        ready = self._fit(frame.shape).frame(frame, full_scale)
+        ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
         mean, std = (np.asarray(value, np.float32) for value in self.normalisation)
         if self.task == "segmentation":
             return (ready - mean) / std

@@ -13,15 +13,15 @@ PUBLISHED_TSMSA = replace(
 
 # Clones keep their size, as all boxes of DAUB have one size, however large the target in them is.
 SSTNET = replace(
-    TSMSA, model="sstnet", loss="yolox", fit="letterbox", input_size=512, batch_size=4, lr=1e-3, weight_decay=5e-4,
-    clone_scale=(1.0, 1.0), batch_augmentation=False, frame_step=1, register=False,
-    bad_pixels=False)
+    TSMSA, model="sstnet", loss="yolox", fit="letterbox", input_size=512, train_crop=128, batch_size=8, lr=3e-3,
+    weight_decay=5e-4, clone_scale=(1.0, 1.0), batch_augmentation=False, frame_step=1, register=False,
+    bad_pixels=False, recalibrate=16)
 
 # The published rate is min(max(batch/64 · 1e-2, 5e-4), 5e-2).
 PUBLISHED_SSTNET = replace(
-    SSTNET, epochs=100, clips_per_epoch=0.2, batch_size=4, input_size=512, optimizer="sgd", lr=6.25e-4, momentum=0.937,
-    weight_decay=5e-4, schedule="yolox", ema=0.9999, ema_ramp=2000, clip_gradient=0.0, fold_frames=False, init_std=0.02,
-    target_augmentation=False, flips=False, intensity=0.0, threshold=0.5, seed=2023)
+    SSTNET, epochs=100, clips_per_epoch=0.2, batch_size=4, input_size=512, train_crop=0, optimizer="sgd", lr=6.25e-4,
+    momentum=0.937, weight_decay=5e-4, schedule="yolox", ema=0.9999, ema_ramp=2000, recalibrate=0, clip_gradient=0.0,
+    fold_frames=False, init_std=0.02, target_augmentation=False, flips=False, intensity=0.0, threshold=0.5, seed=2023)
 
 SEGMENTATION_FIRST = {"default": (TSMSA, SSTNET), "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET)}
 DETECTION_FIRST = {"default": (SSTNET, TSMSA), "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA)}

@@ -29,7 +29,7 @@ import numpy as np
 from utils.cli import Parser, number
 from utils.errors import UserError, user_errors
 from utils.files import atomic_write
-from utils.synthetic_sequence import SPLITS, SyntheticConfig, make_sequence, pictures_of
+from utils.synthetic_sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence, pictures_of
 
 VERSION = 1
 SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
@@ -68,7 +68,8 @@ def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str
             if not done:
                 raise RuntimeError(f"OpenCV could not encode frame {t} of {below} as PNG")
             data.tofile(below / f"{t}.png")
-    targets = [{**{key: t[key] for key in ("frame", "track", "bbox", "area", "snr", "contrast")},
+    targets = [{**{key: t[key] for key in ("frame", "track", "area", "snr", "contrast")},
+                "bbox": labelled_box(t["bbox"], config.least_box, config.size),
                 "segmentation": run_lengths(t["mask"])} for t in made.targets]
     return {"name": name, "targets": targets, "facts": made.facts}
 

@@ -4,7 +4,7 @@ A sequence depends on that triple alone: neither on the number of sequences nor 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import numpy as np
 
 from utils.distractors import Distractors, Sensor, add_glints, add_pixels
 from utils.errors import UserError
+from utils.letterbox import cut
+from utils.prediction import grown
 from utils.scenes import KINDS, Camera, Scene, camera_path, film, list_pictures, picture_scene, procedural_scene
 from utils.snr import CLASS_BORDER, Limits, add_light, local_snr, masks_of, settle
 from utils.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path, spot
@@ -45,6 +47,8 @@ class SyntheticConfig:
     empty_share: float = field(default=0.1, metadata={"help": "share of sequences without any target"})
     dark_share: float = field(default=0.0, metadata={"help": "share of targets darker than their surroundings"})
     targets: tuple[int, int] = field(default=(1, 3), metadata={"help": "fewest and most targets in a sequence"})
+    least_box: float = field(default=0.0, metadata={
+        "help": "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around every target"})
     area: tuple[float, float] = field(default=(2.0, 80.0), metadata={"help": "smallest and largest target, pixels"})
     speed: tuple[float, float] = field(default=(1.0, 4.0), metadata={
         "help": "slowest and fastest target against the scene, pixels a frame"})
@@ -82,7 +86,8 @@ class SyntheticConfig:
         require(MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA, "area",
                 f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}")
         require(0.3 <= self.speed[0] <= self.speed[1] <= 8, "speed", "SLOWEST FASTEST within 0.3 to 8")
-        for name in ("acceleration", "pan", "jitter", "noise", "contrast", "hot_pixels", "blinking_pixels", "glints"):
+        for name in ("least_box", "acceleration", "pan", "jitter", "noise", "contrast", "hot_pixels", "blinking_pixels",
+                     "glints"):
             require(0 <= getattr(self, name) < 1000, name, "0 or more")
         require(self.noise > 0, "noise", "a factor above 0: without noise there is no signal-to-noise ratio")
 
@@ -252,3 +257,13 @@ def _targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) -> Iter
             yield {"frame": t, "track": number, "mask": mask, "area": int(mask.sum()), "snr": round(abs(snr), 4),
                    "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
                    "contrast": 1 if snr > 0 else -1, "peak": track.sign * track.amplitudes[t], "centre": track.path[t]}
+
+
+def labelled_box(box: Sequence[float], least: float, size: tuple[int, int]) -> list[float]:
+    """A box x, y, width, height with sides of at least `least` pixels, about its centre, cut at the edges of a frame of
+    `size` (H, W)."""
+    if min(box[2:]) >= least:
+        return list(box)
+    x, y, w, h = box
+    x1, y1, x2, y2 = cut(grown(np.array([[x, y, x + w, y + h]]), least), size)[0].tolist()
+    return [x1, y1, x2 - x1, y2 - y1]

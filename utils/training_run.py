@@ -13,7 +13,7 @@ from utils.cli import make_folder
 from utils.config import TrainConfig
 from utils.datasets import Dataset
 from utils.distributed import from_first, gathered, largest, processes, rank, restarted
-from utils.engine import Progress, steps_of, train_one_epoch
+from utils.engine import Progress, measure_statistics, steps_of, train_one_epoch
 from utils.errors import Interrupted, UserError
 from utils.faults import LoaderDied, StopSignals, explained
 from utils.files import plain, remove_temporary
@@ -116,6 +116,8 @@ class TrainingRun:
         validating = bool(self.parts.validation) and ((epoch + 1) % config.val_every == 0 or last)
         if validating:
             row["val"] = self._validate()
+        elif last:
+            self._measure_statistics()
         chosen = better(row.get("val"), progress.best) if self.parts.validation else last
         if chosen:
             progress.best = {"epoch": epoch + 1, **row.get("val", {})}
@@ -144,10 +146,19 @@ class TrainingRun:
             raise error
         self.log.say(f"left out, no longer finite ({count} of at most {limit}): {error}")
 
+    def _measure_statistics(self) -> None:
+        """Batch norms' statistics of the weights that are used, on the epoch's first batches."""
+        if not self.config.recalibrate or self.config.freeze_norm:
+            return
+        states, self.sampler.done = self.learner.random_states(), 0
+        measure_statistics(self.learner.averaged, self.parts.loader, self.config.recalibrate, self.parts.device)
+        self.learner.load_random_states(states)
+
     def _validate(self) -> dict[str, Any]:
         """Figures on the frames set aside, at the threshold that serves them best."""
         if self.config.checkpoint_every or processes() > 1:
             self.save()  # validation may take long, and of several processes it cannot be interrupted
+        self._measure_statistics()
         self.learner.agree()
         config, parts = self.config, self.parts
         own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}

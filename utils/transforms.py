@@ -7,12 +7,13 @@ new arrays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from utils.letterbox import Letterbox
+from utils.letterbox import GREY, Letterbox, cut
 
 NO_BOXES = np.zeros((0, 5))
 
@@ -103,30 +104,63 @@ def random_crop(
     and on the right by its mirror image, targets included. Raises ValueError for shapes that differ.
     """
     check_clip(frames, masks)
-    pad = [(0, 0)] + [(0, max(size - length, 0)) for length in frames.shape[1:]]
+    pad = _lacking(frames, size)
     if np.any(pad):
         frames, masks = np.pad(frames, pad, mode="symmetric"), np.pad(masks, pad, mode="symmetric")
-    low, high = np.zeros(2, int), np.array(frames.shape[1:]) - size
-    if rng.random() < target_probability:
-        _, boxes = label_targets(masks[-1])
-        if boxes:
-            box = np.array(boxes[rng.integers(len(boxes))])
-            low, high = np.clip(np.sort((box[2:] - size, box[:2]), axis=0), 0, high)
-            large = box[2:] - box[:2] > size
-            middle = np.clip((box[:2] + box[2:] - size) // 2, 0, np.array(frames.shape[1:]) - size)
-            low, high = np.where(large, middle, low), np.where(large, middle, high)
-    y, x = rng.integers(low, high + 1)
-    here = np.s_[:, y : y + size, x : x + size]
+    targets = label_targets(masks[-1])[1] if rng.random() < target_probability else []
+    here = _place(frames.shape[1:], targets, size, rng)
     return frames[here].copy(), masks[here].copy()
 
 
+def random_crop_boxes(
+    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, rng: np.random.Generator,
+    target_probability: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`random_crop` with the boxes (N, 5) of the key frame, which are its targets then.
+
+    Those whose centre is inside stay, cut at the crop's edges. A clip smaller than the square is continued by the
+    values of its edge, as in prediction: a mirror image would show targets without boxes.
+    """
+    check_clip(frames, masks)
+    pad = _lacking(frames, size)
+    if np.any(pad):
+        frames, masks = np.pad(frames, pad, mode="edge"), np.pad(masks, pad)
+    wanted = len(boxes) and rng.random() < target_probability
+    targets = np.stack([np.floor(boxes[:, 1::-1]), np.ceil(boxes[:, 3:1:-1])], 1).reshape(-1, 4).astype(int)
+    here = _place(frames.shape[1:], targets if wanted else [], size, rng)
+    moved = np.array(boxes, np.float64)
+    moved[:, :4] -= [here[2].start, here[1].start] * 2
+    centre = (moved[:, :2] + moved[:, 2:4]) / 2
+    return frames[here].copy(), masks[here].copy(), cut(moved[((centre >= 0) & (centre < size)).all(1)], (size, size))
+
+
+def _lacking(frames: np.ndarray, size: int) -> list[tuple[int, int]]:
+    """By how much frames (T, H, W) are smaller than `size`, as `np.pad` takes it."""
+    return [(0, 0)] + [(0, max(size - length, 0)) for length in frames.shape[1:]]
+
+
+def _place(shape: tuple[int, int], targets: Sequence[Sequence[int]], size: int, rng: np.random.Generator
+           ) -> tuple[slice, slice, slice]:
+    """A square in frames of `shape` (H, W), anywhere, or so that one of `targets` (y0, x0, y1, x1) is inside."""
+    low, high = np.zeros(2, int), np.array(shape) - size
+    if len(targets):
+        box = np.array(targets[rng.integers(len(targets))])
+        low, high = np.clip(np.sort((box[2:] - size, box[:2]), axis=0), 0, high)
+        large = box[2:] - box[:2] > size
+        middle = np.clip((box[:2] + box[2:] - size) // 2, 0, np.array(shape) - size)
+        low, high = np.where(large, middle, low), np.where(large, middle, high)
+    y, x = rng.integers(low, high + 1)
+    return slice(None), slice(y, y + size), slice(x, x + size)
+
+
 def letterbox_clip(
-    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0
+    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0,
+    margin: float = GREY,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Letterboxes a clip into a square of `size` pixels (see `utils.letterbox`): frames bicubic with grey levels from 0
-    to `full_scale`, masks by nearest neighbour. Raises ValueError for shapes that differ."""
+    to `full_scale` and `margin` around them, masks by nearest neighbour. Raises ValueError for shapes that differ."""
     check_clip(frames, masks)
-    place = Letterbox(frames.shape[1:], (size, size))
+    place = Letterbox(frames.shape[1:], (size, size), margin)
     (top, left), (height, width) = place.corner, place.inner
     moved = np.zeros((len(masks), size, size), bool)
     for mask, canvas in zip(masks, moved, strict=True):

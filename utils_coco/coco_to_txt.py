@@ -15,9 +15,8 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.annotations import Box, coco_entries, load_coco, parse_line
-from utils.cli import Parser
 from utils.errors import UserError, user_errors
-from utils_coco.lists import files_of, find_images, require_box, summary, target_file, write_list
+from utils_coco.lists import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
 
 IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"),
             "categories": ("id", "name")}
@@ -109,8 +108,7 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
     lines, unknown = [], 0
     for entry, name, size in zip(entries, names, _sizes(content, paths), strict=True):
         unknown += size is None
-        for box in entry.boxes:
-            require_box(f"{source}: {entry.path}", box, size or (math.inf, math.inf))
+        require_boxes(source, entry, size or (math.inf, math.inf))
         try:
             lines.append(text_line(name, entry.boxes))
         except ValueError:
@@ -126,14 +124,8 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m utils_coco.coco_to_txt", description=__doc__.split(":")[0] + ".")
-    parser.add_argument("source", metavar="FILE.json", help="COCO json with boxes")
-    parser.add_argument("--out", help="the txt file (default: beside the json)")
-    parser.add_argument("--image-root", metavar="DIR",
-                        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
-                             "root or slashes the json has (default: names as they are)")
+    parser = list_parser("coco_to_txt", __doc__, "json", "COCO json with boxes", "txt", "names as they are")
     parser.add_argument("--absolute", action="store_true", help="with --image-root: name images by absolute paths")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     given = parser.parse_args(argv)
     print("\n".join(convert(given.source, given.out, given.image_root, given.absolute, given.overwrite)))
 

@@ -8,7 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from utils.annotations import Box, split_of
+from utils.annotations import Box, Entry, split_of
+from utils.cli import Parser
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.layouts import Files, check_root, list_files
@@ -61,6 +62,30 @@ def require_box(where: str, box: Sequence[Any], size: tuple[float, float]) -> No
     problem = box_problem([float(value) for value in box[:4]], size)
     if problem:
         raise UserError(f"{where}: {problem}; correct the annotation")
+
+
+def require_boxes(source: str, entry: Entry, size: tuple[float, float]) -> None:
+    """`require_box` for all boxes of an image that `source` lists."""
+    for box in entry.boxes or ():
+        require_box(f"{source}: {entry.path}", box, size)
+
+
+def list_parser(command: str, description: str, kind: str, about: str, other: str, default_root: str) -> Parser:
+    """The options that the converters between lists share: the list itself, `--out`, `--image-root`, `--overwrite`.
+
+    Args:
+        command: name of the module; description: its docstring, of which the part before the colon is shown.
+        kind, other: suffixes of the list that is read (`about` says what it holds) and of the one that is written.
+        default_root: what is done without `--image-root`.
+    """
+    parser = Parser(prog=f"python -m utils_coco.{command}", description=description.split(":")[0] + ".")
+    parser.add_argument("source", metavar=f"FILE.{kind}", help=about)
+    parser.add_argument("--out", help=f"the {other} file (default: beside the {kind})")
+    parser.add_argument("--image-root", metavar="DIR",
+                        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
+                             f"root or slashes the {kind} has (default: {default_root})")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    return parser
 
 
 def dataset_around(source: str) -> str:

@@ -11,7 +11,6 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.annotations import Entry, read_lines
-from utils.cli import Parser
 from utils.errors import UserError, user_errors
 from utils_coco.lists import (
     NAME,
@@ -20,7 +19,8 @@ from utils_coco.lists import (
     dataset_around,
     files_of,
     find_images,
-    require_box,
+    list_parser,
+    require_boxes,
     target_file,
     write_coco,
 )
@@ -82,8 +82,7 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
     for entry, name in zip(entries, tqdm(found, desc="sizes", unit="image", disable=quiet, dynamic_ncols=True),
                            strict=True):
         size = image_size(os.path.join(files.root, name))
-        for box in entry.boxes or ():
-            require_box(f"{source}: {entry.path}", box, size)
+        require_boxes(source, entry, size)
         frames.append((name if image_root else entry.path, size, entry.boxes or ()))
     content = coco_content(frames, categories)
     write_coco(path, content)
@@ -94,15 +93,10 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m utils_coco.txt_to_coco", description=__doc__.split(":")[0] + ".")
-    parser.add_argument("source", metavar="FILE.txt", help="list of images with boxes")
-    parser.add_argument("--out", help="the json file (default: beside the txt)")
-    parser.add_argument("--image-root", metavar="DIR",
-                        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
-                             "root or slashes the lines have (default: the folder around the list, names as they are)")
+    parser = list_parser("txt_to_coco", __doc__, "txt", "list of images with boxes", "json",
+                         "the folder around the list, names as they are")
     parser.add_argument("--names", nargs="+", default=(), metavar="NAME",
                         help=f"names of the classes 0, 1, … (default: {NAME}, or class0, class1, …)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     print("\n".join(convert(given.source, given.out, given.image_root, given.names, given.overwrite, given.quiet)))
