@@ -52,9 +52,10 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()
     transform = TrainTransform.from_config(config, std, full_scale, float(np.ravel(normalisation[0])[0]))
-    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation, transform.with_boxes, config.seed,
-                        (config.cache_mb << 20) // several, "boxes" if config.detector else "mask", mask_of,
-                        config.register, config.frame_step, config.bad_pixels, config.on_bad_frame == "skip")
+    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation, transform.with_boxes,
+                        config.seed, (config.cache_mb << 20) // several, "boxes" if config.detector else "mask",
+                        mask_of, config.register, config.frame_step, config.bad_pixels,
+                        config.on_bad_frame == "skip")
     draw = config.clips_drawn(len(clips)) or len(clips)
     batch = min(config.batch_size, draw) // several * several
     if not batch or config.batch_size % several:
