@@ -96,6 +96,28 @@ def test_the_same_masks_on_real_frames(weights, exported, streaming):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
+def test_a_panning_camera_with_bad_pixels(weights, exported, streaming):
+    """What the predictor does to clips is written into the file: alignment, bad pixels, the step between frames."""
+    frames = [np.roll(real_frames(1)[0], 3 * i, axis=1) for i in range(16)]
+    for frame in frames:
+        frame[40, 70] = 255  # stays on the sensor while the scene moves
+    content = torch.load(weights / "tsmsa.pt", weights_only=True)
+    content["config"] |= {"register": True, "bad_pixels": True, "frame_step": 2}
+    save_checkpoint(weights / "panning.pt", content)
+    given = Namespace(streaming=streaming, opset=export.OPSET, precision="float32")
+    read = read_weights(weights / "panning.pt")
+    settings = json.loads(export.describe(read, given, (torch.zeros(1, 1, 32, 32),)))["predictor"]
+    assert settings["register"] and settings["bad_pixels"] and settings["frame_step"] == 2
+    aware = {name: settings[name] for name in ("register", "bad_pixels", "frame_step")}
+    predictor = dataclasses.replace(Predictor.from_checkpoint(exported("tsmsa", streaming)), **aware)
+    expected = list(Predictor.from_checkpoint(weights / "panning.pt", "cpu").stream(frames))
+    plain = list(Predictor.from_checkpoint(weights / "tsmsa.pt", "cpu").stream(frames))
+    for own, other in zip(predictor.stream(frames, batch_size=3), expected, strict=True):
+        assert np.abs(own.probability - other.probability).max() < 1e-4
+    assert np.abs(plain[-1].probability - expected[-1].probability).max() > 1e-3
+
+
+@pytest.mark.parametrize("streaming", [False, True])
 def test_the_same_boxes_on_real_frames(weights, exported, streaming):
     """Compared before suppression, in which a difference in the last digit may let another box survive."""
     predictor, clips = Predictor.from_checkpoint(exported("sstnet", streaming)), []

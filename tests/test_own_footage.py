@@ -197,7 +197,7 @@ def weights(tmp_path_factory):
 def bright(monkeypatch):
     from utils.predictor import Predictor
 
-    monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_: Predictor(
+    monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
         lambda clips: 1 / (1 + np.exp(-clips[:, -1])), "segmentation", 5, (200.0, 10.0), name="bright")))
 
 

@@ -97,6 +97,7 @@ def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
         settings["input_size"] = None
     else:
         settings["fit"] = weights.settings["fit"]
+    settings["multiple"] = weights.model.network.multiple  # else other padding, and so other results at the edge
     mean, std = settings["normalisation"]
     settings["normalisation"] = [np.asarray(value, float).tolist() for value in (mean, std)]
     return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
