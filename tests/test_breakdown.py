@@ -111,12 +111,10 @@ def test_pictures_show_the_place(measured):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path_factory):
+def run(tmp_path_factory):
     root = write_moving(tmp_path_factory.mktemp("script"))
-    module = script("test")
-    monkeypatch.setattr(module, "check_weights", lambda path: None)
-    monkeypatch.setattr(module.Predictor, "from_checkpoint", lambda *_: classical_predictor("top-hat"))
-    return lambda *arguments: module.main(["--weights", "w.pt", "--data-root", str(root), "--quiet", *arguments])
+    main = script("test").main
+    return lambda *arguments: main(["--method", "top-hat", "--data-root", str(root), "--quiet", *arguments])
 
 
 def test_the_script_writes_everything(run, tmp_path, capsys):

@@ -60,13 +60,14 @@ class CompatMetrics(SegmentationMetrics):
         """As of `SegmentationMetrics`; `probability` is not used."""
         super().update(prediction, mask)
 
-    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None) -> None:
+    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None, targets: Components,
+               boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
         if self.counting != "skip-empty" or mask.any():
-            super()._frame(prediction, mask, None)
+            super()._frame(prediction, mask, None, targets)
 
-    def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray, targets: Components
-               ) -> dict[str, np.ndarray]:
-        right = super()._tally(pixel, height, levels, mask, targets)
+    def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
+               targets: Components, found: Components | None) -> dict[str, np.ndarray]:
+        right = super()._tally(pixel, height, levels, mask, targets, found)
         if self.counting not in _FAULTS:
             return right
         prediction = np.zeros(mask.shape, bool)

@@ -48,6 +48,7 @@ class Results:
 
     def __init__(self, folder: Path, categories: list[str], tracker: Tracker | None) -> None:
         self.folder, self.tracker = folder, tracker
+        folder.mkdir(parents=True, exist_ok=True)
         self.detections = _Table(folder / "detections.csv", DETECTIONS)
         self.tracks = _Table(folder / "tracks.csv", TRACKS) if tracker else None
         self.images: list[dict[str, Any]] = []
