@@ -137,3 +137,13 @@ def test_what_has_just_come_into_view_is_nothing_new(shift):
     edges = np.stack([move(*pair) for pair in zip(frames, shifts, strict=True)]) - frames[-1]
     assert np.abs(still[:, 10:-10, 10:-10]).max() == np.abs(edges[:, 10:-10, 10:-10]).max()
     assert np.abs(still).max() < 0.8 * np.abs(edges).max()
+
+
+def test_a_bright_target_over_a_faint_scene_does_not_draw_it_along():
+    rng = np.random.default_rng(2)
+    scene = cv2.GaussianBlur(rng.normal(0, 1, (140, 140)), (0, 0), 3) * 25 + 100
+    y, x = np.mgrid[:128, :128]
+    frames = [move(scene.astype(np.float32), np.array([0.5, -0.4]) * t)[6:134, 6:134]
+              + 120 * np.exp(-((y - 60 - t) ** 2 + (x - 50 - 2 * t) ** 2) / 18) + rng.normal(0, 1, y.shape)
+              for t in range(2)]
+    assert np.abs(scene_shift(*(frame.astype(np.float32) for frame in frames)) - [0.5, -0.4]).max() < 0.15

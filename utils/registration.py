@@ -13,6 +13,7 @@ import numpy as np
 LARGEST = 320      # px, shorter side beyond which frames are halved first: enough detail is left
 SMOOTHING = 5      # px, the Gaussian that takes noise and fixed pattern out (the pattern stays where it is)
 COARSE = 4         # a first fit at a quarter of the size finds wide shifts
+EXTREMES = 2       # percent of pixels at either end that count no more than their bound: a bright target is no scene
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-3)
 SURE = 0.15        # px, standard deviation beyond which a fit says too little about motion of a pixel
 FARTHEST = 0.125   # of the shorter side: wider shifts are taken for failures
@@ -25,6 +26,8 @@ def scene_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     alignment using enhanced correlation coefficient maximization", IEEE TPAMI 2008). Zero where that fails, or where
     the frames hold too little detail over their noise to be sure of it within `SURE` px.
     """
+    bounds = np.percentile(before[::2, ::2], (EXTREMES, 100 - EXTREMES))
+    before, after = (np.clip(frame, *bounds) for frame in (before, after))
     scale = 1
     while min(before.shape) > LARGEST * scale:
         scale *= 2

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from utils.clips import ClipDataset, box_mask, file_mask, run_starts
 from utils.config import TrainConfig
 from utils.datasets import Dataset, Frame
 from utils.holdout import hold_out
+from utils.registration import scene_shift, to_last
 
 SPAN = 9        # frames over which a target is followed
 REACH = 6.0     # px, farthest that it is looked for from one frame to the next
@@ -28,8 +30,8 @@ def target_speeds(sequences: Mapping[str, Sequence[Frame]],
                   mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> np.ndarray:
     """Speeds of targets against the scene, pixels a frame (N,), at up to `SAMPLES` evenly spaced places.
 
-    Targets are followed over `SPAN` frames aligned to the last one (`utils.registration`), from each to the nearest in
-    the next frame; one that gets lost does not count.
+    Targets are followed over `SPAN` frames, their places as in the last one (`utils.registration`), from each to the
+    nearest in the next frame; one that gets lost does not count.
 
     Args:
         sequences: frames of each sequence in order, with what `mask_of` needs.
@@ -39,10 +41,12 @@ def target_speeds(sequences: Mapping[str, Sequence[Frame]],
     for name, frames in sequences.items():
         starts = run_starts([frame.number for frame in frames])
         keys += [(name, i) for i, start in enumerate(starts) if i - start >= SPAN - 1]
-    clips = ClipDataset(sequences, keys, SPAN, (0.0, 1.0), mask_of=mask_of, register=True)
+    clips = ClipDataset(sequences, keys, SPAN, (0.0, 1.0), mask_of=mask_of)
     speeds = []
     for index in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(int):
-        found = [_centroids(mask) for mask in clips.read(index)[1]]
+        images, masks = clips.read(index)
+        shifts = to_last([scene_shift(*pair) for pair in pairwise(images)])
+        found = [_centroids(mask) + shift[::-1] for mask, shift in zip(masks, shifts, strict=True)]
         for first in found[0]:
             place = first
             for places in found[1:]:
