@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,41 +17,12 @@ from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
 from utils.prediction import Prediction, from_boxes, from_probability
-from utils.registration import move, scene_shift, to_last
+from utils.registration import scene_shift, to_last
 from utils.runs import Run, StreamingRun
+from utils.views import Seen, View, views
 
 Levels = float | Sequence[float]  # grey levels: of grey frames, or of their copies in R, G and B
 TASKS = ("segmentation", "detection")
-
-
-@dataclass(eq=False)
-class _View:
-    """A prepared frame as clips see it, moved by `shift` before the next one's view; what it contributes, if known."""
-
-    shift: tuple[float, ...]
-    behind: _View | None
-    pixels: np.ndarray
-    contribution: Any = None
-
-
-@dataclass(eq=False)
-class _Seen:
-    """A frame in the window: number, as it came, as the network needs it, and the scene's step from the one before."""
-
-    number: int
-    frame: np.ndarray
-    ready: np.ndarray
-    step: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    latest: _View | None = None
-
-    def view(self, shift: np.ndarray, behind: _View | None) -> _View:
-        """The frame moved by `shift`, with `behind` where it shows nothing; clips that see it alike share one view."""
-        behind = behind if np.any(shift) else None  # an unmoved frame covers all
-        alike = self.latest is not None and self.latest.shift == tuple(shift)
-        if not alike or not (self.latest is behind or self.latest.behind is behind):
-            pixels = move(self.ready, shift, behind.pixels if behind else None)
-            self.latest = _View(tuple(shift), behind, pixels)
-        return self.latest
 
 
 class _Clip(NamedTuple):
@@ -59,7 +30,7 @@ class _Clip(NamedTuple):
 
     number: int
     shape: tuple[int, ...]
-    views: list[_View]
+    views: list[View]
     companion: Any
 
 
@@ -195,9 +166,9 @@ class Predictor:
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
         """The clip of every frame; clips hold frames of one size."""
-        window: deque[_Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
+        window: deque[Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
         for number, frame, companion in items:
-            seen = _Seen(number, frame, self._prepare(frame))
+            seen = Seen(number, frame, self._prepare(frame))
             if window and window[-1].frame.shape == frame.shape:
                 seen.step = self._step(window[-1].ready, seen.ready)
             else:
@@ -210,25 +181,21 @@ class Predictor:
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
             if self.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
-                seen = [_Seen(one.number, one.frame, self._prepare(mend(one.frame, defects))) for one in seen]
+                seen = [Seen(one.number, one.frame, self._prepare(mend(one.frame, defects))) for one in seen]
             yield _Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
         waiting = []
         for number, clip in enumerate(clips):
-            frames = [_Seen(number, frame, self._prepare(frame)) for frame in clip]
+            frames = [Seen(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
             waiting.append(_Clip(number, clip.shape[1:], self._views(frames, steps), None))
         return [prediction for _, prediction in self._finish(waiting)]
 
-    def _views(self, frames: Sequence[_Seen], steps: Sequence[np.ndarray]) -> list[_View]:
+    def _views(self, frames: Sequence[Seen], steps: Sequence[np.ndarray]) -> list[View]:
         """The frames of a clip as it sees them (`utils.registration.aligned`)."""
-        shifts = to_last(steps) if self.register else [np.zeros(2)] * len(frames)
-        views: list[_View] = []
-        for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
-            views.insert(0, frame.view(shift, views[0] if views else None))
-        return views
+        return views(frames, to_last(steps) if self.register else [np.zeros(2)] * len(frames))
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
