@@ -95,3 +95,17 @@ def test_frames_count_as_the_scene_moves_on():
 def test_a_scene_that_stands_still_has_no_defects():
     finder, frames = DefectFinder(), sequence(20)[0]
     assert not any(len(finder.see(frame, np.array([0.02, 0.0]))) for frame in frames)
+
+
+def test_shifts_and_defects_stay_known_when_pictures_fill_the_cache(tmp_path, monkeypatch):
+    images, frames = sequence(20)[0], []
+    for number, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
+        cv2.imwrite(str(tmp_path / f"m{number}.png"), np.zeros_like(image))
+        frames.append(Frame("a", number, str(tmp_path / f"{number}.png"), str(tmp_path / f"m{number}.png"), None))
+    fits = []
+    monkeypatch.setattr("utils.clips.scene_shift", lambda *pair: fits.append(pair) or STEP)
+    clips = ClipDataset({"a": frames}, [("a", 19)], 2, (0.0, 1.0), cache_bytes=1, register=True, bad_pixels=True)
+    first = clips.read(0)[0]
+    assert len(fits) == 19
+    assert np.array_equal(clips.read(0)[0], first) and len(fits) == 19

@@ -77,9 +77,12 @@ def find_defects(frames: Sequence[np.ndarray]) -> np.ndarray:
     stand out: taken away, it leaves a target that passes over the pixel as it is. All frames of a clip are to be mended
     alike, as its last one tells: a point that is mended in some of them looks like a target.
     """
-    if len(frames) < FEWEST:
+    return _judged([_detail(frame) for frame in frames])
+
+
+def _judged(details: Sequence[_Detail]) -> np.ndarray:
+    if len(details) < FEWEST:
         return NONE
-    details = [_detail(frame) for frame in frames]
     standing = np.abs(np.sum([detail.extremes for detail in details], axis=0, dtype=np.int8))
     bad = standing >= SHARE * len(details)
     if not bad.any():
@@ -93,15 +96,15 @@ class DefectFinder:
     """Looks at the frames of one run in order, and tells after each which pixels are bad (`kept`, `find_defects`)."""
 
     def __init__(self) -> None:
-        self._frames: deque[np.ndarray] = deque(maxlen=HISTORY)
+        self._details: deque[_Detail] = deque(maxlen=HISTORY)
         self._travel = np.zeros(2)
         self._defects = NONE
 
     def see(self, frame: np.ndarray, step: np.ndarray) -> np.ndarray:
         """The defects known after `frame` (H, W) uint8, uint16 or float32; `step`: the scene's from the one before."""
         self._travel = self._travel + step
-        if not self._frames or np.hypot(*self._travel) >= TRAVEL:
-            self._frames.append(frame)
+        if not self._details or np.hypot(*self._travel) >= TRAVEL:
+            self._details.append(_detail(frame))
             self._travel = np.zeros(2)
-            self._defects = find_defects(self._frames)
+            self._defects = _judged(self._details)
         return self._defects

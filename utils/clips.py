@@ -18,7 +18,8 @@ from utils.registration import aligned, scene_shift, to_last
 
 # (mean, standard deviation) in grey levels: one of each, or lists of three for networks that take RGB.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
-KINDS = ("image", "mask", "shift", "defects")  # what is kept of frames
+PICTURES, FACTS = ("image", "mask"), ("shift", "defects")  # what is kept of frames
+FACT_BYTES = 1 << 10  # of a frame, on average
 
 
 def run_starts(numbers: Sequence[int]) -> list[int]:
@@ -114,7 +115,10 @@ class ClipDataset:
         self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
         self.sequences.names.build_index()
         self.frames = self.sequences.frames()
-        self.cache = SharedCache(len(KINDS) * len(self.frames), cache_bytes)
+        count = len(self.frames)
+        # Facts have room of their own: where pictures fill theirs, a run's whole past would be fitted anew each time.
+        self.caches = {PICTURES: SharedCache(len(PICTURES) * count, cache_bytes),
+                       FACTS: SharedCache(len(FACTS) * count, FACT_BYTES * count)}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -143,7 +147,8 @@ class ClipDataset:
 
     def _cached(self, kind: str, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
         """What is made of this `kind` from the frame that has this index among all."""
-        return self.cache.get(KINDS.index(kind) * len(self.frames) + index, make)
+        kinds = PICTURES if kind in PICTURES else FACTS
+        return self.caches[kinds].get(kinds.index(kind) * len(self.frames) + index, make)
 
     def _image(self, index: int) -> np.ndarray:
         return self._cached("image", index, lambda: read_frame(self.frames[index].image))

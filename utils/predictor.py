@@ -222,9 +222,9 @@ class Predictor:
         if not waiting:
             return
         if isinstance(self.run, StreamingRun):
-            views = {id(view): view for clip in waiting for view in clip.views if view.contribution is None}.values()
-            contributions = self.run.observe(np.stack([view.pixels for view in views]))
-            for view, contribution in zip(views, contributions, strict=True):
+            new = {id(view): view for clip in waiting for view in clip.views if view.contribution is None}.values()
+            contributions = self.run.observe(np.stack([view.pixels for view in new]))
+            for view, contribution in zip(new, contributions, strict=True):
                 view.contribution = contribution
             outputs = self.run.decide(np.stack([clip.views[-1].pixels for clip in waiting]),
                                       [[view.contribution for view in clip.views] for clip in waiting])
