@@ -1,6 +1,7 @@
 """Boxes from masks, masks from boxes, and the two commands that convert datasets."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -200,24 +201,27 @@ def test_masks_elsewhere_leave_the_data_alone(tmp_path):
     write_text(root / "train.txt", "data5/0.bmp\ndata5/2.bmp\n")
     before = sorted(root.rglob("*"))
     boxes_to_masks.convert(str(root), str(out), quiet=True)
-    assert sorted(root.rglob("*")) == before
     assert [frame.number for frame in open_dataset(out, "train", "masks").frames] == [0, 2]
-    assert (out / "images").is_symlink() and not (out / "masks").is_symlink()
     with pytest.raises(UserError, match="--overwrite"):
         boxes_to_masks.convert(str(root), str(out), quiet=True)
     boxes_to_masks.convert(str(root), str(out), method="box", overwrite=True, quiet=True)
     assert areas_of(open_dataset(out, "test")) == [64, 64, 0]
+    assert not [path for path in out.rglob("*") if path.is_symlink()]
+    (out / "train.txt").write_text("data5/0.bmp\n")
+    with pytest.raises(UserError, match="train.txt: already there"):
+        boxes_to_masks.convert(str(root), str(out), overwrite=True, quiet=True)
+    shutil.rmtree(out)
+    assert sorted(root.rglob("*")) == before
 
 
-def test_copies_where_links_cannot_be_made(tmp_path, monkeypatch):
-    def refuse(*_, **__):
-        raise OSError("no links on this file system")
-
+def test_links_on_request(tmp_path):
     root, out = boxed(tmp_path / "data"), tmp_path / "made"
-    monkeypatch.setattr(Path, "symlink_to", refuse)
-    boxes_to_masks.convert(str(root), str(out), quiet=True)
-    assert (out / "images/train/data5/0.bmp").is_file() and not (out / "images").is_symlink()
+    for _ in range(2):
+        boxes_to_masks.convert(str(root), str(out), overwrite=True, quiet=True, link=True)
+        assert (out / "images").is_symlink() and not (out / "masks").is_symlink()
     assert len(open_dataset(out, "train", "masks").frames) == 3
+    with pytest.raises(UserError, match="already there"):
+        boxes_to_masks.convert(str(root), str(out), overwrite=True, quiet=True)
 
 
 def test_existing_masks_are_kept(tmp_path):

@@ -85,7 +85,7 @@ def test_a_single_sequence_is_split_by_its_frames(tmp_path):
     for number in range(10):
         write(tmp_path / f"images/{number}.png", picture(number))
         yolo(tmp_path / "labels", str(number))
-    convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"), fraction=0.3, copy=True)
+    convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"), fraction=0.3)
     numbers = [[frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames]
                for split in ("train", "test")]
     assert numbers == [list(range(7)), [7, 8, 9]]

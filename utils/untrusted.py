@@ -1,6 +1,6 @@
 """Files from strangers: what would fill the memory or run code is refused before it is opened.
 
-Links are followed: people link datasets into place, and `utils_coco.boxes_to_masks --out` does so too. What a link
+Links are followed: people link datasets into place, and `utils_coco.boxes_to_masks --link` does so too. What a link
 leads to is only ever read, as an image, a list or weights; devices and pipes are refused. Lists of images cannot lead
 out of the dataset's folder: they choose among the files found there (`utils.layouts.Files.find`).
 """

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ if not __package__:  # run as a file
 from utils.cli import Parser
 from utils.datasets import Dataset, Frame, open_dataset
 from utils.errors import UserError, user_errors
+from utils_coco.placing import place
 
 
 def mask_path(frame: Frame, root: str, out: str) -> str:
@@ -24,23 +24,8 @@ def mask_path(frame: Frame, root: str, out: str) -> str:
     return os.path.join(out, *parts)
 
 
-def _place(source: Path, target: Path) -> None:
-    """Make `source` appear as `target`: a link, or a copy where links cannot be made."""
-    if target.is_symlink() or target.exists():
-        if target.resolve() == source.resolve():
-            return
-        raise UserError(f"{target}: already there, expected an empty folder for the new dataset; give another --out")
-    try:
-        target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
-    except (OSError, NotImplementedError):
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
-
-
-def mirror(root: str, out: str, layout: str) -> None:
-    """Make `out` a dataset like `root`, without masks: everything else is linked or copied."""
+def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
+    """Make `out` a dataset like `root`, without masks: everything else is copied, or linked."""
     source, target = Path(root), Path(out)
     if source.resolve() in target.resolve().parents:
         raise UserError(f"{out}: lies inside {root}, expected a folder elsewhere; give another --out")
@@ -50,9 +35,9 @@ def mirror(root: str, out: str, layout: str) -> None:
             (target / item.name).mkdir(exist_ok=True)
             for part in sorted(item.iterdir()):
                 if part.name != "masks":
-                    _place(part, target / item.name / part.name)
+                    place(part, target / item.name / part.name, link)
         elif item.name != "masks":
-            _place(item, target / item.name)
+            place(item, target / item.name, link)
 
 
 def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwrite: bool) -> None:
@@ -67,15 +52,16 @@ def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwr
 
 
 def convert(root: str, out: str | None = None, method: str = "half-max", dilate: bool | None = None,
-            overwrite: bool = False, quiet: bool = False) -> str:
+            overwrite: bool = False, quiet: bool = False, link: bool = False) -> str:
     """Write a mask for every frame that has a box list's word on it; frames without targets get empty ones.
 
     Args:
         root: a dataset with boxes, in any layout.
-        out: make a dataset here, with links to the images and lists; default: write `masks/` into `root`.
+        out: make a dataset here, with copies of the images and lists; default: write `masks/` into `root`.
         method, dilate: see `utils.boxes.convert_boxes`.
         overwrite: replace masks that are there.
         quiet: no progress bar.
+        link: with `out`, link images and lists instead.
     Returns:
         One line that says what was made.
     Raises:
@@ -90,7 +76,7 @@ def convert(root: str, out: str | None = None, method: str = "half-max", dilate:
     _refuse_existing(dataset, frames, out, overwrite)
     try:
         if os.path.abspath(out) != os.path.abspath(dataset.root):
-            mirror(dataset.root, out, dataset.layout)
+            mirror(dataset.root, out, dataset.layout, link)
         return _write(dataset, frames, out, method, dilate, quiet)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); give --out DIR to make the dataset "
@@ -131,13 +117,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-root", required=True, help="dataset folder with boxes (COCO json or txt lines)")
     parser.add_argument("--method", choices=("half-max", "box"), default="half-max",
                         help="half-max: pixels above half of the target's contrast; box: all of it (default: half-max)")
-    parser.add_argument("--out", help="make a dataset in this folder, images linked (default: masks/ in the dataset)")
+    parser.add_argument("--out", help="make a dataset in this folder, images copied (default: masks/ in the dataset)")
+    parser.add_argument("--link", action="store_true", help="with --out: link the images instead, which saves room")
     parser.add_argument("--dilate", action=argparse.BooleanOptionalAction, default=None,
                         help="add one pixel on each of the four sides (default: for half-max)")
     parser.add_argument("--overwrite", action="store_true", help="replace masks that are there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    print(convert(given.data_root, given.out, given.method, given.dilate, given.overwrite, given.quiet))
+    print(convert(given.data_root, given.out, given.method, given.dilate, given.overwrite, given.quiet,
+                  given.link))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Labels: masks, YOLO, Pascal VOC, COCO, csv of boxes, or csv of centroids. Which 
 """
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from utils.files import frame_numbers, natural_key
 from utils.frames import IMAGE_SUFFIXES
 from utils_coco.label_formats import KINDS, Named, guess, mask_files, read
 from utils_coco.lists import coco_content, coco_summary, write_coco
+from utils_coco.placing import place
 
 MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
 
@@ -116,16 +116,8 @@ def _checked(image: Image, boxes: Sequence[Named], size: tuple[int, int], classe
     return result
 
 
-def _place(source: Path, target: Path, copy: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if copy:
-        shutil.copy2(source, target)
-    else:
-        target.symlink_to(source.resolve())
-
-
 def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequence[str] = (), fraction: float = 0.2,
-            side: float = 7.0, one_class: bool = False, copy: bool = False) -> list[str]:
+            side: float = 7.0, one_class: bool = False, link: bool = False) -> list[str]:
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
     Args:
@@ -135,7 +127,7 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
         test, fraction: see `list_images`.
         side: of the boxes around centroids, in pixels.
         one_class: a single class "target".
-        copy: the images; else they are linked.
+        link: the images, which saves room; else they are copied.
     Returns:
         Lines that say what was made.
     Raises:
@@ -176,16 +168,16 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
         raise UserError(f"{labels}: found labels of {len(lost)} images, the first {lost[0]}, none of which is in "
                         f"{images}; give another --images, or rename them alike")
     try:
-        said = _write(root, found, boxes, masks, one_class, copy)
+        said = _write(root, found, boxes, masks, one_class, link)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out, or --copy") from None
+        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
     return [f"{out}: from labels of the kind '{kind}'", *said, *more,
             f"next: python -m utils.datasets describe {out}"]
 
 
 def _write(root: Path, found: Sequence[Image], boxes: dict[str, list[Named]], masks: dict[str, Path],
-           one_class: bool, copy: bool) -> list[str]:
+           one_class: bool, link: bool) -> list[str]:
     from utils.frames import image_size
 
     classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)
@@ -197,7 +189,7 @@ def _write(root: Path, found: Sequence[Image], boxes: dict[str, list[Named]], ma
         if masks:
             own = [image for image in own if image.key in masks]
             for image in own:
-                _place(masks[image.key], root / "masks" / Path(image.name).with_suffix(masks[image.key].suffix), copy)
+                place(masks[image.key], root / "masks" / Path(image.name).with_suffix(masks[image.key].suffix), link)
             said.append(f"{split}: {len(own)} images with masks")
         else:
             content = coco_content(((f"images/{image.name}", size, _checked(image, boxes.get(image.key, ()), size,
@@ -207,7 +199,7 @@ def _write(root: Path, found: Sequence[Image], boxes: dict[str, list[Named]], ma
             write_coco(root / "annotations" / f"instances_{split}2017.json", content)
             said.append(f"{split}: {coco_summary(content)}")
         for image in own:
-            _place(image.path, root / "images" / image.name, copy)
+            place(image.path, root / "images" / image.name, link)
     return said
 
 
@@ -225,10 +217,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--box-side", type=number(float, 1, 1000), default=7.0, metavar="PX",
                         help="of the boxes around centroids (default: %(default)s)")
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
-    parser.add_argument("--copy", action="store_true", help="copy the images (default: link them)")
+    parser.add_argument("--link", action="store_true", help="link the images instead of copying them, which saves room")
     given = parser.parse_args(argv)
     print("\n".join(convert(given.images, given.labels, given.out, given.kind, given.test, given.test_fraction,
-                            given.box_side, given.one_class, given.copy)))
+                            given.box_side, given.one_class, given.link)))
 
 
 if __name__ == "__main__":

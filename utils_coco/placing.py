@@ -1,0 +1,50 @@
+"""Bring the files of one dataset into another: copies, or links on request."""
+from __future__ import annotations
+
+import filecmp
+import shutil
+from pathlib import Path
+
+from utils.errors import UserError
+
+
+def place(source: Path, target: Path, link: bool = False) -> None:
+    """Make the file or folder `source` appear as `target`; what is already there and the same stays.
+
+    Args:
+        source, target: paths; folders above `target` are made.
+        link: make a symbolic link, which needs no room on the disk, but what is done to it is done to the source's
+            folder; else copy the contents, without the source's permissions.
+    Raises:
+        UserError: something else is there.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if link:
+        _link(source, target)
+    elif source.is_dir():
+        for item in sorted(source.rglob("*")):
+            if item.is_file():
+                _copy(item, target / item.relative_to(source))
+    else:
+        _copy(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    if not (target.is_symlink() or target.exists()):
+        target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
+    elif target.resolve() != source.resolve():
+        raise _occupied(target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.is_symlink() or target.exists():
+        linked = target.resolve() == source.resolve()
+        if linked or not target.is_file() or not filecmp.cmp(source, target, shallow=False):
+            raise _occupied(target)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _occupied(target: Path) -> UserError:
+    return UserError(f"{target}: already there, expected an empty folder for the new dataset; give another --out")
