@@ -31,16 +31,19 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--size", type=int, default=512, help="side of the frames")
     options.add_argument("--frames", type=int, default=400, help="frames of all sequences together")
     options.add_argument("--input-size", type=int, default=128, help="side of the crops that training sees")
+    options.add_argument("--batch", type=int, default=8, help="clips in a batch, as training takes them")
     options.set_defaults(rounds=3)
     with user_errors():
         chosen = options.parse_args(argv)
         check_json(chosen.json)
         if chosen.quick:
             chosen.size, chosen.frames, chosen.input_size, chosen.rounds = 96, 12, 32, 1
-            chosen.formats, chosen.workers = ["png"], [0]
-        if min(chosen.workers) < 0 or chosen.frames < 4 or not 32 <= chosen.input_size <= chosen.size:
-            raise UserError(f"found --workers {min(chosen.workers)}, --frames {chosen.frames}, --input-size "
-                            f"{chosen.input_size}, expected at least 0, at least 4, and 32 to --size {chosen.size}")
+            chosen.formats, chosen.workers, chosen.batch = ["png"], [0], 2
+        if (min(chosen.workers) < 0 or not 1 <= chosen.batch <= chosen.frames // 4
+                or not 32 <= chosen.input_size <= chosen.size):
+            raise UserError(f"found --workers {min(chosen.workers)}, --batch {chosen.batch}, --frames {chosen.frames}, "
+                            f"--input-size {chosen.input_size}, expected at least 0, 1 to a quarter of --frames, and "
+                            f"32 to --size {chosen.size}")
         rows: list[dict[str, Any]] = []
         with tempfile.TemporaryDirectory() as folder:
             for suffix in chosen.formats:
@@ -110,7 +113,7 @@ def clips_per_second(
     clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0),
                         TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache)
     sampler = EpochSampler(len(clips), seed=0)
-    loader = DataLoader(clips, 1, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
+    loader = DataLoader(clips, chosen.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []
     for sampler.epoch in range(passes):
         batches = iter(loader)

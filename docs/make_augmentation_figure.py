@@ -69,7 +69,7 @@ def part(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         start = (box[axis] + box[axis + 2] - side) // 2
         start = min(max(start, 0), max(masks.shape[axis + 1] - side, 0))
         here.append(slice(start, start + side))
-    return frames[tuple(here)], masks[tuple(here)]
+    return frames[tuple(here)].astype(np.float32), masks[tuple(here)]
 
 
 def outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> None:

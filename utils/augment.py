@@ -72,8 +72,8 @@ class TrainTransform(ClipTransform):
     size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
     no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction;
     a `crop` between 0 and that takes a square of so many pixels out of what letterboxing would give, at the same scale.
-    full_scale: largest grey level of the sensor; margin: level of the margins. Frames, masks and boxes come out as they
-    went in, (T, size, size), or (T, crop, crop).
+    full_scale: largest grey level of the sensor; margin: level of the margins. Frames of any dtype come
+    out as float32, masks and boxes as they went in, (T, size, size), or (T, crop, crop).
     Raises ValueError for boxes with a fit that does not move them.
     """
 
@@ -108,7 +108,8 @@ class TrainTransform(ClipTransform):
             raise ValueError(f"got {len(boxes)} boxes with fit {self.fit!r}, which moves none; expected letterbox")
         if self.fit == "crop":
             frames, masks = random_crop(frames, masks, self.size, rng, self.target_probability)
-        elif self.fit == "resize":
+        frames = frames.astype(np.float32, copy=False)  # not before the crop, which leaves less
+        if self.fit == "resize":
             frames, masks = resize_clip(frames, masks, self.size)
         for step in self.steps:
             frames, masks, boxes = step.with_boxes(frames, masks, boxes, rng)

@@ -91,8 +91,8 @@ class ClipDataset:
         keys: the key frames, as `(sequence name, position)`.
         num_frames: T.
         normalisation: `(mean, std)` in the files' own grey levels, see `normalise`.
-        transform: `(frames (T, H, W) float32, masks (T, H, W) bool, boxes (N, 5), rng) → the same`, e.g. crops and
-            augmentation; `boxes` are those of the key frame, see `utils.transforms`.
+        transform: `(frames (T, H, W), masks (T, H, W) bool, boxes (N, 5), rng) → the same, frames float32`, e.g. crops
+            and augmentation; `boxes` are those of the key frame, see `utils.transforms`.
         seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
         cache_bytes: memory for decoded frames, of this process and loader processes together.
         labels: "mask" or "boxes", what a sample holds.
@@ -124,7 +124,8 @@ class ClipDataset:
         return len(self.keys)
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Clip `index` as stored, or aligned: frames `(T, H, W)` float32 in grey levels, masks `(T, H, W)` bool."""
+        """Clip `index`: frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)`
+        bool."""
         name, position = self.keys[index]
         table, offset = self.sequences[name], self.frames.row_of(name)
         # What lies before the longest clip matters for bad pixels alone.
@@ -143,7 +144,7 @@ class ClipDataset:
         if self.register:
             images = [image.astype(np.float32) for image in images]
             images, masks = self._aligned(chosen, images, masks)
-        return np.stack(images, dtype=np.float32, casting="unsafe"), np.stack(masks)
+        return np.stack(images), np.stack(masks)
 
     def _cached(self, kind: str, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
         """What is made of this `kind` from the frame that has this index among all."""

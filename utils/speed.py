@@ -45,7 +45,7 @@ def target_speeds(sequences: Mapping[str, Sequence[Frame]],
     speeds = []
     for index in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(int):
         images, masks = clips.read(index)
-        shifts = to_last([scene_shift(*pair) for pair in pairwise(images)])
+        shifts = to_last([scene_shift(*pair) for pair in pairwise(images.astype(np.float32))])
         found = [_centroids(mask) + shift[::-1] for mask, shift in zip(masks, shifts, strict=True)]
         for first in found[0]:
             place = first
