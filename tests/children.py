@@ -42,14 +42,19 @@ def run_children(environments, target, *arguments, timeout=600):
     return [child.exitcode for child in children]
 
 
-def launched(count, restarts=0):
-    """The environments that torchrun gives `count` processes of one machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def launched(count, restarts=0, port=None):
+    """The environments that torchrun gives `count` processes of one machine.
+
+    `port`: of a store that is there, as torchrun has one, which outlasts the processes; else the first makes one.
+    """
+    kept = port is not None
+    if not kept:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     return [{"TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_RESTART_COUNT": str(restarts), "MASTER_ADDR": "127.0.0.1",
-             "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "RANK": str(rank),
-             "LOCAL_RANK": str(rank)} for rank in range(count)]
+             "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": str(kept), "WORLD_SIZE": str(count),
+             "LOCAL_WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
 
 
 def _begin(environment, target, *arguments):

@@ -16,6 +16,7 @@ from utils.errors import UserError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+    from torch.distributed import Store
 
 
 def processes() -> int:
@@ -66,9 +67,23 @@ def process_group(device: str) -> Iterator[torch.device]:
     own = pick_device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else "cpu")
     if cuda:
         torch.cuda.set_device(own)
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    store, own_rank, count = next(distributed.rendezvous("env://"))
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store(store), rank=own_rank,
+                                   world_size=count)
     yield own
     distributed.destroy_process_group()  # not after an error, when others may be waiting inside an operation
+
+
+def fresh_store(store: Store) -> Store:
+    """`store`, in which what processes wrote before they died is out of sight.
+
+    On one machine `torchrun --max-restarts` goes on with the store it has, where new processes would find the
+    addresses of dead ones. Over several machines each start has a store of its own, and counts of starts may differ.
+    """
+    from torch.distributed import PrefixStore
+
+    several = int(os.environ.get("GROUP_WORLD_SIZE", 1)) > 1
+    return store if several else PrefixStore(f"start{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
 
 
 def wrapped(network: nn.Module, device: torch.device) -> nn.Module:
