@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder
+from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder, take_bundled
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
@@ -34,7 +34,7 @@ FAR = 8  # a frame whose mean is that many standard deviations from the training
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
-    add_predictor_options(parser)
+    add_predictor_options(parser, "the TSMSA in weights/")
     parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
                         "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
                         "sequence")
@@ -202,6 +202,7 @@ def summary(name: str, records: list[dict[str, Any]], what: str) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Predict every sequence of the source."""
     options = parse(argv)
+    take_bundled(options)
     check_predictor(options)
     sources = sources_of(options)
     truth = Truth(options.truth) if options.truth else None

@@ -19,15 +19,19 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def pss_mib(pid: int) -> float:
-    """Proportional set size of a process and all below it, in MiB: what several share counts once in the sum."""
+def pss_mib(pid: int, kinds: tuple[str, ...] = ("Pss",)) -> float:
+    """Proportional set size of a process and all below it, in MiB: what several share counts once in the sum.
+
+    kinds: lines of `smaps_rollup`. "Pss_Anon" and "Pss_Shmem" leave out the files that are mapped, above all libraries:
+    their share depends on which other processes on the machine have them open.
+    """
     total = 0
     for one in tree(pid):
         try:
             lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it has just ended
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(tuple(f"{kind}:" for kind in kinds)))
     return total / 1024
 
 

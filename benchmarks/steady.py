@@ -3,8 +3,9 @@
     python -m benchmarks.steady                      # 2,000 steps of TSMSA on synthetic clips
     python -m benchmarks.steady --steps 5000 --workers 2 --out steady.png
 
-The run and its loader's workers are looked at once a second (proportional set size). The second half of the run counts:
-its slope, in MiB for 1,000 steps, and its range.
+The run and its loader's workers are looked at once a second (proportional set size, without libraries and other mapped
+files, whose share changes with what else runs on the machine). The second half of the run counts: its slope, in MiB for
+1,000 steps, and its range.
 """
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ def record(folder: Path, chosen: object) -> list[tuple[float, float]]:
             done = sum('"epoch"' in line for line in log.read_text().splitlines()) if log.exists() else 0
             if log.exists() and (not marks or done > marks[-1][1]):
                 marks.append((time.monotonic(), done))
-            samples.append((time.monotonic(), pss_mib(run.pid)))
+            samples.append((time.monotonic(), pss_mib(run.pid, ("Pss_Anon", "Pss_Shmem"))))
             time.sleep(1)
     finally:
         run.terminate()

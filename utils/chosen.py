@@ -14,11 +14,12 @@ from utils.holdout import choose_threshold, hold_out
 from utils.measuring import running
 from utils.predictor import Predictor, check_weights
 
+BUNDLED = Path(__file__).resolve().parents[1] / "weights"  # trained on synthetic sequences; see its README.md
 
-def add_predictor_options(parser: Parser) -> None:
-    """--weights, --method and --threshold."""
+def add_predictor_options(parser: Parser, default: str = "") -> None:
+    """--weights, --method and --threshold; `default` says what is taken where neither of the first two is given."""
     parser.add_argument("--weights", metavar="FILE", help="checkpoint, such as runs/NAME/best.pt, or a published state "
-                        "dict")
+                        "dict" + (f" (default: {default})" if default else ""))
     parser.add_argument("--method", metavar="NAME", help="instead of --weights, a classical method that needs no "
                         f"training: {', '.join(METHODS)}")
     parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
@@ -61,14 +62,23 @@ def check_predictor(options: Namespace, *others: str) -> None:
         raise UserError(f"--method: found '{options.method}', expected one of {', '.join(METHODS)}")
 
 
+def take_bundled(options: Namespace) -> None:
+    """Where neither weights nor a method are given, take the weights that come with the project, and say so."""
+    path = BUNDLED / "tsmsa" / "best.pt"
+    if not (options.weights or options.method) and path.is_file():
+        options.weights = str(path)
+        print(f"no --weights given: taking {path}, trained on synthetic sequences; see {BUNDLED / 'README.md'}")
+
+
 def results_folder(options: Namespace, data: str, kind: str) -> Path:
-    """Where results of this `kind` go: `--out`, else beside the weights or --detections, or, of a method, in a folder
-    of runs/ that is named by the data (a path) and the method."""
+    """Where results of this `kind` go: `--out`, else beside the weights or --detections, or, of a method and of weights
+    that come with the project, in a folder of runs/ that is named by the data (a path) and the method or network."""
     if options.out:
         return Path(options.out)
-    if source := options.weights or getattr(options, "detections", None):
+    source = options.weights or getattr(options, "detections", None)
+    if source and BUNDLED not in Path(source).resolve().parents:
         return Path(source).parent / kind
-    return Path("runs", f"{Path(data).name}_{options.method}", kind)
+    return Path("runs", f"{Path(data).name}_{Path(source).resolve().parent.name if source else options.method}", kind)
 
 
 def open_predictor(options: Namespace, dataset: Dataset | None = None) -> Predictor:
