@@ -34,7 +34,7 @@ FAR = 8  # a frame whose mean is that many standard deviations from the training
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
-    add_predictor_options(parser, "the TSMSA in weights/")
+    add_predictor_options(parser, "the SSTNet in weights/")
     parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
                         "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
                         "sequence")

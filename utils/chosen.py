@@ -64,7 +64,7 @@ def check_predictor(options: Namespace, *others: str) -> None:
 
 def take_bundled(options: Namespace) -> None:
     """Where neither weights nor a method are given, take the weights that come with the project, and say so."""
-    path = BUNDLED / "tsmsa" / "best.pt"
+    path = BUNDLED / "sstnet" / "best.pt"  # of the two the one with fewer false alarms on real frames
     if not (options.weights or options.method) and path.is_file():
         options.weights = str(path)
         print(f"no --weights given: taking {path}, trained on synthetic sequences; see {BUNDLED / 'README.md'}")
