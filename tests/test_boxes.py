@@ -199,6 +199,8 @@ def test_masks_of_a_single_frame_dataset_and_of_filled_boxes(tmp_path):
 def test_masks_elsewhere_leave_the_data_alone(tmp_path):
     root, out = boxed(tmp_path / "data"), tmp_path / "made" / "set"
     write_text(root / "train.txt", "data5/0.bmp\ndata5/2.bmp\n")
+    (root / "images/train/data5").rename(tmp_path / "elsewhere")  # people link sequences into place
+    (root / "images/train/data5").symlink_to(tmp_path / "elsewhere")
     before = sorted(root.rglob("*"))
     boxes_to_masks.convert(str(root), str(out), quiet=True)
     assert [frame.number for frame in open_dataset(out, "train", "masks").frames] == [0, 2]

@@ -31,7 +31,7 @@ def bundle(run: str, out: str) -> list[Path]:
     Returns:
         Their paths, weights first.
     Raises:
-        UserError: the run has no `best.pt` or no log, or `out` cannot be written.
+        UserError: the run has no `best.pt` or no log, or `out` is the run or cannot be written.
     """
     from utils.checkpoint import load_checkpoint, save_checkpoint
 
@@ -40,6 +40,8 @@ def bundle(run: str, out: str) -> list[Path]:
     missing = [name for name in COPIED if not (source / name).is_file()]
     if missing:
         raise UserError(f"{run}: found no {', '.join(missing)}, expected the folder of a training run")
+    if target.resolve() == source.resolve():
+        raise UserError(f"--out: found {out}, the run itself, expected another folder")
     make_folder(target)
     used = {key: content[key] for key in KEPT_KEYS if key in content}
     save_checkpoint(target / "best.pt", {**used, "network": content.get("ema") or content["network"], "ema": None})

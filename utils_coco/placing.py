@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
 from pathlib import Path
 
@@ -22,9 +23,9 @@ def place(source: Path, target: Path, link: bool = False) -> None:
     if link:
         _link(source, target)
     elif source.is_dir():
-        for item in sorted(source.rglob("*")):
-            if item.is_file():
-                _copy(item, target / item.relative_to(source))
+        for folder, _, names in os.walk(source, followlinks=True):
+            for name in names:
+                _copy(Path(folder, name), target / Path(folder, name).relative_to(source))
     else:
         _copy(source, target)
 
