@@ -25,13 +25,13 @@ def pss_mib(pid: int, kinds: tuple[str, ...] = ("Pss",)) -> float:
     kinds: lines of `smaps_rollup`. "Pss_Anon" and "Pss_Shmem" leave out the files that are mapped, above all libraries:
     their share depends on which other processes on the machine have them open.
     """
-    total = 0
+    total, wanted = 0, tuple(f"{kind}:" for kind in kinds)
     for one in tree(pid):
         try:
             lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it has just ended
-        total += sum(int(line.split()[1]) for line in lines if line.startswith(tuple(f"{kind}:" for kind in kinds)))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(wanted))
     return total / 1024
 
 

@@ -31,7 +31,7 @@ def run(tmp_path_factory):
     return root / "run"
 
 
-def test_a_bundle_holds_the_weights_that_are_used_and_checks_itself(run, tmp_path, capsys):
+def test_a_bundle_holds_the_weights_that_are_used_and_checks_itself(run, tmp_path):
     paths = bundle(str(run), str(tmp_path / "out"))
     lines = [line.split("  ") for line in (tmp_path / "out" / SUMS).read_text().splitlines()]
     assert [name for _, name in lines] == ["best.pt", *COPIED] == [path.name for path in paths]

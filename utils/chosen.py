@@ -78,7 +78,8 @@ def results_folder(options: Namespace, data: str, kind: str) -> Path:
     source = options.weights or getattr(options, "detections", None)
     if source and BUNDLED not in Path(source).resolve().parents:
         return Path(source).parent / kind
-    return Path("runs", f"{Path(data).name}_{Path(source).resolve().parent.name if source else options.method}", kind)
+    name = Path(source).resolve().parent.name if source else options.method
+    return Path("runs", f"{Path(data).name}_{name}", kind)
 
 
 def open_predictor(options: Namespace, dataset: Dataset | None = None) -> Predictor:

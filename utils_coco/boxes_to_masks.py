@@ -32,7 +32,6 @@ def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for item in sorted(source.iterdir()):
         if layout == "sequence folders" and item.is_dir():
-            (target / item.name).mkdir(exist_ok=True)
             for part in sorted(item.iterdir()):
                 if part.name != "masks":
                     place(part, target / item.name / part.name, link)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import filecmp
-import os
 import shutil
 from pathlib import Path
 
@@ -23,9 +22,8 @@ def place(source: Path, target: Path, link: bool = False) -> None:
     if link:
         _link(source, target)
     elif source.is_dir():
-        for folder, _, names in os.walk(source, followlinks=True):
-            for name in names:
-                _copy(Path(folder, name), target / Path(folder, name).relative_to(source))
+        for item in sorted(source.iterdir()):
+            place(item, target / item.name)
     else:
         _copy(source, target)
 
@@ -42,9 +40,8 @@ def _copy(source: Path, target: Path) -> None:
         linked = target.resolve() == source.resolve()
         if linked or not target.is_file() or not filecmp.cmp(source, target, shallow=False):
             raise _occupied(target)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _occupied(target: Path) -> UserError:
