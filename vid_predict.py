@@ -19,7 +19,7 @@ from utils.chosen import add_predictor_options, check_predictor, open_predictor,
 from utils.cli import Parser, make_folder, number
 from utils.errors import UserError, user_errors
 from utils.files import write_json
-from utils.intake import Intake, add_options
+from utils.intake import DEEPEST, Intake, Window, add_options
 from utils.live import GrowingFolder, LiveSource, is_live
 from utils.measuring import add_hardware
 from utils.prediction import Component, Prediction, match_components
@@ -29,6 +29,7 @@ from utils.video import FrameSource, SourceFrame, open_sources
 
 DEFAULT_FPS = 25.0
 FAR = 8  # a frame whose mean is that many standard deviations from the training frames' looks nothing like them
+RAW = Window(0.5, 99.9, percent=True)  # how raw frames of 16 bits are shown to a network that has learnt from 8
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -63,15 +64,23 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def warn(text: str) -> None:
+def note(text: str) -> None:
     """One line on stderr that does not break the progress bar."""
     from tqdm import tqdm
 
-    tqdm.write(f"warning: {text}", file=sys.stderr)
+    tqdm.write(text, file=sys.stderr)
 
 
-def check_look(source: FrameSource, image: np.ndarray, predictor: Predictor) -> None:
-    """Warn about frames in other units than the training frames'."""
+def warn(text: str) -> None:
+    note(f"warning: {text}")
+
+
+def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor: Predictor) -> None:
+    """Say how raw frames are shown to the network, and warn about frames in other units than the training frames'."""
+    image = intake.prepare(image)
+    if intake.window == RAW:
+        note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW} "
+             "as 0 to 255 (--window)")
     mean, std = (float(np.mean(value)) for value in predictor.normalisation)
     if abs(image.mean() - mean) > FAR * std:
         warn(f"{source.path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
@@ -107,7 +116,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     from utils.writers import write_mask
 
     name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
-    intake = intake_of(options)
+    intake = intake_of(options, predictor)
     writers = picture_writers(options, out, name, fps)
     masks = out / "masks" if predictor.task == "segmentation" else None
     records: list[dict[str, Any]] = []
@@ -128,7 +137,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
             for frame, prediction in predictor.stream_with(frames, options.batch_size):
                 if not records:
                     if options.weights:
-                        check_look(source, intake_of(options).prepare(frame.image), predictor)
+                        check_look(source, frame.image, intake_of(options, predictor), predictor)
                     size = frame.image.shape[::-1]
                 prediction = intake.restore(prediction, frame)
                 results.add(frame, prediction)
@@ -159,9 +168,10 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
                       *(f"  {path}" for path in [*paths, *results.paths()] if path)])
 
 
-def intake_of(options: Namespace) -> Intake:
+def intake_of(options: Namespace, predictor: Predictor) -> Intake:
     """What prepares the frames of one sequence."""
-    return Intake(options.stride, options.roi, options.window, options.invert)
+    narrow = bool(options.weights) and float(np.max(predictor.normalisation[0])) <= DEEPEST
+    return Intake(options.stride, options.roi, options.window, options.invert, RAW if narrow else None)
 
 
 def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:

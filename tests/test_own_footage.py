@@ -243,6 +243,19 @@ def test_black_hot_sixteen_bits_a_region_and_a_stride(weights, bright, tmp_path)
     assert found["json"]["fps"] == 12.5 and found["json"]["size"] == [64, 48]
 
 
+def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights, bright, tmp_path, capsys):
+    source = moving(tmp_path / "raw", dtype=np.uint16)
+    run(weights, source, tmp_path / "out")
+    assert "raw frames" in capsys.readouterr().err
+    shallow = Intake(raw=Window(0.5, 99.9, percent=True))
+    assert np.array_equal(shallow.prepare(picture().astype(np.uint16)), picture())  # 8 bits in files of 16
+    image = np.linspace(6000, 10000, 64).astype(np.uint16).reshape(8, 8)
+    deep = Intake(raw=window("p0,p100")).prepare(image)
+    assert deep.dtype == np.uint8 and deep.min() == 0 and deep.max() == 255
+    own = Intake(window=Window(6000, 8000), raw=window("p0,p100")).prepare(image)
+    assert (own == 255).mean() > 0.4  # what the user asks for comes first
+
+
 def test_a_camera_end_to_end(weights, bright, camera, tmp_path, capsys):
     found = run(weights, camera[0], tmp_path / "out")
     assert 2 <= len(found["json"]["frames"]) <= 20

@@ -16,6 +16,7 @@ from utils.video import SourceFrame
 
 RATE = 0.05  # share by which a percentile window follows the frames
 SAMPLE = 65536  # pixels that percentiles are taken of
+DEEPEST = 255   # level of frames of 8 bits
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
                         "pixels; results are in the whole frame's pixels")
     parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
-                        "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are)")
+                        "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are; raw 16-bit frames by p0.5,p99.9 "
+                        "where the weights have learnt from 8 bits)")
     parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
 
 
@@ -66,11 +68,13 @@ class Intake:
 
     Args:
         stride, roi, window, invert: as of `add_options`; `roi` is (x, y, w, h).
+        raw: without `window`, the one for sources whose first frame has levels that 8 bits do not hold.
     """
 
     def __init__(self, stride: int = 1, roi: tuple[int, int, int, int] | None = None, window: Window | None = None,
-                 invert: bool = False) -> None:
+                 invert: bool = False, raw: Window | None = None) -> None:
         self.stride, self.roi, self.window, self.invert = stride, roi, window, invert
+        self.raw = None if window else raw
         self.levels: np.ndarray | None = None
 
     def frames(self, source: Iterable[SourceFrame]) -> Iterator[tuple[int, np.ndarray, SourceFrame]]:
@@ -94,6 +98,8 @@ class Intake:
                 raise UserError(f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
                                 "expected a region inside it")
             image = image[y:y + h, x:x + w]
+        if self.raw:
+            self.window, self.raw = self.raw if image.max() > DEEPEST else None, None
         if self.window:
             low, high = self._levels(image)
             image = np.clip((image.astype(np.float32) - low) * (255 / max(high - low, 1e-6)), 0, 255)

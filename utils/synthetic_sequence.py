@@ -15,8 +15,10 @@ from utils.distractors import Distractors, Sensor, add_glints, add_pixels
 from utils.errors import UserError
 from utils.letterbox import cut
 from utils.prediction import grown
+from utils.looks import Look
 from utils.scenes import KINDS, Camera, Scene, camera_path, film, list_pictures, picture_scene, procedural_scene
 from utils.snr import CLASS_BORDER, Limits, add_light, local_snr, masks_of, settle
+from utils.structures import add_structures
 from utils.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path, spot
 
 SPLITS = ("train", "test")
@@ -61,6 +63,11 @@ class SyntheticConfig:
     hot_pixels: float = field(default=1.0, metadata={"help": "hot pixels in a frame, on average"})
     blinking_pixels: float = field(default=0.5, metadata={"help": "blinking pixels in a frame, on average"})
     glints: float = field(default=1.0, metadata={"help": "spots fixed in the scene in a frame, on average"})
+    structures: float = field(default=0.0, metadata={"help": "branches, poles and wires in a frame, on average"})
+    still_share: float = field(default=0.0, metadata={"help": "share of sequences from a camera that stands still"})
+    look_share: float = field(default=0.0, metadata={
+        "help": "share of sequences as cameras and recorders change them: sharpened with halos, stretched, interpolated, "
+                "lossy video"})
 
     def __post_init__(self) -> None:
         def require(good: bool, name: str, expected: str) -> None:
@@ -80,14 +87,14 @@ class SyntheticConfig:
         require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
         low, high = self.snr
         require(low > 0 and 1.2 * low <= high, "snr", "LOW HIGH with LOW above 0 and HIGH at least 1.2 times it")
-        for name in ("low_share", "empty_share", "dark_share"):
+        for name in ("low_share", "empty_share", "dark_share", "still_share", "look_share"):
             require(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
         require(1 <= self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with 1 <= FEWEST <= MOST")
         require(MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA, "area",
                 f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}")
         require(0.3 <= self.speed[0] <= self.speed[1] <= 8, "speed", "SLOWEST FASTEST within 0.3 to 8")
         for name in ("least_box", "acceleration", "pan", "jitter", "noise", "contrast", "hot_pixels", "blinking_pixels",
-                     "glints"):
+                     "glints", "structures"):
             require(0 <= getattr(self, name) < 1000, name, "0 or more")
         require(self.noise > 0, "noise", "a factor above 0: without noise there is no signal-to-noise ratio")
 
@@ -226,17 +233,22 @@ def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, c
 
 def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticSequence:
     """Sequence `index` (from 0) of `split`. The same on every machine, and whatever else is made."""
-    roots = np.random.SeedSequence([config.split_seed(split), SPLITS.index(split), index]).spawn(6)
-    look, move, sense, distract, aim, shine = (np.random.Generator(np.random.PCG64(root)) for root in roots)
+    roots = np.random.SeedSequence([config.split_seed(split), SPLITS.index(split), index]).spawn(8)
+    look, move, sense, distract, aim, shine, build, develop = (np.random.Generator(np.random.PCG64(r)) for r in roots)
     limits = limits_of(config, index)
-    camera = camera_path(move, config.frames, config.pan, config.jitter)
+    stands = develop.uniform() < config.still_share
+    camera = camera_path(move, config.frames, *(0.0, 0.0) if stands else (config.pan, config.jitter))
     scene = _scene(config, look, split, index, camera)
+    add_structures(build, scene.fixed, config.structures, config.size)
     sensor = Sensor.draw(sense, config.frames, config.size, config.noise)
     clip = film(scene, camera, config.size)
     distractors = _distractors(config, distract, limits, clip, scene, camera, sensor)
     clip = sensor.expose(shine, clip + distractors.light)
     tracks = [] if is_empty(config, index) else _settled_tracks(config, aim, limits, camera, sensor, clip)
-    frames = np.stack([to_counts(add_light(image, tracks, t), config.bits) for t, image in enumerate(clip)])
+    clip = np.stack([add_light(image, tracks, t) for t, image in enumerate(clip)])
+    if develop.uniform() < config.look_share:
+        clip = Look.draw(develop).apply(clip)
+    frames = to_counts(clip, config.bits)
     masks = np.stack([masks_of(tracks, t, config.size) for t in range(config.frames)])
     tracks = [track for track in tracks if track.spots]
     snr_class = "low" if limits.high <= CLASS_BORDER else "high"
