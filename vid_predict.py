@@ -110,7 +110,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     """Predict one sequence and write its files, also when it is interrupted; returns lines about them."""
     from tqdm import tqdm
 
-    from utils.overlay import Stretch, draw
+    from utils.overlay import Stretch, Trails, draw
     from utils.results import Results
     from utils.tracker import Tracker
     from utils.writers import write_mask
@@ -120,7 +120,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     writers = picture_writers(options, out, name, fps)
     masks = out / "masks" if predictor.task == "segmentation" else None
     records: list[dict[str, Any]] = []
-    size, stretch = None, Stretch()
+    size, stretch, trails = None, Stretch(), None if options.no_tracks else Trails()
     limit = options.max_frames or sys.maxsize
     total = min(-(-source.length // options.stride), limit) if source.length else None
     if source.files and options.stride > 1:
@@ -140,11 +140,13 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
                         check_look(source, frame.image, intake_of(options, predictor), predictor)
                     size = frame.image.shape[::-1]
                 prediction = intake.restore(prediction, frame)
-                results.add(frame, prediction)
+                tracked = results.add(frame, prediction)
+                if trails:
+                    trails.update(frame.number, tracked)
                 targets = truth.of(source, frame) if truth else None
                 picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
                                heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
-                               title=source.name, scale=options.scale)
+                               title=source.name, scale=options.scale, trails=trails)
                 for writer in writers:
                     writer.write(picture)
                 if masks:

@@ -1,5 +1,6 @@
 """The command line: recipes, overrides, and mistakes that end with status 2 before anything heavy is imported."""
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 import nets
 from nets.single_frame.key_frame import KeyFrameNetwork
-from utils.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig, parse_cli
+from utils.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig
+from utils.config_cli import parse_cli
 from utils.errors import UserError, user_errors
 from utils.recipes import (
     DETECTION_FIRST,
@@ -38,6 +40,27 @@ def test_options_override_the_named_recipe():
     assert config == dataclasses.replace(PUBLISHED_TSMSA, epochs=3, batch_augmentation=False,
                                          val_sequences=("a", "b"), milestones=(1, 2))
     assert parse_cli(SEGMENTATION_FIRST, []) == TSMSA
+
+
+def test_a_runs_settings_are_a_recipe(tmp_path):
+    run = dataclasses.replace(SSTNET, width=0.125, frame_step=4, lr=1e-3, data_root="elsewhere", name="old", threads=3,
+                              weights="start.pt", val_sequences=("a",))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(run.as_dict()))
+    found = parse_cli(DETECTION_FIRST, ["--recipe", str(path), "--epochs", "3", "--data-root", "mine"])
+    assert found == dataclasses.replace(SSTNET, width=0.125, frame_step=4, lr=1e-3, data_root="mine", epochs=3)
+    with pytest.raises(UserError, match="expected one of acm"):
+        parse_cli(SINGLE_FRAME_ONLY, ["--recipe", str(path)])
+    path.write_text('{"colour": 3}')
+    with pytest.raises(UserError, match="not the config.json of a run.*colour"):
+        parse_cli(DETECTION_FIRST, ["--recipe", str(path)])
+    with pytest.raises(UserError, match="cannot be read"):
+        parse_cli(DETECTION_FIRST, ["--recipe", str(tmp_path / "none.json")])
+
+
+def test_the_bundled_runs_are_recipes():
+    for name, scripts in (("sstnet", DETECTION_FIRST), ("tsmsa", SEGMENTATION_FIRST)):
+        assert parse_cli(scripts, ["--recipe", str(ROOT / "weights" / name / "config.json")]).model == name
 
 
 def test_the_published_recipe_is_the_papers():

@@ -9,9 +9,10 @@ from utils.datasets import Dataset, Frame
 from utils.errors import UserError
 from utils.evaluate import evaluate_sequences
 from utils.metrics import SegmentationMetrics
-from utils.overlay import FALSE, FOUND, MISSED, TRUTH, Stretch, draw
+from utils.overlay import FALSE, FOUND, MISSED, TRACK, TRUTH, Stretch, Trails, draw
 from utils.prediction import Component, Prediction, components_of
 from utils.predictor import Predictor
+from utils.tracker import Tracked
 from utils.truth import Truth
 from utils.video import open_sources
 from utils.visualize import plot_curves, plot_history
@@ -440,6 +441,22 @@ def test_drawing_tells_hits_false_alarms_and_misses():
     assert has(left[:130, 250:380], MISSED) and not has(left[:, :250], MISSED)  # around the second target only
     assert all(has(left, colour) for colour in (FOUND, FALSE, MISSED)) and not has(left, TRUTH)
     assert has(right, TRUTH) and not any(has(right, colour) for colour in (FOUND, FALSE, MISSED))
+
+
+def test_tracks_are_drawn_with_their_numbers_and_ways():
+    frame, probability = np.full((40, 60), 50, np.uint8), np.zeros((40, 60), np.float32)
+    probability[20:23, 30:33] = 0.9
+    trails = Trails()
+    for number in range(3):  # box centres at (11.5 + 10 n, 21.5)
+        trails.update(number, [Tracked(7, number, 10.0 + 10 * number, 20.0, 3.0, 3.0, 0.9, 10.0, detection=0)])
+    assert trails.owners == {0: 7} and trails.ways()[0].tolist() == [[11.5, 21.5], [21.5, 21.5], [31.5, 21.5]]
+    plain, drawn = (draw(frame, found_in(probability), levels=(0, 255), trails=one) for one in (None, trails))
+    change = (plain != drawn).any(axis=2)[26:-24]  # without header and legend
+    scale = drawn.shape[1] // 60
+    y, x = (int(21.5 * scale), slice(12 * scale, 21 * scale))
+    assert np.abs(drawn[26 + y, x].astype(int) - TRACK).max() < 60 and not change[: y - 10 * scale].any()
+    trails.update(90, [])
+    assert not trails.ways() and not trails.points  # what is long gone is forgotten
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (900, 3), (500, 1300)])

@@ -1,14 +1,11 @@
-"""One frozen dataclass is the whole recipe of a training run; the command line is made from it."""
+"""One frozen dataclass is the whole recipe of a training run; `utils.config_cli` makes the command line from it."""
 from __future__ import annotations
 
-import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from utils.cli import Parser
 from utils.errors import UserError
 
 CHOICES = {
@@ -126,7 +123,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
-                raise UserError(f"--{_flag(name)}: found '{getattr(self, name)}', expected one of {', '.join(known)}")
+                raise UserError(f"--{flag(name)}: found '{getattr(self, name)}', expected one of {', '.join(known)}")
         for name in ("epochs", "batch_size", "num_frames", "num_slices", "num_layers", "num_classes", "val_every",
                      "accumulate"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
@@ -156,7 +153,7 @@ class TrainConfig:
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
-            raise UserError(f"--{_flag(name)}: found {getattr(self, name)}, expected {expected}")
+            raise UserError(f"--{flag(name)}: found {getattr(self, name)}, expected {expected}")
 
     @property
     def folder(self) -> Path:
@@ -201,77 +198,5 @@ class TrainConfig:
                 for key, value in dataclasses.asdict(self).items()}
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: Any, default: Any) -> None:
-    shown = ",".join(str(part) for part in default) if isinstance(default, tuple) else default
-    text = f"{item.metadata['help']} (default: {shown})".replace("%", "%%") if shown not in ("", False) \
-        else item.metadata["help"].replace("%", "%%")
-    keywords: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS, "help": text}
-    if kind is bool:
-        keywords["action"] = argparse.BooleanOptionalAction
-    elif "tuple" in str(kind):
-        part = next((part for part in (int, float) if part.__name__ in str(kind)), str)
-        keywords |= {"type": part, "nargs": "*"}
-    else:
-        keywords |= {"type": kind, "metavar": kind.__name__.upper()}
-        if item.name in CHOICES:
-            keywords["metavar"] = "{" + ",".join(CHOICES[item.name]) + "}"
-    parser.add_argument(f"--{_flag(item.name)}", **keywords)
-
-
-def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] | None = None, description: str = ""
-              ) -> TrainConfig:
-    """Read the command line over a named recipe.
-
-    Args:
-        recipes: the script's recipes by name, each for one or more networks; the first name is the default of
-            `--recipe`, the network of its first recipe that of `--model`.
-        argv: arguments without the program's name (default: `sys.argv[1:]`).
-        description: shown by `--help`.
-    Returns:
-        The network's recipe, or that of another network of its family, with every given option replaced.
-    Raises:
-        UserError: an unknown option, a value of the wrong kind or out of its range, or an option that only networks of
-            the other family use.
-    """
-    first = next(iter(recipes))
-    fields = {item.name: item for item in dataclasses.fields(TrainConfig)}
-    hints = get_type_hints(TrainConfig)
-    chooser = Parser(add_help=False)
-    chooser.add_argument("--recipe", choices=list(recipes), default=first, help=f"set of defaults (default: {first})")
-    _add_option(chooser, fields["model"], str, recipes[first][0].model)
-    chosen = vars(chooser.parse_known_args(argv)[0])
-    recipe = _for_model(recipes[chosen["recipe"]], chosen.get("model"))
-    parser = Parser(description=description, parents=[chooser])
-    for name, item in fields.items():
-        if name != "model":
-            _add_option(parser, item, hints[name], getattr(recipe, name))
-    given = vars(parser.parse_args(argv))
-    del given["recipe"]
-    for name in given:
-        family = fields[name].metadata["family"]
-        if family and family != ("detection" if recipe.detector else "segmentation"):
-            raise UserError(f"--{_flag(name)}: is for {family}, which {recipe.model} does not do; leave it out")
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    return dataclasses.replace(recipe, **given)
-
-
-def _kind(model: str) -> str:
-    return "detection" if model in DETECTORS else "single-frame" if model in SINGLE_FRAME else "multi-frame"
-
-
-def _for_model(recipes: Sequence[TrainConfig], model: str | None) -> TrainConfig:
-    """The recipe of `model`, or of another network of its kind; the first one where no model is named."""
-    if model is None:
-        return recipes[0]
-    if model not in CHOICES["model"]:
-        raise UserError(f"--model: found '{model}', expected one of {', '.join(CHOICES['model'])}")
-    family = [recipe for recipe in recipes if _kind(recipe.model) == _kind(model)]
-    if not family:
-        kinds = {_kind(recipe.model) for recipe in recipes}
-        known = [name for name in CHOICES["model"] if _kind(name) in kinds]
-        raise UserError(f"--model: found '{model}', expected one of {', '.join(known)} in this script")
-    return dataclasses.replace(next((recipe for recipe in family if recipe.model == model), family[0]), model=model)

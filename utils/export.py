@@ -3,8 +3,8 @@
     python -m utils.export --weights runs/NAME/best.pt --format onnx
     python -m utils.export --weights runs/NAME/best.pt --format onnx --streaming
 
-Batch, height and width stay open (sides are multiples of 32). What the tensors mean is said in `nets/exportable.py`;
-normalisation, threshold and the like are written into the file.
+Batch, height and width stay open (sides are multiples of the network's `multiple`). What the tensors mean is said in
+`nets/exportable.py`; normalisation, threshold and the like are written into the file.
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from utils.onnx_predictor import METADATA, VERSION, open_session
 from utils.predictor import check_weights
 
 OPSET = 20
-MULTIPLE = 32
+LEAST = 32      # pixels; example inputs have sides of some times as many
 TOLERANCE = 1e-4
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
 SETTINGS = ("task", "num_frames", "threshold", "name", "input_size", "fit", "num_classes", "register", "normalisation",
@@ -57,6 +57,12 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
     return given
 
 
+def example_size(multiple: int) -> tuple[int, int]:
+    """Height and width of the example inputs: odd multiples, so that nothing but `multiple` divides the sides."""
+    pieces = -(-3 * LEAST // multiple) | 1
+    return pieces * multiple, (pieces + 2 * -(-LEAST // multiple)) * multiple
+
+
 def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     """A network (`utils.weights.Weights`) as `torch.export` program, the module that was exported, and example inputs.
     """
@@ -71,14 +77,15 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
         raise UserError(f"--streaming: found {weights.settings['name']}, which reads no clips; leave the option out")
     module = (Streaming if streaming else Windowed)(network, detects).eval()
     batch, rows, columns = Dim("batch"), Dim("rows", min=1, max=1024), Dim("columns", min=1, max=1024)
-    size, frames = (3 * MULTIPLE, 5 * MULTIPLE), weights.settings["num_frames"]
-    sides = {-2: MULTIPLE * rows, -1: MULTIPLE * columns}
+    multiple, frames = network.multiple, weights.settings["num_frames"]
+    size = example_size(multiple)
+    sides = {-2: multiple * rows, -1: multiple * columns}
     if streaming:
         frame = torch.zeros(2, network.in_channels, *size)
         arguments = (frame, *module.empty_state(frame))
         strides = [size[0] // state.shape[-2] for state in arguments[1:]]
         shapes = ({0: batch, 2: sides[-2], 3: sides[-1]},
-                  tuple({1: batch, 3: MULTIPLE // stride * rows, 4: MULTIPLE // stride * columns}
+                  tuple({1: batch, 3: multiple // stride * rows, 4: multiple // stride * columns}
                         for stride in strides))
     else:
         clip = torch.zeros(2, *((3,) if detects else ()), frames, *size)
@@ -101,7 +108,7 @@ def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
     mean, std = settings["normalisation"]
     settings["normalisation"] = [np.asarray(value, float).tolist() for value in (mean, std)]
     return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
-                       "precision": given.precision, "multiple": MULTIPLE, "predictor": settings,
+                       "precision": given.precision, "multiple": weights.model.network.multiple, "predictor": settings,
                        "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
 
 
@@ -135,7 +142,7 @@ def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about:
     return model
 
 
-def deviation(path: Path, module: Any, detects: bool) -> float:
+def deviation(path: Path, module: Any, multiple: int) -> float:
     """Largest difference between a windowed or streaming ONNX file and PyTorch, on noise of another size and batch."""
     import torch
 
@@ -143,7 +150,7 @@ def deviation(path: Path, module: Any, detects: bool) -> float:
     inputs = session.get_inputs()
     generator = torch.Generator().manual_seed(0)
     shape = [3 if i == 0 else side for i, side in enumerate(inputs[0].shape)]
-    shape[-2:] = [4 * MULTIPLE, 2 * MULTIPLE]
+    shape[-2:] = [4 * LEAST, 2 * LEAST + multiple]
     first = torch.randn(shape, generator=generator)
     arguments = [first]
     if len(inputs) > 1:
@@ -176,7 +183,7 @@ def export(given: Namespace) -> str:
     model = onnx_model(program, arguments, detects, given.opset, about)
     with atomic_write(out) as file:
         file.write(model.SerializeToString())
-    different = deviation(out, module, detects)
+    different = deviation(out, module, weights.model.network.multiple)
     if different > TOLERANCE:
         raise UserError(f"{out}: differs from PyTorch by {different:.1e}, expected at most {TOLERANCE:.0e}; give "
                         "another --opset, or report it")

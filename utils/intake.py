@@ -58,8 +58,8 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
                         "pixels; results are in the whole frame's pixels")
     parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
-                        "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are; raw 16-bit frames by p0.5,p99.9 "
-                        "where the weights have learnt from 8 bits)")
+                        "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are; raw 16-bit frames by "
+                        "p0.5,p99.9 where the weights have learnt from 8 bits)")
     parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
 
 

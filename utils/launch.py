@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from utils.checks import check_classes, quick_check
 from utils.cli import make_folder
-from utils.config import TrainConfig, parse_cli
+from utils.config import TrainConfig
+from utils.config_cli import parse_cli
 from utils.datasets import joined, open_dataset
 from utils.distributed import processes, rank
 from utils.errors import UserError, user_errors

@@ -44,7 +44,8 @@ class Look:
     def apply(self, clip: np.ndarray) -> np.ndarray:
         """Levels (T, H, W) as the sensor gives them → as they are recorded; they may leave 0 to 255."""
         if self.halo:
-            clip = np.stack([frame + self.halo * (frame - ndimage.gaussian_filter(frame, self.reach)) for frame in clip])
+            blurred = np.stack([ndimage.gaussian_filter(frame, self.reach) for frame in clip])
+            clip = clip + self.halo * (clip - blurred)
         if self.percentiles:
             low, high = np.percentile(clip[len(clip) // 2], self.percentiles)
             clip = self.span[0] + (clip - low) * ((self.span[1] - self.span[0]) / max(high - low, 1.0))
@@ -62,9 +63,9 @@ def _cosines() -> np.ndarray:
 
 
 def lossy(clip: np.ndarray, quantum: float) -> np.ndarray:
-    """Levels (T, H, W) after lossy video coding in its simplest form: each frame's difference from the frame before, as
-    it was decoded, in blocks of 8×8 cosines rounded to multiples of `quantum` levels and coarser for higher frequencies;
-    every twelfth frame by itself. There is no motion compensation."""
+    """Levels (T, H, W) after lossy video coding in its simplest form, without motion compensation: of each frame the
+    difference from the decoded frame before, of every twelfth the frame itself, in blocks of 8×8 cosines rounded to
+    multiples of `quantum` levels, coarser for higher frequencies."""
     basis = _cosines()
     steps = quantum * (1 + np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) / 2)
     height, width = clip.shape[1:]

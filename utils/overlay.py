@@ -1,23 +1,27 @@
 """Pictures of predictions, drawn so that targets of a few pixels stay visible inside their outlines."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from utils.components import label
 from utils.prediction import Component, Prediction, match_components
+from utils.tracker import Tracked
 
 # BGR; told apart by people with any colour vision.
 FOUND = (235, 200, 60)
 FALSE = (40, 80, 255)
 TRUTH = (80, 235, 250)
 MISSED = (250, 90, 250)
+TRACK = (110, 220, 110)
 TEXT, PAPER = (235, 235, 235), (30, 30, 30)
 LONGER_SIDE = 640  # smaller frames are enlarged to at least this many pixels
 NARROWEST = 420  # pixels; header and legend need so much
 GAP = 5  # pixels of the picture between a target and its outline
 BOX_GAP = 1  # the same for a detector's box, which leaves room around the target by itself
+TRAIL = 25  # frames of a track that are shown as its way
 MOST_LABELS = 25  # scores are written beside that many components, the surest first
 
 
@@ -43,9 +47,30 @@ class Stretch:
         return float(self.levels[0]), float(self.levels[1])
 
 
+class Trails:
+    """Which track each component of a frame belongs to, and the ways that the tracks in it have come."""
+
+    def __init__(self) -> None:
+        self.points: dict[int, deque[tuple[int, float, float]]] = {}
+        self.owners: dict[int, int] = {}
+
+    def update(self, frame: int, tracked: Sequence[Tracked]) -> None:
+        """Take in the tracks of the next frame, number `frame`."""
+        self.owners = {row.detection: row.id for row in tracked}
+        self.points = {track: points for track, points in self.points.items() if points[-1][0] > frame - TRAIL}
+        for row in tracked:
+            points = self.points.setdefault(row.id, deque(maxlen=TRAIL))
+            points.append((row.frame, row.x + row.w / 2, row.y + row.h / 2))
+
+    def ways(self) -> list[np.ndarray]:
+        """Of each track in the frame taken in last, its centres x, y `(N, 2)` in that frame and those before."""
+        return [np.array([(x, y) for _, x, y in self.points[track]]) for track in self.owners.values()]
+
+
 def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, float] | None = None,
          truth: Sequence[Component] | None = None, heat: bool = False, side_by_side: bool = False,
-         threshold: float = 0.5, title: str = "", scale: float | None = None) -> np.ndarray:
+         threshold: float = 0.5, title: str = "", scale: float | None = None, trails: Trails | None = None
+         ) -> np.ndarray:
     """Draw what was found in a frame.
 
     Args:
@@ -58,6 +83,7 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
         side_by_side: put the bare frame, with the truth, to the right.
         threshold: of the prediction, for the header.
         title: for the header, e.g. the sequence; the frame's number is written behind it.
+        trails: tracks, whose numbers are written before the scores and whose ways are drawn.
         scale: enlargement; default: the smallest whole number that brings the longer side to 640 pixels.
     Returns:
         `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
@@ -80,12 +106,15 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     else:
         for index, component in enumerate(prediction.components):
             _outline(picture, [component], scale, FOUND if hits is None or hits[index] else FALSE, gap=BOX_GAP)
-    _scores(picture, prediction.components, scale, hits)
+    for way in trails.ways() if trails else ():
+        points = np.rint((way * scale - 0.5) * 16).astype(np.int32)  # in sixteenths of a pixel
+        cv2.polylines(picture, [points], False, TRACK, 1, cv2.LINE_AA, shift=4)
+    _scores(picture, prediction.components, scale, hits, trails.owners if trails else {})
     if side_by_side:
         _outline(bare, truth or (), scale, TRUTH)
         picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER, np.uint8), bare], 1)
     return _framed(picture, _header(prediction, title, threshold, truth, hits),
-                   _legend(truth is not None, heat, side_by_side))
+                   _legend(truth is not None, heat, side_by_side, trails is not None))
 
 
 def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
@@ -134,16 +163,18 @@ def _outline(picture: np.ndarray, components: Sequence[Component], scale: float,
         cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
 
 
-def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None) -> None:
-    """Write scores beside the outlines, where they cover neither a component nor another score; with the class where
-    there are several."""
+def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None,
+            owners: Mapping[int, int]) -> None:
+    """Write scores beside the outlines, where they cover neither a component nor another score; after the track's
+    number where there is one, with the class where there are several."""
     several = any(component.category for component in components)
     height, width = picture.shape[:2]
     taken = [tuple(round(side * scale) + gap for side, gap in zip(component.box, (-GAP, -GAP, GAP, GAP), strict=True))
              for component in components]
     order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MOST_LABELS]
     for index in order:
-        text = f"{components[index].score:.2f}" + (f" #{components[index].category}" if several else "")
+        text = f"{owners[index]}: " if index in owners else ""
+        text += f"{components[index].score:.2f}" + (f" #{components[index].category}" if several else "")
         w, h = _text_size(text)
         x1, y1, x2, y2 = taken[index]
         right, left, above, below = x2 + 3, x1 - 3 - w, y1 - 3 - h, y2 + 3
@@ -191,8 +222,10 @@ def _header(prediction: Prediction, title: str, threshold: float, truth: Sequenc
     return "   ".join([*parts, f"{right} of {len(truth)} targets found", f"{count - right} false"])
 
 
-def _legend(truth: bool, heat: bool, side_by_side: bool) -> list[tuple[str, tuple[int, int, int]]]:
+def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool) -> list[tuple[str, tuple[int, int, int]]]:
     entries = [("hit", FOUND), ("false alarm", FALSE), ("missed", MISSED)] if truth else [("found, with score", FOUND)]
+    if tracks:
+        entries.append(("track", TRACK))
     if truth and side_by_side:
         entries.append(("truth (right)", TRUTH))
     return [*entries, ("probability 0-1", None)] if heat else entries

@@ -14,8 +14,8 @@ import numpy as np
 from utils.distractors import Distractors, Sensor, add_glints, add_pixels
 from utils.errors import UserError
 from utils.letterbox import cut
-from utils.prediction import grown
 from utils.looks import Look
+from utils.prediction import grown
 from utils.scenes import KINDS, Camera, Scene, camera_path, film, list_pictures, picture_scene, procedural_scene
 from utils.snr import CLASS_BORDER, Limits, add_light, local_snr, masks_of, settle
 from utils.structures import add_structures
@@ -66,8 +66,8 @@ class SyntheticConfig:
     structures: float = field(default=0.0, metadata={"help": "branches, poles and wires in a frame, on average"})
     still_share: float = field(default=0.0, metadata={"help": "share of sequences from a camera that stands still"})
     look_share: float = field(default=0.0, metadata={
-        "help": "share of sequences as cameras and recorders change them: sharpened with halos, stretched, interpolated, "
-                "lossy video"})
+        "help": "share of sequences as cameras and recorders change them: sharpened with halos, stretched, "
+                "interpolated, lossy video"})
 
     def __post_init__(self) -> None:
         def require(good: bool, name: str, expected: str) -> None:
