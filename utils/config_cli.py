@@ -13,7 +13,7 @@ from utils.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig, flag
 from utils.errors import UserError
 
 OWN = ("data_root", "extra_roots", "name", "out", "weights", "val_sequences", "workers", "cache_mb", "device",
-       "threads", "resume", "quiet")  # of one run and one machine; as a recipe for others, a run's settings are without them
+       "threads", "resume", "quiet")  # of one run and one machine: no part of what others take over as a recipe
 
 
 def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: Any, default: Any) -> None:
