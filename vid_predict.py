@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -121,7 +122,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     masks = out / "masks" if predictor.task == "segmentation" else None
     records: list[dict[str, Any]] = []
     size, stretch, trails = None, Stretch(), None if options.no_tracks else Trails()
-    limit = options.max_frames or sys.maxsize
+    limit, began = options.max_frames or sys.maxsize, time.perf_counter()
     total = min(-(-source.length // options.stride), limit) if source.length else None
     if source.files and options.stride > 1:
         total = None  # numbers may have gaps
@@ -135,10 +136,9 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
                                                   None if options.no_tracks else Tracker()))
             frames = islice(intake.frames(source), limit)
             for frame, prediction in predictor.stream_with(frames, options.batch_size):
-                if not records:
-                    if options.weights:
-                        check_look(source, frame.image, intake_of(options, predictor), predictor)
-                    size = frame.image.shape[::-1]
+                if not records and options.weights:
+                    check_look(source, frame.image, intake_of(options, predictor), predictor)
+                size = size or frame.image.shape[::-1]
                 prediction = intake.restore(prediction, frame)
                 tracked = results.add(frame, prediction)
                 if trails:
@@ -162,12 +162,17 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
     if total and len(records) < total:
         warn(f"{source.path}: {len(records)} frames could be read, {total} were announced")
-    paths = [*(writer.path for writer in writers), masks, out / "predictions.json"]
-    what = "components" if masks else "boxes"
-    said = [f"  {source.report()}"] if hasattr(source, "report") else []
+    paths = [*(writer.path for writer in writers), masks, out / "predictions.json", *results.paths()]
     tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
-    return "\n".join([summary(source.name, records, what) + tracks, *said,
-                      *(f"  {path}" for path in [*paths, *results.paths()] if path)])
+    said = summary(source.name, records, "components" if masks else "boxes") + tracks
+    return "\n".join([said, pace(source, len(records), time.perf_counter() - began),
+                      *(f"  {path}" for path in paths if path)])
+
+
+def pace(source: FrameSource, count: int, seconds: float) -> str:
+    """How fast it went, and what a live source dropped, in lines."""
+    text = f"  {count / seconds:.1f} frames a second, reading, drawing and writing included"
+    return f"{text}\n  {source.report()}" if hasattr(source, "report") else text
 
 
 def intake_of(options: Namespace, predictor: Predictor) -> Intake:

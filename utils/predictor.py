@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.ahead import made_ahead
-from utils.bad_pixels import DefectFinder, mend
+from utils.bad_pixels import DefectFinder
 from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
@@ -181,7 +181,7 @@ class Predictor:
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
             if self.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
-                seen = [Seen(one.number, one.frame, self._prepare(mend(one.frame, defects))) for one in seen]
+                seen = [one.repaired(defects, self._prepare) for one in seen]
             yield _Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
@@ -201,36 +201,47 @@ class Predictor:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
         if not (self.register or self.bad_pixels) or np.array_equal(before, after):
             return np.zeros(2)
-        return scene_shift(*(frame if frame.ndim == 2 else frame[0] for frame in (before, after)))
+        return scene_shift(before, after)
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
         return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple,
                       float(np.ravel(self.normalisation[0])[0]), full_scale)
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
-        """Frame `(h, w)` → normalised float32 `(H, W)`, for detection `(3, H, W)`, as the network needs it."""
+        """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, but for detection (`_input`)."""
         if frame.ndim != 2 or not frame.size:
             raise ValueError(f"frame has shape {frame.shape}, expected grey (H, W)")
         full_scale = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "ui" else 255.0
         ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
+        if self.task == "detection":
+            return ready
         mean, std = (np.asarray(value, np.float32) for value in self.normalisation)
+        return (ready - mean) / std
+
+    def _input(self, planes: np.ndarray) -> np.ndarray:
+        """What the network takes of prepared planes `(B, …, H, W)`: for detection the normalised channels R, G and B,
+        `(B, 3, …, H, W)`. They differ in nothing but mean and std, so all that comes before is done to one plane."""
         if self.task == "segmentation":
-            return (ready - mean) / std
-        return (ready - np.broadcast_to(mean, 3)[:, None, None]) / np.broadcast_to(std, 3)[:, None, None]
+            return planes
+        mean, std = (np.broadcast_to(np.asarray(value, np.float32), 3).reshape(3, *(1,) * (planes.ndim - 1))
+                     for value in self.normalisation)
+        channels = planes[:, None] - mean
+        channels /= std
+        return channels
 
     def _finish(self, waiting: list[_Clip]) -> Iterator[tuple[Any, Prediction]]:
         if not waiting:
             return
         if isinstance(self.run, StreamingRun):
             new = {id(view): view for clip in waiting for view in clip.views if view.contribution is None}.values()
-            contributions = self.run.observe(np.stack([view.pixels for view in new]))
+            contributions = self.run.observe(self._input(np.stack([view.pixels for view in new])))
             for view, contribution in zip(new, contributions, strict=True):
                 view.contribution = contribution
-            outputs = self.run.decide(np.stack([clip.views[-1].pixels for clip in waiting]),
+            outputs = self.run.decide(self._input(np.stack([clip.views[-1].pixels for clip in waiting])),
                                       [[view.contribution for view in clip.views] for clip in waiting])
         else:
-            clips = [np.stack([view.pixels for view in clip.views], -3) for clip in waiting]  # T before H and W
-            outputs = self.run(np.stack(clips))
+            clips = [np.stack([view.pixels for view in clip.views]) for clip in waiting]
+            outputs = self.run(self._input(np.stack(clips)))
         for clip, output in zip(waiting, outputs, strict=True):
             yield clip.companion, self._restore(clip.number, output, clip.shape)
 

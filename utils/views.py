@@ -1,12 +1,13 @@
 """Frames in the window of a stream, and how the clips that hold them see them."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from utils.bad_pixels import mend
 from utils.registration import move
 
 
@@ -29,6 +30,13 @@ class Seen:
     ready: np.ndarray
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
     latest: View | None = None
+    mended: tuple[np.ndarray, Seen] | None = None
+
+    def repaired(self, defects: np.ndarray, prepare: Callable[[np.ndarray], np.ndarray]) -> Seen:
+        """The frame with `defects` (`utils.bad_pixels`) taken out; one for all clips that know the same defects."""
+        if self.mended is None or self.mended[0] is not defects:
+            self.mended = defects, Seen(self.number, self.frame, prepare(mend(self.frame, defects)))
+        return self.mended[1]
 
     def view(self, shift: np.ndarray, behind: View | None) -> View:
         """The frame moved by `shift`, with `behind` where it shows nothing; clips that see it alike share one view."""
