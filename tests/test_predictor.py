@@ -454,6 +454,7 @@ def test_tracks_are_drawn_with_their_numbers_and_ways():
     change = (plain != drawn).any(axis=2)[26:-24]  # without header and legend
     scale = drawn.shape[1] // 60
     y, x = (int(21.5 * scale), slice(12 * scale, 21 * scale))
+    assert not change[18 * scale:25 * scale, 28 * scale:33 * scale].any()  # the target stays as it is
     assert np.abs(drawn[26 + y, x].astype(int) - TRACK).max() < 60 and not change[: y - 10 * scale].any()
     trails.update(90, [])
     assert not trails.ways() and not trails.points  # what is long gone is forgotten

@@ -106,9 +106,8 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     else:
         for index, component in enumerate(prediction.components):
             _outline(picture, [component], scale, FOUND if hits is None or hits[index] else FALSE, gap=BOX_GAP)
-    for way in trails.ways() if trails else ():
-        points = np.rint((way * scale - 0.5) * 16).astype(np.int32)  # in sixteenths of a pixel
-        cv2.polylines(picture, [points], False, TRACK, 1, cv2.LINE_AA, shift=4)
+    for index, way in zip(trails.owners, trails.ways(), strict=True) if trails else ():
+        _trail(picture, way, prediction.components[index], scale)
     _scores(picture, prediction.components, scale, hits, trails.owners if trails else {})
     if side_by_side:
         _outline(bare, truth or (), scale, TRUTH)
@@ -161,6 +160,17 @@ def _outline(picture: np.ndarray, components: Sequence[Component], scale: float,
     for component in components:
         x1, y1, x2, y2 = (round(value * scale) for value in component.box)
         cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
+
+
+def _trail(picture: np.ndarray, way: np.ndarray, component: Component, scale: float) -> None:
+    """Draw the way that a target has come, up to the outline around it."""
+    import cv2
+
+    x1, y1, x2, y2 = component.box
+    outside = np.abs(way - way[-1]).max(axis=1) > max(x2 - x1, y2 - y1) / 2 + GAP / scale
+    points = np.rint((way[outside] * scale - 0.5) * 16).astype(np.int32)  # in sixteenths of a pixel
+    if len(points):
+        cv2.polylines(picture, [points], False, TRACK, 1, cv2.LINE_AA, shift=4)
 
 
 def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None,
