@@ -53,6 +53,8 @@ def test_shifts_add_up_to_the_last_frame():
     steps = [np.array([1.0, 2.0]), np.array([0.5, -1.0])]
     assert [shift.tolist() for shift in to_last(steps)] == [[1.5, 1.0], [0.5, -1.0], [0.0, 0.0]]
     assert [shift.tolist() for shift in to_last([])] == [[0.0, 0.0]]
+    still = [np.array([0.02, -0.03]), np.array([0.01, 0.02]), np.array([0.0, 0.05])]  # what noise alone gives
+    assert not np.any(to_last(still)) and np.any(to_last([*still, np.array([0.12, 0.0])]))
 
 
 def panned(count: int = 7) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ COARSE = 4         # a first fit at a quarter of the size finds wide shifts
 EXTREMES = 2       # percent of pixels at either end that count no more than their bound: a bright target is no scene
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-3)
 SURE = 0.15        # px, standard deviation beyond which a fit says too little about motion of a pixel
+STILL = 0.1        # px; noise alone makes a fit differ from zero by some hundredths
 FARTHEST = 0.125   # of the shorter side: wider shifts are taken for failures
 
 
@@ -102,8 +103,10 @@ def _cubic(part: float, a: float = -0.75) -> np.ndarray:
 
 
 def to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one."""
-    return [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
+    """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one; zero
+    below `STILL`: frames of a camera that stands still stay as they are, and are the same for every clip."""
+    shifts = [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
+    return [shift if np.abs(shift).max() >= STILL else np.zeros(2) for shift in shifts]
 
 
 def aligned(frames: Sequence[np.ndarray], shifts: Sequence[np.ndarray]) -> list[np.ndarray]:
