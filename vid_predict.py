@@ -30,7 +30,8 @@ from utils.video import FrameSource, SourceFrame, open_sources
 
 DEFAULT_FPS = 25.0
 FAR = 8  # a frame whose mean is that many standard deviations from the training frames' looks nothing like them
-RAW = Window(0.5, 99.9, percent=True)  # how raw frames of 16 bits are shown to a network that has learnt from 8
+# How raw frames of 16 bits are shown to a network that has learnt from 8, at about the noise that it knows.
+RAW = Window(0.5, 99.9, percent=True, noise=2.0)
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -81,7 +82,7 @@ def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor
     image = intake.prepare(image)
     if intake.window == RAW:
         note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW} "
-             "as 0 to 255 (--window)")
+             "as 0 to 255, or more where that would be noise (--window)")
     mean, std = (float(np.mean(value)) for value in predictor.normalisation)
     if abs(image.mean() - mean) > FAR * std:
         warn(f"{source.path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "

@@ -13,7 +13,7 @@ from scripts import run_without_torch, script
 from trees import picture, write
 
 from utils.errors import UserError
-from utils.intake import Intake, Window, window
+from utils.intake import Intake, Window, noise_of, window
 from utils.live import GrowingFolder, LiveSource, is_live
 from utils.prediction import box_component, from_boxes, from_probability
 from utils.tracker import Tracker
@@ -252,6 +252,11 @@ def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights,
     image = np.linspace(6000, 10000, 64).astype(np.uint16).reshape(8, 8)
     deep = Intake(raw=window("p0,p100")).prepare(image)
     assert deep.dtype == np.uint8 and deep.min() == 0 and deep.max() == 255
+    noise = np.random.default_rng(0).normal(8000, 20, (64, 80)).round().astype(np.uint16)
+    noise[:, 40:] += np.uint16(300)  # an edge is no noise
+    assert noise_of(noise) == pytest.approx(20, rel=0.1)
+    shown = Intake(window=Window(0.5, 99.9, percent=True, noise=2.0)).prepare(noise)
+    assert 1.7 < shown[:, :40].std() < 2.3 and abs(shown.mean() - 128) < 5
     own = Intake(window=Window(6000, 8000), raw=window("p0,p100")).prepare(image)
     assert (own == 255).mean() > 0.4  # what the user asks for comes first
 
