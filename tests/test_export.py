@@ -209,6 +209,19 @@ def test_fewer_bits(exported, tmp_path):
         assert out.stat().st_size != exported("tsmsa", False).stat().st_size
 
 
+def test_a_detector_in_half_precision(exported, tmp_path):
+    """The converter gives its file two casts of one name, which ONNX Runtime does not read."""
+    exact = Predictor.from_checkpoint(exported("sstnet", False), threshold=0.0)
+    frames = [picture(number, (64, 64)) // 2 + 60 for number in range(3)]
+    out = tmp_path / "fp16.onnx"
+    shutil.copy(exported("sstnet", False), out)
+    about = onnx_predictor.open_session(out).get_modelmeta().custom_metadata_map[onnx_predictor.METADATA]
+    quantise(out, Namespace(precision="fp16"), about)
+    for one, other in zip(exact.stream(frames), Predictor.from_checkpoint(out, threshold=0.0).stream(frames),
+                          strict=True):
+        assert abs(one.boxes[0, 4] - other.boxes[0, 4]) < 0.02
+
+
 def test_torch_export(weights, tmp_path):
     export.main(["--weights", str(weights / "tsmsa.pt"), "--format", "torch-export", "--streaming", "--out",
                  str(tmp_path / "x.pt2")])

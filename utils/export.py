@@ -191,6 +191,7 @@ def export(given: Namespace) -> str:
         from utils.quantise import quantise
 
         quantise(out, given, about)
+        open_session(out)  # what these tools write cannot always be read
     inputs, outputs = names(arguments, 2 if detects else 1)
     text = f"differs from PyTorch by {different:.1e} at most" if given.precision == "float32" else \
         f"{given.precision}; measure what that costs with test.py --weights {out}"

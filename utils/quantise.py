@@ -34,6 +34,7 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
     if given.precision == "fp16":
         model = own_constants(onnx.load(path), ("Resize",))
         model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
+        drop_repeated(model)
         for number, node in enumerate(model.graph.node):
             node.name = f"{node.op_type}_{number}"  # the converter gives some names twice
     else:
@@ -62,6 +63,19 @@ def own_constants(model: Any, kinds: Sequence[str]) -> Any:
                 copy.CopyFrom(constants[name])
                 copy.name = node.input[index] = f"{name}_of_{number}"
     return model
+
+
+def drop_repeated(model: Any) -> None:
+    """Leave out nodes that make what an earlier node has made, as the converter's casts for several readers do."""
+    made: set[str] = set()
+    kept = []
+    for node in model.graph.node:
+        if not made.issuperset(node.output):
+            kept.append(node)
+        made.update(node.output)
+    nodes = [type(node).FromString(node.SerializeToString()) for node in kept]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 class _Clips:
