@@ -1,5 +1,6 @@
 """`test.py` and `vid_predict.py`: what they write, and how they end on mistakes."""
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 from scripts import run_without_torch, script
 
 from utils.errors import UserError
+from utils.intake import Intake
 from utils.metrics import SegmentationMetrics
 from utils.video import open_sources
 
@@ -147,9 +149,13 @@ def test_rendering_a_video_and_a_dataset(weights, data, tmp_path, capsys):
 
 def test_frames_in_other_units_are_remarked(weights, tmp_path, capsys):
     Image.fromarray(np.full((32, 32), 20000, np.uint16)).save(tmp_path / "1.png")
-    script("vid_predict").main(["--weights", str(weights), "--source", str(tmp_path / "1.png"), "--device", "cpu",
-                                "--quiet", "--out", str(tmp_path / "out")])
-    assert "the frames' mean is 20000 (uint16), that of the training frames 60" in capsys.readouterr().err
+    command = ["--weights", str(weights), "--source", str(tmp_path / "1.png"), "--device", "cpu", "--quiet", "--out",
+               str(tmp_path / "out")]
+    script("vid_predict").main(command)
+    assert "raw frames; the network, which has learnt from 8 bits" in capsys.readouterr().err
+    script("vid_predict").check_look(Namespace(path="x"), np.full((32, 32), 250, np.uint8), Intake(),
+                                     Namespace(normalisation=(60.0, 10.0)))
+    assert "x: the frames' mean is 250 (uint8), that of the training frames 60" in capsys.readouterr().err
 
 
 def test_what_was_rendered_is_kept_when_a_frame_is_broken(weights, tmp_path, capsys):
