@@ -108,7 +108,7 @@ def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
     mean, std = settings["normalisation"]
     settings["normalisation"] = [np.asarray(value, float).tolist() for value in (mean, std)]
     return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
-                       "precision": given.precision, "multiple": weights.model.network.multiple, "predictor": settings,
+                       "precision": given.precision, "predictor": settings,
                        "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
 
 

@@ -68,14 +68,13 @@ def own_constants(model: Any, kinds: Sequence[str]) -> Any:
 def drop_repeated(model: Any) -> None:
     """Leave out nodes that make what an earlier node has made, as the converter's casts for several readers do."""
     made: set[str] = set()
-    kept = []
-    for node in model.graph.node:
-        if not made.issuperset(node.output):
-            kept.append(node)
+    repeated = []
+    for index, node in enumerate(model.graph.node):
+        if made.issuperset(node.output):
+            repeated.append(index)
         made.update(node.output)
-    nodes = [type(node).FromString(node.SerializeToString()) for node in kept]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    for index in reversed(repeated):
+        del model.graph.node[index]
 
 
 class _Clips:
