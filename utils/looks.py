@@ -44,13 +44,12 @@ class Look:
     def apply(self, clip: np.ndarray) -> np.ndarray:
         """Levels (T, H, W) as the sensor gives them → as they are recorded; they may leave 0 to 255."""
         if self.halo:
-            blurred = np.stack([ndimage.gaussian_filter(frame, self.reach) for frame in clip])
-            clip = clip + self.halo * (clip - blurred)
+            clip = clip + self.halo * (clip - ndimage.gaussian_filter(clip, (0, self.reach, self.reach)))
         if self.percentiles:
             low, high = np.percentile(clip[len(clip) // 2], self.percentiles)
             clip = self.span[0] + (clip - low) * ((self.span[1] - self.span[0]) / max(high - low, 1.0))
         if self.softness:
-            clip = np.stack([ndimage.gaussian_filter(frame, self.softness) for frame in clip])
+            clip = ndimage.gaussian_filter(clip, (0, self.softness, self.softness))
         return lossy(np.clip(clip, 0, 255), self.quantum) if self.quantum else clip
 
 
