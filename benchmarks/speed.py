@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
 def run(chosen: Any) -> None:
     import torch
 
-    from utils.predictor import pick_device
+    from utils.devices import pick_device
 
     keep_memory()
     if chosen.threads:

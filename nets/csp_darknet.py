@@ -65,10 +65,14 @@ class SpatialPyramid(nn.Module):
 
 
 class CSPDarknet(nn.Module):
-    """(B, 3, H, W) float, H and W multiples of 32 → maps of 4, 8 and 16 × `base` channels at H/8, H/16 and H/32."""
+    """(B, 3, H, W) float, H and W multiples of 32 → maps of 4, 8 and 16 × `base` channels at H/8, H/16 and H/32.
+
+    grey: see `nets.folding.folded`; then (B, 1, H, W).
+    """
 
     def __init__(self, base: int, depth: int):
         super().__init__()
+        self.grey = False
         self.stem = conv(12, base, 3)
         self.dark2 = nn.Sequential(conv(base, 2 * base, 3, 2), CSPLayer(2 * base, 2 * base, depth))
         self.dark3 = nn.Sequential(conv(2 * base, 4 * base, 3, 2), CSPLayer(4 * base, 4 * base, 3 * depth))
@@ -82,6 +86,8 @@ class CSPDarknet(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # Focus: each 2×2 pixels become channels, in the order top left, bottom left, top right, bottom right.
         pixels = [image[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+        if self.grey:
+            pixels.append(torch.ones_like(pixels[0]))
         eighth = self.dark3(self.dark2(self.stem(torch.cat(pixels, 1))))
         sixteenth = self.dark4(eighth)
         return eighth, sixteenth, self.dark5(sixteenth)

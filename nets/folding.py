@@ -5,26 +5,38 @@ Its state dict is another one: keep the network itself for training and saving.
 """
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from nets.blocks import Fuse, ResidualBlock
+from nets.csp_darknet import CSPDarknet
 from nets.frame_coupling import FrameCoupling
 from nets.sstnet import SSTNet
 
+Grey = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of R, G and B
+
 
 @torch.no_grad()
-def folded(network: nn.Module) -> nn.Module:
+def folded(network: nn.Module, grey: Grey | None = None) -> nn.Module:
     """A copy of `network` for inference, which gives its eval-mode outputs to about 1e-6 of their range.
 
     In eval mode, without gradients, channels-last, with every batch norm after a convolution folded into it, and
     without parts that only training needs (SSTNet's temporal branch, dropout). `network` stays as it is.
+
+    grey: mean and standard deviation of R, G and B with which grey frames are normalised; the copy, of an SSTNet, takes
+    R alone instead of all three. Raises ValueError for other networks.
     """
+    if grey and not isinstance(network, SSTNet):
+        raise ValueError(f"got grey for a {type(network).__name__}, expected an SSTNet, which reads three channels")
     network = copy.deepcopy(network).eval().requires_grad_(False)
     if isinstance(network, SSTNet):
         network.temporal = None
+    if grey:
+        _join_channels(network.backbone.darknet, *map(torch.tensor, grey))
+        network.in_channels = 1
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):
             _fold_sequence(module)
@@ -37,6 +49,17 @@ def folded(network: nn.Module) -> nn.Module:
         elif isinstance(module, FrameCoupling):
             module.pair[0] = _fold(module.pair[0], module.pair_key, module.pair_frame)
     return network.to(memory_format=torch.channels_last)
+
+
+def _join_channels(darknet: CSPDarknet, mean: Tensor, std: Tensor) -> None:
+    """Let `darknet` read R of grey frames alone: G and B are R times a factor, plus a constant, which has a channel of
+    its own as it ends with the frame."""
+    conv = darknet.stem[0]
+    weight = conv.weight.unflatten(1, (4, 3))  # pixels, colours
+    factor, constant = std[0] / std, (mean[0] - mean) / std
+    joined = torch.einsum("opcyx,c->opyx", weight, factor)
+    conv.weight = nn.Parameter(torch.cat((joined, torch.einsum("opcyx,c->oyx", weight, constant)[:, None]), 1), False)
+    conv.in_channels, darknet.grey = 5, True
 
 
 def _fold_sequence(sequence: nn.Sequential) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from nets.folding import folded
+from nets.folding import Grey, folded
 from nets.streaming import Stream, can_stream
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -24,7 +24,8 @@ class Runtime:
     device: a torch device. precision: "float32"; or "bfloat16" (CPUs and GPUs that have it) or "float16" (GPUs) for
     convolutions and attention, which costs accuracy: measure it on data of your own. compile: `torch.compile`, which
     takes from half a minute to minutes at the first clip or frame of each shape. graphs: replay a stream's steps as
-    CUDA graphs (GPUs only; not together with `compile`). Raises ValueError for choices that do not go together.
+    CUDA graphs (GPUs only; not together with `compile`). grey: as of `nets.folding.folded`. Raises ValueError for
+    choices that do not go together.
     """
 
     def __init__(
@@ -34,13 +35,14 @@ class Runtime:
         precision: str = "float32",
         compile: bool = False,
         graphs: bool = False,
+        grey: Grey | None = None,
     ):
         self.device = torch.device(device)
         if precision not in PRECISIONS:
             raise ValueError(f"got precision {precision!r}, expected one of {', '.join(PRECISIONS)}")
         if graphs and (self.device.type != "cuda" or compile):
             raise ValueError(f"got graphs on {self.device}, compile={compile}: CUDA graphs need a GPU and no compile")
-        self.network = folded(network).to(self.device)
+        self.network = folded(network, grey).to(self.device)
         self.half = PRECISIONS[precision]
         if self.half is not None:  # once here instead of at every call
             for module in self.network.modules():

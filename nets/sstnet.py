@@ -105,9 +105,10 @@ class SSTNet(nn.Module):
     def forward(self, clip: Tensor) -> Tensor | TrainingOutput:
         """clip (B, 3, T, H, W) float32, RGB, normalised; H and W multiples of 32. → raw head output (B, 5 + classes,
         H/8, W/8) float32 for the last frame (see yolox_head.py); in training, where there is a temporal branch, with
-        the motion-coordination loss beside it. Raises ValueError for any other shape."""
+        the motion-coordination loss beside it. Folded for grey frames it takes (B, T, H, W). Raises ValueError for any
+        other shape."""
         check_clip(clip, self.in_channels, self.num_frames, self.multiple)
-        frames = clip.movedim(2, 0)
+        frames = (clip[:, None] if self.in_channels == 1 else clip).movedim(2, 0)
         features = self.features(frames)
         raw = self.head(self.neck(features))
         if not self.training or self.temporal is None:

@@ -3,10 +3,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from golden.fill import fill_array
 from test_detection_metrics import plain_iou
+from test_fast import filled
 from trees import picture, target_mask, write
 
+from nets import build_model
 from utils.clips import clip_indices
 from utils.datasets import Dataset, Frame
 from utils.errors import UserError
@@ -14,6 +17,7 @@ from utils.evaluate import compare_detections, evaluate_detection, evaluate_sequ
 from utils.prediction import components_of, from_boxes, from_probability, match_components, painted, suppress
 from utils.predictor import Predictor
 from utils.truth import true_boxes
+from utils.weights import IMAGENET
 
 T = 3
 
@@ -68,6 +72,26 @@ def test_channels_have_their_own_levels():
     for channel, (mean, std) in enumerate(((10, 1), (20, 2), (30, 4))):
         assert np.allclose(seen[0][0, channel, -1], (frame.astype(float) - mean) / std)
     assert result.detections.shape == (0, 6) and result.components == () and not result.probability.any()
+
+
+@pytest.mark.parametrize("normalisation", [(100, 20), IMAGENET])
+def test_a_network_gets_one_channel_of_grey_frames(normalisation):
+    model = build_model("sstnet", num_frames=T, depth=0.33, width=0.0625)
+    filled(model.network)
+    frames = [picture(index, (32, 64)) for index in range(4)]
+    predictor = Predictor.from_network(model.network, model.postprocess, num_frames=T, task="detection",
+                                       normalisation=normalisation, threshold=0.0)
+    assert predictor.run.channels == 1
+    network = model.network.eval()
+
+    def run(clips):
+        with torch.no_grad():
+            return [found.numpy() for found in model.postprocess(network(torch.from_numpy(clips)))]
+
+    found, expected = (list(one.stream(frames)) for one in (predictor, dataclasses.replace(predictor, run=run)))
+    for one, other in zip(found, expected, strict=True):
+        assert len(one.boxes) == len(other.boxes) > 0
+        np.testing.assert_allclose(one.boxes[:, 4], other.boxes[:, 4], atol=1e-5)
 
 
 def test_16_bit_frames_get_a_border_of_the_mean():

@@ -111,6 +111,23 @@ def test_folding_leaves_the_network_and_no_norm_behind_a_convolution(network):
     assert not [module for module in fast.modules() if isinstance(module, nn.Dropout)]
 
 
+@torch.no_grad()
+def test_one_channel_stands_for_three_of_grey_frames():
+    levels = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    network = filled(SSTNet(**SMALL).eval())
+    grey = folded(network, grey=levels)
+    frames = known("grey", 5, 2, 1, 32, 64)
+    mean, std = (torch.tensor(part)[:, None, None] for part in levels)
+    three = (frames * std[0] + mean[0] - mean) / std
+    expected = network(as_clip(network, three, 4)).numpy()
+    assert grey.in_channels == 1 and network.in_channels == 3 and expected.std() > 1e-3
+    stream = Stream(grey)
+    assert_close([stream(frame) for frame in frames][-1], expected, EXACT)
+    assert_close(grey(frames[:, :, 0].movedim(0, 1)), expected, EXACT)
+    with pytest.raises(ValueError, match="three channels"):
+        folded(TSMSA(), grey=levels)
+
+
 # Streaming
 
 

@@ -82,3 +82,28 @@ def test_every_fit_brings_maps_and_boxes_back(fit, shape):
     rows, columns = np.nonzero(plane > 0.7)
     found = fitted.to_frame(np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, 0.5, 0]]))
     assert np.abs(found[0, :4] - (8, 10, 24, 20)).max() <= 1.5 and found[0, 4:].tolist() == [0.5, 0]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("size", [(512, 512), (64, 96)])
+def test_what_changed_alone_is_scaled_anew(shape, size):
+    rng = np.random.default_rng(3)
+    box, image = Letterbox(shape, size), rng.integers(0, 256, shape).astype(np.uint8)
+    places = np.stack([rng.integers(0, side, 12) for side in shape], 1)
+    places[:2] = (0, 0), np.subtract(shape, 1)
+    changed = image.copy()
+    changed[tuple(places.T)] = rng.integers(0, 256, 12)
+    again, anew = box.again(box.frame(image), changed, places), box.frame(changed)
+    assert np.abs(again - anew).max() <= 1 and (again != anew).mean() < 1e-3  # halves may be rounded either way
+    assert np.array_equal(box.again(anew, changed, places[:0]), anew)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_less_grey_shows_the_same_frame(shape):
+    square, tight = (fit_of(shape, "letterbox", 512, 32, square=square) for square in (True, False))
+    assert square.size == (512, 512) and tight.inner == square.inner
+    assert [side - inner for side, inner in zip(tight.size, tight.inner, strict=True)] == [
+        -inner % 32 for inner in square.inner]
+    image = np.random.default_rng(4).integers(0, 256, shape).astype(np.uint8)
+    one, other = (box.map_to_frame(box.frame(image)) for box in (square, tight))
+    assert np.array_equal(one, other)

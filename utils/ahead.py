@@ -1,10 +1,12 @@
-"""Work that runs ahead in threads: reading and preparing frames while the network is busy with earlier ones."""
+"""Work in threads: reading and preparing frames while the network is busy with earlier ones, and clips side by side."""
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from threading import Barrier
+from typing import Any, NamedTuple, TypeVar
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -36,5 +38,28 @@ def made_ahead(items: Iterable[Item], count: int = 2) -> Iterator[Item]:
         while (item := pending.popleft().result()) is not end:
             pending.append(pool.submit(next, iterator, end))
             yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+class Lanes(NamedTuple):
+    """start: a call → what gives its result, in whichever thread it runs; count: calls that run at the same time."""
+
+    start: Callable[[Callable[[], Any]], Callable[[], Any]]
+    count: int
+
+
+IN_LINE = Lanes(lambda call: call, 1)  # a call runs when, and where, its result is asked for
+
+
+@contextmanager
+def open_lanes(count: int, prepare: Callable[[], Any]) -> Iterator[Lanes]:
+    """Lanes of `count` threads, each of which has run `prepare` before this returns."""
+    ready = Barrier(count)
+    pool = ThreadPoolExecutor(count)
+    try:
+        for done in [pool.submit(lambda: (prepare(), ready.wait())) for _ in range(count)]:
+            done.result()
+        yield Lanes(lambda call: pool.submit(call).result, count)
     finally:
         pool.shutdown(cancel_futures=True)

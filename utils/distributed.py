@@ -55,7 +55,7 @@ def process_group(device: str) -> Iterator[torch.device]:
     import torch
     from torch import distributed
 
-    from utils.predictor import pick_device
+    from utils.devices import pick_device
 
     if processes() == 1:
         yield pick_device(device)

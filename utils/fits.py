@@ -4,7 +4,7 @@ The third way is `utils.letterbox.Letterbox`. All have `frame`, `to_frame` and `
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,9 +65,13 @@ Fit = Padded | Resized | Letterbox
 
 
 def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = GREY,
-           full_scale: float = 255.0) -> Fit:
+           full_scale: float = 255.0, square: bool = True) -> Fit:
     """How frames of `shape` are fitted; `input_size` is the side of the square input, not used by `crop`, `mean` and
-    `full_scale` those of the frames' grey levels, see `margin_level`."""
+    `full_scale` those of the frames' grey levels, see `margin_level`; without `square` a letterbox has no more margins
+    than make its sides multiples of `multiple`."""
     if fit == "letterbox":
-        return Letterbox(shape, (input_size, input_size), margin_level(mean, full_scale))
+        box = Letterbox(shape, (input_size, input_size), margin_level(mean, full_scale))
+        if square:
+            return box
+        return replace(box, size=tuple(min(side + -side % multiple, input_size) for side in box.inner))
     return Resized(shape, input_size, multiple) if fit == "resize" else Padded(shape, multiple)

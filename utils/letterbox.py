@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 
 GREY = 128.0  # of 255, as published
+BICUBIC_REACH = 2  # px of the frame on either side, or of the input where that is coarser
+TILE = 32  # px of the input, side of what is scaled anew at once
 
 
 def margin_level(mean: float, full_scale: float) -> float:
@@ -51,15 +53,42 @@ class Letterbox:
         """
         if image.shape != self.shape:
             raise ValueError(f"got a frame of {image.shape}, expected {self.shape}")
-        scaled = image.astype(np.float32)
-        if self.inner != self.shape:
-            height, width = self.inner
-            scaled = np.asarray(Image.fromarray(scaled).resize((width, height), Image.Resampling.BICUBIC))
-            scaled = np.clip(np.rint(scaled), 0, full_scale)  # sensors and files hold whole levels
         canvas = np.full(self.size, self.margin, np.float32)
-        (top, left), (height, width) = self.corner, self.inner
-        canvas[top:top + height, left:left + width] = scaled
+        self._scale_into(canvas, image, (0, 0), self.inner, full_scale)
         return canvas
+
+    def again(self, ready: np.ndarray, image: np.ndarray, places: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+        """`frame(image)`, where `ready` is that of an image that differs from it at `places` `(N, 2)` row, column
+        alone: only what these reach is scaled anew."""
+        scale = np.divide(self.inner, self.shape)
+        reach = BICUBIC_REACH * np.maximum(1, 1 / scale)
+        first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE
+        last = np.ceil((places + 1 + reach) * scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE
+        tiles = {(y, x) for low, high in zip(first.tolist(), last.tolist(), strict=True)
+                 for y in range(low[0], high[0] + 1) for x in range(low[1], high[1] + 1)}
+        canvas = ready.copy()
+        for y, x in tiles:
+            end = min(TILE * (y + 1), self.inner[0]), min(TILE * (x + 1), self.inner[1])
+            self._scale_into(canvas, image, (TILE * y, TILE * x), end, full_scale)
+        return canvas
+
+    def _scale_into(self, canvas: np.ndarray, image: np.ndarray, start: tuple[int, int], end: tuple[int, int],
+                    full_scale: float) -> None:
+        """The part of the scaled frame from `start` to `end` (y, x), into its place on the canvas."""
+        place = tuple(slice(corner + low, corner + high)
+                      for corner, low, high in zip(self.corner, start, end, strict=True))
+        if self.inner == self.shape:
+            canvas[place] = image[start[0]:end[0], start[1]:end[1]]
+            return
+        step = np.divide(self.shape, self.inner)  # from one pixel of the scaled frame to the next
+        reach = BICUBIC_REACH * np.maximum(1, step) + 1
+        low, high = start * step, end * step
+        top, left = np.floor(low - reach).astype(int).clip(0)
+        bottom, right = np.ceil(high + reach).astype(int)
+        part = Image.fromarray(image[top:bottom, left:right].astype(np.float32))
+        box = low[1] - left, low[0] - top, high[1] - left, high[0] - top
+        scaled = part.resize((end[1] - start[1], end[0] - start[0]), Image.Resampling.BICUBIC, box)
+        canvas[place] = np.clip(np.rint(scaled), 0, full_scale)  # sensors and files hold whole levels
 
     def to_input(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in the frame's pixels → in the input's, other columns kept."""
@@ -80,6 +109,11 @@ class Letterbox:
         offset = np.array(self.corner[::-1] * 2, np.float64)
         moved[:, :4] = moved[:, :4] * scale + offset if forward else (moved[:, :4] - offset) / scale
         return moved
+
+
+def full_scale_of(image: np.ndarray) -> float:
+    """The largest grey level that files of the image's type hold; 255 for float."""
+    return float(np.iinfo(image.dtype).max) if image.dtype.kind in "ui" else 255.0
 
 
 def cut(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -155,10 +155,9 @@ def suppress(boxes: np.ndarray, limit: float = PICTURE_NMS) -> np.ndarray:
     """Non-maximum suppression within each class: boxes `(N, 6)`, the surest first → those that no kept box of the same
     class overlaps with an IoU above `limit`."""
     clash = (box_iou(boxes, boxes) > limit) & (boxes[:, None, 5] == boxes[None, :, 5])
-    kept: list[int] = []
-    for index in range(len(boxes)):
-        if not clash[index, kept].any():
-            kept.append(index)
+    kept = np.ones(len(boxes), bool)
+    for index in np.flatnonzero(np.tril(clash, -1).any(1)):
+        kept[index] = not clash[index, :index][kept[:index]].any()
     return boxes[kept]
 
 

@@ -3,19 +3,23 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.ahead import made_ahead
+from utils.ahead import IN_LINE, Lanes, made_ahead
 from utils.bad_pixels import DefectFinder
 from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
+from utils.letterbox import Letterbox, full_scale_of
 from utils.prediction import Prediction, from_boxes, from_probability
 from utils.registration import scene_shift, to_last
 from utils.runs import Run, StreamingRun
@@ -55,6 +59,8 @@ class Predictor:
         register: align the frames of a clip to its key frame (`utils.registration`), where training did.
         frame_step: from one frame of a clip to the next (`utils.clips.clip_indices`), as in training.
         bad_pixels: take them out of the frames of a stream (`utils.bad_pixels`), where training did.
+        square: frames that are letterboxed fill up the square, as published; else the network sees less grey beside
+            them, which takes less time.
     """
 
     run: Run
@@ -71,6 +77,7 @@ class Predictor:
     register: bool = False
     frame_step: int = 1
     bad_pixels: bool = False
+    square: bool = True
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
@@ -122,7 +129,8 @@ class Predictor:
         from utils.torch_run import torch_run
 
         mean, std = (tuple(map(float, value)) if np.ndim(value) else float(value) for value in normalisation)
-        run = torch_run(network, postprocess, device, precision, compile)
+        grey = tuple(np.resize(value, 3).tolist() for value in (mean, std)) if task == "detection" else None
+        run = torch_run(network, postprocess, device, precision, compile, grey)
         return cls(run, task, num_frames, (mean, std), threshold, network.multiple, name,
                    input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
                    num_classes=num_classes, note=note, register=register, frame_step=frame_step,
@@ -153,16 +161,10 @@ class Predictor:
     def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
                     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        waiting: list[_Clip] = []
-        for clip in made_ahead(self._clips(items), batch_size + 1):
-            if waiting and waiting[-1].shape != clip.shape:  # a batch holds frames of one size
-                yield from self._finish(waiting)
-                waiting = []
-            waiting.append(clip)
-            if len(waiting) >= batch_size:
-                yield from self._finish(waiting)
-                waiting = []
-        yield from self._finish(waiting)
+        with self.run.lanes() if hasattr(self.run, "lanes") else nullcontext(IN_LINE) as lanes:
+            started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
+            for clips, outputs in made_ahead(started, lanes.count + 1):
+                yield from self._restored(clips, outputs())
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
         """The clip of every frame; clips hold frames of one size."""
@@ -181,7 +183,7 @@ class Predictor:
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
             if self.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
-                seen = [one.repaired(defects, self._prepare) for one in seen]
+                seen = [one.repaired(defects, self._repair) for one in seen]
             yield _Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
@@ -191,7 +193,7 @@ class Predictor:
             frames = [Seen(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
             waiting.append(_Clip(number, clip.shape[1:], self._views(frames, steps), None))
-        return [prediction for _, prediction in self._finish(waiting)]
+        return [prediction for _, prediction in self._restored(waiting, self._start(waiting)())] if waiting else []
 
     def _views(self, frames: Sequence[Seen], steps: Sequence[np.ndarray]) -> list[View]:
         """The frames of a clip as it sees them (`utils.registration.aligned`)."""
@@ -205,44 +207,70 @@ class Predictor:
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
         return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple,
-                      float(np.ravel(self.normalisation[0])[0]), full_scale)
+                      float(np.ravel(self.normalisation[0])[0]), full_scale, self.square)
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, but for detection (`_input`)."""
         if frame.ndim != 2 or not frame.size:
             raise ValueError(f"frame has shape {frame.shape}, expected grey (H, W)")
-        full_scale = float(np.iinfo(frame.dtype).max) if frame.dtype.kind in "ui" else 255.0
+        full_scale = full_scale_of(frame)
         ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
         if self.task == "detection":
             return ready
         mean, std = (np.asarray(value, np.float32) for value in self.normalisation)
         return (ready - mean) / std
 
+    def _repair(self, seen: Seen, mended: np.ndarray, defects: np.ndarray) -> np.ndarray:
+        """A frame that was seen, prepared anew from its copy without the light of `defects`."""
+        fit = self._fit(mended.shape)
+        if self.task == "detection" and isinstance(fit, Letterbox):  # of which only these places are scaled anew
+            return fit.again(seen.ready, mended, defects[:, :2].astype(int), full_scale_of(mended))
+        return self._prepare(mended)
+
     def _input(self, planes: np.ndarray) -> np.ndarray:
         """What the network takes of prepared planes `(B, …, H, W)`: for detection the normalised channels R, G and B,
-        `(B, 3, …, H, W)`. They differ in nothing but mean and std, so all that comes before is done to one plane."""
+        `(B, 3, …, H, W)`, or R alone, `(B, …, H, W)`, for a `run` that knows the others from it. They differ in nothing
+        but mean and std, so all that comes before is done to one plane."""
         if self.task == "segmentation":
             return planes
-        mean, std = (np.broadcast_to(np.asarray(value, np.float32), 3).reshape(3, *(1,) * (planes.ndim - 1))
-                     for value in self.normalisation)
-        channels = planes[:, None] - mean
+        mean, std = (np.resize(np.asarray(value, np.float32), 3) for value in self.normalisation)
+        if getattr(self.run, "channels", 3) == 1:
+            mean, std = mean[0], std[0]
+        else:
+            planes = planes[:, None]
+            mean, std = (value.reshape(3, *(1,) * (planes.ndim - 2)) for value in (mean, std))
+        channels = planes - mean
         channels /= std
         return channels
 
-    def _finish(self, waiting: list[_Clip]) -> Iterator[tuple[Any, Prediction]]:
-        if not waiting:
-            return
+    def _start(self, clips: list[_Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
+        """The clips' outputs, once they are asked for. Clips start in order: what one has begun to compute of a view,
+        later ones wait for."""
+        new: dict[int, View] = {}
         if isinstance(self.run, StreamingRun):
-            new = {id(view): view for clip in waiting for view in clip.views if view.contribution is None}.values()
+            new = {id(view): view for clip in clips for view in clip.views if view.contribution is None}
+        for view in new.values():
+            view.contribution = Future()
+        return lanes.start(partial(self._outputs, clips, new.values()))
+
+    def _outputs(self, clips: list[_Clip], new: Collection[View]) -> Any:
+        """The network's outputs for clips; it has to compute what `new` views contribute."""
+        if not isinstance(self.run, StreamingRun):
+            return self.run(self._input(np.stack([[view.pixels for view in clip.views] for clip in clips])))
+        try:
             contributions = self.run.observe(self._input(np.stack([view.pixels for view in new])))
             for view, contribution in zip(new, contributions, strict=True):
-                view.contribution = contribution
-            outputs = self.run.decide(self._input(np.stack([clip.views[-1].pixels for clip in waiting])),
-                                      [[view.contribution for view in clip.views] for clip in waiting])
-        else:
-            clips = [np.stack([view.pixels for view in clip.views]) for clip in waiting]
-            outputs = self.run(self._input(np.stack(clips)))
-        for clip, output in zip(waiting, outputs, strict=True):
+                view.contribution.set_result(contribution)
+        except BaseException as error:  # raised again; whoever waits for these must not wait for ever
+            for view in new:
+                if not view.contribution.done():
+                    view.contribution.set_exception(error)
+            raise
+        return self.run.decide(self._input(np.stack([clip.views[-1].pixels for clip in clips])),
+                               [[view.contribution.result() for view in clip.views] for clip in clips])
+
+    def _restored(self, clips: list[_Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
+        for clip, output in zip(clips, outputs, strict=True):
             yield clip.companion, self._restore(clip.number, output, clip.shape)
 
     def _restore(self, number: int, output: np.ndarray, shape: tuple[int, int]) -> Prediction:
@@ -255,25 +283,15 @@ class Predictor:
         return from_boxes(number, boxes[inside], shape, self.threshold)
 
 
+def _batches(clips: Iterable[_Clip], size: int) -> Iterator[list[_Clip]]:
+    """Up to `size` consecutive clips with frames of one size."""
+    for _, alike in groupby(clips, key=lambda clip: clip.shape):
+        while batch := list(islice(alike, size)):
+            yield batch
+
+
 def check_weights(path: str | os.PathLike) -> None:
     """Raise `UserError` where there is no such file."""
     if not Path(path).is_file():
         found = "a folder" if Path(path).is_dir() else "no such file"
         raise UserError(f"{path}: found {found}, expected a checkpoint; give --weights FILE, such as runs/NAME/best.pt")
-
-
-def pick_device(name: Any = None) -> Any:
-    """A `torch.device` by its name; without one, `cuda` where there is one, else `cpu`.
-
-    Raises:
-        UserError: the device is unknown or not there.
-    """
-    import torch
-
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
-        raise UserError(f"--device: found '{name}', expected cpu or a CUDA GPU that is there, cuda or cuda:N "
-                        f"({str(error).splitlines()[0]})") from None
-    return device

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +14,13 @@ from utils.registration import move
 
 @dataclass(eq=False)
 class View:
-    """A prepared frame as clips see it, moved by `shift` before the next one's view; what it contributes, if known."""
+    """A prepared frame as clips see it, moved by `shift` before the next one's view; what it contributes, once a clip
+    needs it."""
 
     shift: tuple[float, ...]
     behind: View | None
     pixels: np.ndarray
-    contribution: Any = None
+    contribution: Future[Any] | None = None
 
 
 @dataclass(eq=False)
@@ -32,10 +34,11 @@ class Seen:
     latest: View | None = None
     mended: tuple[np.ndarray, Seen] | None = None
 
-    def repaired(self, defects: np.ndarray, prepare: Callable[[np.ndarray], np.ndarray]) -> Seen:
+    def repaired(self, defects: np.ndarray, prepare: Callable[[Seen, np.ndarray, np.ndarray], np.ndarray]) -> Seen:
         """The frame with `defects` (`utils.bad_pixels`) taken out; one for all clips that know the same defects."""
         if self.mended is None or self.mended[0] is not defects:
-            self.mended = defects, Seen(self.number, self.frame, prepare(mend(self.frame, defects)))
+            ready = prepare(self, mend(self.frame, defects), defects)
+            self.mended = defects, Seen(self.number, self.frame, ready)
         return self.mended[1]
 
     def view(self, shift: np.ndarray, behind: View | None) -> View:

@@ -44,7 +44,7 @@ def machine(device: str | None) -> str:
     """The processor that predicts, for people."""
     import torch
 
-    from utils.predictor import pick_device
+    from utils.devices import pick_device
 
     chosen_device = pick_device(device)
     if chosen_device.type == "cuda":
