@@ -1,10 +1,12 @@
 """Find moving targets in images, videos, a camera or a growing folder: annotated video, masks, boxes and tracks.
 
-Writes an mp4, masks as PNG (segmentation networks), predictions.json, coco.json, detections.csv and tracks.csv.
+Writes an mp4, masks as PNG (a detector's are its boxes, filled), predictions.json, coco.json, detections.csv and
+tracks.csv.
 """
 from __future__ import annotations
 
 import dataclasses
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -12,21 +14,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder, take_bundled
 from utils.cli import Parser, make_folder, number
-from utils.errors import UserError, user_errors
-from utils.files import write_json
+from utils.errors import Interrupted, UserError, user_errors
 from utils.intake import DEEPEST, Intake, Window, add_options
 from utils.live import GrowingFolder, LiveSource, is_live
 from utils.measuring import add_hardware
-from utils.prediction import Component, Prediction, match_components
 from utils.predictor import Predictor
 from utils.truth import Truth
-from utils.video import FrameSource, SourceFrame, open_sources
+from utils.video import FrameSource, open_sources
+
+if TYPE_CHECKING:
+    from utils.results import Results
 
 DEFAULT_FPS = 25.0
 FAR = 8  # a frame whose mean is that many standard deviations from the training frames' looks nothing like them
@@ -90,84 +93,96 @@ def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor
              "brings them closer")
 
 
-def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> dict[str, Any]:
-    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels.
-
-    A detector's `components` are its boxes above the threshold, as drawn; `detections` are all that it found.
-    """
-    record: dict[str, Any] = {"number": frame.number, "name": frame.name, "components": [
-        {"score": round(found.score, 6), "box": [round(value, 3) for value in found.box],
-         "centroid": [round(value, 3) for value in found.centroid], "area": found.area,
-         **({} if prediction.boxes is None else {"class": found.category})}
-        for found in prediction.components]}
-    if prediction.boxes is not None:
-        record["detections"] = [{"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]],
-                                 "class": int(row[5])} for row in prediction.boxes.tolist()]
-    if targets is not None:
-        record |= {"targets": len(targets), "hits": int((match_components(targets, prediction.components) >= 0).sum())}
-    return record
-
-
 def render(source: FrameSource, predictor: Predictor, truth: Truth | None, options: Namespace, out: Path) -> str:
-    """Predict one sequence and write its files, also when it is interrupted; returns lines about them."""
+    """Predict one sequence and write its files; returns lines about them.
+
+    Raises:
+        UserError: a frame cannot be read or a file not be written; what was done until then is kept.
+        Interrupted: by Ctrl-C; what was done until then is kept.
+    """
+    from utils.results import Results
+    from utils.tracker import Tracker
+
+    name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
+    writers, began = picture_writers(options, out, name, fps), time.perf_counter()
+    masks = out / "masks"
+    if Path(source.path).resolve() in [path.resolve() for path in (*(one.path for one in writers), masks)]:
+        raise UserError(f"{source.path}: results would take the place of the source; give another folder with --out")
+    results = Results(out, {
+        "source": source.path, "sequence": source.name, "fps": fps, "weights": options.weights,
+        "model": predictor.name, "task": predictor.task, "threshold": predictor.threshold,
+    }, class_names(predictor), None if options.no_tracks else Tracker())
+    try:
+        with ExitStack() as stack:
+            for writer in (*writers, results):  # results end first, while there is room for them
+                stack.enter_context(writer)
+            predict(source, predictor, truth, options, results, writers, masks)
+    except UserError as error:
+        raise UserError("; ".join([*told(error), *kept(results)])) from None
+    except KeyboardInterrupt:
+        if not (results.records and hasattr(source, "report")):  # it is how one ends a live source
+            raise Interrupted("; ".join(kept(results)) or "before the first frame was done", signal.SIGINT) from None
+    count, total = len(results.records), announced(source, options)
+    if not count:
+        raise UserError(f"{source.path}: no frame could be read; record or copy it again")
+    if total and count < total:
+        warn(f"{source.path}: {count} frames could be read, {total} were announced")
+    tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
+    said = summary(source.name, results.records, "components" if predictor.task == "segmentation" else "boxes") + tracks
+    paths = [*(writer.path for writer in writers), masks, *results.paths()]
+    return "\n".join([said, pace(source, count, time.perf_counter() - began), *(f"  {path}" for path in paths)])
+
+
+def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, options: Namespace, results: Results,
+            writers: Sequence[Any], masks: Path) -> None:
+    """Predict every frame of a sequence, and give it to what writes `results`, pictures and `masks`."""
     from tqdm import tqdm
 
     from utils.overlay import Stretch, Trails, draw
-    from utils.results import Results
-    from utils.tracker import Tracker
     from utils.writers import write_mask
 
-    name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
-    intake = intake_of(options, predictor)
-    writers = picture_writers(options, out, name, fps)
-    masks = out / "masks" if predictor.task == "segmentation" else None
-    records: list[dict[str, Any]] = []
-    size, stretch, trails = None, Stretch(), None if options.no_tracks else Trails()
-    limit, began = options.max_frames or sys.maxsize, time.perf_counter()
-    total = min(-(-source.length // options.stride), limit) if source.length else None
-    if source.files and options.stride > 1:
-        total = None  # numbers may have gaps
-    try:
-        with ExitStack() as stack:
-            bar = stack.enter_context(tqdm(total=total, desc=source.name, unit=" frames", disable=options.quiet,
-                                           dynamic_ncols=True, mininterval=0.5))
+    intake, stretch, trails = intake_of(options, predictor), Stretch(), None if options.no_tracks else Trails()
+    frames = islice(intake.frames(source), options.max_frames or None)
+    with tqdm(total=announced(source, options), desc=source.name, unit=" frames", disable=options.quiet,
+              dynamic_ncols=True, mininterval=0.5) as bar:
+        for frame, prediction in predictor.stream_with(frames, options.batch_size):
+            if not results.records and options.weights:
+                check_look(source, frame.image, intake_of(options, predictor), predictor)
+            prediction = intake.restore(prediction, frame)
+            targets = truth.of(source, frame) if truth else None
+            tracked = results.add(frame, prediction, targets)
+            if trails:
+                trails.update(frame.number, tracked)
+            picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
+                           heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
+                           title=source.name, scale=options.scale, trails=trails)
             for writer in writers:
-                stack.enter_context(writer)
-            results = stack.enter_context(Results(out, class_names(predictor),
-                                                  None if options.no_tracks else Tracker()))
-            frames = islice(intake.frames(source), limit)
-            for frame, prediction in predictor.stream_with(frames, options.batch_size):
-                if not records and options.weights:
-                    check_look(source, frame.image, intake_of(options, predictor), predictor)
-                size = size or frame.image.shape[::-1]
-                prediction = intake.restore(prediction, frame)
-                tracked = results.add(frame, prediction)
-                if trails:
-                    trails.update(frame.number, tracked)
-                targets = truth.of(source, frame) if truth else None
-                picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
-                               heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
-                               title=source.name, scale=options.scale, trails=trails)
-                for writer in writers:
-                    writer.write(picture)
-                if masks:
-                    write_mask(masks / f"{frame.name}.png", prediction.mask)
-                records.append(as_record(frame, prediction, targets))
-                bar.update()
-    finally:
-        if records:
-            write_json(out / "predictions.json", {
-                "source": source.path, "sequence": source.name, "size": size, "fps": fps, "weights": options.weights,
-                "model": predictor.name, "task": predictor.task, "threshold": predictor.threshold, "frames": records})
-    if not records:
-        raise UserError(f"{source.path}: no frame could be read; record or copy it again")
-    if total and len(records) < total:
-        warn(f"{source.path}: {len(records)} frames could be read, {total} were announced")
-    paths = [*(writer.path for writer in writers), masks, out / "predictions.json", *results.paths()]
-    tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
-    said = summary(source.name, records, "components" if masks else "boxes") + tracks
-    return "\n".join([said, pace(source, len(records), time.perf_counter() - began),
-                      *(f"  {path}" for path in paths if path)])
+                writer.write(picture)
+            write_mask(masks / f"{frame.name}.png", prediction.mask)
+            bar.update()
+
+
+def announced(source: FrameSource, options: Namespace) -> int | None:
+    """How many frames are to be expected; None where nobody knows."""
+    if not source.length or (source.files and options.stride > 1):  # numbers of files may have gaps
+        return None
+    return min(-(-source.length // options.stride), options.max_frames or sys.maxsize)
+
+
+def kept(results: Results) -> list[str]:
+    """What there is of a sequence that was not predicted to its end, if anything."""
+    count = len(results.records)
+    return [f"what was found in the first {count} frames is in {results.folder}"] if count else []
+
+
+def told(error: BaseException | None) -> list[str]:
+    """What an error of the user says, after what those say during whose handling it came up."""
+    texts: list[str] = []
+    while error:
+        if isinstance(error, UserError):
+            texts.insert(0, str(error))
+        error = error.__context__
+    return texts
 
 
 def pace(source: FrameSource, count: int, seconds: float) -> str:
@@ -229,7 +244,7 @@ def main(argv: list[str] | None = None) -> None:
     name = sources[0].name if len(sources) == 1 else Path(options.source).name
     out = results_folder(options, name, f"predict/{name}")
     make_folder(out)
-    predictor = open_predictor(options)
+    predictor = dataclasses.replace(open_predictor(options), square=False)
     if options.motion_compensation:
         predictor = dataclasses.replace(predictor, register=options.motion_compensation == "on")
     for source in sources:
@@ -237,5 +252,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` and service managers end it as Ctrl-C does
     with user_errors():
         main()

@@ -183,6 +183,17 @@ def test_a_track_survives_a_short_absence_and_single_flashes_make_none():
     assert later == [2, 2]  # gone for too long: another track
 
 
+@pytest.mark.parametrize("steps", [[8] * 20, [4, 5, 6, 5] * 5])
+def test_tracks_of_every_nth_frame_and_of_a_live_source(steps):
+    """Patience counts frames that were looked at: two are missed on the way, and a long gap ends the track."""
+    tracker, numbers = Tracker(), np.cumsum([0, *steps]).tolist()
+    rows = [tracker.update(t, [] if index in (9, 10) else [at(5 + 0.4 * t, 20)]) for index, t in enumerate(numbers)]
+    assert [len(row) for row in rows] == [0, 0, *[1] * 7, 0, 0, *[1] * 10]
+    assert {row.id for found in rows for row in found} == {1} and rows[-1][0].speed == pytest.approx(0.4, abs=0.05)
+    after = [tracker.update(numbers[-1] + 300 + t, [at(5 + 0.4 * t, 20)]) for t in (0, 5, 10)]
+    assert [row.id for found in after for row in found] == [2]
+
+
 # --- the script ------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")

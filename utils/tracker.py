@@ -5,8 +5,10 @@ targets of a few pixels hardly ever overlap their last box.
 """
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -15,6 +17,7 @@ from utils.prediction import Component
 
 GATE = 9.21  # squared Mahalanobis distance that 99 % of a target's own detections keep to (chi², 2 degrees of freedom)
 SMOOTHING = 0.3  # share of the newest width and height
+USUAL = 15  # steps from frame to frame whose median is the usual one
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class Tracker:
 
     Args:
         confirm: frames with a detection before a track counts; those before that are not reported.
-        patience: frames without a detection after which a track ends.
+        patience: frames that were looked at without a detection after which a track ends. Where numbers ascend by more
+            than 1, as of every 8th frame or of a live source, the usual step counts as one.
         noise: standard deviation of a detection's centre, in pixels.
         agility: of the acceleration, in pixels a frame².
         fastest: pixels a frame that a new target may move.
@@ -96,6 +100,8 @@ class Tracker:
         self.confirm, self.patience, self.noise = confirm, patience, noise
         self.agility, self.fastest = agility, fastest
         self.tracks: list[_Track] = []
+        self.steps: deque[int] = deque(maxlen=USUAL)  # of the frames' numbers
+        self.last: int | None = None
         self.count = 0
 
     def update(self, frame: int, found: Sequence[Component]) -> list[Tracked]:
@@ -104,7 +110,11 @@ class Tracker:
         Returns:
             The confirmed tracks with a detection in this frame, by id.
         """
-        self.tracks = [track for track in self.tracks if frame - track.hits[-1][0] <= self.patience]
+        if self.last is not None:
+            self.steps.append(frame - self.last)
+        self.last = frame
+        longest = self.patience * median_low(self.steps) if self.steps else 0
+        self.tracks = [track for track in self.tracks if frame - track.hits[-1][0] <= longest]
         for track in self.tracks:
             track.predict(frame, self.agility)
         seen: list[tuple[_Track, int]] = []

@@ -1,65 +1,82 @@
 """Videos and animations, written picture by picture and never held in memory as a whole."""
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, NoReturn
 
 import numpy as np
 
 from utils.errors import UserError
-from utils.video import Capture
+from utils.growing import GrowingFile, writing
+from utils.mp4 import Segments, join, packets_of
 
 
 class VideoWriter:
-    """Writes pictures as an mp4 (MPEG-4), under a temporary name until it is closed and was read back.
+    """Writes pictures as an mp4 in H.264 that is playable whatever ends the writing.
+
+    While it grows it is `NAME.part.mp4`, of a segment for each frame; that is what a process leaves that is killed.
+    `close` joins the segments into an ordinary mp4 and reads it back, also when the `with` block is left by an error.
+    Where the disk is full, now or then, the whole segments become the file, and the error says how many frames it has.
 
     All pictures get the size of the first, rounded up to even numbers: larger ones are shrunk into it, smaller ones are
-    surrounded by black. Leaving the `with` block by an error keeps what was written.
+    surrounded by black.
 
     Args:
         path: of the file, ending with .mp4.
         fps: frames a second.
     Raises:
-        UserError: the file cannot be written, or not read back.
+        UserError: the file cannot be written, or not read back. Also by `write` and `close`.
     """
 
     def __init__(self, path: str | os.PathLike, fps: float) -> None:
         self.path, self.fps, self.count = Path(path), fps, 0
-        self.temporary = self.path.with_name(f".{self.path.stem}.{os.getpid()}{self.path.suffix}")
-        self.writer: Any = None
+        self.part = self.path.with_suffix(f".part{self.path.suffix}")
+        self.segments: Segments | None = None
         self.size = (0, 0)
 
     def write(self, picture: np.ndarray) -> None:
         """Append a picture `(H, W, 3)` uint8 BGR."""
-        import cv2
-
-        if self.writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.segments is None:
             self.size = tuple(side + side % 2 for side in picture.shape[:2])
-            height, width = self.size
-            code = cv2.VideoWriter_fourcc(*"mp4v")
-            self.writer = cv2.VideoWriter(str(self.temporary), code, self.fps, (width, height))
-            if not self.writer.isOpened():
-                raise UserError(f"{self.path}: cannot be written as an mp4 of {width}x{height} pixels; check the space "
-                                "left, or give a smaller --scale")
-        self.writer.write(fitted(picture, self.size))
+            with writing(self.part):
+                self.part.parent.mkdir(parents=True, exist_ok=True)
+                self.segments = Segments(self.part, self.size, self.fps)
+        try:
+            self.segments.write(fitted(picture, self.size))
+        except OSError as error:
+            segments, self.segments = self.segments, None
+            with contextlib.suppress(OSError):
+                segments.close()
+            self._give_up(f"cannot be written to its end ({error.strerror or error})")
         self.count += 1
 
     def close(self) -> None:
-        """Finish the file, read it back and move it into place."""
-        if self.writer is None:
+        """Join the segments and move the file into place."""
+        if self.segments is None:
             return
-        self.writer.release()
-        self.writer = None
+        segments, self.segments = self.segments, None
         try:
-            with Capture(self.temporary) as capture:
-                if next(iter(capture), None) is None:
-                    raise UserError(f"{self.path}: the video was written but cannot be read back; check the space left")
-            os.replace(self.temporary, self.path)
-        finally:
-            self.temporary.unlink(missing_ok=True)
+            segments.close()
+            join(self.part, self.path, self.count)
+            self.part.unlink()
+        except OSError as error:
+            self._give_up(f"cannot be joined into one piece ({error.strerror or error})")
+
+    def _give_up(self, reason: str) -> NoReturn:
+        """Keep the segments that there are as the result, and say so."""
+        count, place = len(packets_of(self.part)), self.path
+        if not count:
+            self.part.unlink(missing_ok=True)
+            raise UserError(f"{place}: {reason}; make room there and run the command again") from None
+        try:
+            os.replace(self.part, place)
+        except OSError:
+            place = self.part
+        raise UserError(f"{place}: {reason}; its first {count} frames are kept and can be played; make room there and "
+                        "run the command again") from None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -84,7 +101,7 @@ class GifWriter:
         self.step = max(1, int(np.ceil(fps / max_fps)))
         self.duration = max(20, round(1000 * self.step / fps))
         self.count = 0
-        self.file: BinaryIO | None = None
+        self.file: GrowingFile | None = None
         self.size = (0, 0)
 
     def write(self, picture: np.ndarray) -> None:
@@ -100,21 +117,29 @@ class GifWriter:
         # Pillow's `save` keeps every frame in memory until the last; so header and frames are written one by one.
         image = Image.fromarray(fitted(picture, self.size)[:, :, ::-1])
         image = image.quantize(palette=_palette(), dither=Image.Dither.NONE)
-        if self.file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(self.temporary, "wb")  # noqa: SIM115 - stays open until `close`
-            header, _ = GifImagePlugin.getheader(image.copy(), info={"loop": 0})
-            self.file.write(b"".join(header))
-        self.file.write(b"".join(GifImagePlugin.getdata(image, duration=self.duration)))
+        piece = b"".join(GifImagePlugin.getdata(image, duration=self.duration))
+        with writing(self.path):
+            if self.file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.file = GrowingFile(self.temporary)
+                header, _ = GifImagePlugin.getheader(image.copy(), info={"loop": 0})
+                piece = b"".join(header) + piece
+            self.file.write(piece)
 
     def close(self) -> None:
         """Finish the file and move it into place."""
         if self.file is None:
             return
-        self.file.write(b";")
-        self.file.close()
-        self.file = None
-        os.replace(self.temporary, self.path)
+        file, self.file = self.file, None
+        begun = self.temporary.stat().st_size > 0
+        with contextlib.suppress(OSError):  # viewers do without the end mark, on a full disk they have to
+            file.write(b";")
+        file.close()
+        with writing(self.path):
+            if begun:
+                os.replace(self.temporary, self.path)
+            else:
+                self.temporary.unlink()
 
     def __enter__(self) -> GifWriter:
         return self
@@ -131,14 +156,10 @@ class PreviewWriter:
 
     def write(self, picture: np.ndarray) -> None:
         """Show a picture `(H, W, 3)` uint8 BGR."""
-        import cv2
-
         now = time.monotonic()
         if now - self.last >= 0.1:
             self.last = now
-            temporary = self.path.with_name(f".{self.path.name}.tmp")
-            temporary.write_bytes(cv2.imencode(self.path.suffix, picture)[1].tobytes())
-            os.replace(temporary, self.path)
+            _write_image(self.path, picture)
 
     def __enter__(self) -> PreviewWriter:
         return self
@@ -149,13 +170,21 @@ class PreviewWriter:
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """Write a mask `(H, W)` bool as PNG, 255 where it is set."""
+    _write_image(path, mask.astype(np.uint8) * 255)
+
+
+def _write_image(path: Path, picture: np.ndarray) -> None:
+    """Write a picture in the format of the path's suffix; the file is there as a whole or not at all."""
     import cv2
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); check the space left") from None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
