@@ -4,6 +4,7 @@ What is exact is always done: folded batch norms, channels-last, streaming. What
 the caller to choose: half precision, `torch.compile`, CUDA graphs.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from nets.folding import Grey, folded
 from nets.streaming import Stream, can_stream
 
+MOST_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -52,7 +54,9 @@ class Runtime:
             for name in ("forward", "observe", "decide"):
                 if hasattr(self.network, name):
                     setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
-        self._one_by_one = compile or self.device.type == "cpu"
+        on_cpu = self.device.type == "cpu"
+        self._most_observed = 1 if compile else MOST_OBSERVED if on_cpu else sys.maxsize
+        self._one_by_one = compile or on_cpu
         self._stream = None
         if can_stream(self.network):
             if graphs:
@@ -79,8 +83,7 @@ class Runtime:
         """What each of N frames contributes to every clip that it is in: (N, C, H, W) on any device → N tuples of
         tensors (1, …) for `decide`."""
         with torch.inference_mode(), self._autocast():
-            frames = self.to_device(frames)
-            batches = frames.split(1) if self._one_by_one else [frames]
+            batches = self.to_device(frames).split(self._most_observed)
             return [tuple(part[i : i + 1] for part in parts)
                     for parts in map(self.network.observe, batches) for i in range(len(parts[0]))]
 
