@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 if not __package__:  # run as a file
@@ -22,6 +22,7 @@ from utils_coco.lists import coco_content, coco_summary, write_coco
 from utils_coco.placing import place
 
 MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
+TEST_FOLDERS = ("test", "val", "valid")
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Image:
         return f"{self.split}/{self.sequence}/{self.path.name}"
 
 
-def list_images(folder: Path, test: Sequence[str], fraction: float) -> list[Image]:
+def list_images(folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
+                ) -> list[Image]:
     """All images below `folder`, whose subfolders are sequences, each with its split: the sequences named `test`, else
-    the last `fraction` of the sequences in natural order, or of a single sequence's frames.
+    those in folders test, val or valid where there is train too, else the last `fraction` of the sequences in natural
+    order, or of a single sequence's frames. What lies in `labels`, a folder below it, is left out.
 
     Raises:
         UserError: no such folder, no images, or no such sequence.
@@ -49,7 +52,8 @@ def list_images(folder: Path, test: Sequence[str], fraction: float) -> list[Imag
         raise UserError(f"{folder}: no such folder, expected the one of --images; correct it")
     groups: dict[str, list[Path]] = {}
     for path in folder.rglob("*"):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+        apart = labels and folder in labels.parents and labels in path.parents
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not apart:
             below = path.parent.relative_to(folder).as_posix()
             groups.setdefault(folder.resolve().name if below == "." else below, []).append(path)
     if not groups:
@@ -59,6 +63,9 @@ def list_images(folder: Path, test: Sequence[str], fraction: float) -> list[Imag
     unknown = [name for name in test if name not in groups]
     if unknown:
         raise UserError(f"--test: found {', '.join(unknown)}, expected some of {', '.join(names[:12])}")
+    tops = {name: name.partition("/")[0].lower() for name in names}
+    if not test and "train" in tops.values():
+        test = [name for name in names if tops[name] in TEST_FOLDERS]
     count = max(1, round(fraction * len(names))) if fraction and len(names) > 1 else 0
     aside = set(test or names[len(names) - count:] if count or test else ())
     images = []
@@ -71,7 +78,7 @@ def list_images(folder: Path, test: Sequence[str], fraction: float) -> list[Imag
     return images
 
 
-class _Lookup:
+class Lookup:
     """Images by what labels call them."""
 
     def __init__(self, images: Sequence[Image]) -> None:
@@ -85,18 +92,63 @@ class _Lookup:
         for sequence, own in groups.items():
             numbers = frame_numbers([image.path.stem for image in own]) or range(len(own))
             self.by_number |= {(sequence, n): image for n, image in zip(numbers, own, strict=True)}
+        self.only = next(iter(groups)) if len(groups) == 1 else ""
 
     def find(self, key: str) -> Image | None:
-        """By the longest end of `key` that is an image's path, by its name alone, or by FOLDER/NUMBER."""
-        rest = key
-        while rest:
-            if rest in self.by_key:
-                return self.by_key[rest]
-            rest = rest.partition("/")[2]
-        folder, _, name = key.rpartition("/")
-        if name.isdecimal() and (folder, int(name)) in self.by_number:
-            return self.by_number[folder, int(name)]
-        return self.by_name.get(name)
+        """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, where the folder may be that of a
+        longer path, and need not be named where all images lie in one, or by its name alone."""
+        ends = [key]
+        while "/" in ends[-1]:
+            ends.append(ends[-1].partition("/")[2])
+        found = next((self.by_key[end] for end in ends if end in self.by_key), None)
+        name = ends[-1]
+        if found is None and name.isdecimal():
+            folders = [end.rpartition("/")[0] for end in ends[:-1]] + [self.only]
+            found = next((self.by_number[folder, int(name)] for folder in folders
+                          if (folder, int(name)) in self.by_number), None)
+        return found or self.by_name.get(name)
+
+
+@dataclass
+class Match:
+    """Boxes and masks by the keys of the images they belong to, and the keys of labels whose image is not there."""
+
+    boxes: dict[str, list[Named]] = field(default_factory=dict)
+    masks: dict[str, Path] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+
+
+def match(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[Path], tuple[int, int]]) -> Match:
+    """Read labels and find the image of each.
+
+    Args:
+        labels: folder or file, see `utils_coco.label_formats`.
+        kind: one of `KINDS`.
+        side: of the boxes around centroids, in pixels.
+        size: (h, w) of an image file.
+    Raises:
+        UserError: a label file is broken, or no label belongs to any of the images.
+    """
+    found = Match()
+
+    def size_of(key: str) -> tuple[int, int] | None:
+        image = lookup.find(key)
+        return size(image.path) if image else None
+
+    for key, own in (mask_files(labels) if kind == "masks" else read(kind, labels, size_of, side)).items():
+        image = lookup.find(key)
+        if image is None:
+            found.lost.append(key)
+        elif kind == "masks":
+            found.masks[image.key] = own
+        else:
+            found.boxes.setdefault(image.key, []).extend(own)
+    if not (found.boxes or found.masks or found.lost):
+        raise UserError(f"{labels}: found no masks, expected images; give another --labels or --kind")
+    if not (found.boxes or found.masks):
+        raise UserError(f"{labels}: found labels of {len(found.lost)} images, the first {found.lost[0]}, none of which "
+                        "is among the images; give another --images, or rename them alike")
+    return found
 
 
 def _checked(image: Image, boxes: Sequence[Named], size: tuple[int, int], classes: Sequence[str],
@@ -140,46 +192,25 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
         raise UserError(f"{labels}: no such file or folder, expected the labels; correct --labels")
     if root.exists() and any(root.iterdir()):
         raise UserError(f"{out}: found files there, expected a new or empty folder; give another --out")
-    found = list_images(Path(images), test, fraction)
+    found = list_images(Path(images), test, fraction, source)
     kind = (guess(source) or "none") if kind == "auto" else kind
     if kind not in KINDS:
         raise UserError(f"{labels}: found nothing that looks like labels, expected {', '.join(KINDS)}; give --kind")
-    lookup = _Lookup(found)
-    boxes: dict[str, list[Named]] = {}
-    masks: dict[str, Path] = {}
-    lost = []
-    if kind == "masks":
-        for key, path in mask_files(source).items():
-            image = lookup.find(key)
-            masks |= {image.key: path} if image else {}
-            lost += [] if image else [key]
-    else:
-        def size_of(key: str) -> tuple[int, int] | None:
-            image = lookup.find(key)
-            return image_size(image.path) if image else None
-
-        for key, own in read(kind, source, size_of, side).items():
-            image = lookup.find(key)
-            if image:
-                boxes.setdefault(image.key, []).extend(own)
-            else:
-                lost.append(key)
-    if not (boxes or masks):
-        raise UserError(f"{labels}: found labels of {len(lost)} images, the first {lost[0]}, none of which is in "
-                        f"{images}; give another --images, or rename them alike")
+    matched = match(Lookup(found), source, kind, side, image_size)
     try:
-        said = _write(root, found, boxes, masks, one_class, link)
+        said = _write(root, found, matched, one_class, link)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
+    lost = matched.lost
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
     return [f"{out}: from labels of the kind '{kind}'", *said, *more,
             f"next: python -m utils.datasets describe {out}"]
 
 
-def _write(root: Path, found: Sequence[Image], boxes: dict[str, list[Named]], masks: dict[str, Path],
-           one_class: bool, link: bool) -> list[str]:
+def _write(root: Path, found: Sequence[Image], matched: Match, one_class: bool, link: bool) -> list[str]:
     from utils.frames import image_size
 
+    boxes, masks = matched.boxes, matched.masks
     classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)
     said = []
     for split in ("train", "test"):
@@ -212,8 +243,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--kind", choices=("auto", *KINDS), default="auto", help="default: %(default)s")
     parser.add_argument("--test", nargs="+", default=(), metavar="SEQUENCE", help="sequences to test on")
     parser.add_argument("--test-fraction", type=number(float, 0, 0.9), default=0.2, metavar="X",
-                        help="without --test: the last share of the sequences, or of a single one's frames (default: "
-                        "%(default)s)")
+                        help="without --test, and without folders train and test: the last share of the sequences, or "
+                        "of a single one's frames (default: %(default)s)")
     parser.add_argument("--box-side", type=number(float, 1, 1000), default=7.0, metavar="PX",
                         help="of the boxes around centroids (default: %(default)s)")
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")

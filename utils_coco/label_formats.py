@@ -5,7 +5,6 @@ bottom exclusive. Images are looked up by their paths without the extension, els
 """
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -16,31 +15,61 @@ from utils.annotations import load_coco, read_coco, read_text
 from utils.errors import UserError
 from utils.files import natural_key
 from utils.frames import IMAGE_SUFFIXES
+from utils_coco.label_tables import read_table, table_kind
 
 Named = tuple[float, float, float, float, str]
 Sizes = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
 KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+NO_LABELS = ("classes", "train", "test", "val")  # text files beside labels that hold none
 MASK_ENDINGS = ("", "_pixels0", "_mask", "-mask", "_gt")
 
 
 def guess(labels: Path) -> str | None:
-    """The kind of the labels in a folder or file, by the first file that tells."""
-    files = [labels] if labels.is_file() else \
-        sorted((path for path in labels.rglob("*") if path.is_file()), key=lambda path: natural_key(str(path)))
-    for path in files:
+    """The kind of the labels in a folder or file, by the first file that tells.
+
+    Raises:
+        UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids.
+    """
+    unclear = None
+    for path in [labels] if labels.is_file() else _files_below(labels):
         suffix = path.suffix.lower()
         if suffix == ".xml":
             return "voc"
         if suffix == ".json":
             return "coco"
-        if suffix == ".csv":
-            columns = set(_columns(path))
-            return "boxes" if {"x", "y", "w", "h"} <= columns else "centroids" if {"x", "y"} <= columns else None
-        if suffix == ".txt" and path.stem.lower() not in ("classes", "train", "test", "val") and (
-                not path.stat().st_size or re.match(r"\s*\d+(\s+[\d.eE+-]+){4}", read_text(str(path)))):
+        if suffix == ".csv" and not unclear:
+            try:
+                return _kind_of_tables(labels)
+            except UserError as error:
+                unclear = error
+        if suffix == ".txt" and path.stem.lower() not in NO_LABELS and _is_yolo(path):
             return "yolo"
-    return "masks" if any(path.suffix.lower() in IMAGE_SUFFIXES for path in files) else None
+    if unclear:
+        raise unclear
+    images = labels.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in _files_below(labels))
+    return "masks" if images else None
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted((path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")),
+                  key=lambda path: natural_key(str(path)))
+
+
+def _kind_of_tables(labels: Path) -> str:
+    tables = {table_kind(path): path for path, _ in _files(labels, ".csv")}
+    if len(tables) > 1:
+        raise UserError(f"{labels}: found boxes in {tables['boxes']} and centroids in {tables['centroids']}, expected "
+                        "one of the two; take them apart, or give --kind")
+    return next(iter(tables))
+
+
+def _is_yolo(path: Path) -> bool:
+    """Whether a text file begins like YOLO labels, or is empty like those of an image without targets."""
+    try:
+        return not path.stat().st_size or bool(re.match(r"\s*\d+(\s+[\d.eE+-]+){4}", read_text(str(path))))
+    except UserError:  # no text
+        return False
 
 
 def read(kind: str, labels: Path, sizes: Sizes, side: float) -> dict[str, list[Named]]:
@@ -54,9 +83,9 @@ def read(kind: str, labels: Path, sizes: Sizes, side: float) -> dict[str, list[N
     Raises:
         UserError: there is no such label file, or one is broken.
     """
-    reader = {"yolo": _yolo, "voc": _voc, "coco": _coco, "boxes": _table, "centroids": _table}[kind]
+    readers = {"yolo": lambda: _yolo(labels, sizes), "voc": lambda: _voc(labels), "coco": lambda: _coco(labels)}
     found: dict[str, list[Named]] = {}
-    for key, boxes in reader(labels, sizes, side):
+    for key, boxes in readers[kind]() if kind in readers else _tables(labels, kind, side):
         found.setdefault(key, []).extend(boxes)
     if not found:
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")
@@ -66,19 +95,20 @@ def read(kind: str, labels: Path, sizes: Sizes, side: float) -> dict[str, list[N
 def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
     """Label files and their keys: paths below the folder without the extension."""
     paths = [labels] if labels.is_file() else \
-        sorted(labels.rglob(f"*{suffix}"), key=lambda path: natural_key(str(path)))
+        [path for path in _files_below(labels) if path.suffix.lower() == suffix]
     for path in paths:
         yield path, (path.name if labels.is_file() else path.relative_to(labels).as_posix())[: -len(path.suffix)]
 
 
-def _yolo(labels: Path, sizes: Sizes, side: float) -> Iterator[tuple[str, list[Named]]]:
-    """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`."""
+def _yolo(labels: Path, sizes: Sizes) -> Iterator[tuple[str, list[Named]]]:
+    """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`. Other text, such
+    as a README, that no image is called like is passed over."""
     listed = next((path for path in (labels / "classes.txt", labels.parent / "classes.txt") if path.is_file()), None)
     names = read_text(str(listed)).split("\n") if listed else []
     for path, key in _files(labels, ".txt"):
-        if path.name == "classes.txt":
-            continue
         boxes, size = [], sizes(key)
+        if path.name == "classes.txt" or (size is None and (path.stem.lower() in NO_LABELS or not _is_yolo(path))):
+            continue
         for row, line in enumerate(read_text(str(path)).splitlines(), 1):
             words = line.split()
             if not words:
@@ -98,7 +128,7 @@ def _yolo(labels: Path, sizes: Sizes, side: float) -> Iterator[tuple[str, list[N
         yield key, boxes
 
 
-def _voc(labels: Path, sizes: Sizes, side: float) -> Iterator[tuple[str, list[Named]]]:
+def _voc(labels: Path) -> Iterator[tuple[str, list[Named]]]:
     """One xml an image; xmin … ymax count from 1, both ends inclusive."""
     for path, key in _files(labels, ".xml"):
         text = read_text(str(path))
@@ -114,51 +144,23 @@ def _voc(labels: Path, sizes: Sizes, side: float) -> Iterator[tuple[str, list[Na
         yield key, boxes
 
 
-def _coco(labels: Path, sizes: Sizes, side: float) -> Iterator[tuple[str, list[Named]]]:
-    for path, _ in _files(labels, ".json"):
+def _coco(labels: Path) -> Iterator[tuple[str, list[Named]]]:
+    """Names of images may begin in the json's folder."""
+    for path, own in _files(labels, ".json"):
+        folder = own.rpartition("/")[0]
         categories = sorted(load_coco(str(path))["categories"], key=lambda item: item["id"])
         for entry in read_coco(str(path)):
             key = entry.path.replace("\\", "/")
             if ".." in key.split("/"):
                 raise UserError(f"{path}: found '{entry.path}', which may lead out of the images' folder; correct it")
-            yield key.rpartition(".")[0] or key, [
+            yield f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), [
                 (*corners, str(categories[number].get("name", f"class{number}")))
                 for *corners, number in entry.boxes or ()]
 
 
-def _columns(path: Path) -> list[str]:
-    head = read_text(str(path)).split("\n", 1)[0]
-    return [name.strip().lower() for name in head.split(",")]
-
-
-def _table(labels: Path, sizes: Sizes, side: float) -> Iterator[tuple[str, list[Named]]]:
-    """csv `image,x,y,w,h[,class]`, or `image,x,y[,class]` with centres; without the column `image`, `frame` numbers the
-    images of the folder that is called like the file."""
+def _tables(labels: Path, kind: str, side: float) -> Iterator[tuple[str, list[Named]]]:
     for path, key in _files(labels, ".csv"):
-        columns = _columns(path)
-        rows = csv.reader(read_text(str(path)).splitlines()[1:], skipinitialspace=True)
-        if "image" not in columns and "frame" not in columns:
-            raise UserError(f"{path}: found the columns {', '.join(columns)[:80]}, expected image (or frame), x, y, "
-                            "and w, h for boxes; write the labels again")
-        for line, row in enumerate(rows, 2):
-            cells = dict(zip(columns, (cell.strip() for cell in row), strict=False))
-            if not any(cells.values()):
-                continue
-            try:
-                image = cells["image"].replace("\\", "/") if "image" in columns else f"{key}/{int(cells['frame'])}"
-                x, y = float(cells["x"]), float(cells["y"])
-                w, h = (float(cells[name]) if "w" in columns else side for name in "wh")
-                sound = all(map(math.isfinite, (x, y, w, h))) and ".." not in image.split("/")
-            except (KeyError, ValueError):
-                sound = False
-            if not sound:
-                raise UserError(f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
-                                f"{','.join(columns)[:60]}; correct that line")
-            if "w" not in columns:  # pixel centres are whole numbers
-                x, y = x + 0.5 - w / 2, y + 0.5 - h / 2
-            if Path(image).suffix.lower() in IMAGE_SUFFIXES:
-                image = image.rpartition(".")[0]
-            yield image, [(x, y, x + w, y + h, cells.get("class") or "target")]
+        yield from read_table(path, key, kind, side)
 
 
 def mask_files(labels: Path) -> dict[str, Path]:

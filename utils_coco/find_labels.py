@@ -1,0 +1,114 @@
+"""Which images and labels of a folder belong together: those of which the labels name the most images."""
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from utils.errors import UserError
+from utils.files import natural_key
+from utils.frames import IMAGE_SUFFIXES, read_frame
+from utils.video import VIDEO_SUFFIXES
+from utils_coco.csv_labels import labelled_videos
+from utils_coco.import_labels import Lookup, list_images, match
+from utils_coco.label_formats import guess
+
+Places = Mapping[Path, Counter[str]]  # how many files of each suffix lie in which folders, named by paths below one
+IMAGE_NAMES = ("images", "image", "imgs", "img", "frames", "jpegimages")
+LABEL_NAMES = ("labels", "label", "annotations", "annotation", "boxes", "bboxes", "masks", "mask", "gt",
+               "ground_truth", "groundtruth")
+FEW = 4  # folders or files of one sort that are tried one by one
+MASKS_LOOKED_AT = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What `utils_coco.import_labels` takes; `count` images have labels."""
+
+    images: Path
+    labels: Path
+    kind: str
+    count: int
+
+
+def find_pair(folder: Path, places: Places) -> tuple[Pair | None, list[str]]:
+    """The images and labels below `folder` that go best together.
+
+    Returns:
+        Them, or None where no labels are about images there; and what is wrong with files that may be labels.
+    """
+    best, problems = None, {}
+    kind_of, lookup_of = cache(guess), cache(lambda images, labels: Lookup(list_images(images, labels=labels)))
+    for images, labels in product(_image_folders(folder, places), _labels(folder, places)):
+        labels = labels or images
+        try:
+            kind = kind_of(labels)
+            if not kind or (kind == "masks" and labels in (images, *images.parents)):
+                continue
+            lookup = lookup_of(images, labels if images in labels.parents else None)
+            found = match(lookup, labels, kind, 1.0, lambda _: (1, 1))
+            count = len(found.boxes) + len(found.masks)
+            fits = kind != "masks" or _are_masks(labels, list(found.masks.values()))
+        except UserError as error:
+            problems.setdefault(labels, str(error))
+            continue
+        if fits and count > (best.count if best else 0):
+            best = Pair(images, labels, kind, count)
+    return best, list(dict.fromkeys(problems.values()))
+
+
+def _image_folders(folder: Path, places: Places) -> list[Path]:
+    """Folders that may be the ones of images, each as deep as it can be with all of its images below it."""
+    held = [path for path, kinds in places.items() if kinds.keys() & IMAGE_SUFFIXES]
+    groups: dict[str, list[Path]] = {}
+    for path in held:
+        if path.parts and path.parts[0].lower() not in LABEL_NAMES:
+            groups.setdefault(path.parts[0], []).append(path)
+    tops = sorted(groups, key=natural_key)
+    chosen = [top for top in tops if top.lower() in IMAGE_NAMES or len(tops) <= FEW]
+    whole = [folder] if held and (len(tops) != 1 or Path() in held) else []
+    return [*(folder / os.path.commonpath(groups[top]) for top in chosen), *whole]
+
+
+def _labels(folder: Path, places: Places) -> Iterator[Path | None]:
+    """Folders and files that may hold labels, the likelier first; None stands for the images' own folder."""
+    tops = sorted({path.parts[0] for path in places if path.parts}, key=natural_key)
+    named = [top for top in tops if top.lower() in LABEL_NAMES]
+    yield from (folder / top for top in named)
+    for suffix in (".json", ".csv"):
+        files = [path for path in folder.iterdir() if path.suffix.lower() == suffix and path.is_file()]
+        yield from sorted(files, key=lambda path: natural_key(path.name))[:FEW]
+    yield None
+    yield from (folder / top for top in [top for top in tops if top not in named][:FEW])
+    yield folder
+
+
+def _are_masks(labels: Path, masks: list[Path]) -> bool:
+    """Whether a folder is named like masks, or holds pictures of two levels."""
+    return labels.name.lower() in LABEL_NAMES or all(
+        len(np.unique(read_frame(path))) <= 2 for path in masks[::max(1, len(masks) // MASKS_LOOKED_AT)])
+
+
+def find_videos(folder: Path, places: Places) -> tuple[tuple[Path, Path] | None, list[str]]:
+    """The folders of csv labels and of the videos that they are about, as `utils_coco.csv_to_coco` takes them.
+
+    Returns:
+        Them, or None; and what is wrong with such folders.
+    """
+    films = [folder / path for path, kinds in places.items() if kinds.keys() & VIDEO_SUFFIXES]
+    tables = [folder / path for path, kinds in places.items() if ".csv" in kinds]
+    problems = []
+    for labels, videos in product(sorted(tables)[:FEW], sorted(films)[:FEW]):
+        try:
+            labelled_videos(str(labels), str(videos))
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            return (labels, videos), []
+    return None, problems

@@ -1,0 +1,175 @@
+"""Tables of labels: csv files whose first line names the columns, by which boxes and centroids are told apart."""
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.annotations import read_text
+from utils.errors import UserError
+from utils.frames import IMAGE_SUFFIXES
+
+# Names as `_plain` writes them: without case, blanks, marks and a `bbox_` in front.
+IMAGE = ("image", "imagename", "imagefile", "imagepath", "filename", "file", "filepath", "path", "img", "imgname",
+         "imgpath", "frame", "framename", "frameid", "framenumber", "frameno", "frameindex", "imageid", "imgid")
+SEQUENCE = ("sequence", "sequencename", "sequenceid", "seq", "video", "videoname", "videoid", "folder")
+CLASS = ("class", "classname", "label", "labelname", "category", "categoryname", "name", "type", "classid",
+         "categoryid")
+CORNERS = (("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"),
+           ("minx", "miny", "maxx", "maxy"), ("left", "top", "right", "bottom"), ("xtl", "ytl", "xbr", "ybr"))
+STARTS = (("x", "y"), *(names[:2] for names in CORNERS))
+CENTRES = (("cx", "cy"), ("xc", "yc"), ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("centerx", "centery"),
+           ("centrex", "centrey"), ("centroidx", "centroidy"), ("xcentroid", "ycentroid"))
+SIZES = (("w", "h"), ("width", "height"))  # with both, the second is the image's
+COORDINATES = frozenset(name for names in (*CORNERS, *STARTS, *CENTRES, *SIZES) for name in names)
+FORMS = {"boxes": ("corners", "start and size", "centre and size"), "centroids": ("centre",)}  # by the kind of labels
+KNOWN = ("expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper corner), "
+         "xmin,ymin,xmax,ymax, x1,y1,x2,y2, left,top,right,bottom or cx,cy,w,h for boxes, x,y or cx,cy for centroids; "
+         "rename the columns")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns that are read; `form` is one of `FORMS`, which says what the `values` are. `sequence`
+    and `category` are None where there is none."""
+
+    form: str
+    values: tuple[int, ...]
+    image: int
+    sequence: int | None
+    category: int | None
+
+    @property
+    def kind(self) -> str:
+        return next(kind for kind, forms in FORMS.items() if self.form in forms)
+
+
+def _plain(name: str) -> str:
+    """`Bbox_X-Min` → `xmin`."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"^(?:boundingbox|bbox|box|bb)(?=.)", "", plain)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Numbers, from 1, and cells of the lines; they are split at what the first one has most of: comma, semicolon or
+    tab."""
+    lines = read_text(str(path)).splitlines()
+    delimiter = max(",;\t", key=lines[0].count) if lines else ","
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in reader:
+            yield reader.line_num, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise UserError(f"{path}: not a csv file ({error}); write the labels again") from None
+
+
+def _readings(names: set[str], form: str) -> list[tuple[str, ...]]:
+    """The sets of columns among `names` that could be meant by a form."""
+    sizes = [size for size in SIZES if names.issuperset(size)][:1]
+    choices = {"corners": CORNERS, "start and size": [start + size for start in STARTS for size in sizes],
+               "centre and size": [centre + size for centre in CENTRES for size in sizes],
+               "centre": (*CENTRES, ("x", "y"))}[form]
+    return [choice for choice in choices if names.issuperset(choice)]
+
+
+def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
+    """What the columns of a table mean.
+
+    Args:
+        path: named in errors.
+        head: the columns' names.
+        kind: "boxes" or "centroids", where that is known.
+    Raises:
+        UserError: there is no column for the image or none for the place, or there are several readings.
+    """
+    plain = [_plain(name) for name in head]
+    names = set(plain)
+    said = f"{path}: found the columns {', '.join(head)[:160] or 'none'}"
+    image = next((name for name in IMAGE if name in names), None)
+    forms = FORMS[kind] if kind else [form for forms in FORMS.values() for form in forms]
+    readings = next((found for form in forms if (found := _readings(names, form))), [])
+    if not image or not readings:
+        lacking = "where the target is" if image else "which image a line is about"
+        raise UserError(f"{said}, none of which says {lacking}; {KNOWN}")
+    used = readings[0]
+    form = next(form for form in forms if used in _readings(names, form))
+    others = {name for name in names - set(used) if re.fullmatch(r"[xy]\d+", name)}  # of a polygon, or a third corner
+    if form == "centre" and not kind:  # of an unfinished box
+        others |= (names & COORDINATES) - set(used)
+    if len(readings) > 1:
+        raise UserError(f"{said}, in which targets are at {' or at '.join(map(','.join, readings))}; {KNOWN}")
+    if others:
+        raise UserError(f"{said}, of which {', '.join(sorted(others))} would not be read beside {','.join(used)}; "
+                        f"{KNOWN}")
+    twice = [name for name in (image, *used) if plain.count(name) > 1]
+    if twice:
+        raise UserError(f"{said}, two of them {twice[0]}; {KNOWN}")
+    sequence, category = (next((plain.index(name) for name in known if name in names), None)
+                          for known in (SEQUENCE, CLASS))
+    return Columns(form, tuple(map(plain.index, used)), plain.index(image), sequence, category)
+
+
+def table_kind(path: Path) -> str:
+    """Whether a table holds "boxes" or "centroids", by its columns; raises `UserError` where they do not tell."""
+    return find_columns(path, next(_rows(path), (1, []))[1]).kind
+
+
+def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[str, list[tuple]]]:
+    """The images and boxes of a table, line by line; a line without numbers is an image without targets.
+
+    Args:
+        path: the csv.
+        key: its path below the labels' folder, without the extension; numbered frames are those of a sequence called
+            so, or as the column `sequence` says, and names of images may begin in its folder.
+        kind: "boxes" or "centroids".
+        side: of the boxes around centroids, in pixels.
+    Returns:
+        Keys of images, and lists of at most one `(x1, y1, x2, y2, class name)` in pixels from 0.
+    Raises:
+        UserError: the columns do not tell, a line lacks a value, or all places are shares of the image's sides.
+    """
+    rows = _rows(path)
+    head = next(rows, (1, []))[1]
+    columns, shares = find_columns(path, head, kind), []
+    for line, row in rows:
+        if not any(row):
+            continue
+        cells = dict(enumerate(row))
+        image, words = cells.get(columns.image, ""), [cells.get(i) for i in columns.values]
+        try:
+            values = [float(word) for word in words] if any(words) else []
+            sound = bool(image) and all(map(math.isfinite, values)) and None not in words
+        except (TypeError, ValueError):
+            sound = False
+        image = _image_key(image, key, cells.get(columns.sequence))
+        if not sound or ".." in image.split("/"):
+            raise UserError(f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
+                            f"{','.join(head)[:80]}; correct that line")
+        shares += [all(0 <= v <= 1 for v in values) and any(v % 1 for v in values)] if values else []
+        name = cells.get(columns.category) or "target"
+        yield image, [(*_corners(columns.form, values, side), name)] if values else []
+    if shares and all(shares):
+        raise UserError(f"{path}: found shares of the image's sides, expected pixels; multiply them by its width and "
+                        "height")
+
+
+def _image_key(image: str, key: str, sequence: str | None) -> str:
+    number = re.fullmatch(r"(\d+)(?:\.0+)?", image)
+    name = number[1] if number else image.replace("\\", "/")
+    folder = (sequence or (key if number else key.rpartition("/")[0])).replace("\\", "/")
+    if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+        name = name.rpartition(".")[0]
+    return f"{folder}/{name}".lstrip("/")
+
+
+def _corners(form: str, values: Sequence[float], side: float) -> tuple[float, float, float, float]:
+    x, y, *rest = values
+    if form == "corners":
+        return x, y, rest[0], rest[1]
+    if form == "centre":  # pixel centres are whole numbers
+        x, y, rest = x + 0.5, y + 0.5, [side, side]
+    w, h = rest
+    return (x, y, x + w, y + h) if form == "start and size" else (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
