@@ -10,8 +10,9 @@ import signal
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ import numpy as np
 from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder, take_bundled
 from utils.cli import Parser, make_folder, number
 from utils.errors import Interrupted, UserError, user_errors
-from utils.intake import DEEPEST, Intake, Window, add_options
+from utils.intake import RAW, Intake, add_options, raw_window
 from utils.live import GrowingFolder, LiveSource, is_live
 from utils.measuring import add_hardware
 from utils.predictor import Predictor
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 DEFAULT_FPS = 25.0
 FAR = 8  # a frame whose mean is that many standard deviations from the training frames' looks nothing like them
-# How raw frames of 16 bits are shown to a network that has learnt from 8, at about the noise that it knows.
-RAW = Window(0.5, 99.9, percent=True, noise=2.0)
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -80,12 +79,15 @@ def warn(text: str) -> None:
     note(f"warning: {text}")
 
 
+def tell_raw(source: FrameSource) -> None:
+    """Say how raw frames are shown to the network."""
+    note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW} as 0 to "
+         "255, or more where that would be noise (--window)")
+
+
 def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor: Predictor) -> None:
-    """Say how raw frames are shown to the network, and warn about frames in other units than the training frames'."""
+    """Warn about frames in other units than the training frames'."""
     image = intake.prepare(image)
-    if intake.window == RAW:
-        note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW} "
-             "as 0 to 255, or more where that would be noise (--window)")
     mean, std = (float(np.mean(value)) for value in predictor.normalisation)
     if abs(image.mean() - mean) > FAR * std:
         warn(f"{source.path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
@@ -141,7 +143,8 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, opti
     from utils.overlay import Stretch, Trails, draw
     from utils.writers import write_mask
 
-    intake, stretch, trails = intake_of(options, predictor), Stretch(), None if options.no_tracks else Trails()
+    intake = intake_of(options, predictor, partial(tell_raw, source))
+    stretch, trails = Stretch(), None if options.no_tracks else Trails()
     frames = islice(intake.frames(source), options.max_frames or None)
     with tqdm(total=announced(source, options), desc=source.name, unit=" frames", disable=options.quiet,
               dynamic_ncols=True, mininterval=0.5) as bar:
@@ -191,10 +194,10 @@ def pace(source: FrameSource, count: int, seconds: float) -> str:
     return f"{text}\n  {source.report()}" if hasattr(source, "report") else text
 
 
-def intake_of(options: Namespace, predictor: Predictor) -> Intake:
-    """What prepares the frames of one sequence."""
-    narrow = bool(options.weights) and float(np.max(predictor.normalisation[0])) <= DEEPEST
-    return Intake(options.stride, options.roi, options.window, options.invert, RAW if narrow else None)
+def intake_of(options: Namespace, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
+    """What prepares the frames of one sequence; `on_raw` is called where raw frames begin."""
+    return Intake(options.stride, options.roi, options.window, options.invert, raw_window(predictor.normalisation),
+                  on_raw)
 
 
 def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:

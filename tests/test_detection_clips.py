@@ -168,7 +168,8 @@ def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
         return [np.zeros((0, 6), np.float32)] * len(clips)
 
     predictor = Predictor(run, "detection", 2, normalisation, fit="letterbox", input_size=64)
-    list(predictor.stream([cv2.imread(frame.image, cv2.IMREAD_UNCHANGED) for frame in sequences["a"]]))
+    list(predictor.stream_with((number, cv2.imread(frame.image, cv2.IMREAD_UNCHANGED), None)
+                               for number, frame in enumerate(sequences["a"])))  # levels as they are, as in measuring
     for frame, shown in zip(sequences["a"], seen, strict=True):
         assert np.allclose(learnt[frame.image], shown, atol=1e-5)
         assert np.allclose(shown[..., :9, :], 4.8 if dtype == np.uint8 else 0.0, atol=1e-5)

@@ -13,7 +13,7 @@ from scripts import run_without_torch, script
 from trees import picture, write
 
 from utils.errors import UserError
-from utils.intake import Intake, Window, noise_of, window
+from utils.intake import RAW, Intake, Window, noise_of, window
 from utils.live import GrowingFolder, LiveSource, is_live
 from utils.prediction import box_component, from_boxes, from_probability
 from utils.tracker import Tracker
@@ -28,7 +28,7 @@ def frame(number, image):
 
 def test_a_stride_keeps_every_nth_frame_and_the_clips_together():
     taken = list(Intake(stride=3).frames(frame(n, picture()) for n in range(5, 15)))
-    assert [number for number, _, _ in taken] == [0, 1, 2, 3] and [f.number for *_, f in taken] == [5, 8, 11, 14]
+    assert [number for number, _, _ in taken] == [5, 6, 7, 8] and [f.number for *_, f in taken] == [5, 8, 11, 14]
     gap = [number for number, _, _ in Intake(stride=2).frames(frame(n, picture()) for n in (0, 2, 8, 10))]
     assert gap == [0, 1, 4, 5]  # a gap in the source stays one
 
@@ -258,7 +258,7 @@ def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights,
     source = moving(tmp_path / "raw", dtype=np.uint16)
     run(weights, source, tmp_path / "out")
     assert "raw frames" in capsys.readouterr().err
-    shallow = Intake(raw=Window(0.5, 99.9, percent=True))
+    shallow = Intake(raw=RAW)
     assert np.array_equal(shallow.prepare(picture().astype(np.uint16)), picture())  # 8 bits in files of 16
     image = np.linspace(6000, 10000, 64).astype(np.uint16).reshape(8, 8)
     deep = Intake(raw=window("p0,p100")).prepare(image)
@@ -266,7 +266,7 @@ def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights,
     noise = np.random.default_rng(0).normal(8000, 20, (64, 80)).round().astype(np.uint16)
     noise[:, 40:] += np.uint16(300)  # an edge is no noise
     assert noise_of(noise) == pytest.approx(20, rel=0.1)
-    shown = Intake(window=Window(0.5, 99.9, percent=True, noise=2.0)).prepare(noise)
+    shown = Intake(window=RAW).prepare(noise)
     assert 1.7 < shown[:, :40].std() < 2.3 and abs(shown.mean() - 128) < 5
     own = Intake(window=Window(6000, 8000), raw=window("p0,p100")).prepare(image)
     assert (own == 255).mean() > 0.4  # what the user asks for comes first

@@ -241,7 +241,7 @@ def test_rendering_boxes(weights, data, tmp_path, capsys):
                    for item in frame["components"])
         drawn, found = ({tuple(item["box"]) for item in frame[key]} for key in ("components", "detections"))
         assert drawn <= found
-    assert (tmp_path / "s1.mp4").exists() and (tmp_path / "s1.gif").exists() and not (tmp_path / "masks").exists()
+    assert (tmp_path / "s1.mp4").exists() and (tmp_path / "s1.gif").exists() and (tmp_path / "masks").exists()
     assert "boxes" in capsys.readouterr().out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,16 +22,34 @@ DEEPEST = 255   # level of frames of 8 bits
 @dataclass(frozen=True)
 class Window:
     """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles, which follow slowly, and are
-    moved apart where the frames' noise would otherwise have a standard deviation of more than `noise` (0: never)."""
+    moved apart where the frames' noise would otherwise have a standard deviation of more than `noise` of these levels:
+    about what networks know."""
 
     low: float
     high: float
     percent: bool = False
-    noise: float = 0.0
+    noise: float = 2.0
 
     def __str__(self) -> str:
         mark = "p" * self.percent
         return f"{mark}{self.low:g},{mark}{self.high:g}"
+
+
+RAW = Window(0.5, 99.9, percent=True)  # of raw frames, for a network that has learnt from 8 bits
+
+
+def raw_window(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
+    """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B: where the mean is
+    a level of 8 bits by `RAW`; None, as they are, to one that has learnt from raw frames, and to a classical method,
+    whose mean is 0."""
+    return RAW if 0 < np.max(normalisation[0]) <= DEEPEST else None
+
+
+def require_grey(image: np.ndarray) -> None:
+    """Raise `ValueError` unless this is a frame `(H, W)`, with pixels."""
+    if np.ndim(image) != 2 or not np.size(image):
+        found = "is None" if image is None else f"has shape {np.shape(image)}"
+        raise ValueError(f"frame {found}, expected grey (H, W)")
 
 
 def window(text: str) -> Window:
@@ -60,8 +78,9 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
                         "pixels; results are in the whole frame's pixels")
     parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
-                        "255: 7000,9000, or percentiles p0.5,p99.9 (default: as they are; raw 16-bit frames by "
-                        "p0.5,p99.9 where the weights have learnt from 8 bits)")
+                        "255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
+                        f"{RAW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW} where the weights "
+                        "have learnt from 8 bits)")
     parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
 
 
@@ -70,42 +89,54 @@ class Intake:
 
     Args:
         stride, roi, window, invert: as of `add_options`; `roi` is (x, y, w, h).
-        raw: without `window`, the one for sources whose first frame has levels that 8 bits do not hold.
+        raw: without `window`, the one for raw frames (`raw_window`), from the first frame on whose levels 8 bits do
+            not hold; frames before, such as of a closed shutter, count as frames of 8 bits, and share no clip with it.
+        on_raw: called once, when that frame comes.
     """
 
     def __init__(self, stride: int = 1, roi: tuple[int, int, int, int] | None = None, window: Window | None = None,
-                 invert: bool = False, raw: Window | None = None) -> None:
+                 invert: bool = False, raw: Window | None = None, on_raw: Callable[[], object] = lambda: None) -> None:
         self.stride, self.roi, self.window, self.invert = stride, roi, window, invert
-        self.raw = None if window else raw
+        self.raw, self.on_raw, self.gap = raw, on_raw, 0
         self.levels: np.ndarray | None = None
 
     def frames(self, source: Iterable[SourceFrame]) -> Iterator[tuple[int, np.ndarray, SourceFrame]]:
-        """(number for clips, what the network sees, the frame): numbers of frames a stride apart are consecutive.
+        """(number for clips, what the network sees, the frame): numbers start with the first frame's own, those of
+        frames a stride apart are consecutive, and where raw frames begin is a gap.
 
-        Raises:
-            UserError: the region lies outside a frame.
+        Raises: as `prepare`.
         """
         first: int | None = None
         for frame in source:
             first = frame.number if first is None else first
             if (frame.number - first) % self.stride == 0:
-                yield (frame.number - first) // self.stride, self.prepare(frame.image), frame
+                shown = self.prepare(frame.image)
+                yield first + (frame.number - first) // self.stride + self.gap, shown, frame
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """A frame `(H, W)` uint8 or uint16 as the network is to see it, `(h, w)` of the same type, or uint8 with a
-        window."""
+        """A frame `(H, W)` uint8 or uint16, the next one of its sequence, as the network is to see it: `(h, w)` uint8
+        with `window` or `raw`, else of the same type.
+
+        Raises:
+            UserError: the region lies outside the frame.
+            ValueError: not a frame `(H, W)`.
+        """
+        require_grey(image)
         if self.roi:
             x, y, w, h = self.roi
             if x + w > image.shape[1] or y + h > image.shape[0]:
                 raise UserError(f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
                                 "expected a region inside it")
             image = image[y:y + h, x:x + w]
-        if self.raw:
-            self.window, self.raw = self.raw if image.max() > DEEPEST else None, None
+        if self.raw and not self.window and image.max() > DEEPEST:
+            self.window, self.gap = self.raw, 1  # in one clip, all would seem to move
+            self.on_raw()
         if self.window:
             low, high = self._levels(image)
             image = np.clip((image.astype(np.float32) - low) * (255 / max(high - low, 1e-6)), 0, 255)
             image = np.rint(image).astype(np.uint8)
+        elif self.raw and image.dtype == np.uint16:  # levels of 8 bits in a file of 16
+            image = image.astype(np.uint8)
         return np.iinfo(image.dtype).max - image if self.invert else np.ascontiguousarray(image)
 
     def _levels(self, image: np.ndarray) -> tuple[float, float]:

@@ -16,13 +16,16 @@ import numpy as np
 
 from utils.ahead import IN_LINE, Lanes, made_ahead
 from utils.bad_pixels import DefectFinder
+from utils.channels import channels
 from utils.clips import clip_indices
 from utils.errors import UserError
 from utils.fits import Fit, fit_of
+from utils.intake import Intake, raw_window, require_grey
 from utils.letterbox import Letterbox, full_scale_of
 from utils.prediction import Prediction, from_boxes, from_probability
 from utils.registration import scene_shift, to_last
 from utils.runs import Run, StreamingRun
+from utils.video import SourceFrame
 from utils.views import Seen, View, views
 
 Levels = float | Sequence[float]  # grey levels: of grey frames, or of their copies in R, G and B
@@ -145,18 +148,22 @@ class Predictor:
         """Predict every frame of one sequence, in order; call once for each sequence.
 
         A clip ends at its key frame; where the run of consecutive frame numbers (and of one frame size) is too short,
-        its first frame is repeated in front (`utils.clips.clip_indices`).
+        its first frame is repeated in front (`utils.clips.clip_indices`). Raw frames are shown to a network that has
+        learnt from 8 bits by percentiles, as vid_predict.py does (`utils.intake.raw_window`), from the first frame on
+        that has levels above 255; `stream_with` and `predict` take levels as they are.
 
         Args:
-            frames: `(H, W)` uint8 or uint16 arrays, or `(number, array)` pairs with ascending numbers; without numbers
-                frames are consecutive from 0.
+            frames: `(H, W)` uint8 or uint16 arrays, or tuples that begin with an ascending number and an array, such as
+                those of `utils.video.open_sources`; without numbers frames are consecutive from 0.
             batch_size: clips that go through the network together; the stream reads so many frames ahead.
         Raises:
             ValueError: numbers do not ascend, or a frame is not `(H, W)`.
         """
-        numbered = (item if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
-        for _, prediction in self.stream_with(((number, frame, None) for number, frame in numbered), batch_size):
-            yield prediction
+        intake = Intake(raw=raw_window(self.normalisation))
+        numbered = (item[:2] if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
+        source = (SourceFrame(*item, "", None) for item in numbered)
+        for frame, prediction in self.stream_with(intake.frames(source), batch_size):
+            yield intake.restore(prediction, frame)
 
     def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
                     ) -> Iterator[tuple[Any, Prediction]]:
@@ -211,8 +218,7 @@ class Predictor:
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, but for detection (`_input`)."""
-        if frame.ndim != 2 or not frame.size:
-            raise ValueError(f"frame has shape {frame.shape}, expected grey (H, W)")
+        require_grey(frame)
         full_scale = full_scale_of(frame)
         ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
         if self.task == "detection":
@@ -228,20 +234,10 @@ class Predictor:
         return self._prepare(mended)
 
     def _input(self, planes: np.ndarray) -> np.ndarray:
-        """What the network takes of prepared planes `(B, …, H, W)`: for detection the normalised channels R, G and B,
-        `(B, 3, …, H, W)`, or R alone, `(B, …, H, W)`, for a `run` that knows the others from it. They differ in nothing
-        but mean and std, so all that comes before is done to one plane."""
+        """What the network takes of prepared planes `(B, …, H, W)`: of segmentation they are normalised already."""
         if self.task == "segmentation":
             return planes
-        mean, std = (np.resize(np.asarray(value, np.float32), 3) for value in self.normalisation)
-        if getattr(self.run, "channels", 3) == 1:
-            mean, std = mean[0], std[0]
-        else:
-            planes = planes[:, None]
-            mean, std = (value.reshape(3, *(1,) * (planes.ndim - 2)) for value in (mean, std))
-        channels = planes - mean
-        channels /= std
-        return channels
+        return channels(planes, self.normalisation, getattr(self.run, "channels", 3))
 
     def _start(self, clips: list[_Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
         """The clips' outputs, once they are asked for. Clips start in order: what one has begun to compute of a view,
