@@ -95,6 +95,12 @@ def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor
              "brings them closer")
 
 
+def say(source: FrameSource) -> None:
+    """What there is to say about a source since the last time."""
+    while source.notes:
+        note(source.notes.pop(0))
+
+
 def render(source: FrameSource, predictor: Predictor, truth: Truth | None, options: Namespace, out: Path) -> str:
     """Predict one sequence and write its files; returns lines about them.
 
@@ -105,6 +111,8 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     from utils.results import Results
     from utils.tracker import Tracker
 
+    if source.problem:
+        raise UserError(source.problem)
     name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
     writers, began = picture_writers(options, out, name, fps), time.perf_counter()
     masks = out / "masks"
@@ -124,6 +132,8 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     except KeyboardInterrupt:
         if not (results.records and hasattr(source, "report")):  # it is how one ends a live source
             raise Interrupted("; ".join(kept(results)) or "before the first frame was done", signal.SIGINT) from None
+    finally:
+        say(source)
     count, total = len(results.records), announced(source, options)
     if not count:
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
@@ -149,6 +159,7 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, opti
     with tqdm(total=announced(source, options), desc=source.name, unit=" frames", disable=options.quiet,
               dynamic_ncols=True, mininterval=0.5) as bar:
         for frame, prediction in predictor.stream_with(frames, options.batch_size):
+            say(source)
             if not results.records and options.weights:
                 check_look(source, frame.image, intake_of(options, predictor), predictor)
             prediction = intake.restore(prediction, frame)
@@ -250,8 +261,18 @@ def main(argv: list[str] | None = None) -> None:
     predictor = dataclasses.replace(open_predictor(options), square=False)
     if options.motion_compensation:
         predictor = dataclasses.replace(predictor, register=options.motion_compensation == "on")
+    failed = []
     for source in sources:
-        print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
+        try:
+            print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
+        except UserError as error:
+            if len(sources) == 1:
+                raise
+            warn(str(error))
+            failed.append(source.name)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(sources)} sequences could not be done, or not to their end: "
+                        f"{', '.join(failed)}; the warnings above say why")
 
 
 if __name__ == "__main__":

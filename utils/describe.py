@@ -229,6 +229,8 @@ def _footage(folder: Path, known: bool) -> list[str]:
         sources = open_sources(folder)
     except UserError as error:
         return [f"found no labels that belong to images or videos there, and nothing to look at: {error}"]
+    broken = [source.problem for source in sources if source.problem]
+    sources = [source for source in sources if not source.problem]
     films = [source for source in sources if not source.files]
     files = [path for source in sources for _, path in source.files]
     lines = ["found no labels that belong to these frames; docs/own_dataset.md says which are known"]
@@ -241,6 +243,7 @@ def _footage(folder: Path, known: bool) -> list[str]:
                      f"the first {sources[0].name})" + (f", {' and '.join(rates)} frames a second" if rates else ""))
         looked_at = [read_frame(path) for path in _some(files)]
         lines.append(_levels(looked_at + [next(iter(film)).image for film in _some(films)]))
+    lines += [f"not readable: {problem}" for problem in broken]
     return [*lines, f"next: python vid_predict.py --source {shlex.quote(str(folder))}"]
 
 

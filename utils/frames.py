@@ -11,6 +11,9 @@ from utils.untrusted import read_bytes, read_mat, require_image_size, require_re
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
 TAIL = 4096  # bytes at a file's end among which its end mark is looked for
+TOP = 65535  # the highest grey level
+OVERSHOOT = 0.05  # of the range, that resampling puts below 0
+LEAST_RANGE = 8  # levels between the darkest and the brightest pixel below which rounding takes what fractions tell
 ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios differ by less than this share
 
 
@@ -84,26 +87,58 @@ def _mat_plane(path: str | os.PathLike) -> np.ndarray:
     return planes[-1]
 
 
-def read_frame(path: str | os.PathLike) -> np.ndarray:
-    """Read one frame as grey.
+def read_values(path: str | os.PathLike) -> np.ndarray:
+    """Read one frame as grey, with the values that the file holds, such as degrees.
 
     Args:
-        path: PNG, JPEG, BMP or TIFF in 8 or 16 bits, grey, palette, RGB or RGBA; or a `.mat` clip file.
+        path: PNG, JPEG, BMP or TIFF, grey, palette, RGB or RGBA; or a `.mat` clip file.
     Returns:
-        `(H, W)` uint8 or uint16 in the file's own units.
+        `(H, W)` of any type.
     Raises:
         UserError: the file is missing, truncated or no image.
     """
-    return plain_levels(_mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path)))
+    return _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path))
+
+
+def read_frame(path: str | os.PathLike) -> np.ndarray:
+    """Read one frame of a dataset as grey.
+
+    Args:
+        path: as of `read_values`, in 8 or 16 bits, or with values that whole levels from 0 to 65535 can hold.
+    Returns:
+        `(H, W)` uint8 or uint16 in the file's own units; fractions are rounded.
+    Raises:
+        UserError: the file is missing, truncated or no image, or holds other values.
+    """
+    image = read_values(path)
+    if found := beyond_levels(image):
+        raise UserError(f"{path}: found {found}, expected whole grey levels from 0 to {TOP}; multiply and shift the "
+                        "values of all frames of the dataset alike, and write the frames as images of 16 bits")
+    return plain_levels(image)
+
+
+def beyond_levels(image: np.ndarray) -> str:
+    """What of a frame's values whole levels from 0 to `TOP` cannot hold, empty where they can; what resampling puts
+    below 0 does not count."""
+    if not image.size or image.dtype in (np.uint8, np.uint16, np.bool_):
+        return ""
+    low, high = float(image.min()), float(image.max())
+    if not np.isfinite((low, high)).all():
+        return "values that are no finite numbers"
+    if low < -max(0.5, OVERSHOOT * (high - low)) or high > TOP + 0.5:
+        return f"values from {low:g} to {high:g}"
+    if 0 < high - low < LEAST_RANGE and (image != np.rint(image)).any():
+        return f"values from {low:g} to {high:g} with fractions"
+    return ""
 
 
 def plain_levels(image: np.ndarray) -> np.ndarray:
-    """Grey levels of any type as uint8 or uint16, rounded; those of these types as they are."""
+    """Values of any type as uint8 or uint16, rounded and cut to 0 to `TOP`; those of these types as they are."""
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype == np.bool_:
         return image.astype(np.uint8) * 255
-    return np.clip(np.rint(image), 0, 65535).astype(np.uint8 if image.max(initial=0) <= 255 else np.uint16)
+    return np.clip(np.rint(image), 0, TOP).astype(np.uint8 if image.max(initial=0) <= 255 else np.uint16)
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:

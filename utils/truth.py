@@ -72,7 +72,8 @@ class Truth:
         Raises:
             UserError: its mask cannot be read, or has another aspect than the frame.
         """
-        found = self._find(source.name, frame.number, frame.name, frame.path)
+        number = frame.number if frame.file_number is None else frame.file_number
+        found = self._find(source.name, number, frame.name, frame.path)
         mask = found.mask if isinstance(found, Frame) else found
         if mask is not None:
             return components_of(read_mask(mask, frame.image.shape))

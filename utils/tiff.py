@@ -1,0 +1,99 @@
+"""The pages of a TIFF file, told from its tables alone: no pixel is decoded."""
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+SUBFILE, OFFSETS, SIZES = 254, (273, 324), (279, 325)  # tags; data lies in strips or in tiles
+SMALLER = 1 | 4  # bits of `SUBFILE`: a thumbnail, a mask
+MOST = 1 << 16  # tags of a page, and pieces of its data; more is no image
+WIDTHS = {3: "H", 4: "I", 16: "Q"}  # types of the numbers asked for here
+
+
+class Pages(NamedTuple):
+    """`whole`: places, from 0, of the pages that are there from end to end; thumbnails do not count. `missing`: pages
+    of which the file speaks and that are not whole. `broken`: it ends before its table of pages does, so that nobody
+    knows how many more there were."""
+
+    whole: tuple[int, ...]
+    missing: int
+    broken: bool
+
+    def missing_text(self) -> str:
+        """How many are missing, empty where none is."""
+        return f"{self.missing}{' or more' if self.broken else ''}" if self.missing else ""
+
+
+class _File:
+    """A TIFF or BigTIFF file that is read at given places; what lies beyond its end raises `EOFError`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.size = file, os.fstat(file.fileno()).st_size
+        head = file.read(4)
+        self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
+        version = struct.unpack(f"{self.order}H", head[2:])[0] if self.order and len(head) == 4 else 0
+        self.known = version in (42, 43)
+        self.big = version == 43
+
+    def read(self, at: int, layout: str) -> tuple[int, ...]:
+        length = struct.calcsize(f"{self.order}{layout}")
+        if at + length > self.size:
+            raise EOFError
+        self.file.seek(at)
+        return struct.unpack(f"{self.order}{layout}", self.file.read(length))
+
+    def tables(self) -> Iterator[dict[int, tuple[int, ...]]]:
+        """Tags and values of one page after the other."""
+        count, entry, pointer = ("Q", "HHQ", "Q") if self.big else ("H", "HHI", "I")
+        head, inline = struct.calcsize(f"{self.order}{entry}"), struct.calcsize(f"{self.order}{pointer}")
+        (at,), seen = self.read(8 if self.big else 4, pointer), set()
+        while at and at not in seen:
+            seen.add(at)
+            (entries,), start = self.read(at, count), at + struct.calcsize(f"{self.order}{count}")
+            after = start + entries * (head + inline)
+            if entries > MOST:
+                raise EOFError
+            self.read(after, pointer)  # the table is whole
+            yield dict(self._values(start + i * (head + inline), head, entry, inline, pointer) for i in range(entries))
+            at, = self.read(after, pointer)
+
+    def _values(self, at: int, head: int, entry: str, inline: int, pointer: str) -> tuple[int, tuple[int, ...]]:
+        tag, kind, count = self.read(at, entry)
+        if tag not in (SUBFILE, *OFFSETS, *SIZES) or kind not in WIDTHS:
+            return tag, ()
+        if count > MOST:
+            return tag, (self.size + 1,)
+        layout = f"{count}{WIDTHS[kind]}"
+        place = at + head if struct.calcsize(f"{self.order}{layout}") <= inline else self.read(at + head, pointer)[0]
+        try:
+            return tag, self.read(place, layout)
+        except EOFError:
+            return tag, (self.size + 1,)  # what lies there is cut off
+
+
+def list_pages(path: str | os.PathLike) -> Pages:
+    """The pages of a TIFF file; of other files one page, whole.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as opened:
+        file = _File(opened)
+        if not file.known:
+            return Pages((0,), 0, False)
+        whole, missing = [], 0
+        try:
+            for place, table in enumerate(file.tables()):
+                if any(kind & SMALLER for kind in table.get(SUBFILE, ())):
+                    continue
+                offsets, sizes = (next((table[tag] for tag in tags if table.get(tag)), ()) for tags in (OFFSETS, SIZES))
+                ends = map(sum, zip(offsets, sizes, strict=True)) if len(offsets) == len(sizes) else offsets
+                if max(ends, default=0) <= file.size:
+                    whole.append(place)
+                else:
+                    missing += 1
+        except EOFError:
+            return Pages(tuple(whole), missing + 1, True)
+        return Pages(tuple(whole), missing, False)
