@@ -139,6 +139,12 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
     if total and count < total:
         warn(f"{source.path}: {count} frames could be read, {total} were announced")
+    if count == 1 < predictor.num_frames:
+        warn(f"{source.path}: one frame; the network looks for what moves from frame to frame, and misses most in one")
+    sizes = {(image["width"], image["height"]) for image in results.images}
+    if len(sizes) > 1:
+        warn(f"{source.path}: frames of {len(sizes)} sizes; no clip holds frames of several, and the video has the "
+             "first one's size")
     tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
     said = summary(source.name, results.records, "components" if predictor.task == "segmentation" else "boxes") + tracks
     paths = [*(writer.path for writer in writers), masks, *results.paths()]

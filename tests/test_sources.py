@@ -254,3 +254,31 @@ def test_passwords_are_not_shown(camera):
         with pytest.raises(UserError, match="cannot be opened") as error:
             LiveSource(url, patience=1)
         assert "secret" not in str(error.value) and "//127.0.0.1:9" in str(error.value)
+
+
+# --- what is said about footage that may disappoint ------------------------------------------------------------------
+
+def shown(monkeypatch, tmp_path, source):
+    """`vid_predict.py` on a source with a network that finds nothing."""
+    (tmp_path / "best.pt").write_bytes(b"stand-in")
+    monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
+        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), "segmentation", 2, (128.0, 20.0))))
+    script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(source), "--quiet",
+                                "--out", str(tmp_path / "out")])
+
+
+def test_one_frame_several_sizes_and_colours_are_told(tmp_path, monkeypatch, capsys):
+    write(tmp_path / "one" / "0.png", picture())
+    shown(monkeypatch, tmp_path, tmp_path / "one")
+    assert "one frame" in capsys.readouterr().err
+    for number, size in enumerate([(32, 40), (32, 40), (64, 40)]):
+        write(tmp_path / "sizes" / f"{number}.png", picture(number, size))
+    shown(monkeypatch, tmp_path, tmp_path / "sizes")
+    assert "2 sizes" in capsys.readouterr().err
+    with VideoWriter(tmp_path / "palette.mp4", 25) as writer:
+        for number in range(3):
+            writer.write(cv2.applyColorMap(picture(number, (64, 64)), cv2.COLORMAP_JET))
+    shown(monkeypatch, tmp_path, tmp_path / "palette.mp4")
+    assert capsys.readouterr().err.count("in colour") == 1
+    shown(monkeypatch, tmp_path, film(tmp_path / "grey.mp4"))
+    assert "colour" not in capsys.readouterr().err

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from scripts import ROOT
@@ -31,7 +32,7 @@ def film(path, count, fps=25.0, shape=(48, 64)):
 def look(path):
     """(fps, announced frames, frames as they are decoded) by OpenCV."""
     with Capture(path) as capture:
-        return capture.fps, capture.length, list(capture)
+        return capture.fps, capture.length, [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in capture]
 
 
 def run(arguments, limit=None):

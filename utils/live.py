@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils.colour import Grey
 from utils.errors import UserError
 from utils.files import frame_numbers, natural_key
 from utils.frames import IMAGE_SUFFIXES, check_end, read_values
@@ -98,9 +99,7 @@ class LiveSource:
         Raises:
             UserError: not one frame came.
         """
-        import cv2
-
-        thread = threading.Thread(target=self._take, daemon=True)
+        grey, thread = Grey(self.path, self.notes), threading.Thread(target=self._take, daemon=True)
         thread.start()
         try:
             while True:
@@ -112,8 +111,7 @@ class LiveSource:
                         self.end = self.end or self._why(self.patience)
                         break
                 position, image = newest
-                grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-                yield SourceFrame(self.used - 1, grey, video_frame(position)[1], None)
+                yield SourceFrame(self.used - 1, grey(image), video_frame(position)[1], None)
         finally:
             with self._changed:
                 self._stop.set()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from utils.colour import Grey
 from utils.errors import UserError
 from utils.files import natural_key
 from utils.frames import IMAGE_SUFFIXES, image_size, read_values
@@ -66,9 +67,10 @@ class FrameSource:
         for number, (own, path) in zip(in_steps(numbers), self.files, strict=True):
             yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path, own)
         if not self.files:
+            grey = Grey(self.path, self.notes)
             with Capture(self.path) as capture:
-                for number, image in enumerate(capture):
-                    yield SourceFrame(number, image, video_frame(number)[1], None)
+                for number, picture in enumerate(capture):
+                    yield SourceFrame(number, grey(picture), video_frame(number)[1], None)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def video_frame(position: int) -> tuple[int, str]:
 
 
 class Capture:
-    """An open video file; iterating gives grey frames `(H, W)` uint8.
+    """An open video file; iterating gives pictures `(H, W)` or, BGR, `(H, W, 3)` uint8.
 
     Raises:
         UserError: not a readable video.
@@ -132,13 +134,11 @@ class Capture:
         self.capture.release()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        import cv2
-
         while True:
-            ok, image = self.capture.read()
+            ok, picture = self.capture.read()
             if not ok:
                 return
-            yield image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            yield picture
 
 
 def _advice(path: Path) -> str:
