@@ -53,10 +53,10 @@ class Streaming(nn.Module):
 
     def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         new = self.network.observe(frames)
-        past = [part.unbind(0) for part in state]
-        window = [*zip(*past, strict=True), new]
-        following = (torch.cat((part[1:], own.unsqueeze(0))) for part, own in zip(state, new, strict=True))
-        return *results(self.network.decide(frames, window), self.detects), *following
+        # Joined before anything else is done with them, so that an export knows from the start that their B are one.
+        lines = [torch.cat((part, own.unsqueeze(0))) for part, own in zip(state, new, strict=True)]
+        window = [*zip(*(line.unbind(0) for line in lines), strict=True)]
+        return *results(self.network.decide(frames, window), self.detects), *(line[1:] for line in lines)
 
     def empty_state(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Zeros in the shapes of the state that belongs to `frames`."""

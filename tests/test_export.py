@@ -8,14 +8,14 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
+from exporting import FRAMES, OPTIONS, PARTS, write_weights
 from scripts import run_without_torch
 from trees import picture, real_data, write
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="exports need onnxruntime")
 pytest.importorskip("onnxscript", reason="exports need onnxscript")
 
-from nets import build_model  # noqa: E402
-from nets.exportable import Streaming, Windowed  # noqa: E402
+from nets.exportable import Windowed  # noqa: E402
 from utils import export, onnx_predictor  # noqa: E402
 from utils.checkpoint import save_checkpoint  # noqa: E402
 from utils.errors import UserError  # noqa: E402
@@ -23,11 +23,6 @@ from utils.frames import read_frame  # noqa: E402
 from utils.predictor import Predictor  # noqa: E402
 from utils.quantise import quantise  # noqa: E402
 from utils.weights import read_weights  # noqa: E402
-
-FRAMES = 5
-OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
-           "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES}}
-PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,30 +35,10 @@ def no_trace():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Small untrained networks whose outputs vary from pixel to pixel."""
+    """Folder of `tsmsa.pt` and `sstnet.pt`."""
     folder = tmp_path_factory.mktemp("weights")
-    for name, options in OPTIONS.items():
-        torch.manual_seed(1)
-        network = build_model(name, **options).network
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):  # as after training: nothing is 0 or 1
-                for value in (module.weight, module.running_var):
-                    value.data.uniform_(0.5, 1.5)
-                for value in (module.bias, module.running_mean):
-                    value.data.normal_(0, 0.2)
-        detects = name == "sstnet"
-        with torch.no_grad():  # else there is little to compare
-            if detects:
-                for layer in (network.head.obj_pred, network.head.cls_pred):
-                    layer.bias.fill_(0.5)
-            else:
-                network.head[1].bias.fill_(1.0)
-                network.head[-1].weight.mul_(5)
-        mean, std = ([[110.0] * 3, [30.0] * 3] if detects else [110.0, 30.0])
-        save_checkpoint(folder / f"{name}.pt", {
-            "model": {"name": name, "options": options}, "normalisation": [mean, std], "num_frames": FRAMES,
-            "threshold": 0.4 if not detects else 0.02, "network": network.state_dict(), "ema": None,
-            "config": {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}})
+    for name in OPTIONS:
+        write_weights(folder, name)
     return folder
 
 
@@ -176,21 +151,6 @@ def test_predicting_without_torch(exported, tmp_path):
         assert (out / "frames.mp4").stat().st_size > 1000
 
 
-def test_suppression_is_that_of_the_network():
-    from nets.yolox_head import decode
-    from nets.yolox_head import detections as expected_of
-
-    raw = torch.randn(2, 7, 9, 11, generator=torch.Generator().manual_seed(0))
-    raw[:, 2:4] += 1
-    probability = raw[:, 4:].flatten(2).transpose(1, 2).sigmoid()
-    boxes, scores = decode(raw).numpy(), (probability[..., :1] * probability[..., 1:]).numpy()
-    for index, expected in enumerate(expected_of(raw)):
-        found = onnx_predictor.detections(boxes[index], scores[index])
-        assert 20 < len(found) <= 100
-        assert np.allclose(found, expected.numpy()[:100], atol=1e-4)
-    assert onnx_predictor.detections(boxes[0], scores[0] * 0).shape == (0, 6)
-
-
 def test_fewer_bits(exported, tmp_path):
     exact = Predictor.from_checkpoint(exported("tsmsa", False))
     frames = [picture(number, (64, 64)) // 2 + 60 for number in range(6)]
@@ -220,19 +180,6 @@ def test_a_detector_in_half_precision(exported, tmp_path):
     for one, other in zip(exact.stream(frames), Predictor.from_checkpoint(out, threshold=0.0).stream(frames),
                           strict=True):
         assert abs(one.boxes[0, 4] - other.boxes[0, 4]) < 0.02
-
-
-def test_torch_export(weights, tmp_path):
-    export.main(["--weights", str(weights / "tsmsa.pt"), "--format", "torch-export", "--streaming", "--out",
-                 str(tmp_path / "x.pt2")])
-    extra = {onnx_predictor.METADATA: ""}
-    program = torch.export.load(str(tmp_path / "x.pt2"), extra_files=extra).module()
-    assert json.loads(extra[onnx_predictor.METADATA])["predictor"]["threshold"] == 0.4
-    module = Streaming(read_weights(weights / "tsmsa.pt").model.network, False)
-    frame = torch.randn(1, 1, 64, 128)
-    state = [torch.randn(part.shape) for part in module.empty_state(frame)]
-    for found, expected in zip(program(frame, *state), module(frame, *state), strict=True):
-        assert torch.allclose(found, expected, atol=1e-5)
 
 
 def test_mistakes(weights, tmp_path):

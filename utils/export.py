@@ -3,17 +3,19 @@
     python -m utils.export --weights runs/NAME/best.pt --format onnx
     python -m utils.export --weights runs/NAME/best.pt --format onnx --streaming
 
-Batch, height and width stay open (sides are multiples of the network's `multiple`). What the tensors mean is said in
-`nets/exportable.py`; normalisation, threshold and the like are written into the file.
+Batch, height and width stay open (sides are multiples of the network's `multiple`, in a .pt2 at least two times it).
+What the tensors mean is said in `nets/exportable.py`; normalisation, threshold and the like are written into the file.
+It gets its name once it has been compared with PyTorch; until then what was there before stays.
 """
 from __future__ import annotations
 
 import json
 import logging
 import os
+import tempfile
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,9 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
                         f"{' --streaming' * given.streaming}, expected --format onnx, and windowed for int8")
     if (given.precision == "int8") != bool(given.calibrate):
         raise UserError("--calibrate: goes with --precision int8; give both or neither")
+    ending = ENDINGS[given.format]
+    if given.out and Path(given.out).suffix.lower() != ending:  # by which the other commands know these files
+        raise UserError(f"--out: found {given.out}, expected a name that ends with {ending}")
     return given
 
 
@@ -76,7 +81,7 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     if streaming and not can_stream(network):
         raise UserError(f"--streaming: found {weights.settings['name']}, which reads no clips; leave the option out")
     module = (Streaming if streaming else Windowed)(network, detects).eval()
-    batch, rows, columns = Dim("batch"), Dim("rows", min=1, max=1024), Dim("columns", min=1, max=1024)
+    batch, rows, columns = Dim("batch"), Dim("rows", min=2, max=1024), Dim("columns", min=2, max=1024)
     multiple, frames = network.multiple, weights.settings["num_frames"]
     size = example_size(multiple)
     sides = {-2: multiple * rows, -1: multiple * columns}
@@ -142,61 +147,96 @@ def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about:
     return model
 
 
-def deviation(path: Path, module: Any, multiple: int) -> float:
-    """Largest difference between a windowed or streaming ONNX file and PyTorch, on noise of another size and batch."""
+def deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple, multiple: int
+              ) -> float:
+    """Largest difference between an exported file and PyTorch, over the largest output where that exceeds 1, on noise
+    of two batches and sizes; NaN where one of them gives NaN.
+
+    Args:
+        run: the file: its inputs as float32 arrays → its outputs.
+        module: what was exported.
+        example: the inputs that it was exported with, whose other dimensions are kept.
+        multiple: of which the sides are multiples.
+    """
     import torch
 
+    generator, differences = torch.Generator().manual_seed(0), []
+    short, long = 2 * LEAST + multiple, 4 * LEAST
+    for batch, size in ((1, (short, long)), (3, (long, short))):
+        first = torch.randn((batch, *example[0].shape[1:-2], *size), generator=generator)
+        state = module.empty_state(first) if len(example) > 1 else ()
+        arguments = [first, *(torch.randn(part.shape, generator=generator) for part in state)]
+        with torch.no_grad():
+            expected = module(*arguments)
+        for own, other in zip(run([value.numpy() for value in arguments]), expected, strict=True):
+            differences.append(np.abs(own - other.numpy()).max() / max(1.0, float(other.abs().max())))
+    return float(np.max(differences))
+
+
+def torch_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """A .pt2 file as `run` of `deviation`."""
+    import torch
+
+    program = torch.export.load(path).module()
+    return lambda arrays: [part.numpy() for part in program(*map(torch.from_numpy, arrays))]
+
+
+def onnx_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """An .onnx file as `run` of `deviation`."""
     session = open_session(path)
-    inputs = session.get_inputs()
-    generator = torch.Generator().manual_seed(0)
-    shape = [3 if i == 0 else side for i, side in enumerate(inputs[0].shape)]
-    shape[-2:] = [4 * LEAST, 2 * LEAST + multiple]
-    first = torch.randn(shape, generator=generator)
-    arguments = [first]
-    if len(inputs) > 1:
-        arguments += [torch.randn(state.shape, generator=generator) for state in module.empty_state(first)]
-    with torch.no_grad():
-        expected = module(*arguments)
-    found = session.run(None, {item.name: value.numpy() for item, value in zip(inputs, arguments, strict=True)})
-    return max(float(np.abs(own - other.numpy()).max() / max(1.0, float(other.abs().max())))
-               for own, other in zip(found, expected, strict=True))
+    inputs = [item.name for item in session.get_inputs()]
+    return lambda arrays: session.run(None, dict(zip(inputs, arrays, strict=True)))
 
 
 def export(given: Namespace) -> str:
-    """Write the file; returns lines about it."""
+    """Write the file; returns a line about it.
+
+    Raises:
+        UserError: the weights, or the frames to calibrate on, are of no use, or the file is not what PyTorch has; what
+            was there before under its name is still there.
+    """
     from utils.weights import read_weights
 
     weights = read_weights(given.weights)
-    detects = weights.settings["task"] == "detection"
     kind = "-streaming" * given.streaming + ("" if given.precision == "float32" else f"-{given.precision}")
     out = Path(given.out) if given.out else Path(given.weights).with_name(
         f"{Path(given.weights).stem}{kind}{ENDINGS[given.format]}")
     make_folder(out.parent)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        made = Path(folder, out.name)
+        about = write(made, weights, given)
+        os.replace(made, out)
+    return f"{out}, {os.path.getsize(out) / 2**20:.1f} MiB: {about}"
+
+
+def write(path: Path, weights: Any, given: Namespace) -> str:
+    """Write the file to `path` and compare it with PyTorch; returns words about it. Raises `UserError` as `export`."""
+    import torch
+
+    detects, multiple = weights.settings["task"] == "detection", weights.model.network.multiple
     program, module, arguments = exported(weights, given.streaming)
     about = describe(weights, given, arguments)
-    if given.format == "torch-export":
-        import torch
-
-        with atomic_write(out) as file:
+    onnx = given.format == "onnx"
+    with atomic_write(path) as file:
+        if onnx:
+            file.write(onnx_model(program, arguments, detects, given.opset, about).SerializeToString())
+        else:
             torch.export.save(program, file, extra_files={METADATA: about})
-        return f"{out}: torch.export program, {os.path.getsize(out) / 2**20:.1f} MiB"
-    model = onnx_model(program, arguments, detects, given.opset, about)
-    with atomic_write(out) as file:
-        file.write(model.SerializeToString())
-    different = deviation(out, module, weights.model.network.multiple)
-    if different > TOLERANCE:
-        raise UserError(f"{out}: differs from PyTorch by {different:.1e}, expected at most {TOLERANCE:.0e}; give "
-                        "another --opset, or report it")
+    different = deviation((onnx_runner if onnx else torch_runner)(path), module, arguments, multiple)
+    if not different <= TOLERANCE:  # NaN is none either
+        raise UserError(f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "
+                        f"{TOLERANCE:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
+                        "report it")
     if given.precision != "float32":
         from utils.quantise import quantise
 
-        quantise(out, given, about)
-        open_session(out)  # what these tools write cannot always be read
-    inputs, outputs = names(arguments, 2 if detects else 1)
+        quantise(path, given, about)
+        open_session(path)  # what these tools write cannot always be read
     text = f"differs from PyTorch by {different:.1e} at most" if given.precision == "float32" else \
-        f"{given.precision}; measure what that costs with test.py --weights {out}"
-    return (f"{out}: ONNX, opset {given.opset}, {os.path.getsize(out) / 2**20:.1f} MiB, "
-            f"{', '.join(inputs)} → {', '.join(outputs)}; {text}")
+        f"{given.precision}; measure what that costs with test.py"
+    inputs, outputs = names(arguments, 2 if detects else 1)
+    form = f"ONNX, opset {given.opset}" if onnx else "torch.export program"
+    return f"{form}, {', '.join(inputs)} → {', '.join(outputs)}; {text}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,10 +1,12 @@
 """Smaller number formats for exported networks, made by ONNX Runtime's own tools."""
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from utils.errors import UserError
 from utils.files import atomic_write
 from utils.onnx_predictor import METADATA, from_onnx
+from utils.predictor import Predictor
 
 
 def quantise(path: Path, given: Namespace, about: str) -> None:
@@ -90,26 +93,47 @@ class _Clips:
         return None if clip is None else {self.name: clip}
 
 
-def clips_of(predictor: Any, source: str, count: int) -> list[np.ndarray]:
-    """`count` clips (1, …) of a source's frames, evenly spread, prepared as the predictor prepares them."""
-    import dataclasses
+class _Keeper:
+    """A `Run` that keeps the clips at `positions`, of those it is given one by one, and finds nothing in any."""
 
+    def __init__(self, task: str, positions: Collection[int]) -> None:
+        self.task, self.positions = task, positions
+        self.seen, self.kept = 0, []
+
+    def __call__(self, clips: np.ndarray) -> Any:
+        if self.seen in self.positions:
+            self.kept.append(np.ascontiguousarray(clips, np.float32))
+        self.seen += 1
+        return [np.zeros((0, 6)) if self.task == "detection" else np.zeros(clips.shape[-2:], np.float32)]
+
+
+def clips_of(predictor: Predictor, source: str, count: int) -> list[np.ndarray]:
+    """`count` clips (1, …) float32, evenly spread over a source's frames: the very ones that `predictor` gives to its
+    network for these frames.
+
+    Raises:
+        UserError: there are no frames, or none of the sequences has as many as a clip.
+    """
     from utils.video import open_sources
 
-    sources = open_sources(source)
-    seen: list[np.ndarray] = []
-    recorder = dataclasses.replace(predictor, run=lambda clips: (seen.append(clips.copy()), predictor.run(clips))[1])
-    each = -(-count // len(sources))
+    sources = spread([one for one in open_sources(source)
+                      if one.length is None or one.length >= predictor.num_frames], count)
+    span = (predictor.num_frames - 1) * predictor.frame_step + 1  # frames until a clip repeats none
+    kept: list[np.ndarray] = []
     for one in sources:
-        total = one.length or each * predictor.num_frames
-        step = max(1, total // each)
-        kept: list[Any] = []
-        for position, frame in enumerate(one):
-            kept = [*kept, frame.image][-predictor.num_frames:]
-            if position % step == step - 1 and len(kept) == predictor.num_frames:
-                recorder.predict(np.stack(kept)[None])
-            if len(seen) >= count:
-                return seen
-    if not seen:
+        each = -(-count // len(sources))
+        length = one.length or each * span
+        keeper = _Keeper(predictor.task, spread(range(min(span, length) - 1, length), each))
+        frames = ((frame.number, frame.image) for frame in islice(one, length))
+        for _ in dataclasses.replace(predictor, run=keeper).stream(frames):
+            pass
+        kept += keeper.kept
+    if not kept:
         raise UserError(f"{source}: found too few frames to calibrate on, expected {predictor.num_frames} or more")
-    return seen
+    return kept[:count]
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Up to `count` of the items, evenly spread from the first to the last."""
+    count = min(count, len(items))
+    return [items[i * (len(items) - 1) // max(1, count - 1)] for i in range(count)]

@@ -4,21 +4,34 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from torch import Tensor
-
-from nets import DETECTORS, Model, build_model
-from nets.published import load_published, some
-from nets.published_kinds import kind_of, plain_state, sstnet_options, tsmsa_options
-from utils.checkpoint import check_content, load_file
 from utils.errors import UserError
+
+try:
+    from torch import Tensor
+
+    from nets import DETECTORS, Model, build_model
+    from nets.published import load_published, some
+    from nets.published_kinds import kind_of, plain_state, sstnet_options, tsmsa_options
+    from utils.checkpoint import check_content, load_file
+except ModuleNotFoundError as error:
+    if error.name not in ("torch", "torchvision"):
+        raise
+    raise UserError(f"checkpoints need PyTorch, and the package {error.name} is not installed; `pip install torch "
+                    "torchvision`, or give an .onnx file as --weights, which onnxruntime runs without PyTorch: "
+                    "`python -m utils.export --weights FILE.pt` writes it on a machine that has PyTorch") from None
 
 # ImageNet's, in 8-bit grey levels, one for each of R, G and B.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SSTNET_SIZE = 512
 NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
+EXPORTS = {  # by the ends of their names: what they are, and who runs them
+    ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
+    ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
+            "vid_predict.py run those of --format onnx"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +55,11 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
         normalisation: (mean, standard deviation) of the frames' grey levels; needed for a published TSMSA only, whose
             file does not hold them.
     Raises:
-        UserError: unreadable or unknown, its model is unknown, or its weights do not fit.
+        UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
     """
+    if (ending := Path(path).suffix.lower()) in EXPORTS:
+        raise UserError(f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as "
+                        "runs/NAME/best.pt")
     content = load_file(path)
     try:
         if isinstance(content, dict) and "network" in content:
