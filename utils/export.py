@@ -45,7 +45,8 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--precision", choices=("float32", "fp16", "int8"), default="float32",
                         help="of an ONNX file: fp16 halves it, int8 quantises its convolutions and needs --calibrate; "
                         "measure what that costs with test.py (default: %(default)s)")
-    parser.add_argument("--calibrate", metavar="PATH", help="frames for int8: a folder of images, a video, a dataset")
+    parser.add_argument("--calibrate", metavar="PATH", help="frames for int8, prepared as "
+                        "vid_predict.py prepares them: a folder of images, a video, a dataset")
     parser.add_argument("--calibration-clips", type=number(int, 1), default=32, metavar="N",
                         help="of these frames, evenly spread (default: %(default)s)")
     parser.add_argument("--opset", type=number(int, 18, 23), default=OPSET, help="of ONNX (default: %(default)s)")
