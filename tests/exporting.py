@@ -34,3 +34,10 @@ def write_weights(folder, name, **config):
         "threshold": 0.4 if not detects else 0.02, "network": network.state_dict(), "ema": None,
         "config": fit | config})
     return folder / f"{name}.pt"
+
+
+def all_weights(folder):
+    """Write `tsmsa.pt` and `sstnet.pt`; returns the folder."""
+    for name in OPTIONS:
+        write_weights(folder, name)
+    return folder

@@ -8,7 +8,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from exporting import FRAMES, OPTIONS, PARTS, write_weights
+from exporting import FRAMES, PARTS, all_weights
 from scripts import run_without_torch
 from trees import picture, real_data, write
 
@@ -35,11 +35,7 @@ def no_trace():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Folder of `tsmsa.pt` and `sstnet.pt`."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in OPTIONS:
-        write_weights(folder, name)
-    return folder
+    return all_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="module")

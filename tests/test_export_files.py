@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from exporting import OPTIONS, PARTS, write_weights
+from exporting import OPTIONS, PARTS, all_weights, write_weights
 from scripts import run_without_torch
 from trees import picture, write
 
@@ -31,11 +31,7 @@ def no_trace():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Folder of `tsmsa.pt` and `sstnet.pt`."""
-    folder = tmp_path_factory.mktemp("weights")
-    for name in OPTIONS:
-        write_weights(folder, name)
-    return folder
+    return all_weights(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.mark.parametrize("name, streaming", PARTS)
