@@ -21,6 +21,10 @@ from utils.untrusted import require_plain_archive
 VERSION = 2
 KEPT = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
 KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
+EXPORTS = {  # by the ends of their names: what they are, and who runs them
+    ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
+    ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
+            "vid_predict.py run those of --format onnx"}
 
 
 def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
@@ -60,10 +64,13 @@ def load_file(path: str | os.PathLike) -> Any:
     """Whatever a weights file holds, on the CPU; nothing in the file is executed.
 
     Raises:
-        UserError: missing, damaged, or holding more than tensors and plain values.
+        UserError: missing, damaged, an export, or holding more than tensors and plain values.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a checkpoint such as runs/NAME/best.pt")
+    if (ending := Path(path).suffix.lower()) in EXPORTS:
+        raise UserError(f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as "
+                        "runs/NAME/best.pt")
     require_plain_archive(path, "a checkpoint")
     try:
         _require_whole(path)

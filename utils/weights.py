@@ -4,7 +4,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
@@ -28,10 +27,6 @@ except ModuleNotFoundError as error:
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SSTNET_SIZE = 512
 NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
-EXPORTS = {  # by the ends of their names: what they are, and who runs them
-    ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
-    ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
-            "vid_predict.py run those of --format onnx"}
 
 
 @dataclass(frozen=True)
@@ -57,9 +52,6 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
     Raises:
         UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
     """
-    if (ending := Path(path).suffix.lower()) in EXPORTS:
-        raise UserError(f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as "
-                        "runs/NAME/best.pt")
     content = load_file(path)
     try:
         if isinstance(content, dict) and "network" in content:
