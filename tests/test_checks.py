@@ -113,6 +113,17 @@ def test_masks_of_another_size_give_one_warning_with_the_count(tmp_path, capsys)
     assert len(lines) == 2 and "64x48 (w x h), expected 32x24" in lines[0]
 
 
+@pytest.mark.parametrize("step, told", [(1, False), (2, True)])
+def test_sequences_that_are_thinned_out_are_told(tmp_path, capsys, step, told):
+    names = [f"{s}/{step * i}" for s in "ab" for i in range(3)] + ["single/7"]
+    write_pairs(tmp_path, names)
+    write_text(tmp_path / "train.txt", "\n".join(names))
+    opened(tmp_path)
+    warning = capsys.readouterr().err
+    assert bool(warning) == told
+    assert not told or ("2 sequences hold no two consecutive" in warning and "a (0, 2, 4" in warning)
+
+
 def test_frames_and_sequences_without_targets(tmp_path, capsys):
     names = [f"{s}/{i}" for s in "ab" for i in range(2)]
     write_pairs(tmp_path, names, empty=names[1:])

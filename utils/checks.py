@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from utils.cli import Parser
 from utils.datasets import Dataset, Frame, open_dataset
@@ -23,7 +24,7 @@ def quick_check(dataset: Dataset) -> None:
 
     Of every file only the first and last bytes are read. Frames of a sequence are taken to have the size of its first
     one until a mask or box does not fit. Masks of another size but the same aspect are counted in one warning on
-    stderr.
+    stderr, and so are sequences without any consecutive frames.
 
     Raises:
         UserError: the first file that is missing, truncated or no image, mask of another aspect, or box of no area or
@@ -50,9 +51,19 @@ def quick_check(dataset: Dataset) -> None:
                         raise UserError(f"{frame.image}: {problem}; correct the annotation")
     except UserError as error:
         raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
+    if apart := [name for name, frames in dataset.sequences.items() if _never_consecutive(frames)]:
+        numbers = ", ".join(str(frame.number) for frame in dataset.sequences[apart[0]][:3])
+        print(f"warning: {len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
+              f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
+              "after the other", file=sys.stderr)
     if resized:
         print(f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
               "they are resized when read", file=sys.stderr)
+
+
+def _never_consecutive(frames: Sequence[Frame]) -> bool:
+    numbers = [frame.number for frame in frames]
+    return len(numbers) > 1 and all(after - before > 1 for before, after in pairwise(numbers))
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:
