@@ -7,12 +7,11 @@ centres' distance, Pd and false detections a frame by centres. By these a detect
 than a component of four. Files of the same weights or method make one line in the table of each dataset;
 a dataset without targets is a column of false components a frame beside the others. Networks are neither trained nor
 tested here: GFLOPs are those of one clip, and the time is that of a whole prediction in a stream (registration,
-network, components), the median over the first frames of the dataset, where that is still there.
+network, components), the mean of the second half of the first frames of the dataset, where that is still there.
 """
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -113,21 +112,19 @@ def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
         seen = clips_seen(figures["weights"])
         cells[:2] = [NOTHING if seen is None else f"{seen:,}", f"{sum(p.numel() for p in network.parameters()):,}"]
         if images:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)  # else clips run side by side in threads that the counter does not see
             with FlopCounterMode(display=False) as counter:
                 list(predictor.stream(images[:1]))
+            torch.set_num_threads(threads)
             cells[2] = f"{counter.get_total_flops() / 1e9:.2f}"
-    times = []
-    for _ in predictor.stream(_timed(images, times)):
+    ends = []
+    for _ in predictor.stream(images):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        times[-1] = time.perf_counter() - times[-1]
-    return [*cells, f"{1000 * statistics.median(times[len(times) // 2:]):.1f}" if times else NOTHING]
-
-
-def _timed(images: list, times: list[float]):
-    for image in images:
-        times.append(time.perf_counter())
-        yield image
+        ends.append(time.perf_counter())
+    half = ends[len(ends) // 2:]  # the first ones set libraries up
+    return [*cells, f"{1000 * (half[-1] - half[0]) / (len(half) - 1):.1f}" if len(half) > 1 else NOTHING]
 
 
 def shown(value: float | None, style: str) -> str:
