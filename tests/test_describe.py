@@ -6,6 +6,7 @@ import shlex
 import sys
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from converting import dataset as coco_dataset
@@ -139,6 +140,16 @@ def test_frames_alone_are_described(tmp_path):
     assert "footage: 2 image sequences, 6 frames (1 to 5 each, the first a)" in lines
     assert re.fullmatch(r"frames: 32x24 \(5\), 50x40 \(1\) \(w x h\), 8 and 16 bit, levels \d+ to \d+ in the 6 looked "
                         "at", lines[-2])
+
+
+def test_degrees_are_described_as_they_are(tmp_path):
+    """Datasets of them are refused; vid_predict.py takes them."""
+    (tmp_path / "a").mkdir()
+    for number in range(3):
+        values = np.random.default_rng(number).normal(-8, 1, (24, 32)).astype(np.float32)
+        assert cv2.imwrite(str(tmp_path / "a" / f"{number}.tif"), values)
+    lines = describe(str(tmp_path))
+    assert "32 bit, levels -1" in lines[-2] and "vid_predict.py" in lines[-1]
 
 
 def test_videos_alone_are_described(tmp_path):

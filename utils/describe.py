@@ -14,7 +14,7 @@ from utils.clips import measure_normalisation
 from utils.datasets import Dataset, open_dataset
 from utils.errors import UserError
 from utils.files import natural_key
-from utils.frames import read_frame, read_mask
+from utils.frames import read_frame, read_mask, read_values
 from utils.layouts import SPLIT_FOLDERS
 from utils.splits import SPLITS, NoSplit
 from utils.video import open_sources
@@ -79,8 +79,8 @@ def _levels(images: Sequence[np.ndarray]) -> str:
     sizes = Counter(f"{image.shape[1]}x{image.shape[0]}" for image in images)
     bits = sorted({8 * image.itemsize for image in images})
     return (f"frames: {', '.join(f'{size} ({count})' for size, count in sizes.most_common(5))} (w x h), "
-            f"{' and '.join(map(str, bits))} bit, levels {min(image.min() for image in images)} to "
-            f"{max(image.max() for image in images)} in the {len(images)} looked at")
+            f"{' and '.join(map(str, bits))} bit, levels {min(image.min() for image in images):g} to "
+            f"{max(image.max() for image in images):g} in the {len(images)} looked at")
 
 
 def _targets(dataset: Dataset) -> list[str]:
@@ -241,7 +241,7 @@ def _footage(folder: Path, known: bool) -> list[str]:
         rates = sorted({f"{source.fps:g}" for source in films if source.fps})
         lines.append(f"footage: {' and '.join(counts)}, {sum(lengths)} frames ({min(lengths)} to {max(lengths)} each, "
                      f"the first {sources[0].name})" + (f", {' and '.join(rates)} frames a second" if rates else ""))
-        looked_at = [read_frame(path) for path in _some(files)]
+        looked_at = [read_values(path) for path in _some(files)]  # degrees too, which datasets refuse
         lines.append(_levels(looked_at + [next(iter(film)).image for film in _some(films)]))
     lines += [f"not readable: {problem}" for problem in broken]
     return [*lines, f"next: python vid_predict.py --source {shlex.quote(str(folder))}"]
