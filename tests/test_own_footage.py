@@ -3,11 +3,11 @@ import csv
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
 import pytest
+from cameras import served
 from PIL import Image
 from scripts import run_without_torch, script
 from trees import picture, write
@@ -83,28 +83,8 @@ def test_a_tiff_of_many_pages(tmp_path):
 
 @pytest.fixture
 def camera():
-    """A camera on this machine: frames as motion JPEG over HTTP, as fast as they are taken, `wait` s apart."""
-    class Handler(BaseHTTPRequestHandler):
-        count, wait = 20, 0.02
-
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            for number in range(self.count):
-                data = cv2.imencode(".jpg", np.full((48, 64), 10 * number, np.uint8))[1].tobytes()
-                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: "
-                                 + str(len(data)).encode() + b"\r\n\r\n" + data + b"\r\n")
-                time.sleep(self.wait)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://user:secret@127.0.0.1:{server.server_port}/stream.mjpg", Handler
-    server.shutdown()
-    server.server_close()
+    with served() as (address, handler):
+        yield f"http://user:secret@{address}", handler
 
 
 def test_a_live_source_drops_what_comes_meanwhile_and_says_so(camera):

@@ -1,13 +1,12 @@
 """Sources as people have them: odd numbers, broken files, and cameras that go away."""
-import contextlib
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
 import pytest
+from cameras import served
 from scripts import script
 from trees import picture, write
 
@@ -187,30 +186,8 @@ def test_what_is_said_of_videos_that_cannot_be_opened(tmp_path):
 
 @pytest.fixture
 def camera():
-    """Twenty frames over HTTP, after which the camera ends, or is silent for some seconds."""
-    class Handler(BaseHTTPRequestHandler):
-        silent = 0.0
-
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-            self.end_headers()
-            for number in range(20):
-                data = cv2.imencode(".jpg", np.full((48, 64), 10 * number, np.uint8))[1].tobytes()
-                with contextlib.suppress(ConnectionError):  # nobody looks any more
-                    self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: "
-                                     + str(len(data)).encode() + b"\r\n\r\n" + data + b"\r\n")
-                time.sleep(0.02)
-            time.sleep(self.silent)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}/stream.mjpg", Handler
-    server.shutdown()
-    server.server_close()
+    with served() as found:
+        yield found
 
 
 def balance(source):

@@ -30,8 +30,8 @@ class TorchRun:
 
     `network` is copied as it is now, with its batch norms folded (`nets.runtime.Runtime`). On a GPU the steps of
     networks that stream are replayed as CUDA graphs, unless they are compiled. With `compile` clips go through one by
-    one, so that one program serves each frame size; how long it took to make is said on stderr. `grey` is
-    as of `nets.folding.folded`.
+    one, so that one program serves each frame size; how long it took to make is said on stderr. `grey` is as of
+    `nets.folding.folded`.
     """
 
     def __init__(self, network: nn.Module, postprocess: Callable[[Any], Any], device: torch.device, precision: str,
