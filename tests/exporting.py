@@ -13,7 +13,8 @@ PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
 def write_weights(folder, name, **config):
     """Write `NAME.pt` of a network whose outputs vary from pixel to pixel; returns its path."""
     torch.manual_seed(1)
-    network, detects = build_model(name, **OPTIONS[name]).network, name == "sstnet"
+    options = OPTIONS.get(name, {})
+    network, detects = build_model(name, **options).network, name == "sstnet"
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # as after training: nothing is 0 or 1
             for value in (module.weight, module.running_var):
@@ -24,15 +25,19 @@ def write_weights(folder, name, **config):
         if detects:
             for layer in (network.head.obj_pred, network.head.cls_pred):
                 layer.bias.fill_(0.5)
-        else:
+        elif name == "tsmsa":
             network.head[1].bias.fill_(1.0)
             network.head[-1].weight.mul_(5)
+        else:
+            last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+            last.bias.zero_()
+            last.weight.mul_(5)
     mean, std = ([[110.0] * 3, [30.0] * 3] if detects else [110.0, 30.0])
     fit = {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}
     save_checkpoint(folder / f"{name}.pt", {
-        "model": {"name": name, "options": OPTIONS[name]}, "normalisation": [mean, std], "num_frames": FRAMES,
-        "threshold": 0.4 if not detects else 0.02, "network": network.state_dict(), "ema": None,
-        "config": fit | config})
+        "model": {"name": name, "options": options}, "normalisation": [mean, std],
+        "num_frames": options.get("num_frames", 1), "threshold": 0.02 if detects else 0.4,
+        "network": network.state_dict(), "ema": None, "config": fit | config})
     return folder / f"{name}.pt"
 
 

@@ -8,7 +8,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from exporting import FRAMES, PARTS, all_weights
+from exporting import FRAMES, PARTS, all_weights, write_weights
 from scripts import run_without_torch
 from trees import picture, real_data, write
 
@@ -64,6 +64,19 @@ def test_the_same_masks_on_real_frames(weights, exported, streaming):
         assert own.number == other.number and own.probability.shape == (90, 150)
         assert np.abs(own.probability - other.probability).max() < 1e-4
         assert np.ptp(other.probability) > 0.01  # there is something to differ in
+
+
+@pytest.mark.parametrize("name", ["rdian", "dnanet"])
+def test_single_frame_networks(tmp_path, name):
+    """RDIAN takes frames of any size, its file multiples of 32, to which others are padded; DNANet has many maps."""
+    weights = write_weights(tmp_path, name)
+    export.main(["--weights", str(weights)])
+    own, other = Predictor.from_checkpoint(weights.with_suffix(".onnx")), Predictor.from_checkpoint(weights, "cpu")
+    picture = np.random.default_rng(2).integers(60, 160, (96, 160)).astype(np.uint8)
+    for frame, tolerance in ((picture, 1e-4), (picture[:90, :150], 1e-4 if name == "dnanet" else 0.1)):
+        found, expected = (next(iter(predictor.stream([frame]))).probability for predictor in (own, other))
+        assert found.shape == frame.shape and np.ptp(expected) > 0.01
+        assert np.abs(found - expected)[:64, :128].max() < tolerance
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -3,7 +3,7 @@
     python -m utils.export --weights runs/NAME/best.pt --format onnx
     python -m utils.export --weights runs/NAME/best.pt --format onnx --streaming
 
-Batch, height and width stay open (sides are multiples of the network's `multiple`, in a .pt2 at least two times it).
+Batch, height and width stay open: sides are multiples of `side_multiple`, in a .pt2 at least two times it.
 What the tensors mean is said in `nets/exportable.py`; normalisation, threshold and the like are written into the file.
 It gets its name once it has been compared with PyTorch; until then what was there before stays.
 """
@@ -63,6 +63,12 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
     return given
 
 
+def side_multiple(network: Any) -> int:
+    """Pixels of which the sides of an exported network's frames are multiples: its own `multiple`, or `LEAST` where it
+    takes any size, as its maps then have sizes that no one expression gives."""
+    return network.multiple if network.multiple > 1 else LEAST
+
+
 def example_size(multiple: int) -> tuple[int, int]:
     """Height and width of the example inputs: odd multiples, so that nothing but `multiple` divides the sides."""
     pieces = -(-3 * LEAST // multiple) | 1
@@ -83,7 +89,7 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
         raise UserError(f"--streaming: found {weights.settings['name']}, which reads no clips; leave the option out")
     module = (Streaming if streaming else Windowed)(network, detects).eval()
     batch, rows, columns = Dim("batch"), Dim("rows", min=2, max=1024), Dim("columns", min=2, max=1024)
-    multiple, frames = network.multiple, weights.settings["num_frames"]
+    multiple, frames = side_multiple(network), weights.settings["num_frames"]
     size = example_size(multiple)
     sides = {-2: multiple * rows, -1: multiple * columns}
     if streaming:
@@ -110,7 +116,7 @@ def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
         settings["input_size"] = None
     else:
         settings["fit"] = weights.settings["fit"]
-    settings["multiple"] = weights.model.network.multiple  # else other padding, and so other results at the edge
+    settings["multiple"] = side_multiple(weights.model.network)  # else other padding, and so other results at the edge
     mean, std = settings["normalisation"]
     settings["normalisation"] = [np.asarray(value, float).tolist() for value in (mean, std)]
     return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
@@ -214,7 +220,7 @@ def write(path: Path, weights: Any, given: Namespace) -> str:
     """Write the file to `path` and compare it with PyTorch; returns words about it. Raises `UserError` as `export`."""
     import torch
 
-    detects, multiple = weights.settings["task"] == "detection", weights.model.network.multiple
+    detects, multiple = weights.settings["task"] == "detection", side_multiple(weights.model.network)
     program, module, arguments = exported(weights, given.streaming)
     about = describe(weights, given, arguments)
     onnx = given.format == "onnx"

@@ -50,9 +50,9 @@ class AttentionBlock(BasicBlock):
         return self.sa(y) * y
 
 
-def scaled(x: Tensor, factor: float) -> Tensor:
-    """(B, C, H, W) → (B, C, factor·H, factor·W), bilinear with aligned corners."""
-    return upsample(x, [round(factor * side) for side in x.shape[-2:]], corners=True)
+def resized(x: Tensor, like: Tensor) -> Tensor:
+    """(B, C, H, W) → (B, C, *height and width of `like`), bilinear with aligned corners."""
+    return upsample(x, like.shape[-2:], corners=True)
 
 
 class DNANet(KeyFrameNetwork):
@@ -79,13 +79,13 @@ class DNANet(KeyFrameNetwork):
         x: dict[tuple[int, int], Tensor] = {}
         for i, j in _order():
             if j:
-                read = [x[i, left] for left in range(j)] + [scaled(x[i + 1, j - 1], 2)]
-                read += [scaled(x[i - 1, j], 0.5)] if i else []
+                read = [x[i, left] for left in range(j)] + [resized(x[i + 1, j - 1], x[i, 0])]
+                read += [resized(x[i - 1, j], x[i, 0])] if i else []
                 entry = torch.cat(read, 1)
             else:
                 entry = F.max_pool2d(x[i - 1, 0], 2) if i else frame
             x[i, j] = self.nodes[f"conv{i}_{j}"](entry)
-        deep = [scaled(squeeze(x[4 - j, j]), 2 ** (4 - j)) for j, squeeze in enumerate(self.squeeze)]
+        deep = [resized(squeeze(x[4 - j, j]), frame) for j, squeeze in enumerate(self.squeeze)]
         final = self.last[3](self.fuse(torch.cat((*deep, x[0, 4]), 1)))
         if not self.training:
             return final
