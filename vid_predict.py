@@ -175,7 +175,7 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, opti
                 trails.update(frame.number, tracked)
             picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
                            heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
-                           title=source.name, scale=options.scale, trails=trails)
+                           title=source.name, scale=options.scale, trails=trails, roi=options.roi)
             for writer in writers:
                 writer.write(picture)
             write_mask(masks / f"{frame.name}.png", prediction.mask)

@@ -462,6 +462,16 @@ def test_tracks_are_drawn_with_their_numbers_and_ways():
     assert not trails.ways() and not trails.points  # what is long gone is forgotten
 
 
+def test_what_was_not_looked_at_is_darker():
+    frame, nothing = np.full((40, 60), 100, np.uint8), found_in(np.zeros((40, 60), np.float32))
+    plain, drawn = (draw(frame, nothing, levels=(0, 255), roi=roi)[26:-24] for roi in (None, (6, 8, 30, 20)))
+    scale = drawn.shape[1] // 60
+    seen = np.s_[8 * scale:28 * scale, 6 * scale:36 * scale]
+    assert (drawn[seen] == plain[seen]).all()
+    drawn[seen] = 50
+    assert (drawn == 50).all()
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (900, 3), (500, 1300)])
 def test_drawing_any_size(shape):
     probability = np.full(shape, 0.9, np.float32)

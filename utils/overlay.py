@@ -69,8 +69,8 @@ class Trails:
 
 def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, float] | None = None,
          truth: Sequence[Component] | None = None, heat: bool = False, side_by_side: bool = False,
-         threshold: float = 0.5, title: str = "", scale: float | None = None, trails: Trails | None = None
-         ) -> np.ndarray:
+         threshold: float = 0.5, title: str = "", scale: float | None = None, trails: Trails | None = None,
+         roi: tuple[int, int, int, int] | None = None) -> np.ndarray:
     """Draw what was found in a frame.
 
     Args:
@@ -85,6 +85,7 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
         title: for the header, e.g. the sequence; the frame's number is written behind it.
         trails: tracks, whose numbers are written before the scores and whose ways are drawn.
         scale: enlargement; default: the smallest whole number that brings the longer side to 640 pixels.
+        roi: `(x, y, w, h)`, the part of the frame that was looked at; the rest is shown darker.
     Returns:
         `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
     """
@@ -93,6 +94,11 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     scale = scale or max(1, -(-LONGER_SIDE // max(frame.shape)))
     size = tuple(max(1, round(side * scale)) for side in frame.shape)
     grey = _shown(frame, levels or Stretch().update(frame), size)
+    if roi:
+        x1, y1, x2, y2 = (round(value * scale) for value in (*roi[:2], roi[0] + roi[2], roi[1] + roi[3]))
+        seen = grey[y1:y2, x1:x2].copy()
+        grey //= 2
+        grey[y1:y2, x1:x2] = seen
     bare = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     picture = _heated(bare, prediction.probability) if heat else bare.copy()
     hits = None
