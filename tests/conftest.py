@@ -1,7 +1,8 @@
 """Fixtures that several test files share."""
 
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,14 @@ FOLDERS = (Path(__file__).parent / "golden", Path(__file__).parents[2] / "shared
 def one_thread():
     """Small tensors gain nothing from threads, and lose much where other processes use the cores too."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def silent_exporter() -> Iterator[None]:
+    """PyTorch's exporter logs every step it takes, which pytest would keep."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Exports: the same predictions as PyTorch on real frames, windowed and streaming, and without PyTorch."""
 import dataclasses
 import json
-import logging
 import shutil
 from argparse import Namespace
 
@@ -24,13 +23,7 @@ from utils.predictor import Predictor  # noqa: E402
 from utils.quantise import quantise  # noqa: E402
 from utils.weights import read_weights  # noqa: E402
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_trace():
-    """The exporter logs every step it takes, which pytest would keep."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
+pytestmark = pytest.mark.usefixtures("silent_exporter")
 
 
 @pytest.fixture(scope="module")

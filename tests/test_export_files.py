@@ -1,7 +1,6 @@
 """Exports: .pt2 files at other batches and sizes, what int8 is calibrated on, and files that do not pass the checks."""
 import dataclasses
 import json
-import logging
 
 import numpy as np
 import pytest
@@ -20,13 +19,7 @@ from utils.quantise import clips_of, spread
 from utils.video import open_sources
 from utils.weights import read_weights
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_trace():
-    """The exporter logs every step it takes, which pytest would keep."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
+pytestmark = pytest.mark.usefixtures("silent_exporter")
 
 
 @pytest.fixture(scope="module")
