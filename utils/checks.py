@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from utils.cli import Parser
 from utils.datasets import Dataset, Frame, open_dataset
@@ -14,6 +13,7 @@ from utils.errors import UserError, user_errors
 from utils.files import natural_key
 from utils.frames import check_end, image_size, same_aspect
 from utils.layouts import check_root
+from utils.numbering import never_consecutive
 from utils.problems import Collected
 
 THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
@@ -51,7 +51,8 @@ def quick_check(dataset: Dataset) -> None:
                         raise UserError(f"{frame.image}: {problem}; correct the annotation")
     except UserError as error:
         raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
-    if apart := [name for name, frames in dataset.sequences.items() if _never_consecutive(frames)]:
+    if apart := [name for name, frames in dataset.sequences.items()
+                 if never_consecutive([frame.number for frame in frames])]:
         numbers = ", ".join(str(frame.number) for frame in dataset.sequences[apart[0]][:3])
         print(f"warning: {len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
               f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
@@ -59,11 +60,6 @@ def quick_check(dataset: Dataset) -> None:
     if resized:
         print(f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
               "they are resized when read", file=sys.stderr)
-
-
-def _never_consecutive(frames: Sequence[Frame]) -> bool:
-    numbers = [frame.number for frame in frames]
-    return len(numbers) > 1 and all(after - before > 1 for before, after in pairwise(numbers))
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:

@@ -64,11 +64,17 @@ def in_steps(numbers: Sequence[int]) -> list[int]:
     return list(accumulate((frames_between(*pair, step) for pair in pairwise(numbers)), initial=0))
 
 
+def never_consecutive(numbers: Sequence[int]) -> bool:
+    """Whether no two of a sequence's ascending numbers, of which there are two or more, are consecutive: every clip is
+    then one frame again and again."""
+    return len(numbers) > 1 and all(after - before > 1 for before, after in pairwise(numbers))
+
+
 def remark(numbers: Sequence[int]) -> str:
     """What is to be said about the numbers of a sequence's files, empty where nothing is."""
     step = usual_step(numbers)
     if step is None:
-        lonely = len(numbers) >= LEAST and all(after - before > 1 for before, after in pairwise(numbers))
+        lonely = len(numbers) >= LEAST and never_consecutive(numbers)
         return ("the numbers of the frames are irregular and never consecutive, so that every clip is one frame again "
                 "and again and no motion is seen; number the frames one after the other") if lonely else ""
     if step == 1:
