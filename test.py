@@ -9,23 +9,31 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from utils import assessment
-from utils.chosen import (
-    add_budget_options,
-    add_predictor_options,
+from utils.commands.inputs import (
     check_predictor,
     in_budget,
+    listed,
+    only_sequences,
+    open_labelled,
     open_predictor,
     results_folder,
 )
-from utils.cli import Parser, make_folder
-from utils.datasets import Dataset, Frame, open_dataset
-from utils.errors import user_errors
-from utils.files import write_json
-from utils.measuring import add_options, listed, only_sequences, open_labelled, table
-from utils.metrics import RULES
-from utils.prediction import Prediction
-from utils.predictor import Predictor
+from utils.commands.options import (
+    add_budget_options,
+    add_data_options,
+    add_detail_options,
+    add_predictor_options,
+)
+from utils.commands.segmentation_details import assess, countings
+from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.frame_table import Frame
+from utils.metrics.segmentation import RULES
+from utils.predictor.prediction import Prediction
+from utils.predictor.predictor import Predictor
+from utils.system.command_line import Parser, make_folder
+from utils.system.errors import user_errors
+from utils.system.files import write_json
+from utils.system.tables import table
 
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
            ("false/frame", "false_per_frame", ".3f"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
@@ -43,14 +51,14 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
     parser.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
     parser.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
-    assessment.add_options(parser)
-    add_options(parser)
+    add_detail_options(parser)
+    add_data_options(parser)
     return parser.parse_args(argv)
 
 
 def mask_writer(folder: Path) -> Callable[[Frame, Prediction], None]:
     """A callback that writes `folder/SEQUENCE/FRAME.png`."""
-    from utils.writers import write_mask
+    from utils.video.writers import write_mask
 
     def write(frame: Frame, prediction: Prediction) -> None:
         write_mask(folder / frame.sequence / f"{Path(frame.image).stem}.png", prediction.mask)
@@ -75,9 +83,9 @@ def main(argv: list[str] | None = None) -> None:
     dataset = only_sequences(open_labelled(options, "masks"), options.sequences)
     out = results_folder(options, dataset.root, "test")
     make_folder(out)
-    from utils.breakdown import TargetLog
-    from utils.evaluate import evaluate_sequences
-    from utils.facts import Facts
+    from utils.metrics.breakdown import TargetLog
+    from utils.metrics.evaluate import evaluate_sequences
+    from utils.metrics.target_facts import Facts
 
     predictor = open_predictor(options, dataset)
     truth = require_masks(dataset, predictor)
@@ -87,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
         predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
         workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
         on_frame=mask_writer(out / "masks") if options.save_masks else None, also=RULES,
-        compat=assessment.countings(options), observe=log)
+        compat=countings(options), observe=log)
     parts = {"overall": result.overall} | result.subsets
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}
@@ -103,14 +111,14 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
           f"{1e3 * result.counting / result.frames:.1f} ms of each")
     if not options.no_curve:
-        from utils.visualize import plot_curves
+        from utils.render.curves import plot_curves
 
         curves = {name: metrics.curve() for name, metrics in parts.items()}
         content |= {"curve": curves["overall"], "subset_curves": {name: curves[name] for name in result.subsets}}
         plot_curves(curves, out / "pd_fa.png", predictor.threshold)
         whole = curves["overall"]
         print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {out / 'pd_fa.png'}")
-    content |= assessment.assess(options, dataset, result, log, out)
+    content |= assess(options, dataset, result, log, out)
     write_json(out / "metrics.json", content)
     if options.save_masks:
         print(f"masks in {out / 'masks'}")

@@ -2,8 +2,8 @@
 
     CUDA_VISIBLE_DEVICES=0 python train_MWIRDST.py --data-root datasets/MWIRSTD
 """
-from utils.launch import launch
-from utils.recipes import SEGMENTATION_FIRST
+from utils.training.launch import launch
+from utils.training.recipes import SEGMENTATION_FIRST
 
 if __name__ == "__main__":
     launch(SEGMENTATION_FIRST, __doc__)

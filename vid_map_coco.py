@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from utils import bootstrap
-from utils.chosen import add_predictor_options, check_predictor, open_predictor, results_folder
-from utils.cli import Parser, make_folder, number
-from utils.coco_results import Naming, as_results, as_truth, naming_of, read_results, write_compact
-from utils.datasets import Dataset
-from utils.detection_metrics import LEAST_IOU, RULES, DetectionMetrics
-from utils.errors import UserError, user_errors
-from utils.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
-from utils.files import atomic_write, write_json
-from utils.measuring import add_options, listed, only_sequences, open_labelled, table
+from utils.commands.inputs import check_predictor, listed, only_sequences, open_labelled, open_predictor, results_folder
+from utils.commands.options import add_data_options, add_predictor_options
+from utils.datasets.dataset import Dataset
+from utils.metrics import bootstrap
+from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results, write_compact
+from utils.metrics.detection import LEAST_IOU, RULES, DetectionMetrics
+from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
+from utils.system.command_line import Parser, make_folder, number
+from utils.system.errors import UserError, user_errors
+from utils.system.files import atomic_write, write_json
+from utils.system.tables import table
 
 THRESHOLD = 0.5  # of detections made elsewhere
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
@@ -45,7 +46,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         "sequences for 95%% intervals (0: none, default: %(default)s)")
     parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
                         "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
-    add_options(parser)
+    add_data_options(parser)
     return parser.parse_args(argv)
 
 
@@ -74,7 +75,7 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
 
 def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
-    from utils.visualize import plot_precision_recall
+    from utils.render.curves import plot_precision_recall
 
     curves: dict[str, Any] = {rule: metrics.interpolated(rule) for rule in RULES}
     points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import add_ratios, check_json, parser, report
-from utils.errors import UserError, user_errors
-from utils.memory import keep_memory
+from utils.system.errors import UserError, user_errors
+from utils.system.machine import keep_memory
 
 FORMATS = ("png", "jpg", "bmp")
 
@@ -59,7 +59,7 @@ def write_sequences(folder: Path, suffix: str, count: int, size: int) -> dict[st
     """Four sequences of smooth noise with one moving target, and their masks as PNG."""
     import cv2
 
-    from utils.datasets import Frame
+    from utils.datasets.frame_table import Frame
 
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -100,10 +100,9 @@ def clips_per_second(
     import cv2
     from torch.utils.data import DataLoader
 
-    from utils.augment import TrainTransform
-    from utils.clips import ClipDataset
-    from utils.config import TrainConfig
-    from utils.seed import EpochSampler
+    from utils.clips.training_clips import ClipDataset
+    from utils.training.config import TrainConfig
+    from utils.training.loader import EpochSampler, train_transform
 
     cv2.setNumThreads(0)
     keep_memory()
@@ -111,7 +110,7 @@ def clips_per_second(
                          intensity=0.3 if augmented else 0.0)
     keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
     clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0),
-                        TrainTransform.from_config(config, 30.0).with_boxes, cache_bytes=cache)
+                        train_transform(config, 30.0).with_boxes, cache_bytes=cache)
     sampler = EpochSampler(len(clips), seed=0)
     loader = DataLoader(clips, chosen.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []

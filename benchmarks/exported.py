@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import add_ratios, alternate, check_json, parser, report
-from utils.errors import UserError, user_errors
+from utils.system.errors import UserError, user_errors
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -48,10 +48,10 @@ def all_runs(name: str, folder: Path, chosen: Any) -> dict[str, Any]:
     import torch
 
     from nets import DETECTORS, build_model
-    from nets.runtime import Runtime
+    from nets.inference.runtime import Runtime
     from utils import export
-    from utils.checkpoint import save_checkpoint
-    from utils.onnx_predictor import from_onnx
+    from utils.predictor.checkpoint import save_checkpoint
+    from utils.predictor.onnx_run import open_onnx
 
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
@@ -67,7 +67,7 @@ def all_runs(name: str, folder: Path, chosen: Any) -> dict[str, Any]:
             out = folder / f"{name}-{precision}-{streaming}.onnx"
             export.main(["--weights", str(weights), "--precision", precision, "--out", str(out),
                          *["--streaming"] * streaming])
-            run = from_onnx(out, threads=chosen.threads).run
+            run = open_onnx(out, threads=chosen.threads)[0]
             title = f"ONNX {precision}, {'streaming' if streaming else 'clips'}"
             runs[title] = Streams(run) if streaming else Windows(
                 lambda clip, run=run: run.session.run(None, {run.inputs[0]: clip}))

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.process_memory import peak_mib, pss_mib
-from utils.cli import Parser, number
-from utils.errors import user_errors
+from benchmarks.memory import peak_mib, pss_mib
+from utils.system.command_line import Parser, number
+from utils.system.errors import user_errors
 
 LINKS = 50_000  # to one file; file systems allow some more
 SIDE = 48
@@ -80,10 +80,10 @@ def measure(root: str, workers: int, clips: int) -> None:
 
     torch.set_num_threads(1)
     pid, torch_alone, torch_peak = os.getpid(), pss_mib(os.getpid()), peak_mib(os.getpid())
-    from utils.config import TrainConfig
-    from utils.datasets import open_dataset
-    from utils.holdout import hold_out
-    from utils.loader import training_loader
+    from utils.datasets.dataset import open_dataset
+    from utils.training.config import TrainConfig
+    from utils.training.loader import training_loader
+    from utils.training.selection import hold_out
 
     imported = pss_mib(pid)
     began = time.perf_counter()

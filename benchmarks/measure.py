@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from utils.cli import Parser, number
-from utils.errors import UserError
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError
 
 Call = Callable[[], Any]
 

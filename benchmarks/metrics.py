@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from benchmarks.measure import add_ratios, alternate, check_json, parser, report
-from utils.breakdown import TargetLog
-from utils.datasets import Frame
-from utils.errors import UserError, user_errors
-from utils.facts import Facts
-from utils.metrics import RULES, SegmentationMetrics
-from utils.prediction import Prediction
+from utils.datasets.frame_table import Frame
+from utils.metrics.breakdown import TargetLog
+from utils.metrics.segmentation import RULES, SegmentationMetrics
+from utils.metrics.target_facts import Facts
+from utils.predictor.prediction import Prediction
+from utils.system.errors import UserError, user_errors
 
 TARGETS = (1, 3, 30)
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.literal_sstnet import LiteralSSTNet
-from benchmarks.literal_tsmsa import LiteralTSMSA
+from benchmarks.literal.sstnet import LiteralSSTNet
+from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets import Model, build_model
-from nets.published import load_published
+from nets.published.rules import load_published
 
 LITERAL = {"tsmsa": LiteralTSMSA, "sstnet": LiteralSSTNet}
 

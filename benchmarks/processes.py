@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import check_json, parser, report
-from utils.distributed import processes, rank
-from utils.errors import UserError, user_errors
+from utils.system.distributed import processes, rank
+from utils.system.errors import UserError, user_errors
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -68,8 +68,8 @@ def steps(chosen: Any) -> None:
     import torch
 
     from nets import build_model
-    from utils.distributed import process_group
-    from utils.learner import Learner
+    from utils.system.distributed import process_group
+    from utils.training.learner import Learner
 
     torch.set_num_threads(chosen.threads)
     with process_group(chosen.device) as device:

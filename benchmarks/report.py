@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from utils.bootstrap import about
-from utils.cli import Parser, number
-from utils.components import label
-from utils.errors import UserError, user_errors
+from utils.images.components import label
+from utils.metrics.bootstrap import about
 from utils.report.frames import FALSE, TRUE, encoded, webp
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError, user_errors
 
 SEQUENCES = 20
 SETTLED = "document.querySelector('.stage img').decode().then(() => true)"

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.measure import Call, alternate, check_json, counted, parser, report
-from utils.errors import user_errors
-from utils.memory import keep_memory
+from utils.system.errors import user_errors
+from utils.system.machine import keep_memory
 
 SIZES, FRAMES, TARGETS = (256, 512, 1024, 2048), (3, 5, 10, 20, 40), (1, 10, 100, 1000)
 
@@ -70,7 +70,7 @@ def network_calls(name: str, size: int, count: int) -> tuple[dict[str, Call]]:
     """One clip of `count` frames, and one more frame of a stream."""
     from benchmarks.networks import clip_of, random_frames
     from nets import build_model
-    from nets.runtime import Runtime
+    from nets.inference.runtime import Runtime
 
     network = build_model(name, num_frames=count).network
     runtime = Runtime(network)
@@ -84,7 +84,7 @@ def metrics_calls(targets: int, size: int) -> dict[str, Call]:
     import numpy as np
 
     from benchmarks.metrics import sparse_pair
-    from utils.metrics import SegmentationMetrics
+    from utils.metrics.segmentation import SegmentationMetrics
 
     rng = np.random.default_rng(0)
     prediction, mask = sparse_pair(rng, size, targets)

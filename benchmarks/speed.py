@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.measure import Counted, add_ratios, alternate, check_json, counted, parser, report
-from utils.errors import UserError, user_errors
-from utils.memory import keep_memory
+from utils.system.errors import UserError, user_errors
+from utils.system.machine import keep_memory
 
 SIZES = {"tsmsa": (512, 256), "sstnet": (512,)}
 TRAINING = {"tsmsa": (256, 4), "sstnet": (256, 2)}  # size, batch
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
 def run(chosen: Any) -> None:
     import torch
 
-    from utils.devices import pick_device
+    from utils.system.machine import pick_device
 
     keep_memory()
     if chosen.threads:
@@ -103,7 +103,7 @@ def inference(name: str, size: int, batch: int, chosen: Any) -> list[dict[str, A
 def runtimes(name: str, network: Any, size: int, batch: int, chosen: Any) -> Iterator[tuple[str, Any]]:
     """The ways to run `network` that were asked for. What was compiled serves one shape, and making it takes minutes:
     only at the first size and batch, in the lowest precision."""
-    from nets.runtime import Runtime
+    from nets.inference.runtime import Runtime
 
     first = (size, batch) == ((chosen.sizes or SIZES[name])[0], chosen.batches[0])
     precisions = ("float32", "bfloat16") if chosen.bf16 else ("float32",)

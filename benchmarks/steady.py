@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.process_memory import pss_mib
-from utils.cli import Parser, number
-from utils.errors import UserError, user_errors
-from utils.files import write_json
+from benchmarks.memory import pss_mib
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError, user_errors
+from utils.system.files import write_json
 
 BATCH = 2
 
@@ -82,7 +82,7 @@ def record(folder: Path, chosen: object) -> list[tuple[float, float]]:
 
 def draw(steps: np.ndarray, memory: np.ndarray, path: str) -> None:
     """The curve as a picture."""
-    from utils.visualize import plot_runs
+    from utils.render.curves import plot_runs
 
     plot_runs({"proportional set size, MiB": {"run and workers": (steps, memory)}}, path, "steps")
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from utils.datasets import open_dataset
-from utils.errors import UserError, user_errors
-from utils.files import atomic_write
+from utils.datasets.dataset import open_dataset
+from utils.system.errors import UserError, user_errors
+from utils.system.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from utils.clips import ClipDataset
+    from utils.clips.training_clips import ClipDataset
 
 NUM_FRAMES = 5
 ORIGINAL, CLONE = "#ffd000", "#21d7ff"
@@ -96,7 +96,7 @@ def show(axes: Axes, image: np.ndarray, limits: tuple[float, float], title: str 
 
 def by_size(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Boxes y0, x0, y1, x1 of the targets in a mask, the largest first."""
-    from utils.transforms import label_targets
+    from utils.images.components import label_targets
 
     return sorted(label_targets(mask)[1], key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
 
@@ -143,7 +143,7 @@ def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[floa
     """One row: the key frames of two clips and of the clips made of them, one for each axis; and the legend."""
     import torch
 
-    from utils.augment import batch_augmentation
+    from utils.clips.augment import batch_augmentation
 
     frames = torch.from_numpy(np.stack([(frames - low) / (high - low) for (frames, _), (low, high)
                                         in zip(clips, limits, strict=True)]))
@@ -178,8 +178,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     sequences = open_dataset(arguments.data_root, "train", need="masks").sequences
 
-    from utils.clips import ClipDataset
-    from utils.clones import TargetAugmentation
+    from utils.clips.clones import TargetAugmentation
+    from utils.clips.training_clips import ClipDataset
 
     keys = [(name, position) for name, frames in sequences.items() for position in range(len(frames))]
     dataset = ClipDataset(sequences, keys, NUM_FRAMES, (0.0, 1.0))

@@ -67,7 +67,7 @@ class SpatialPyramid(nn.Module):
 class CSPDarknet(nn.Module):
     """(B, 3, H, W) float, H and W multiples of 32 → maps of 4, 8 and 16 × `base` channels at H/8, H/16 and H/32.
 
-    grey: see `nets.folding.folded`; then (B, 1, H, W).
+    grey: see `nets.inference.folding.folded`; then (B, 1, H, W).
     """
 
     def __init__(self, base: int, depth: int):

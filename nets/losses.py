@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.reduction import processes, sum_over_processes
+from nets.process_sums import processes, sum_over_processes
 
 
 def _wide(tensor: Tensor) -> Tensor:

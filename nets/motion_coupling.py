@@ -1,11 +1,75 @@
-"""Motion-coupling modules: they join the key frame's features with what the ConvLSTM saw move."""
+"""Motion coupling: joining the key frame's features with what moved in the frames before it.
 
-from collections.abc import Sequence
+`MotionCouplingModule` is TSMSA's and SSTNet's module over the ConvLSTM's states; `FrameCoupling` is SSTNet's neck over
+the frames of a clip.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from nets.blocks import PairBlock, ResidualBlock, split_frames, weighted_sum
+from nets.blocks import PairBlock, ResidualBlock, plus_shared, split_frames, weighted_sum
+from nets.convlstm import conv3x3
+from nets.csp_darknet import conv
+
+
+def over_frames(module: nn.Module | Callable[[Tensor], Tensor], frames: Tensor, fold: bool) -> Tensor:
+    """`module` over every frame: (T, B, C, H, W) float → (T, B, C', H', W') float.
+
+    fold: all frames as one batch of T·B, whose batch norms see all of them together; else one call a frame, each with
+    batch statistics and a running-average update of its own.
+    """
+    if fold:
+        return module(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+    # cat, unlike stack, keeps a channels-last layout.
+    return torch.cat([module(frame) for frame in frames]).unflatten(0, frames.shape[:2])
+
+
+def conv_pair(in_channels: int, middle: int, out_channels: int, last: type[nn.Module] = nn.SiLU) -> nn.Sequential:
+    """Two 3×3 convolutions with batch norm and SiLU, the second one with the activation `last`."""
+    return nn.Sequential(conv(in_channels, middle, 3), conv(middle, out_channels, 3, activation=last))
+
+
+class FrameCoupling(nn.Module):
+    """Motion-coupling neck of SSTNet over the features F_0 … F_{T-1} (F the key frame's):
+
+    `g = reference([F_0 … F_{T-2}])`, ending in a sigmoid; `c = key_mix([current(g · F), F])`;
+    `r = frame_mix(Σ_{i<T-1} w_i · pair([F_i, F]))` with learnt w_i, initially 1/(T-1); `out = final([r, c])`.
+
+    The first convolution of `pair` is kept as its two halves: that on F is the same for every pair and runs once.
+
+    fold: in training the pairs pass their batch norms as one batch; else pair by pair, as published.
+    """
+
+    def __init__(self, channels: int, num_frames: int = 5, fold: bool = False):
+        super().__init__()
+        self.fold = fold
+        self.reference = conv_pair((num_frames - 1) * channels, 2 * channels, channels, nn.Sigmoid)
+        self.current = conv_pair(channels, channels, channels)
+        self.key_mix = conv_pair(2 * channels, 2 * channels, channels)
+        self.pair_frame = conv3x3(channels, 2 * channels, bias=False)
+        self.pair_key = conv3x3(channels, 2 * channels, bias=False)
+        self.pair = nn.Sequential(nn.BatchNorm2d(2 * channels, 1e-3, 0.03), nn.SiLU(), conv(2 * channels, channels, 3))
+        self.frame_weights = nn.Parameter(torch.full((num_frames - 1,), 1 / (num_frames - 1)))
+        self.frame_mix = conv_pair(channels, channels, channels)
+        self.final = conv_pair(2 * channels, 2 * channels, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """features (T, B, C, H, W) float, key frame last → (B, C, H, W) float."""
+        *earlier, key = features
+        return self.join(key, earlier, self.pair_frame(features[:-1].flatten(0, 1)))
+
+    def join(self, key: Tensor, earlier: Sequence[Tensor], parts: Tensor) -> Tensor:
+        """key F (B, C, H, W), the T-1 features before it in order, and `pair_frame` of these, ((T-1)·B, 2C, H, W), all
+        float → (B, C, H, W) float."""
+        gate = self.reference(torch.cat(earlier, 1))
+        current = self.key_mix(torch.cat((self.current(gate * key), key), 1))
+        pairs = plus_shared(parts, self.pair_key(key)).unflatten(0, (len(earlier), -1))
+        pairs = over_frames(self.pair, pairs, self.fold or not self.training)
+        mixed = weighted_sum(self.frame_weights, pairs)
+        return self.final(torch.cat((self.frame_mix(mixed), current), 1))
 
 
 class MotionCoupling(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nets.blocks import check_clip
 from nets.convlstm import CrossSliceConvLSTM, clip_window
 from nets.csp_darknet import DarknetFPN
-from nets.frame_coupling import FrameCoupling, over_frames
+from nets.motion_coupling import FrameCoupling, over_frames
 from nets.yolox_head import YOLOXHead, yolox_loss
 
 TEMPORAL = "temporal."

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from nets.csp_darknet import conv
-from nets.reduction import processes, sum_over_processes
+from nets.process_sums import processes, sum_over_processes
 
 STRIDE = 8
 RADIUS = 2.5  # strides around a target's centre within which cells are candidates

@@ -3,13 +3,13 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scripts import ROOT
 
-FOLDERS = (Path(__file__).parent / "golden", Path(__file__).parents[2] / "shared" / "golden")
+FOLDERS = (ROOT / "tests" / "golden", ROOT.parent / "shared" / "golden")
 
 
 @pytest.fixture(scope="session", autouse=True)

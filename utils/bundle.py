@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.cli import Parser, make_folder
-from utils.errors import UserError, user_errors
-from utils.files import atomic_write
+from utils.system.command_line import Parser, make_folder
+from utils.system.errors import UserError, user_errors
+from utils.system.files import atomic_write
 
 COPIED = ("config.json", "log.jsonl", "command.txt")
 KEPT_KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "epoch", "best", "git")
@@ -33,7 +33,7 @@ def bundle(run: str, out: str) -> list[Path]:
     Raises:
         UserError: the run has no `best.pt` or no log, or `out` is the run or cannot be written.
     """
-    from utils.checkpoint import load_checkpoint, save_checkpoint
+    from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
 
     source, target = Path(run), Path(out)
     content = load_checkpoint(source / "best.pt")

@@ -7,74 +7,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from utils.cli import Parser
-from utils.datasets import Dataset, Frame, open_dataset
-from utils.errors import UserError, user_errors
-from utils.files import natural_key
-from utils.frames import check_end, image_size, same_aspect
-from utils.layouts import check_root
-from utils.numbering import never_consecutive
-from utils.problems import Collected
-
-THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
-
-
-def quick_check(dataset: Dataset) -> None:
-    """The cheap part, which training runs first: that all files are whole, sizes of all masks, and all boxes.
-
-    Of every file only the first and last bytes are read. Frames of a sequence are taken to have the size of its first
-    one until a mask or box does not fit. Masks of another size but the same aspect are counted in one warning on
-    stderr, and so are sequences without any consecutive frames.
-
-    Raises:
-        UserError: the first file that is missing, truncated or no image, mask of another aspect, or box of no area or
-            outside its image; the text names the command that lists them all.
-    """
-    from utils.boxes import box_problem
-
-    resized: list[str] = []
-    try:
-        for frames in dataset.sequences.values():
-            first = image_size(frames[0].image)
-            for frame in frames:
-                for path in (frame.image, frame.mask):
-                    if path:
-                        check_end(path)
-                size = image_size(frame.mask) if frame.mask else first
-                if size != first and size != (own := image_size(frame.image)):
-                    if not same_aspect(size, own):
-                        raise UserError(_wrong_mask(frame, size, own))
-                    resized.append(frame.mask)
-                for box in frame.boxes or ():
-                    problem = box_problem(box, first) and box_problem(box, image_size(frame.image))
-                    if problem:
-                        raise UserError(f"{frame.image}: {problem}; correct the annotation")
-    except UserError as error:
-        raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
-    if apart := [name for name, frames in dataset.sequences.items()
-                 if never_consecutive([frame.number for frame in frames])]:
-        numbers = ", ".join(str(frame.number) for frame in dataset.sequences[apart[0]][:3])
-        print(f"warning: {len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
-              f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
-              "after the other", file=sys.stderr)
-    if resized:
-        print(f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
-              "they are resized when read", file=sys.stderr)
-
-
-def check_classes(dataset: Dataset, num_classes: int) -> None:
-    """Raise `UserError` where a box has a class that a network of `num_classes` classes does not know."""
-    classes = {box[4] for frame in dataset.frames for box in frame.boxes or ()}
-    beyond = max(classes, default=0)
-    if beyond >= num_classes:
-        first = next(frame.image for frame in dataset.frames if any(box[4] == beyond for box in frame.boxes or ()))
-        raise UserError(f"{first}: found a box of class {beyond}, counted from 0, expected classes below "
-                        f"{num_classes}; give --num-classes {beyond + 1}, or correct the annotation")
-
-
-def _wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
-    return (f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
-            "same aspect; replace the mask")
+from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.frame_table import Frame
+from utils.datasets.layouts import check_root
+from utils.datasets.problems import Collected
+from utils.datasets.quick_check import THREADS, _wrong_mask
+from utils.images.frame_names import natural_key
+from utils.images.image_files import same_aspect
+from utils.system.command_line import Parser
+from utils.system.errors import UserError, user_errors
 
 
 @dataclass
@@ -90,8 +31,8 @@ class Facts:
 
 def inspect(frame: Frame) -> Facts:
     """Decode a frame and its mask, and compare them with each other and with the boxes."""
-    from utils.boxes import box_problem
-    from utils.frames import read_frame
+    from utils.images.boxes import box_problem
+    from utils.images.image_files import read_frame
 
     facts = Facts()
     try:
@@ -117,8 +58,8 @@ def inspect(frame: Frame) -> Facts:
 
 
 def _inspect_mask(frame: Frame, facts: Facts) -> None:
-    from utils.boxes import boxes_of_mask
-    from utils.frames import read_frame, read_mask
+    from utils.images.box_masks import boxes_of_mask
+    from utils.images.image_files import read_frame, read_mask
 
     values = read_frame(frame.mask)
     if facts.size and values.shape != facts.size:

@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from utils.cli import Parser, make_folder, number
-from utils.errors import UserError, user_errors
-from utils.files import atomic_write
-from utils.onnx_predictor import METADATA, VERSION, open_session
-from utils.predictor import check_weights
+from utils.predictor.onnx_run import METADATA, VERSION, open_session
+from utils.system.command_line import Parser, make_folder, number
+from utils.system.errors import UserError, user_errors
+from utils.system.files import atomic_write, require_file
 
 OPSET = 20
 LEAST = 32      # pixels; example inputs have sides of some times as many
@@ -76,13 +75,14 @@ def example_size(multiple: int) -> tuple[int, int]:
 
 
 def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
-    """A network (`utils.weights.Weights`) as `torch.export` program, the module that was exported, and example inputs.
+    """A network (`utils.predictor.weights.Weights`) as `torch.export` program, the module that was exported, and
+    example inputs.
     """
     import torch
     from torch.export import Dim
 
-    from nets.exportable import Streaming, Windowed
-    from nets.streaming import can_stream
+    from nets.inference.exportable import Streaming, Windowed
+    from nets.inference.streaming import can_stream
 
     network, detects = weights.model.network, weights.settings["task"] == "detection"
     if streaming and not can_stream(network):
@@ -109,7 +109,7 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
 
 
 def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
-    """The JSON that tells `utils.onnx_predictor`, and people, how to use the file."""
+    """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file."""
     size = arguments[0].shape[-2]
     settings = {key: value for key, value in weights.settings.items() if key in SETTINGS}
     if settings.pop("fit", "crop") == "crop":
@@ -202,7 +202,7 @@ def export(given: Namespace) -> str:
         UserError: the weights, or the frames to calibrate on, are of no use, or the file is not what PyTorch has; what
             was there before under its name is still there.
     """
-    from utils.weights import read_weights
+    from utils.predictor.weights import read_weights
 
     weights = read_weights(given.weights)
     kind = "-streaming" * given.streaming + ("" if given.precision == "float32" else f"-{given.precision}")
@@ -235,7 +235,7 @@ def write(path: Path, weights: Any, given: Namespace) -> str:
                         f"{TOLERANCE:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
                         "report it")
     if given.precision != "float32":
-        from utils.quantise import quantise
+        from utils.commands.quantise import quantise
 
         quantise(path, given, about)
         open_session(path)  # what these tools write cannot always be read
@@ -249,7 +249,7 @@ def write(path: Path, weights: Any, given: Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     given = parse(argv)
-    check_weights(given.weights)
+    require_file(given.weights)
     print(export(given))
 
 

@@ -1,132 +1,126 @@
-"""What a run leaves behind: one JSON line an epoch, TensorBoard events, a picture of the curves, its settings."""
+"""Several training runs side by side: a table of their figures, and their curves in one picture."""
 from __future__ import annotations
 
 import json
-import shlex
-import sys
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoint import git_revision
-from utils.cli import make_folder
-from utils.config import TrainConfig
-from utils.distributed import command_prefix, rank
-from utils.errors import user_errors
-from utils.files import atomic_write, plain, write_json
+from utils.system.command_line import Parser
+from utils.system.errors import UserError, user_errors
+from utils.system.tables import table
+from utils.system.untrusted import read_bytes
+
+LOG = "log.jsonl"
+COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
+           ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("IoU", "iou", ".4f"), ("AP50", "ap50", ".4f"),
+           ("centre AP", "centre_ap", ".4f"), ("threshold", "threshold", ".4g"), ("minutes", "minutes", ".1f"),
+           ("commit", "commit", "s"))
+DRAWN = (("loss", "training loss"), ("iou", "IoU, validation"), ("pd", "Pd, validation"), ("fa", "Fa, validation"),
+         ("ap50", "AP50, validation"), ("centre_ap", "centre AP, validation"))
 
 
-def settings_table(config: TrainConfig) -> str:
-    """The resolved recipe, two settings a line."""
-    items = [f"{key:>20} {shown(value):<24}" for key, value in config.as_dict().items()]
-    half = (len(items) + 1) // 2
-    right = items[half:] + [""] * (2 * half - len(items))
-    return "\n".join(f"{a} {b}".rstrip() for a, b in zip(items[:half], right, strict=True))
+@dataclass(frozen=True)
+class Run:
+    """One run's log: its name, what began it, and a row for each epoch."""
+
+    name: str
+    about: dict[str, Any]
+    rows: tuple[dict[str, Any], ...]
+
+    def best(self) -> dict[str, Any]:
+        """The figures of the epoch that was chosen: the one with the best validation, else the last."""
+        judged = [row for row in self.rows if row.get("val")]
+        if not judged:
+            return {"epoch": self.rows[-1]["epoch"]} if self.rows else {}
+        key = next((name for name in ("pd_in_budget", "ap50", "iou") if name in judged[0]["val"]), None)
+        row = max(judged, key=lambda row: _number(row["val"].get(key), -math.inf)) if key else judged[-1]
+        return {**row["val"], "epoch": row["epoch"]}
+
+    def figures(self) -> dict[str, Any]:
+        """What the table shows, NaN where something is not known."""
+        config, last = self.about.get("config", {}), self.rows[-1] if self.rows else {}
+        wanted = {key: math.nan for _, key, _ in COLUMNS}
+        figures = {key: _number(value) for key, value in self.best().items() if key in wanted}
+        return wanted | figures | {
+            "model": str(config.get("model", "–")), "commit": str(self.about.get("git") or "–"),
+            "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _number(last.get("loss")),
+            "minutes": _number(last.get("elapsed_s")) / 60}
+
+    def curve(self, key: str) -> tuple[list[int], list[float]]:
+        """Epochs and values of a loss or a validation figure, where it is known."""
+        pairs = [(row["epoch"], _number(row.get(key, (row.get("val") or {}).get(key)))) for row in self.rows]
+        pairs = [pair for pair in pairs if math.isfinite(pair[1])]
+        return [epoch for epoch, _ in pairs], [value for _, value in pairs]
 
 
-def shown(value: Any) -> str:
-    """A setting or a figure as people read it: few digits, – for what is undefined."""
-    if value is None or value != value:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.2e}" if value and abs(value) < 1e-3 else f"{value:.4g}"
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+def _number(value: Any, instead: float = math.nan) -> float:
+    return float(value) if isinstance(value, (int, float)) else instead
 
 
-class RunLog:
-    """Files of one run in `config.folder`: `config.json`, `command.txt`, `log.jsonl`, `curves.png`, `tensorboard/`.
+def read_run(path: str | Path) -> Run:
+    """The log of a run's folder, or the log itself; a last line that was cut off while it was written is left out.
 
-    Of several processes only the first one writes and speaks.
-
-    Args:
-        config: the run's recipe.
-        history: rows of the epochs done, to continue a log, which then holds these and no others; None begins anew.
     Raises:
-        UserError: the folder cannot be written.
+        UserError: there is none, or it is no log.
     """
-
-    def __init__(self, config: TrainConfig, history: Sequence[dict[str, Any]] | None = None) -> None:
-        self.active = rank() == 0
-        if not self.active:
-            return
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.folder, self.history = config.folder, list(history or ())
-        make_folder(self.folder)
-        write_json(self.folder / "config.json", config.as_dict())
-        self.path = self.folder / "log.jsonl"
-        header = None if history is None else _header(self.path)
-        lines = [header or {"git": git_revision(), "config": config.as_dict()}, *self.history]
-        with atomic_write(self.path) as file:
-            file.writelines(_line(line) for line in lines)
-        with open(self.folder / "command.txt", "w" if history is None else "a", encoding="utf-8") as file:
-            file.write(shlex.join([*command_prefix(), *sys.argv]) + "\n")
-        self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.history) + 1)
-
-    def say(self, text: str) -> None:
-        """Print a line that does not break a progress bar."""
-        from tqdm import tqdm
-
-        if self.active:
-            tqdm.write(text, file=sys.stdout)
-            sys.stdout.flush()
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Record one epoch: `{"epoch": n, "loss": …, "val": {…}, …}`; figures go to every place people look."""
-        from utils.visualize import plot_history
-
-        if not self.active:
-            return
-        self.history.append(row)
-        with open(self.path, "ab") as file:
-            file.write(_line(row))
-        for name, value in flat(row):
-            if isinstance(value, (int, float)) and name != "epoch":
-                self.board.add_scalar(name, value, row["epoch"])
-        self.board.flush()
-        plot_history(self.history, self.folder / "curves.png")
-
-    def close(self) -> None:
-        """Finish the TensorBoard file."""
-        if self.active:
-            self.board.close()
-
-
-def _line(row: dict[str, Any]) -> bytes:
-    return (json.dumps(plain(row), allow_nan=False) + "\n").encode()
-
-
-def _header(path: Path) -> dict[str, Any] | None:
-    rows = list(_rows(path))
-    return rows[0] if rows and "config" in rows[0] else None
-
-
-def earlier_rows(path: Path) -> list[dict[str, Any]]:
-    """The epochs' rows of a `log.jsonl`, as far as it is whole."""
-    return [row for row in _rows(path) if "epoch" in row]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:  # a process that was killed left its last line unfinished
+    log = Path(path) / LOG if Path(path).is_dir() else Path(path)
+    if not log.is_file():
+        raise UserError(f"{path}: found no {LOG}, expected the folder of a training run; give folders such as runs/*")
+    lines = read_bytes(log, "a log").tobytes().decode("utf-8", "replace").splitlines()
+    content: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            if number == len(lines):
                 break
-    return rows
+            raise UserError(f"{log}: line {number}: not json; expected the log of a training run") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{log}: line {number}: expected an object, as a training run writes")
+        content.append(row)
+    about = next((row for row in content if "config" in row), {})
+    latest = {row["epoch"]: row for row in content if isinstance(row.get("epoch"), int)}  # a resumed run writes again
+    return Run(log.parent.name, about, tuple(latest[epoch] for epoch in sorted(latest)))
 
 
-def flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested figures as `("val/iou", 0.5)` pairs."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in row.items():
-        pairs += flat(value, f"{prefix}{key}/") if isinstance(value, dict) else [(prefix + key, value)]
-    return pairs
+def compare(paths: Sequence[str], out: str | None = None) -> str:
+    """The table of some runs; their curves are drawn into `out`, by default `comparison.png` beside the first.
+
+    Folders without a log are left out as long as one run is there: `runs/*` also matches pictures.
+
+    Raises:
+        UserError: no run is there, or a log cannot be read.
+    """
+    found = [Path(path) for path in paths if (Path(path) / LOG).is_file() or Path(path).name == LOG]
+    runs = [read_run(path) for path in found or paths[:1]]
+    counts: dict[str, int] = {}
+    named: dict[str, Run] = {}
+    for run, path in zip(runs, found, strict=True):
+        counts[run.name] = counts.get(run.name, 0) + 1
+        named[run.name if counts[run.name] == 1 else str(path)] = run
+    from utils.render.curves import plot_runs
+
+    picture = Path(out) if out else Path(found[0]).absolute().parent / "comparison.png"
+    curves = {title: {name: run.curve(key) for name, run in named.items()} for key, title in DRAWN}
+    plot_runs({title: lines for title, lines in curves.items() if any(epochs for epochs, _ in lines.values())}, picture)
+    figures = {name: run.figures() for name, run in named.items()}
+    columns = [column for column in COLUMNS
+               if any(isinstance(row[column[1]], str) or not math.isnan(row[column[1]]) for row in figures.values())]
+    return f"{table(figures, columns)}\ncurves in {picture}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="python -m utils.log", description="Training runs as a table, their curves in a picture.")
+    parser.add_argument("runs", nargs="+", metavar="FOLDER", help="of a run, such as runs/*")
+    parser.add_argument("--out", metavar="FILE", help="the picture (default: comparison.png beside the runs)")
+    given = parser.parse_args(argv)
+    print(compare(given.runs, given.out))
 
 
 if __name__ == "__main__":
-    from utils.compare import main
-
     with user_errors():
         main()

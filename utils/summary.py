@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError, user_errors
-from utils.log import shown
+from utils.system.errors import UserError, user_errors
+from utils.system.tables import shown
 
 PARTS = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
 FIGURES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}

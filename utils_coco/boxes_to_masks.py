@@ -10,9 +10,10 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import Parser
-from utils.datasets import Dataset, Frame, open_dataset
-from utils.errors import UserError, user_errors
+from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.frame_table import Frame
+from utils.system.command_line import Parser
+from utils.system.errors import UserError, user_errors
 from utils_coco.placing import place
 
 
@@ -57,7 +58,7 @@ def convert(root: str, out: str | None = None, method: str = "half-max", dilate:
     Args:
         root: a dataset with boxes, in any layout.
         out: make a dataset here, with copies of the images and lists; default: write `masks/` into `root`.
-        method, dilate: see `utils.boxes.convert_boxes`.
+        method, dilate: see `utils.images.box_masks.convert_boxes`.
         overwrite: replace masks that are there.
         quiet: no progress bar.
         link: with `out`, link images and lists instead.
@@ -87,8 +88,8 @@ def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dil
     import numpy as np
     from tqdm import tqdm
 
-    from utils.boxes import convert_boxes
-    from utils.frames import read_frame
+    from utils.images.box_masks import convert_boxes
+    from utils.images.image_files import read_frame
 
     areas, targets, fallbacks = [], 0, 0
     for frame in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):

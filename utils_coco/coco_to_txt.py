@@ -14,9 +14,10 @@ from typing import Any
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.annotations import Box, coco_entries, load_coco, parse_line
-from utils.errors import UserError, user_errors
-from utils_coco.lists import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
+from utils.datasets.compact_lists import Box
+from utils.datasets.lists import coco_entries, load_coco, parse_line
+from utils.system.errors import UserError, user_errors
+from utils_coco.coco_files import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
 
 IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"),
             "categories": ("id", "name")}
@@ -65,7 +66,7 @@ def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
 
 def _sizes(content: dict[str, Any], paths: Sequence[str] | None) -> Iterator[tuple[float, float] | None]:
     """(height, width) of every image: the json's, else the file's, else None."""
-    from utils.frames import image_size
+    from utils.images.image_files import image_size
 
     for i, image in enumerate(content["images"]):
         size = image.get("height"), image.get("width")

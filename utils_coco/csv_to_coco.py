@@ -13,10 +13,10 @@ from typing import Any
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import Parser, number
-from utils.errors import UserError, user_errors
-from utils_coco.csv_labels import Label, LabelledVideo, labelled_videos
-from utils_coco.lists import NAME, coco_content, coco_summary, refuse_existing, require_box, write_coco
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError, user_errors
+from utils_coco.coco_files import NAME, coco_content, coco_summary, refuse_existing, require_box, write_coco
+from utils_coco.video_labels import Label, LabelledVideo, labelled_videos
 
 
 class Conversion:
@@ -40,7 +40,7 @@ class Conversion:
 
     def frames(self, video: LabelledVideo) -> Iterator[tuple[str, tuple[int, int], list[tuple]]]:
         """Name, (height, width) and boxes of every frame kept; all boxes of the video are checked."""
-        from utils.video import open_sources
+        from utils.video.sources import open_sources
 
         labels: dict[int, list[Label]] = {}
         for label in video.labels:
@@ -95,7 +95,7 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
     """Write `annotations/instances_SPLIT2017.json` for all videos, frames without boxes included.
 
     Args:
-        labels: folder of NAME.csv, see `utils_coco.csv_labels`.
+        labels: folder of NAME.csv, see `utils_coco.video_labels`.
         videos: folder of NAME.mp4 or another video format.
         out: folder to write into.
         split: "train" or "test".

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.errors import UserError
-from utils.files import natural_key
-from utils.frames import IMAGE_SUFFIXES, read_frame
-from utils.video import VIDEO_SUFFIXES
-from utils_coco.csv_labels import labelled_videos
+from utils.images.frame_names import natural_key
+from utils.images.image_files import IMAGE_SUFFIXES, read_frame
+from utils.system.errors import UserError
+from utils.video.sources import VIDEO_SUFFIXES
 from utils_coco.import_labels import Lookup, list_images, match
 from utils_coco.label_formats import guess
+from utils_coco.video_labels import labelled_videos
 
 Places = Mapping[Path, Counter[str]]  # how many files of each suffix lie in which folders, named by paths below one
 IMAGE_NAMES = ("images", "image", "imgs", "img", "frames", "jpegimages")

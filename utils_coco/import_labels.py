@@ -13,12 +13,12 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.cli import Parser, number
-from utils.errors import UserError, user_errors
-from utils.files import frame_numbers, natural_key
-from utils.frames import IMAGE_SUFFIXES
+from utils.images.frame_names import frame_numbers, natural_key
+from utils.images.image_files import IMAGE_SUFFIXES
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError, user_errors
+from utils_coco.coco_files import coco_content, coco_summary, write_coco
 from utils_coco.label_formats import KINDS, Named, guess, mask_files, read
-from utils_coco.lists import coco_content, coco_summary, write_coco
 from utils_coco.placing import place
 
 MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
@@ -154,7 +154,7 @@ def match(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[
 def _checked(image: Image, boxes: Sequence[Named], size: tuple[int, int], classes: Sequence[str],
              one_class: bool) -> list[tuple]:
     """Boxes of an image with class numbers, cut where they leave it by less than `MARGIN`."""
-    from utils.boxes import box_problem
+    from utils.images.boxes import box_problem
 
     result = []
     for *corners, name in boxes:
@@ -185,7 +185,7 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     Raises:
         UserError: images or labels are missing or broken, labels name other images, or `out` is not empty.
     """
-    from utils.frames import image_size
+    from utils.images.image_files import image_size
 
     root, source = Path(out), Path(labels)
     if not source.exists():
@@ -208,7 +208,7 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
 
 
 def _write(root: Path, found: Sequence[Image], matched: Match, one_class: bool, link: bool) -> list[str]:
-    from utils.frames import image_size
+    from utils.images.image_files import image_size
 
     boxes, masks = matched.boxes, matched.masks
     classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)

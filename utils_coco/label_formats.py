@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from utils.annotations import load_coco, read_coco, read_text
-from utils.errors import UserError
-from utils.files import natural_key
-from utils.frames import IMAGE_SUFFIXES
+from utils.datasets.lists import load_coco, read_coco, read_text
+from utils.images.frame_names import natural_key
+from utils.images.image_files import IMAGE_SUFFIXES
+from utils.system.errors import UserError
 from utils_coco.label_tables import read_table, table_kind
 
 Named = tuple[float, float, float, float, str]

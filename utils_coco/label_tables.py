@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.annotations import read_text
-from utils.errors import UserError
-from utils.frames import IMAGE_SUFFIXES
+from utils.datasets.lists import read_text
+from utils.images.image_files import IMAGE_SUFFIXES
+from utils.system.errors import UserError
 
 # Names as `_plain` writes them: without case, blanks, marks and a `bbox_` in front.
 IMAGE = ("image", "imagename", "imagefile", "imagepath", "filename", "file", "filepath", "path", "img", "imgname",

@@ -10,12 +10,12 @@ from typing import Any
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.annotations import Box
-from utils.cli import Parser
-from utils.datasets import Dataset, open_dataset
-from utils.errors import UserError, user_errors
-from utils.splits import NoSplit
-from utils_coco.lists import NAME, coco_content, coco_summary, write_coco
+from utils.datasets.compact_lists import Box
+from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.splits import NoSplit
+from utils.system.command_line import Parser
+from utils.system.errors import UserError, user_errors
+from utils_coco.coco_files import NAME, coco_content, coco_summary, write_coco
 
 
 def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     """
     from tqdm import tqdm
 
-    from utils.boxes import boxes_of_mask
-    from utils.frames import image_size, read_mask
+    from utils.images.box_masks import boxes_of_mask
+    from utils.images.image_files import image_size, read_mask
 
     def frames() -> Iterator[tuple[str, tuple[int, int], list[Box]]]:
         for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):

@@ -5,7 +5,7 @@ import filecmp
 import shutil
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.system.errors import UserError
 
 
 def place(source: Path, target: Path, link: bool = False) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.annotations import Entry, read_lines
-from utils.errors import UserError, user_errors
-from utils_coco.lists import (
+from utils.datasets.compact_lists import Entry
+from utils.datasets.lists import read_lines
+from utils.system.errors import UserError, user_errors
+from utils_coco.coco_files import (
     NAME,
     coco_content,
     coco_summary,
@@ -68,7 +69,7 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
     """
     from tqdm import tqdm
 
-    from utils.frames import image_size
+    from utils.images.image_files import image_size
 
     if Path(source).suffix.lower() == ".json":
         raise UserError(f"{source}: found a json, expected a txt list; for the other way there is "

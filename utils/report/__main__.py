@@ -8,17 +8,18 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from utils import bootstrap
-from utils.cli import Parser, make_folder, number
-from utils.datasets import Dataset
-from utils.errors import UserError, user_errors
-from utils.facts import Facts
-from utils.files import atomic_write
-from utils.measuring import add_options, only_sequences, open_labelled
+from utils.commands.inputs import names_of, only_sequences, open_labelled, predictor_of, weights_of
+from utils.commands.options import add_data_options
+from utils.datasets.dataset import Dataset
+from utils.metrics import bootstrap
+from utils.metrics.target_facts import Facts
 from utils.report.frames import TRUE, chosen, encoded, pictures
-from utils.report.measure import measure, names_of, predictor_of, weights_of
+from utils.report.measure import measure
 from utils.report.page import page
 from utils.report.tables import counted_differently, markdown
+from utils.system.command_line import Parser, make_folder, number
+from utils.system.errors import UserError, user_errors
+from utils.system.files import atomic_write
 
 FRAMES = 300
 
@@ -36,7 +37,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         "sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8")
     parser.add_argument("--draws", type=number(int, 1), default=bootstrap.DRAWS, metavar="N",
                         help="resamples of the sequences for intervals (default: %(default)s)")
-    add_options(parser)
+    add_data_options(parser)
     return parser.parse_args(argv)
 
 
@@ -44,7 +45,7 @@ def machine(device: str | None) -> str:
     """The processor that predicts, for people."""
     import torch
 
-    from utils.devices import pick_device
+    from utils.system.machine import pick_device
 
     chosen_device = pick_device(device)
     if chosen_device.type == "cuda":

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from utils.components import Components
-from utils.datasets import Dataset, Frame
-from utils.errors import UserError
-from utils.frames import read_frame
-from utils.overlay import Stretch
+from utils.datasets.dataset import Dataset
+from utils.datasets.frame_table import Frame
+from utils.images.components import Components
+from utils.images.grey_levels import Stretch
+from utils.images.image_files import read_frame
+from utils.system.errors import UserError
 
 LONGEST_SIDE = 640  # pixels; larger frames are reduced, coordinates stay those of the frame
 QUALITY = 45  # of WebP

@@ -2,74 +2,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from utils import bootstrap
-from utils.boxes import boxes_of_mask
-from utils.breakdown import TargetLog
-from utils.classical import METHODS, classical_predictor
-from utils.compat import COUNTINGS
-from utils.components import label
-from utils.contact_sheet import Tile, alarm_tiles, miss_tiles
-from utils.datasets import Dataset, Frame
-from utils.detection_metrics import DetectionMetrics
-from utils.errors import UserError
-from utils.evaluate import Evaluation, evaluate_sequences, one_class, rounded
-from utils.facts import Facts
-from utils.metrics import RULES, SegmentationMetrics
-from utils.prediction import Prediction, grown
-from utils.predictor import Predictor, check_weights
+from utils.datasets.dataset import Dataset
+from utils.datasets.frame_table import Frame
+from utils.images.box_masks import boxes_of_mask
+from utils.images.boxes import grown
+from utils.images.components import label
+from utils.metrics import bootstrap
+from utils.metrics.breakdown import TargetLog
+from utils.metrics.detection import DetectionMetrics
+from utils.metrics.evaluate import Evaluation, evaluate_sequences, one_class, rounded
+from utils.metrics.published_countings import COUNTINGS
+from utils.metrics.segmentation import RULES, SegmentationMetrics
+from utils.metrics.target_facts import Facts
+from utils.predictor.prediction import Prediction
+from utils.predictor.predictor import Predictor
+from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles
 from utils.report.frames import FALSE, HIT, encoded, webp
 
 RULE = "centroid"
 MOST_POINTS = 150  # of a curve on the page
 TILE_QUALITY = 80
-
-
-def weights_of(source: str) -> str | None:
-    """The weights file of a run's folder, the file itself, or None for a classical method.
-
-    Raises:
-        UserError: none of these.
-    """
-    if source in METHODS:
-        return None
-    path = Path(source)
-    if path.is_dir():
-        if not (path / "best.pt").is_file():
-            raise UserError(f"{source}: found no best.pt in this folder, expected a run's folder; give runs/NAME")
-        return str(path / "best.pt")
-    if not path.exists() and len(path.parts) == 1:
-        raise UserError(f"{source}: no such run or method, expected a run's folder, a checkpoint, or one of "
-                        f"{', '.join(METHODS)}")
-    check_weights(source)
-    return source
-
-
-def names_of(sources: Sequence[str]) -> list[str]:
-    """A short name for each method: a run's folder, with as many folders above it as it takes to tell them apart.
-
-    Raises:
-        UserError: one source comes twice.
-    """
-    folders = [Path(source).parent if Path(source).name == "best.pt" else Path(source) for source in sources]
-    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
-        names = ["/".join(folder.parts[-depth:]) for folder in folders]
-        if len(set(names)) == len(names):
-            return names
-    twice = next(source for source, folder in zip(sources, folders, strict=True) if folders.count(folder) > 1)
-    raise UserError(f"{twice}: found twice, expected every run and method once; leave one out")
-
-
-def predictor_of(source: str, device: str | None, normalisation: Sequence[float] | None) -> Predictor:
-    """The predictor of a run, checkpoint or classical method; raises UserError where there is none."""
-    weights = weights_of(source)
-    if weights is None:
-        return classical_predictor(source)
-    return Predictor.from_checkpoint(weights, device, None, normalisation)
 
 
 class Watch:

@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from utils.bootstrap import better
-from utils.breakdown import BANDS
-from utils.compat import COUNTINGS, shifts
+from utils.metrics.bootstrap import better
+from utils.metrics.breakdown import BANDS
+from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.report import charts, viewer
 from utils.report.tables import COLUMNS, best_of, caption, comparisons, markdown, shown, value_of
 

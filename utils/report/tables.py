@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from utils.compat import shifts
+from utils.metrics.published_countings import shifts
 
 Method = dict[str, Any]
 # head, where the figure is, where its interval is, key, format, whether the largest is marked (Fa alone says little)
@@ -80,7 +80,8 @@ def markdown(methods: Sequence[Method], about: dict[str, Any], intervals: bool =
 
 
 def counted_differently(methods: Sequence[Method]) -> str:
-    """Markdown of how far figures move by the faulty countings (`utils.compat`); without those that move none."""
+    """Markdown of how far figures move by the faulty countings (`utils.metrics.published_countings`); without those
+    that move none."""
     lines = ["| counting | figure | " + " | ".join(method["name"] for method in methods) + " |",
              "|---" * (len(methods) + 2) + "|"]
     moves = [shifts(method["rules"], method["compat"]) for method in methods]
@@ -108,7 +109,7 @@ def comparisons(methods: Sequence[Method], better: Any) -> list[tuple[str, str, 
     """(figure, method, method, share of resamples in which the first is the larger) for the figures that are drawn.
 
     Args:
-        better: `utils.bootstrap.better`.
+        better: `utils.metrics.bootstrap.better`.
     """
     rows = []
     for key, text in (("pd", "Pd"), ("f1", "F1"), ("iou", "IoU")):

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from utils.files import plain
 from utils.report.charts import classes
 from utils.report.frames import path_of
+from utils.system.files import plain
 
 STILLS = 6  # frames for browsers without scripts
 KINDS = ("false", "hit", "truth")

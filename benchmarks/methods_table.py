@@ -1,0 +1,184 @@
+"""A table of finished runs: what each finds, what it costs, and how many clips it has seen.
+
+    python -m benchmarks.compare runs/*/test/metrics.json runs/*/clutter/metrics.json
+
+takes the files that `test.py` writes, or `vid_map_coco.py`, whose figures make tables of their own: AP50, AP by the
+centres' distance, Pd and false detections a frame by centres. By these a detector's box of 8×8 pixels costs no more
+than a component of four. Files of the same weights or method make one line in the table of each dataset;
+a dataset without targets is a column of false components a frame beside the others. Networks are neither trained nor
+tested here: GFLOPs are those of one clip, and the time is that of a whole prediction in a stream (registration,
+network, components), the mean of the second half of the first frames of the dataset, where that is still there.
+"""
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from utils.datasets.dataset import open_dataset
+from utils.images.image_files import read_frame
+from utils.predictor.classical import METHODS, classical_predictor
+from utils.predictor.predictor import Predictor
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError, user_errors
+from utils.system.files import require_file
+
+COST = ("clips seen", "parameters", "GFLOPs", "ms a frame")
+# What the files of a script hold: in the table's order (column, key, format).
+FIGURES = {
+    "test.py": (("Pd", "pd", ".3f"), ("Fa", "fa", ".1e"), ("false a frame", "false_per_frame", ".2f"),
+                ("IoU", "iou", ".3f")),
+    "vid_map_coco.py": (("AP50", "ap50", ".3f"), ("centre AP", "centre_ap", ".3f"), ("Pd", "pd", ".3f"),
+                        ("false a frame", "centre_false_per_frame", ".2f")),
+}
+FALSE = {"test.py": "false_per_frame", "vid_map_coco.py": "centre_false_per_frame"}
+NOTHING = "–"
+
+
+def read_figures(path: str) -> dict[str, Any]:
+    """The content of a metrics.json of `test.py` or `vid_map_coco.py`. Raises UserError for any other file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        script = "vid_map_coco.py" if "ap50" in content["overall"] else "test.py"
+        for name in ("frames", *(key for _, key, _ in FIGURES[script])):
+            content["overall"][name]
+        return content | {"script": script, "key": content["weights"] or content["model"],
+                          "data": (script, Path(content["data_root"]).name),
+                          "without_targets": not content["overall"]["targets"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{path}: found no figures, expected a metrics.json that test.py or vid_map_coco.py "
+                        "has written") from None
+
+
+Groups = dict[tuple[str, str], dict[str, dict]]
+
+
+def grouped(files: list[dict[str, Any]]) -> tuple[Groups, Groups]:
+    """Figures by script and dataset and then by weights or method: those with targets, and those without.
+
+    Raises:
+        UserError: one predictor was measured twice on a dataset, or at several thresholds: its figures do not belong
+            into one line.
+    """
+    groups: tuple[dict, dict] = {}, {}
+    thresholds: dict[str, float] = {}
+    for figures in files:
+        key, same = figures["key"], groups[figures["without_targets"]].setdefault(figures["data"], {})
+        if key in same:
+            raise UserError(f"{key}: found two files for {figures['data'][1]}, expected one; leave one out")
+        if thresholds.setdefault(key, figures["threshold"]) != figures["threshold"]:
+            raise UserError(f"{key}: measured at thresholds {thresholds[key]:g} and {figures['threshold']:g}, expected "
+                            f"one; measure again with {figures['script']} --threshold")
+        same[key] = figures
+    return groups
+
+
+def clips_seen(weights: str) -> int | None:
+    """Training clips, before augmentation, up to the epoch of a run's weights; None without the run's log.jsonl."""
+    log = Path(weights).parent / "log.jsonl"
+    if not log.is_file():
+        return None
+    from utils.predictor.checkpoint import load_file
+
+    last = load_file(weights).get("epoch", float("inf"))
+    rows = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
+    return sum(row["clips"] for row in rows if row.get("epoch", float("inf")) <= last)
+
+
+def predictor_of(figures: dict[str, Any], device: str | None) -> Predictor:
+    if figures["weights"]:
+        require_file(figures["weights"])
+        return Predictor.from_checkpoint(figures["weights"], device, figures["threshold"])
+    if figures["model"] not in METHODS:
+        raise UserError(f"{figures['model']}: found neither weights nor a method of this version")
+    return classical_predictor(figures["model"], figures["threshold"])
+
+
+def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
+    """Clips seen, parameters, GFLOPs and milliseconds a frame, as text."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from utils.predictor.weights import read_weights
+
+    predictor, cells = predictor_of(figures, device), [NOTHING, NOTHING, NOTHING]
+    try:
+        frames = open_dataset(figures["data_root"], figures["split"], need="images").frames[:count]
+        images = [read_frame(frame.image) for frame in frames]
+    except UserError:  # the dataset is no longer there: figures without cost
+        images = []
+    if figures["weights"]:
+        network = read_weights(figures["weights"]).model.network
+        seen = clips_seen(figures["weights"])
+        cells[:2] = [NOTHING if seen is None else f"{seen:,}", f"{sum(p.numel() for p in network.parameters()):,}"]
+        if images:
+            threads = torch.get_num_threads()
+            torch.set_num_threads(1)  # else clips run side by side in threads that the counter does not see
+            with FlopCounterMode(display=False) as counter:
+                list(predictor.stream(images[:1]))
+            torch.set_num_threads(threads)
+            cells[2] = f"{counter.get_total_flops() / 1e9:.2f}"
+    ends = []
+    for _ in predictor.stream(images):
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+    half = ends[len(ends) // 2:]  # the first ones set libraries up
+    return [*cells, f"{1000 * (half[-1] - half[0]) / (len(half) - 1):.1f}" if len(half) > 1 else NOTHING]
+
+
+def shown(value: float | None, style: str) -> str:
+    return NOTHING if value is None else format(value, style)
+
+
+def lines_of(files: list[dict[str, Any]], device: str | None = None, count: int = 20) -> list[str]:
+    """The tables as lines of Markdown; `count` frames are timed, 0 leaves out what each costs."""
+    with_targets, without = grouped(files)
+    lines: list[str] = []
+    for (script, data), rows in with_targets.items():
+        columns, others = FIGURES[script], {name: part for (own, name), part in without.items() if own == script}
+        frames = sorted({figures["overall"]["frames"] for figures in rows.values()})
+        if len(frames) > 1:
+            raise UserError(f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "
+                            "measure again without --limit and --sequences")
+        head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST if count else ())]
+        head += [f"false a frame, {name}" for name in others]
+        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        for key, figures in rows.items():
+            overall = figures["overall"]
+            cells = [shown(overall[key], style) for _, key, style in columns]
+            cells += cost(figures, device, count) if count else []
+            cells += [shown(part[key]["overall"][FALSE[script]], ".3f") if key in part else NOTHING
+                      for part in others.values()]
+            lines.append("| " + " | ".join([name_of(figures), *cells]) + " |")
+        lines.append("")
+    return lines
+
+
+def name_of(figures: dict[str, Any]) -> str:
+    """The network's or method's name, with that of the run."""
+    return f"{figures['model']} ({Path(figures['weights']).parent.name})" if figures["weights"] else figures["model"]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    parser = Parser(prog="python -m benchmarks.compare", description=__doc__.split("\n\n")[0])
+    parser.add_argument("files", nargs="+", metavar="FILE", help="metrics.json of test.py")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--threads", type=number(int, 0), default=1, metavar="N",
+                        help="CPU threads of the networks (default: %(default)s; 0: PyTorch's choice)")
+    parser.add_argument("--frames", type=number(int, 0), default=20, metavar="N",
+                        help="frames to time (default: %(default)s; 0: only what the files say)")
+    options = parser.parse_args(argv)
+    files = [read_figures(path) for path in options.files]
+    if options.threads and options.frames:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    print("\n".join(lines_of(files, options.device, options.frames)))
+
+
+if __name__ == "__main__":
+    with user_errors():
+        main()

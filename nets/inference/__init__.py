@@ -1,0 +1,1 @@
+"""Networks as they run: folded, streaming, and in forms that can be exported."""

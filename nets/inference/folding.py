@@ -1,0 +1,89 @@
+"""Inference copies of networks: batch norms folded into the convolutions before them, channels-last.
+
+The copy is the same class with the same `forward`, `observe` and `decide`; where a batch norm was stands an identity.
+Its state dict is another one: keep the network itself for training and saving.
+"""
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from nets.blocks import Fuse, ResidualBlock
+from nets.csp_darknet import CSPDarknet
+from nets.motion_coupling import FrameCoupling
+from nets.sstnet import SSTNet
+
+Grey = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of R, G and B
+
+
+@torch.no_grad()
+def folded(network: nn.Module, grey: Grey | None = None) -> nn.Module:
+    """A copy of `network` for inference, which gives its eval-mode outputs to about 1e-6 of their range.
+
+    In eval mode, without gradients, channels-last, with every batch norm after a convolution folded into it, and
+    without parts that only training needs (SSTNet's temporal branch, dropout). `network` stays as it is.
+
+    grey: mean and standard deviation of R, G and B with which grey frames are normalised; the copy, of an SSTNet, takes
+    R alone instead of all three. Raises ValueError for other networks.
+    """
+    if grey and not isinstance(network, SSTNet):
+        raise ValueError(f"got grey for a {type(network).__name__}, expected an SSTNet, which reads three channels")
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    if isinstance(network, SSTNet):
+        network.temporal = None
+    if grey:
+        _join_channels(network.backbone.darknet, *map(torch.tensor, grey))
+        network.in_channels = 1
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            _fold_sequence(module)
+        elif isinstance(module, ResidualBlock):
+            module.norm1 = _fold(module.norm1, module.pointwise)
+            module.norm2 = _fold(module.norm2, module.depthwise2)
+            module.skip_norm = module.skip_norm and _fold(module.skip_norm, module.skip)
+        elif isinstance(module, Fuse):
+            module.norm = _fold(module.norm, module.from_low, module.from_high)
+        elif isinstance(module, FrameCoupling):
+            module.pair[0] = _fold(module.pair[0], module.pair_key, module.pair_frame)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _join_channels(darknet: CSPDarknet, mean: Tensor, std: Tensor) -> None:
+    """Let `darknet` read R of grey frames alone: G and B are R times a factor, plus a constant, which has a channel of
+    its own as it ends with the frame."""
+    conv = darknet.stem[0]
+    weight = conv.weight.unflatten(1, (4, 3))  # pixels, colours
+    factor, constant = std[0] / std, (mean[0] - mean) / std
+    joined = torch.einsum("opcyx,c->opyx", weight, factor)
+    conv.weight = nn.Parameter(torch.cat((joined, torch.einsum("opcyx,c->oyx", weight, constant)[:, None]), 1), False)
+    conv.in_channels, darknet.grey = 5, True
+
+
+def _fold_sequence(sequence: nn.Sequential) -> None:
+    for index, module in enumerate(sequence):
+        if isinstance(module, nn.Dropout):
+            sequence[index] = nn.Identity()
+        if isinstance(module, (nn.ReLU, nn.SiLU, nn.LeakyReLU)):
+            module.inplace = True  # all of them follow a convolution or a sum, which nothing else reads
+        # A batch norm before a convolution stays: that convolution's zero padding follows the norm.
+        if isinstance(module, nn.BatchNorm2d) and index and isinstance(sequence[index - 1], nn.Conv2d):
+            sequence[index] = _fold(module, sequence[index - 1])
+
+
+def _fold(norm: nn.BatchNorm2d, conv: nn.Conv2d, *added: nn.Conv2d) -> nn.Identity:
+    """Fold `norm`, which follows the sum of `conv` and the bias-free `added`, into these; the shift goes to `conv`."""
+    for part in added:
+        part.weight.copy_(_scaled(norm, part)[0])
+    weight, bias = _scaled(norm, conv)
+    conv.weight.copy_(weight)
+    conv.bias = nn.Parameter(bias, requires_grad=False)
+    return nn.Identity()
+
+
+def _scaled(norm: nn.BatchNorm2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+    return fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)

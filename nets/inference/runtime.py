@@ -1,0 +1,190 @@
+"""A network on the hardware at hand: clips or a stream of frames in, outputs out.
+
+What is exact is always done: folded batch norms, channels-last, streaming. What costs accuracy or a long start is for
+the caller to choose: half precision, `torch.compile`, CUDA graphs.
+"""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from nets.inference.folding import Grey, folded
+from nets.inference.streaming import Stream, can_stream
+
+MOST_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Runtime:
+    """`network` ready for inference; it is copied, later changes to it have no effect.
+
+    device: a torch device. precision: "float32"; or "bfloat16" (CPUs and GPUs that have it) or "float16" (GPUs) for
+    convolutions and attention, which costs accuracy: measure it on data of your own. compile: `torch.compile`, which
+    takes from half a minute to minutes at the first clip or frame of each shape. graphs: replay a stream's steps as
+    CUDA graphs (GPUs only; not together with `compile`). grey: as of `nets.inference.folding.folded`. Raises ValueError
+    for choices that do not go together.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
+        compile: bool = False,
+        graphs: bool = False,
+        grey: Grey | None = None,
+    ):
+        self.device = torch.device(device)
+        if precision not in PRECISIONS:
+            raise ValueError(f"got precision {precision!r}, expected one of {', '.join(PRECISIONS)}")
+        if graphs and (self.device.type != "cuda" or compile):
+            raise ValueError(f"got graphs on {self.device}, compile={compile}: CUDA graphs need a GPU and no compile")
+        self.network = folded(network, grey).to(self.device)
+        self.half = PRECISIONS[precision]
+        if self.half is not None:  # once here instead of at every call
+            for module in self.network.modules():
+                if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+                    module.to(self.half)
+        if compile:
+            for name in ("forward", "observe", "decide"):
+                if hasattr(self.network, name):
+                    setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
+        on_cpu = self.device.type == "cpu"
+        self._most_observed = 1 if compile else MOST_OBSERVED if on_cpu else sys.maxsize
+        self._one_by_one = compile or on_cpu
+        self._stream = None
+        if can_stream(self.network):
+            if graphs:
+                self.network.observe = Recorded(self.network.observe)
+                self.network.decide = Recorded(self.network.decide)
+            self._stream = Stream(self.network)
+
+    def windows(self, clips: Tensor) -> Tensor:
+        """Clips (B, …) as the network takes them, on any device → its outputs, float32 on `device`."""
+        with torch.inference_mode(), self._autocast():
+            return self.network(self.to_device(clips)).float()
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        """The next frame of each of B sequences, (B, C, H, W) on any device → outputs (B, …), float32 on `device`."""
+        with torch.inference_mode(), self._autocast():
+            return self._stream(self.to_device(frame)).float()
+
+    def chunk(self, frames: Tensor) -> Tensor:
+        """The next N frames of each of B sequences, (N, B, C, H, W), as one batch → outputs (N, B, …)."""
+        with torch.inference_mode(), self._autocast():
+            return self._stream.chunk(self.to_device(frames)).float()
+
+    def observe(self, frames: Tensor) -> list[tuple[Tensor, ...]]:
+        """What each of N frames contributes to every clip that it is in: (N, C, H, W) on any device → N tuples of
+        tensors (1, …) for `decide`."""
+        with torch.inference_mode(), self._autocast():
+            batches = self.to_device(frames).split(self._most_observed)
+            return [tuple(part[i : i + 1] for part in parts)
+                    for parts in map(self.network.observe, batches) for i in range(len(parts[0]))]
+
+    def decide(self, keys: Tensor, windows: Sequence[Sequence[tuple[Tensor, ...]]]) -> Tensor:
+        """Key frames (B, C, H, W) on any device and what each clip's T frames contributed → outputs (B, …), float32 on
+        `device`. On a CPU clip by clip: a batch of windows would only be copied together."""
+        with torch.inference_mode(), self._autocast():
+            keys = self.to_device(keys)
+            if self._one_by_one or len(windows) == 1:
+                outputs = [self.network.decide(*clip) for clip in zip(keys.split(1), windows, strict=True)]
+                return torch.cat(outputs).float()
+            ages = zip(*windows, strict=True)
+            window = [tuple(map(torch.cat, zip(*frames, strict=True))) for frames in ages]
+            return self.network.decide(keys, window).float()
+
+    def reset(self) -> None:
+        """A new sequence begins, or a cut in the frame numbers."""
+        self._stream.reset()
+
+    def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        """`self(frame)` for every frame of one sequence, outputs on the CPU; on a GPU the next frame is copied and
+        started before the last output is waited for."""
+        self.reset()
+        waiting = None
+        for frame in frames:
+            output = self._to_host(self(frame))
+            if waiting is not None:
+                yield self._wait(*waiting)
+            waiting = output
+        if waiting is not None:
+            yield self._wait(*waiting)
+
+    def to_device(self, x: Tensor) -> Tensor:
+        """`x` on `device`; to a GPU through pinned memory, without waiting."""
+        if self.device.type == "cuda" and x.device.type == "cpu":
+            x = x.pin_memory()
+        return x.to(self.device, non_blocking=True)
+
+    def _to_host(self, output: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+        if output.device.type != "cuda":
+            return output, None
+        host = torch.empty(output.shape, dtype=output.dtype, pin_memory=True)
+        host.copy_(output, non_blocking=True)
+        return host, torch.cuda.current_stream(output.device).record_event()
+
+    @staticmethod
+    def _wait(output: Tensor, copied: torch.cuda.Event | None) -> Tensor:
+        if copied is not None:
+            copied.synchronize()
+        return output
+
+    def _autocast(self):
+        if self.half is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.half, cache_enabled=False)
+
+
+def record_graph(step: Callable[[], Any], device: torch.device) -> tuple[Callable[[], None], Any]:
+    """Capture `step` as a CUDA graph → what replays it, and its output, whose memory is fixed."""
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(3):  # libraries set themselves up before the capture
+            step()
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        output = step()
+    return graph.replay, output
+
+
+class _Graph(NamedTuple):
+    """A recorded call and its fixed memory: what it returns, the arguments it reads."""
+
+    replay: Callable[[], None]
+    output: Any
+    arguments: tuple
+
+
+class Recorded:
+    """A function of tensors, or of tuples and lists of them, whose calls are replayed as CUDA graphs.
+
+    A graph is recorded at the first call for each combination of shapes, for up to `most` of these; others run as they
+    are. Arguments are copied into the graph's memory, outputs out of it.
+    """
+
+    def __init__(self, function: Callable, record: Callable = record_graph, most: int = 8):
+        self.function, self.record, self.most = function, record, most
+        self._graphs: dict[tuple, _Graph] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        tensors = tree_leaves(arguments)
+        shapes = tuple(tensor.shape for tensor in tensors)
+        if shapes not in self._graphs:
+            if len(self._graphs) >= self.most:
+                return self.function(*arguments)
+            memory = tree_map(torch.clone, arguments)
+            self._graphs[shapes] = _Graph(*self.record(lambda: self.function(*memory), tensors[0].device), memory)
+        graph = self._graphs[shapes]
+        for tensor, fixed in zip(tensors, tree_leaves(graph.arguments), strict=True):
+            fixed.copy_(tensor)
+        graph.replay()
+        return tree_map(torch.clone, graph.output)

@@ -1,0 +1,74 @@
+"""Networks fed frame by frame: what a frame contributes is computed once and kept until the frame leaves the window.
+
+A network that streams has `num_frames` T, `in_channels`, `multiple`, and two methods (see tsmsa.py, sstnet.py)
+
+    observe(frames (N, C, H, W)) → tuple of (N, …) tensors: what each frame contributes to every clip that it is in;
+    decide(key (N, C, H, W), window: T such tuples, the key frame's last) → outputs (N, …);
+
+of which its `forward` over whole clips is made too, so that both give the same numbers.
+
+Kept are TSMSA's part of the ConvLSTM's gates, SSTNet's features and their part of the neck's pairs. The ConvLSTM's
+hidden states start from zero in every clip and are computed anew over each window.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nets.blocks import check_frames
+
+
+def can_stream(network: nn.Module) -> bool:
+    return hasattr(network, "observe") and hasattr(network, "decide")
+
+
+class Stream:
+    """One frame in, the prediction for it out: equal to `network` over the clip of T frames that ends with it.
+
+    A clip at a sequence's start repeats its first frame in front. `reset()` starts a new sequence, and so do frames of
+    another shape; call it where the sequence changes and at a cut in the frame numbers.
+
+    network: in eval mode (batch norms in training would join frames), best from `nets.inference.folding.folded`.
+    """
+
+    def __init__(self, network: nn.Module):
+        if network.training:
+            raise ValueError("got a network in training mode, expected eval mode: call network.eval() first")
+        self.network = network
+        self._shape: torch.Size | None = None
+        self.past: list[tuple[Tensor, ...]] = []  # what the last T-1 frames contributed
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._shape, self.past = None, []
+
+    def __call__(self, frame: Tensor) -> Tensor:
+        """The next frame of each of B sequences that run side by side: (B, C, H, W) float32, normalised, H and W
+        multiples of `network.multiple` (pad right and bottom and crop the output) → the network's outputs (B, …).
+        Raises ValueError for any other shape."""
+        return self.chunk(frame.unsqueeze(0)).squeeze(0)
+
+    def chunk(self, frames: Tensor) -> Tensor:
+        """The next N frames of each of B sequences as one batch, for throughput: (N, B, C, H, W) → (N, B, …)."""
+        flat = frames.flatten(0, 1)
+        check_frames(flat, self.network.in_channels, self.network.multiple)
+        count, batch = frames.shape[:2]
+        new = self.network.observe(flat)
+        if frames.shape[1:] != self._shape or not self.past:
+            self._shape = frames.shape[1:]
+            self.past = [tuple(part[:batch] for part in new)] * (self.network.num_frames - 1)
+        window = self._window(new, count, batch)
+        return self.network.decide(flat, window).unflatten(0, (count, batch))
+
+    def _window(self, new: tuple[Tensor, ...], count: int, batch: int) -> list[tuple[Tensor, ...]]:
+        """T tuples of tensors (N·B, …): for each age, oldest first, what frames of that age contributed."""
+        if count == 1:
+            window = [*self.past, new]
+            self.past = window[1:]
+            return window
+        lines = [torch.cat(parts) for parts in zip(*self.past, new, strict=True)]
+        ages = range(self.network.num_frames)
+        window = [tuple(line[age * batch : (age + count) * batch] for line in lines) for age in ages]
+        # Copies, as views would keep the whole lines alive.
+        self.past = [tuple(line[(age + count) * batch :][:batch].clone() for line in lines) for age in ages[:-1]]
+        return window

@@ -1,0 +1,1 @@
+"""Comparison methods that read clips."""

@@ -1,0 +1,55 @@
+"""Which network a state dict in published names belongs to, and the options it was built with."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+BACKBONE = "backbone."
+CONTAINERS = ("model", "state_dict")  # keys under which weights files hold their state dict
+# What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck.
+MARKS = (("sstnet", "neck.conv_ref."), ("yolox", "backbone.backbone.dark2."), ("tsmsa", "SSTCell.cell_list."))
+
+
+def plain_state(content: Any) -> dict[str, Tensor]:
+    """The state dict in a weights file's content, there or one level down, without a leading `module.`; {} for none."""
+    if not isinstance(content, Mapping):
+        return {}
+    inner = next((content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), content)
+    return {str(name).removeprefix("module."): value for name, value in inner.items() if isinstance(value, Tensor)}
+
+
+def kind_of(state: Mapping[str, Tensor]) -> str:
+    """ "tsmsa", "sstnet", "yolox" or, for names of no known network, ""."""
+    return next((kind for kind, mark in MARKS if any(name.startswith(mark) for name in state)), "")
+
+
+def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The options of `nets.sstnet.SSTNet` that a state dict of SSTNet or of YOLOX tells: those of its backbone, and,
+    where it holds the parts, `num_classes`, `num_frames`, `num_slices`, `num_layers`."""
+    blocks = _count(state, r"backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
+    base = state["backbone.backbone.stem.conv.conv.weight"].shape[0]
+    options: dict[str, Any] = {"depth": round(blocks / 3, 2), "width": base / 64}
+    if kind_of(state) == "sstnet":
+        options["num_classes"] = state["head.cls_preds.0.weight"].shape[0]
+        options["num_frames"] = state["neck.conv_ref.0.conv.weight"].shape[1] // (4 * base) + 1
+        for name, pattern in (("num_slices", r"SSTNet\.cell_list\.(\d)\d\."),
+                              ("num_layers", r"SSTNet\.cell_list\.\d(\d)\.")):
+            if count := _count(state, pattern):
+                options[name] = count
+    return options
+
+
+def tsmsa_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The options of `nets.tsmsa.TSMSA` that a state dict of it tells: `num_frames`, `num_slices`, `num_layers`."""
+    patterns = {"num_frames": r"feature_enhance\.weight\.(\d+)$", "num_slices": r"SSTCell\.cell_list\.(\d)\d\.",
+                "num_layers": r"SSTCell\.cell_list\.\d(\d)\."}
+    return {name: _count(state, pattern) for name, pattern in patterns.items()}
+
+
+def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+    """One more than the largest number that group 1 of `pattern` finds in a name; 0 where it finds none."""
+    found = (re.match(pattern, name) for name in state)
+    return 1 + max((int(match.group(1)) for match in found if match), default=-1)

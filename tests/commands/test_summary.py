@@ -1,0 +1,31 @@
+"""The closing lines of `make demo`."""
+import subprocess
+import sys
+
+import pytest
+from scripts import ROOT
+
+from utils.summary import main
+from utils.system.errors import UserError
+from utils.system.files import write_json
+
+FIGURES = {"pd": 0.95, "fa": 2.5e-5, "false_per_frame": 0.2, "iou": 0.61, "niou": float("nan")}
+
+
+def test_figures_files_and_the_path_of_the_metrics_as_the_last_word(tmp_path, capsys):
+    write_json(tmp_path / "test" / "metrics.json", {"overall": FIGURES, "snr_gt_3": FIGURES})
+    write_json(tmp_path / "test-seed7" / "metrics.json", {"overall": FIGURES})
+    (tmp_path / "video" / "a").mkdir(parents=True)
+    (tmp_path / "video" / "a" / "a.mp4").write_bytes(b"")
+    main(tmp_path)
+    text = capsys.readouterr().out
+    assert "test, SNR > 3" in text and "test-seed7, all" in text and "SNR <= 3" not in text
+    assert all(part in text for part in ("0.95", "2.50e-05", "–", "a.mp4"))
+    assert text.split()[-1] == str(tmp_path / "test" / "metrics.json")
+
+
+def test_a_folder_without_figures_is_named(tmp_path):
+    with pytest.raises(UserError, match="metrics.json"):
+        main(tmp_path)
+    result = subprocess.run([sys.executable, "-m", "utils.summary"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr.startswith("error: usage")

@@ -1,0 +1,48 @@
+"""Small untrained networks to export, of kinds that differ."""
+import torch
+
+from nets import build_model
+from utils.predictor.checkpoint import save_checkpoint
+
+FRAMES = 5
+OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
+           "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES}}
+PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
+
+
+def write_weights(folder, name, **config):
+    """Write `NAME.pt` of a network whose outputs vary from pixel to pixel; returns its path."""
+    torch.manual_seed(1)
+    options = OPTIONS.get(name, {})
+    network, detects = build_model(name, **options).network, name == "sstnet"
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # as after training: nothing is 0 or 1
+            for value in (module.weight, module.running_var):
+                value.data.uniform_(0.5, 1.5)
+            for value in (module.bias, module.running_mean):
+                value.data.normal_(0, 0.2)
+    with torch.no_grad():  # else there is little to compare
+        if detects:
+            for layer in (network.head.obj_pred, network.head.cls_pred):
+                layer.bias.fill_(0.5)
+        elif name == "tsmsa":
+            network.head[1].bias.fill_(1.0)
+            network.head[-1].weight.mul_(5)
+        else:
+            last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+            last.bias.zero_()
+            last.weight.mul_(5)
+    mean, std = ([[110.0] * 3, [30.0] * 3] if detects else [110.0, 30.0])
+    fit = {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}
+    save_checkpoint(folder / f"{name}.pt", {
+        "model": {"name": name, "options": options}, "normalisation": [mean, std],
+        "num_frames": options.get("num_frames", 1), "threshold": 0.02 if detects else 0.4,
+        "network": network.state_dict(), "ema": None, "config": fit | config})
+    return folder / f"{name}.pt"
+
+
+def all_weights(folder):
+    """Write `tsmsa.pt` and `sstnet.pt`; returns the folder."""
+    for name in OPTIONS:
+        write_weights(folder, name)
+    return folder

@@ -1,0 +1,116 @@
+"""Classical methods: they find a moving target on clutter, and nothing where there is nothing."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from utils.predictor.classical import METHODS, THRESHOLD, classical_predictor, score
+from utils.predictor.classical_responses import registered, robust_pca, shift_between
+from utils.system.errors import UserError
+
+SIZE = (110, 140)
+TARGET = np.s_[39:42, 51:54]
+PAN = np.array([1.5, -2.0])  # rows and columns a frame
+
+
+def scene(frames: int = 5, target: bool = True) -> np.ndarray:
+    """A smooth panned scene with noise (frames, *SIZE) float32; a target of 3×3 px crosses it and ends at TARGET."""
+    rng = np.random.default_rng(3)
+    wide = ndimage.gaussian_filter(rng.standard_normal((SIZE[0] + 40, SIZE[1] + 40)), 5) * 200 + 100
+    clip = []
+    for back in range(frames - 1, -1, -1):
+        frame = ndimage.shift(wide, back * PAN, order=1)[20:-20, 20:-20] + rng.standard_normal(SIZE) * 0.7
+        if target:
+            frame[39:42, 51 - 4 * back : 54 - 4 * back] += 40
+        clip.append(frame)
+    return np.stack(clip).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_finds_a_moving_target_and_little_else(name):
+    found = score(name, scene())
+    assert found.shape == SIZE and found.dtype == np.float32
+    assert found.min() >= 0 and found.max() < 1
+    above = found > THRESHOLD
+    assert above[TARGET].any()
+    near = np.zeros(SIZE, bool)
+    near[36:45, 48:57] = True
+    assert (above & ~near).sum() <= 6
+    assert near[np.unravel_index(found.argmax(), SIZE)]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_is_silent_on_flat_and_noisy_clips_and_repeats_itself(name):
+    assert not score(name, np.full((5, 40, 50), 12345.6)).any()
+    noise = np.random.default_rng(0).normal(1000, 1, (5, 80, 90))
+    assert (score(name, noise) > THRESHOLD).mean() < 1e-3
+    clip = scene()
+    assert np.array_equal(score(name, clip), score(name, clip.copy()))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_gain_and_offset_do_not_count_nor_do_16_bits(name):
+    clip = scene()
+    np.testing.assert_allclose(score(name, clip * 40 + 9000), score(name, clip), atol=0.03)
+    counts = np.clip(clip * 200, 0, 65535).astype(np.uint16)
+    (prediction,) = classical_predictor(name).predict(counts[None])
+    assert any(abs(item.centroid[0] - 52) < 2 and abs(item.centroid[1] - 40) < 2 for item in prediction.components)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 4), (17, 31), (61, 20)])
+def test_any_size_and_a_single_frame(name, shape):
+    rng = np.random.default_rng(0)
+    for frames in (1, 5):
+        found = score(name, rng.random((frames, *shape)))
+        assert found.shape == shape and np.isfinite(found).all()
+        if METHODS[name].num_frames > 1 and frames == 1:
+            assert not found.any()
+
+
+def test_a_stream_of_frames_gives_predictions_in_their_own_pixels():
+    frames = np.clip(scene(8) + 50, 0, 255).astype(np.uint8)
+    predictor = classical_predictor("frame-difference", threshold=0.6)
+    predictions = list(predictor.stream(frames, batch_size=3))
+    assert [prediction.number for prediction in predictions] == list(range(8))
+    assert not predictions[0].mask.any()  # nothing came before it
+    clip = frames[3:].astype(np.float32)
+    assert np.array_equal(predictions[-1].probability, score("frame-difference", clip))
+    assert np.array_equal(predictions[-1].mask, score("frame-difference", clip) > 0.6)
+    assert predictor.name == "frame-difference" and predictor.multiple == 1
+
+
+def test_unknown_methods_and_shapes_are_refused():
+    with pytest.raises(UserError, match="--method: found 'tophat', expected one of top-hat, .*temporal-variance"):
+        classical_predictor("tophat")
+    with pytest.raises(ValueError, match=r"shape \(40, 50\), expected \(T, H, W\)"):
+        score("mpcm", np.zeros((40, 50)))
+
+
+@pytest.mark.parametrize("target", [True, False])
+def test_registration_follows_the_scene_and_not_the_target(target):
+    clip = scene(target=target)
+    for back, frame in enumerate(clip[::-1]):
+        # frame(p + shift) = key(p), and a frame `back` steps before the key frame has moved back · PAN
+        x, y = shift_between(clip[-1], frame)
+        np.testing.assert_allclose((y, x), back * PAN, atol=0.1)
+    earlier = registered(clip)
+    rest = earlier[0] - clip[-1]
+    assert np.nanstd(rest[10:-10, 10:35]) < 2 < np.std((clip[0] - clip[-1])[10:-10, 10:35])
+    assert np.isnan(earlier[0]).any() and not np.isnan(earlier[0][10:-10, 10:-10]).any()
+
+
+def test_unrelated_frames_are_not_shifted_far():
+    rng = np.random.default_rng(1)
+    x, y = shift_between(*rng.standard_normal((2, 64, 64)).astype(np.float32))
+    assert abs(x) <= 16 and abs(y) <= 16
+    assert shift_between(np.zeros((64, 64), np.float32), np.ones((64, 64), np.float32)) == (0, 0)
+
+
+def test_robust_pca_parts_low_rank_and_sparse():
+    rng = np.random.default_rng(0)
+    low = rng.standard_normal((80, 3)) @ rng.standard_normal((3, 50))
+    sparse = np.where(rng.random((80, 50)) < 0.05, rng.choice([-8.0, 8.0], (80, 50)), 0)
+    np.testing.assert_allclose(robust_pca(low + sparse), sparse, atol=0.02)
+    np.testing.assert_allclose(robust_pca((low + sparse).T), sparse.T, atol=0.02)
+    assert not robust_pca(np.zeros((5, 4))).any()

@@ -1,0 +1,174 @@
+"""The command line: recipes, overrides, and mistakes that end with status 2 before anything heavy is imported."""
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+from scripts import ROOT
+
+import nets
+from nets.single_frame.key_frame import KeyFrameNetwork
+from utils.system.errors import UserError, user_errors
+from utils.training.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig
+from utils.training.config_cli import parse_cli
+from utils.training.recipes import (
+    DETECTION_FIRST,
+    PUBLISHED_SSTNET,
+    PUBLISHED_TSMSA,
+    SEGMENTATION_FIRST,
+    SINGLE_FRAME_ONLY,
+    SSTNET,
+    TSMSA,
+)
+
+
+def run_script(*arguments):
+    """Run a script with `-X importtime`, whose report on stderr lists every imported module."""
+    return subprocess.run([sys.executable, "-X", "importtime", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def errors_of(result):
+    return [line for line in result.stderr.splitlines() if not line.startswith("import time:")]
+
+
+def test_options_override_the_named_recipe():
+    config = parse_cli(SEGMENTATION_FIRST, ["--recipe", "published", "--epochs", "3", "--no-batch-augmentation",
+                                 "--val-sequences", "a", "b", "--milestones", "1", "2"])
+    assert config == dataclasses.replace(PUBLISHED_TSMSA, epochs=3, batch_augmentation=False,
+                                         val_sequences=("a", "b"), milestones=(1, 2))
+    assert parse_cli(SEGMENTATION_FIRST, []) == TSMSA
+
+
+def test_a_runs_settings_are_a_recipe(tmp_path):
+    run = dataclasses.replace(SSTNET, width=0.125, frame_step=4, lr=1e-3, data_root="elsewhere", name="old", threads=3,
+                              weights="start.pt", val_sequences=("a",))
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(run.as_dict()))
+    found = parse_cli(DETECTION_FIRST, ["--recipe", str(path), "--epochs", "3", "--data-root", "mine"])
+    assert found == dataclasses.replace(SSTNET, width=0.125, frame_step=4, lr=1e-3, data_root="mine", epochs=3)
+    with pytest.raises(UserError, match="expected one of acm"):
+        parse_cli(SINGLE_FRAME_ONLY, ["--recipe", str(path)])
+    path.write_text('{"colour": 3}')
+    with pytest.raises(UserError, match="not the config.json of a run.*colour"):
+        parse_cli(DETECTION_FIRST, ["--recipe", str(path)])
+    with pytest.raises(UserError, match="cannot be read"):
+        parse_cli(DETECTION_FIRST, ["--recipe", str(tmp_path / "none.json")])
+
+
+def test_the_bundled_runs_are_recipes():
+    for name, scripts in (("sstnet", DETECTION_FIRST), ("tsmsa", SEGMENTATION_FIRST)):
+        assert parse_cli(scripts, ["--recipe", str(ROOT / "weights" / name / "config.json")]).model == name
+
+
+def test_the_published_recipe_is_the_papers():
+    expected = {"optimizer": "adam", "lr": 5e-4, "schedule": "multistep", "milestones": (150, 225), "epochs": 300,
+                "batch_size": 4, "input_size": 512, "threshold": 0.5, "seed": 42, "loss": "focal_iou", "clones": 3,
+                "published_augmentation": True, "num_slices": 1, "num_layers": 1}
+    assert {name: getattr(PUBLISHED_TSMSA, name) for name in expected} == expected
+
+
+def test_the_published_detection_recipe_is_the_papers():
+    expected = {"optimizer": "sgd", "momentum": 0.937, "weight_decay": 5e-4, "lr": 4 / 64 * 1e-2, "schedule": "yolox",
+                "epochs": 100, "batch_size": 4, "input_size": 512, "fit": "letterbox", "ema": 0.9999, "ema_ramp": 2000,
+                "init_std": 0.02, "seed": 2023, "clips_per_epoch": 0.2, "fold_frames": False, "depth": 0.33,
+                "width": 0.5, "num_slices": 1, "num_layers": 1, "motion_weight": 1.0, "target_augmentation": False,
+                "flips": False, "intensity": 0.0}
+    assert {name: getattr(PUBLISHED_SSTNET, name) for name in expected} == expected
+    assert PUBLISHED_SSTNET.clips_drawn(503) == 101 and SSTNET.clips_drawn(503) == 0
+
+
+def test_the_defaults_depend_on_the_network():
+    assert parse_cli(DETECTION_FIRST, []) == parse_cli(SEGMENTATION_FIRST, ["--model", "sstnet"]) == SSTNET
+    assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa"]) == TSMSA
+    assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa", "--recipe", "published"]) == PUBLISHED_TSMSA
+    assert parse_cli(DETECTION_FIRST, ["--recipe=published", "--clone-scale", "0.5", "1"]) == dataclasses.replace(
+        PUBLISHED_SSTNET, clone_scale=(0.5, 1.0))
+    with pytest.raises(UserError, match="--model: found 'sstnet', expected one of tsmsa in this script"):
+        parse_cli({"default": (TSMSA,)}, ["--model", "sstnet"])
+
+
+@pytest.mark.parametrize(("arguments", "part"), [
+    (["--loss", "focal_iou"], "--loss: found focal_iou, expected yolox for sstnet"),
+    (["--fit", "crop"], "--fit: found crop, expected letterbox for sstnet"),
+    (["--train-crop", "100"], "--train-crop: found 100, expected a multiple of 32"),
+    (["--batch-augmentation"], "--batch-augmentation: is for segmentation, which sstnet does not do"),
+    (["--target-weight", "5"], "--target-weight: is for segmentation"),
+    (["--model", "tsmsa", "--width", "0.25"], "--width: is for detection, which tsmsa does not do"),
+    (["--model", "tsmsa", "--loss", "yolox"], "--loss: found yolox, expected focal_iou or"),
+    (["--model", "tsmsa", "--fit", "letterbox"], "--fit: found letterbox, expected crop or resize for tsmsa"),
+    (["--num-frames", "1"], "--num-frames: found 1, expected at least 2 for sstnet"),
+    (["--width", "0.01"], "--width"), (["--num-classes", "0"], "--num-classes"),
+    (["--clips-per-epoch", "3.5"], "--clips-per-epoch: found 3.5, expected a whole number, or a share"),
+    (["--clone-scale", "0.9", "0.5"], "--clone-scale"), (["--clone-scale", "0.9"], "--clone-scale"),
+    (["--momentum", "1"], "--momentum"),
+])
+def test_options_that_do_not_serve_the_network_are_named(arguments, part):
+    with pytest.raises(UserError) as caught:
+        parse_cli(DETECTION_FIRST, arguments)
+    assert part in str(caught.value)
+
+
+def test_the_networks_that_detect_are_known_without_importing_them():
+    assert set(DETECTORS) == nets.DETECTORS and set(CHOICES["model"]) == set(nets.NETWORKS)
+    assert {name for name, kind in nets.NETWORKS.items() if issubclass(kind, KeyFrameNetwork)} == set(SINGLE_FRAME)
+
+
+def test_scripts_train_networks_of_their_kind():
+    assert parse_cli(SINGLE_FRAME_ONLY, ["--model", "unet"]).network_options() == {}
+    recipe = parse_cli(SINGLE_FRAME_ONLY, ["--recipe", "published"])
+    assert (recipe.model, recipe.num_frames, recipe.milestone_factor, recipe.register) == ("acm", 1, 0.5, False)
+    with pytest.raises(UserError, match="found 'tsmsa', expected one of acm, .*unet in this script"):
+        parse_cli(SINGLE_FRAME_ONLY, ["--model", "tsmsa"])
+    with pytest.raises(UserError, match="found 'acm', expected one of tsmsa, sstnet in this script"):
+        parse_cli(SEGMENTATION_FIRST, ["--model", "acm"])
+
+
+@pytest.mark.parametrize(("arguments", "parts"), [
+    (["--epoch", "3"], ["--epoch", "--help"]),
+    (["--epochs", "many"], ["--epochs", "many"]),
+    (["--epochs", "0"], ["--epochs", "0", "at least 1"]),
+    (["--loss", "dice"], ["--loss", "dice", *CHOICES["loss"]]),
+    (["--model", "tsmsaa"], ["--model", "tsmsaa", "tsmsa"]),
+    (["--recipe", "best"], ["best", "default", "published"]),
+    (["--input-size", "100"], ["--input-size", "100", "multiple of 32"]),
+    (["--lr", "-1"], ["--lr", "-1", "more than 0"]),
+    (["--lr", "nan"], ["--lr", "nan"]),
+    (["--val-fraction", "1"], ["--val-fraction", "below 1"]),
+])
+def test_mistakes_on_the_command_line_are_named(arguments, parts):
+    with pytest.raises(UserError) as caught:
+        parse_cli(SEGMENTATION_FIRST, arguments)
+    assert all(part in str(caught.value) for part in parts)
+
+
+@pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py", "train_IRDST.py"])
+@pytest.mark.parametrize(("arguments", "part"), [
+    (["--epocks", "1"], "--epocks"), ([], "--data-root"), (["--data-root", "no/such/folder"], "no/such/folder")])
+def test_scripts_end_with_status_2_and_one_line_before_importing_torch(script, arguments, part):
+    result = run_script(script, *arguments)
+    assert result.returncode == 2
+    (line,) = errors_of(result)
+    assert line.startswith("error: ") and part in line
+    assert " torch\n" not in result.stderr
+
+
+def test_help_lists_every_option_with_its_default():
+    result = run_script("train_NUDT.py", "--help")
+    assert result.returncode == 0
+    for item in dataclasses.fields(TrainConfig):
+        assert f"--{item.name.replace('_', '-')}" in result.stdout
+    assert str(TSMSA.lr) in result.stdout
+    assert f"(default: {SSTNET.input_size})" in run_script("train_NUDT.py", "--help", "--model", "sstnet").stdout
+
+
+def test_user_errors_collapse_to_one_line(capsys):
+    with pytest.raises(SystemExit) as caught, user_errors():
+        raise UserError("found\n  this")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == "error: found this\n"
+    with pytest.raises(SystemExit) as caught, user_errors():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    with pytest.raises(ZeroDivisionError), user_errors():
+        raise ZeroDivisionError

@@ -1,0 +1,86 @@
+"""Datasets of one's own: the command that makes them of any labels."""
+import numpy as np
+import pytest
+from labelling import BOX, KINDS, mask, yolo
+from trees import picture, write, write_text
+
+from utils.datasets.dataset import open_dataset
+from utils.system.errors import UserError
+from utils_coco.import_labels import convert, main
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Two sequences of four frames."""
+    for sequence in "ab":
+        for number in range(4):
+            write(tmp_path / f"images/{sequence}/{number:03d}.png", picture(number))
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_labels_becomes_the_same_dataset(tmp_path, images, kind):
+    keys = [f"{sequence}/{number:03d}" for sequence in "ab" for number in range(3)]  # one image each has no labels
+    KINDS[kind](tmp_path / "labels", keys)
+    lines = convert(str(images), str(tmp_path / "labels"), str(tmp_path / "out"), side=3)
+    assert f"kind '{kind}'" in lines[0]
+    for split, sequence in (("train", "a"), ("test", "b")):
+        opened = open_dataset(tmp_path / "out", split, "masks" if kind == "masks" else "boxes")
+        assert list(opened.sequences) == [sequence]
+        frames = opened.sequences[sequence]
+        assert [frame.number for frame in frames] == ([0, 1, 2] if kind == "masks" else [0, 1, 2, 3])
+        if kind != "masks":
+            assert [len(frame.boxes) for frame in frames] == [1, 1, 1, 0]
+            assert np.allclose(frames[0].boxes[0][:4], BOX, atol=1e-3) and frames[0].boxes[0][4] == 0
+
+
+def test_a_single_sequence_is_split_by_its_frames(tmp_path):
+    for number in range(10):
+        write(tmp_path / f"images/{number}.png", picture(number))
+        yolo(tmp_path / "labels", str(number))
+    convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"), fraction=0.3)
+    numbers = [[frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames]
+               for split in ("train", "test")]
+    assert numbers == [list(range(7)), [7, 8, 9]]
+    assert not (tmp_path / "out/images/train/images/0.png").is_symlink()
+
+
+def test_a_split_that_folders_tell_is_kept(tmp_path):
+    for number, name in enumerate(("test/a/0", "train/b/1", "valid/c/2")):
+        write(tmp_path / f"images/{name}.png", picture(number))
+        yolo(tmp_path / "labels", name)
+    convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"))
+    assert [[frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames]
+            for split in ("train", "test")] == [[1], [0, 2]]
+
+
+def test_masks_below_the_images_are_no_images(tmp_path):
+    for number in range(5):
+        write(tmp_path / f"{number}.png", picture(number))
+        mask(tmp_path / "masks", str(number))
+    convert(str(tmp_path), str(tmp_path / "masks"), str(tmp_path / "out"))
+    assert [len(open_dataset(tmp_path / "out", split, "masks").frames) for split in ("train", "test")] == [4, 1]
+    with pytest.raises(UserError, match="found no masks"):
+        convert(str(tmp_path), str(write_text(tmp_path / "no/x.txt", "").parent), str(tmp_path / "out2"), "masks")
+
+
+def test_frames_by_number_and_named_test_sequences(tmp_path, images):
+    write_text(tmp_path / "labels/a.csv", "frame,x,y,w,h\n2,12,10,3,3\n2,20,10,3,3\n")
+    convert(str(images), str(tmp_path / "labels"), str(tmp_path / "out"), test=["a"])
+    assert [len(frame.boxes) for frame in open_dataset(tmp_path / "out", "test", "boxes").frames] == [0, 0, 2, 0]
+
+
+@pytest.mark.parametrize("name, text, expected", [
+    ("a/000.txt", "0 0.5 0.5 1.7 0.1\n", "line 1: found '0 0.5 0.5 1.7 0.1', expected class cx cy w h"),
+    ("a/000.xml", "<annotation><object><name>x</name></object></annotation>", "not a VOC file"),
+    ("a/000.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation/>', "found a document type or entities"),
+    ("x.csv", "image,x,y,w,h\na/000.png,1,2,3\n", "line 2: found 'a/000.png,1,2,3'"),
+    ("x.csv", "image,x,y,w,h\n../a/000.png,1,2,3,3\n", "line 2"),
+    ("x.csv", "image,x,y,w,h\na/000.png,31,2,9,3\n", "000.png: .*correct its labels"),
+    ("x.csv", "image,x,y,w,h\nc/9.png,1,2,3,3\n", "labels of 1 images, the first c/9, none of which"),
+    ("x.md", "nothing", "found nothing that looks like labels"),
+])
+def test_mistakes(tmp_path, images, name, text, expected):
+    write_text(tmp_path / "labels" / name, text)
+    with pytest.raises(UserError, match=expected):
+        main(["--images", str(images), "--labels", str(tmp_path / "labels"), "--out", str(tmp_path / "out")])

@@ -1,0 +1,110 @@
+"""Bad pixels: bright or dark points that stay on one pixel of the sensor, taken out before a scene is aligned.
+
+In a clip whose scene is aligned (`utils.clips.registration`) a hot pixel moves just as a target does. On the sensor it
+gives itself away: it is the extreme of its neighbourhood, on the very same pixel, while the scene moves on by many
+pixels. Even a target that the camera follows wanders by a pixel or two meanwhile. Where the scene stands still nothing
+can be told, nor has to be: there bad pixels stand still as well.
+"""
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+TRAVEL = 0.75   # px that the scene has to move between the frames that are looked at: on what stands still they agree
+HISTORY = 10    # such frames at most
+FEWEST = 4      # such frames below which nothing is judged
+SHARE = 0.8     # of them in which a bad pixel stands out
+STANDING = 4.0  # noise deviations by which it does
+AROUND = 5      # px, side of the square whose median is a pixel's surroundings
+_SQUARE = np.ones((3, 3), np.uint8)
+
+
+class _Detail(NamedTuple):
+    """A frame less its surroundings, float32, and where that stands out: 1 above, -1 below, int8; both (H, W)."""
+
+    values: np.ndarray
+    extremes: np.ndarray
+
+
+def _detail(frame: np.ndarray) -> _Detail:
+    values = frame.astype(np.float32) - cv2.medianBlur(frame, AROUND)
+    limit = STANDING * max(1.4826 * float(np.median(np.abs(values[::2, ::2]))), 0.5)
+    high = (values > limit) & (values == cv2.dilate(values, _SQUARE))
+    low = (values < -limit) & (values == cv2.erode(values, _SQUARE))
+    return _Detail(values, high.astype(np.int8) - low.astype(np.int8))
+
+
+NONE = np.zeros((0, 3), np.float32)
+
+
+def mend(frame: np.ndarray, defects: np.ndarray) -> np.ndarray:
+    """`frame` (H, W), uint8, uint16 or float32, without the light of `defects` (N, 3): row, column, light in the
+    frame's unit. The argument is not changed, but returned where there are none."""
+    if not len(defects):
+        return frame
+    where = tuple(defects[:, :2].T.astype(int))
+    without = frame[where] - defects[:, 2]
+    if frame.dtype.kind == "u":
+        without = np.clip(np.rint(without), 0, np.iinfo(frame.dtype).max)
+    mended = frame.copy()
+    mended[where] = without
+    return mended
+
+
+def kept(steps: Iterable[np.ndarray]) -> list[int]:
+    """Which frames of a run tell about defects: the first, and each from which the scene has moved on by `TRAVEL`.
+
+    steps: how far the scene moves from each frame to the next, (y, x) in pixels; the last `HISTORY` are what counts.
+    """
+    chosen, travel = [0], np.zeros(2)
+    for index, step in enumerate(steps, start=1):
+        travel = travel + step
+        if np.hypot(*travel) >= TRAVEL:
+            chosen.append(index)
+            travel = np.zeros(2)
+    return chosen[-HISTORY:]
+
+
+def find_defects(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """The defects, see `mend`, that the `kept` frames of a run show, none where they are fewer than `FEWEST`.
+
+    A pixel is bad where it is, by `STANDING` noise deviations, the brightest (or the darkest) of its 3 x 3
+    neighbourhood in at least `SHARE` of the frames. Its light is the median over them of how far it and its neighbours
+    stand out: taken away, it leaves a target that passes over the pixel as it is. All frames of a clip are to be mended
+    alike, as its last one tells: a point that is mended in some of them looks like a target.
+    """
+    return _judged([_detail(frame) for frame in frames])
+
+
+def _judged(details: Sequence[_Detail]) -> np.ndarray:
+    if len(details) < FEWEST:
+        return NONE
+    standing = np.abs(np.sum([detail.extremes for detail in details], axis=0, dtype=np.int8))
+    bad = standing >= SHARE * len(details)
+    if not bad.any():
+        return NONE
+    where = np.nonzero(cv2.dilate(bad.astype(np.uint8), _SQUARE))
+    light = np.median([detail.values[where] for detail in details], axis=0)
+    return np.stack([*where, light], axis=1).astype(np.float32)
+
+
+class DefectFinder:
+    """Looks at the frames of one run in order, and tells after each which pixels are bad (`kept`, `find_defects`)."""
+
+    def __init__(self) -> None:
+        self._details: deque[_Detail] = deque(maxlen=HISTORY)
+        self._travel = np.zeros(2)
+        self._defects = NONE
+
+    def see(self, frame: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The defects known after `frame` (H, W) uint8, uint16 or float32; `step`: the scene's from the one before."""
+        self._travel = self._travel + step
+        if not self._details or np.hypot(*self._travel) >= TRAVEL:
+            self._details.append(_detail(frame))
+            self._travel = np.zeros(2)
+            self._defects = _judged(self._details)
+        return self._defects

@@ -1,0 +1,60 @@
+"""How fast a dataset's targets move against the scene, and the frame step under which that shows in a clip."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from utils.clips.registration import scene_shift, to_last
+from utils.clips.rule import run_starts
+from utils.clips.training_clips import ClipDataset, file_mask
+from utils.datasets.frame_table import Frame
+from utils.images.components import _centroids
+
+SPAN = 9        # frames over which a target is followed
+REACH = 6.0     # px, farthest that it is looked for from one frame to the next
+SAMPLES = 64    # places in the data where targets are followed
+LARGEST = 8     # frames, the widest step
+
+
+def target_speeds(sequences: Mapping[str, Sequence[Frame]],
+                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> np.ndarray:
+    """Speeds of targets against the scene, pixels a frame (N,), at up to `SAMPLES` evenly spaced places.
+
+    Targets are followed over `SPAN` frames, their places as in the last one (`utils.clips.registration`), from each to
+    the nearest in the next frame; one that gets lost does not count.
+
+    Args:
+        sequences: frames of each sequence in order, with what `mask_of` needs.
+        mask_of: the mask of a frame, from the frame and its image.
+    """
+    keys = []
+    for name, frames in sequences.items():
+        starts = run_starts([frame.number for frame in frames])
+        keys += [(name, i) for i, start in enumerate(starts) if i - start >= SPAN - 1]
+    clips = ClipDataset(sequences, keys, SPAN, (0.0, 1.0), mask_of=mask_of)
+    speeds = []
+    for index in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(int):
+        images, masks = clips.read(index)
+        shifts = to_last([scene_shift(*pair) for pair in pairwise(images.astype(np.float32))])
+        found = [_centroids(mask) + shift[::-1] for mask, shift in zip(masks, shifts, strict=True)]
+        for first in found[0]:
+            place = first
+            for places in found[1:]:
+                distances = np.hypot(*(places - place).T)
+                if not distances.size or distances.min() > REACH:
+                    break
+                place = places[distances.argmin()]
+            else:
+                speeds.append(np.hypot(*(place - first)) / (SPAN - 1))
+    return np.array(speeds)
+
+
+def measured_frame_step(sequences: Mapping[str, Sequence[Frame]],
+                        mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> int:
+    """So many frames as a typical target takes to move by a pixel: 1 to `LARGEST`; 1 where none can be followed."""
+    speeds = target_speeds(sequences, mask_of)
+    if not speeds.size:
+        return 1
+    return int(np.clip(np.rint(1 / max(float(np.median(speeds)), 1e-6)), 1, LARGEST))

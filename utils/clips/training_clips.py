@@ -1,0 +1,161 @@
+"""Clips as training samples: frames that are read, mended, aligned and augmented."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from utils.clips.bad_pixels import find_defects, kept, mend
+from utils.clips.cache import SharedCache
+from utils.clips.registration import aligned, scene_shift, to_last
+from utils.clips.rule import clip_indices, run_starts
+from utils.datasets.frame_table import Frame, Sequences
+from utils.images.box_masks import mask_of_boxes
+from utils.images.image_files import read_frame, read_mask
+from utils.images.normalise import Normalisation, normalise
+from utils.system.errors import UserError
+
+PICTURES, FACTS = ("image", "mask"), ("shift", "defects")  # what is kept of frames
+FACT_BYTES = 1 << 10  # of a frame, on average
+
+
+def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """The mask on disk, `(H, W)` bool, of a frame that reads as `image`."""
+    return read_mask(frame.mask, image.shape)
+
+
+def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """The targets inside the frame's boxes, told from the picture (`utils.images.box_masks.half_max_mask`), `(H, W)`
+    bool."""
+    return mask_of_boxes(image, frame.boxes or ())
+
+
+def no_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """`(H, W)` bool without targets, where nothing asks for their pixels."""
+    return np.zeros(image.shape, bool)
+
+
+class ClipDataset:
+    """Training clips, one for each key frame (a map-style dataset for `torch.utils.data.DataLoader`).
+
+    Args:
+        sequences: frames of each sequence in order; every frame has a mask, or `boxes` for a detector.
+        keys: the key frames, as `(sequence name, position)`.
+        num_frames: T.
+        normalisation: `(mean, std)` in the files' own grey levels, see `normalise`.
+        transform: `(frames (T, H, W), masks (T, H, W) bool, boxes (N, 5), rng) → the same, frames float32`, e.g. crops
+            and augmentation; `boxes` are those of the key frame, see `utils.clips.transforms`.
+        seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
+        cache_bytes: memory for decoded frames, of this process and loader processes together.
+        labels: "mask" or "boxes", what a sample holds.
+        mask_of: the mask of a frame, from the frame and its image.
+        register: align the frames of a clip, and their masks, to the key frame (`utils.clips.registration`).
+        frame_step: from one frame of a clip to the next, see `clip_indices`.
+        bad_pixels: take them out of the frames (`utils.clips.bad_pixels`).
+        replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
+            so under `"replaced"`; else its error is raised.
+    """
+
+    def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
+                 normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
+                 seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
+                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
+                 frame_step: int = 1, bad_pixels: bool = False, replace_bad: bool = False) -> None:
+        self.sequences, self.keys, self.num_frames = Sequences.of(sequences), keys, num_frames
+        self.normalisation, self.transform, self.seed = normalisation, transform, seed
+        self.labels, self.mask_of, self.register = labels, mask_of, register
+        self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
+        self.sequences.names.build_index()
+        self.frames = self.sequences.frames()
+        count = len(self.frames)
+        # Facts have room of their own: where pictures fill theirs, a run's whole past would be fitted anew each time.
+        self.caches = {PICTURES: SharedCache(len(PICTURES) * count, cache_bytes),
+                       FACTS: SharedCache(len(FACTS) * count, FACT_BYTES * count)}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clip `index`: frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)`
+        bool."""
+        name, position = self.keys[index]
+        table, offset = self.sequences[name], self.frames.row_of(name)
+        # What lies before the longest clip matters for bad pixels alone.
+        first = 0 if self.bad_pixels else max(0, position - (self.num_frames - 1) * self.frame_step)
+        start = first + run_starts(table[first:position + 1].numbers.tolist())[-1]
+        chosen = clip_indices((), offset + position, self.num_frames, offset + start, self.frame_step)
+        images = [self._image(i) for i in chosen]
+        sizes = sorted({image.shape for image in images})
+        if len(sizes) > 1:
+            raise UserError(f"{table[position].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
+                            "inside a run of frames; split the sequence or resize its frames")
+        masks = [self._mask(i, image) for i, image in zip(chosen, images, strict=True)]
+        if self.bad_pixels:
+            defects = self._defects(offset + start, offset + position)
+            images = [mend(image, defects) for image in images]
+        if self.register:
+            images = [image.astype(np.float32) for image in images]
+            images, masks = self._aligned(chosen, images, masks)
+        return np.stack(images), np.stack(masks)
+
+    def _cached(self, kind: str, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """What is made of this `kind` from the frame that has this index among all."""
+        kinds = PICTURES if kind in PICTURES else FACTS
+        return self.caches[kinds].get(kinds.index(kind) * len(self.frames) + index, make)
+
+    def _image(self, index: int) -> np.ndarray:
+        return self._cached("image", index, lambda: read_frame(self.frames[index].image))
+
+    def _defects(self, start: int, index: int) -> np.ndarray:
+        """Bad pixels as known after the frames `start` to `index`, those of a run."""
+        telling = [start + i for i in kept(self._shift(i) for i in range(start + 1, index + 1))]
+        return self._cached("defects", telling[-1], lambda: find_defects([self._image(i) for i in telling]))
+
+    def _mask(self, index: int, image: np.ndarray) -> np.ndarray:
+        bits = self._cached("mask", index, lambda: np.packbits(self.mask_of(self.frames[index], image), 1))
+        return np.unpackbits(bits, 1, image.shape[1]).view(bool)
+
+    def _aligned(self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
+                 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        steps = [sum((self._shift(i + 1) for i in range(*pair)), np.zeros(2)) for pair in pairwise(chosen)]
+        shifts = to_last(steps)
+        return (aligned(images, shifts),
+                [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
+
+    def _shift(self, index: int) -> np.ndarray:
+        """How far the scene moves to a frame from the one before it; overlapping clips share it."""
+        def fit() -> np.ndarray:
+            return scene_shift(*(self._image(i).astype(np.float32) for i in (index - 1, index)))[None]
+
+        return self._cached("shift", index, fit)[0]
+
+    def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
+        """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
+        (1, H, W) float32 or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip.
+
+        `item` is the clip's index, or `(epoch, index)`.
+        """
+        epoch, index = item if isinstance(item, tuple) else (0, item)
+        if not self.replace_bad:
+            return self._sample(epoch, index)
+        reason = ""
+        for step in range(len(self)):
+            try:
+                return {**self._sample(epoch, (index + step) % len(self)), "replaced": reason}
+            except UserError as error:
+                reason = reason or str(error)
+        raise UserError(f"no clip can be read; of the first: {reason}")
+
+    def _sample(self, epoch: int, index: int) -> dict[str, Any]:
+        name, position = self.keys[index]
+        key = self.sequences[name][position]
+        frames, masks = self.read(index)
+        boxes = np.array(key.boxes or () if self.labels == "boxes" else (), np.float64).reshape(-1, 5)
+        if self.transform is not None:
+            frames, masks, boxes = self.transform(frames, masks, boxes,
+                                                  np.random.default_rng((self.seed, epoch, index)))
+        labels = boxes if self.labels == "boxes" else masks[-1:]
+        return {"clip": normalise(frames, self.normalisation), self.labels: labels.astype(np.float32),
+                "key": key.image}

@@ -1,0 +1,117 @@
+"""Options that several commands share: data, source, hardware, details, predictor, budget."""
+from __future__ import annotations
+
+import argparse
+import re
+from argparse import Namespace
+from typing import Any
+
+from utils.images.grey_levels import Window
+from utils.metrics import bootstrap
+from utils.metrics.figures import EMPTY
+from utils.metrics.published_countings import COUNTINGS
+from utils.predictor.classical import METHODS, THRESHOLD
+from utils.predictor.frame_preparation import RAW
+from utils.system.command_line import Parser, number
+from utils.training.config import TrainConfig
+
+
+def window(text: str) -> Window:
+    """`type=` of an option: `7000,9000` are grey levels, `p0.5,p99.9` percentiles of the frames."""
+    found = re.fullmatch(r"(p?)(\d+(?:\.\d+)?),(p?)(\d+(?:\.\d+)?)", text.strip())
+    if not found or found[1] != found[3] or float(found[2]) >= float(found[4]) or \
+            (found[1] and float(found[4]) > 100):
+        raise argparse.ArgumentTypeError(f"found '{text}', expected levels such as 7000,9000, or percentiles such as "
+                                         "p0.5,p99.9, the lower one first")
+    return Window(float(found[2]), float(found[4]), bool(found[1]))
+
+
+def region(text: str) -> tuple[int, int, int, int]:
+    """`type=` of an option: x,y,w,h in pixels."""
+    found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.strip())
+    values = tuple(map(int, found.groups())) if found else ()
+    if not values or min(values[2:]) < 8:
+        raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,w,h in whole pixels, w and h at least 8")
+    return values
+
+
+def add_preparation_options(parser: Parser) -> None:
+    """Options about a source's frames."""
+    parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
+                        help="every Nth frame only: slow targets move further in a clip (default: %(default)s)")
+    parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
+                        "pixels; results are in the whole frame's pixels")
+    parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
+                        "255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
+                        f"{RAW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW} where the weights "
+                        "have learnt from 8 bits)")
+    parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
+
+
+def add_predictor_options(parser: Parser, default: str = "") -> None:
+    """--weights, --method and --threshold; `default` says what is taken where neither of the first two is given."""
+    parser.add_argument("--weights", metavar="FILE", help="checkpoint, such as runs/NAME/best.pt, or a published state "
+                        "dict" + (f" (default: {default})" if default else ""))
+    parser.add_argument("--method", metavar="NAME", help="instead of --weights, a classical method that needs no "
+                        f"training: {', '.join(METHODS)}")
+    parser.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
+                        help="probability or score above which a pixel or a box is predicted (default: the "
+                        f"checkpoint's; {THRESHOLD} for a method: its frame's mean response and k standard deviations, "
+                        "with the method's own k)")
+
+
+def add_budget_options(parser: Parser) -> None:
+    """Options of a threshold that is chosen on training frames, as a training run chooses it."""
+    parser.add_argument("--fa-budget", type=number(float, 0, 1), metavar="X", help="choose the threshold on training "
+                        "frames set aside, never on those measured: the most targets found at a false-alarm rate of at "
+                        "most X there")
+    parser.add_argument("--false-budget", type=number(float, 0), default=float("inf"), metavar="X",
+                        help="with --fa-budget: and at most X false components a frame")
+    parser.add_argument("--budget-root", metavar="FOLDER", help="with --fa-budget: the dataset of those frames "
+                        "(default: that of --data-root)")
+    parser.add_argument("--val-sequences", nargs="+", default=(), metavar="NAME", help="with --fa-budget: the training "
+                        "sequences, or NAME:N from frame N on, to choose on (default: as in training)")
+    parser.add_argument("--val-fraction", type=number(float, 0, 1), default=TrainConfig().val_fraction, metavar="X",
+                        help="with --fa-budget and without --val-sequences: the share set aside (default: %(default)s)")
+
+
+def add_data_options(parser: Parser) -> None:
+    """Options about the data and how it is run through."""
+    parser.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset, its layout is found out")
+    parser.add_argument("--split", choices=("test", "train", "all"), default="test", help="default: %(default)s")
+    parser.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="only these sequences")
+    parser.add_argument("--limit", type=number(int, 0), default=0, metavar="N",
+                        help="only the first N frames of each sequence (0: all)")
+    add_hardware_options(parser)
+    parser.add_argument("--workers", type=number(int, 0), default=2, metavar="N",
+                        help="threads that read frames ahead (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def add_hardware_options(parser: Parser) -> None:
+    """Options about how the network is run: `running(options)` are keywords of `Predictor.from_checkpoint`."""
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
+                        help="clips that go through the network together (default: %(default)s)")
+    parser.add_argument("--precision", choices=("float32", "bf16", "fp16"), default="float32",
+                        help="half precision takes less time where the hardware has it (fp16: GPUs only), and costs "
+                        "some accuracy (default: %(default)s)")
+    parser.add_argument("--compile", action="store_true", help="torch.compile: takes up to minutes for each frame size "
+                        "(it says how long), then less time a frame")
+
+
+def running(options: Namespace) -> dict[str, Any]:
+    """What `add_hardware_options` asked for, as keywords of `Predictor.from_checkpoint`."""
+    return {"device": options.device, "precision": options.precision, "compile": options.compile}
+
+
+def add_detail_options(parser: Parser) -> None:
+    """What the figures are to be, and what is to be left out."""
+    parser.add_argument("--empty-frames", choices=tuple(EMPTY), default="leave-out",
+                        help="what frames without targets add to nIoU (default: %(default)s)")
+    parser.add_argument("--compat", nargs="+", default=[], metavar="NAME", choices=(*COUNTINGS, "all"),
+                        help=f"count also as published code does: {', '.join(COUNTINGS)}, all (see docs/metrics.md)")
+    parser.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
+                        "sequences for 95%% intervals (0: none, default: %(default)s)")
+    parser.add_argument("--no-details", action="store_true", help="leave out Pd by SNR, size and speed, and the "
+                        "contact sheets of the worst false alarms and misses")

@@ -1,0 +1,116 @@
+"""Everything that `test.py` says about an evaluation beyond the first table: both rules, intervals, bands, faulty
+countings, contact sheets."""
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from utils.datasets.dataset import Dataset
+from utils.metrics import bootstrap
+from utils.metrics.breakdown import BANDS, TargetLog
+from utils.metrics.evaluate import Evaluation
+from utils.metrics.figures import EMPTY
+from utils.metrics.published_countings import COUNTINGS, shifts
+from utils.metrics.segmentation import RULES, SegmentationMetrics
+from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
+from utils.system.tables import table
+
+WITH_INTERVAL = (("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
+                 ("nIoU", "niou", ".4f"), ("AUC", "pixel_auc", ".5f"), ("Pd, Fa <= 1e-6", "pd_at_fa_1e-06", ".4f"),
+                 ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"), ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"))
+
+
+def countings(options: Namespace) -> tuple[str, ...]:
+    """The faulty countings that are asked for."""
+    return tuple(COUNTINGS) if "all" in options.compat else tuple(options.compat)
+
+
+def with_curve(metrics: SegmentationMetrics, empty: str, curve: bool) -> dict[str, Any]:
+    """Figures of one set, with the single numbers of its curve."""
+    result = metrics.compute(empty)
+    if curve:
+        whole = metrics.curve()
+        result |= {name: whole[name] for name in ("pd_fa_auc", "pixel_auc")}
+        result |= {f"pd_at_fa_{limit:.0e}": pd for limit, pd in whole["pd_at_fa"].items()}
+    return result
+
+
+def assess(options: Namespace, dataset: Dataset, result: Evaluation, log: TargetLog | None, out: Path
+           ) -> dict[str, Any]:
+    """Print what is asked for and write the contact sheets; returns what joins metrics.json.
+
+    Args:
+        options: with those of `add_options`, `rule` and `no_curve`.
+        dataset: that was measured.
+        result: of `evaluate_sequences` with both rules.
+        log: that observed it, or None.
+        out: folder for the sheets.
+    """
+    curve = not options.no_curve
+    summed = {rule: sum(parts.values(), SegmentationMetrics(rule)) for rule, parts in result.by_rule.items()}
+    rules = {rule: with_curve(metrics, options.empty_frames, curve) for rule, metrics in summed.items()}
+    content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY[options.empty_frames]}
+    print("\n".join(["", f"by both rules (nIoU: {EMPTY[options.empty_frames]})",
+                     table(rules, [column for column in WITH_INTERVAL if curve or column[1] in rules[options.rule]])]))
+    if options.draws:
+        content |= _intervals(options, dataset, result, curve)
+        _print_intervals(content, rules[options.rule])
+    if log is not None:
+        content["bands"] = log.bands(options.draws or bootstrap.DRAWS)
+        _print_bands(content["bands"])
+        content["contact_sheets"] = write_sheets(log, out)
+        print(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
+    if result.counted:
+        content["compat"] = {name: metrics.compute() for name, metrics in result.counted.items()}
+        print("\n" + compat_table({rule: metrics.compute() for rule, metrics in summed.items()}, content["compat"]))
+    return content
+
+
+def _intervals(options: Namespace, dataset: Dataset, result: Evaluation, curve: bool) -> dict[str, Any]:
+    parts = result.by_rule[options.rule]
+    sets = {"overall": list(parts.values())}
+    sets |= {name: [part for sequence, part in parts.items() if sequence in members]
+             for name, members in dataset.subsets.items()}
+    found = {name: bootstrap.intervals(bootstrap.segmentation_draws(chosen, options.draws, curve=curve,
+                                                                    empty=options.empty_frames))
+             for name, chosen in sets.items() if chosen}
+    found |= {f"overall_{rule}": bootstrap.intervals(bootstrap.segmentation_draws(
+        list(result.by_rule[rule].values()), options.draws, curve=curve, empty=options.empty_frames))
+        for rule in RULES if rule != options.rule and rule in result.by_rule}
+    return {"intervals": found, "bootstrap": bootstrap.about(len(parts), options.draws)}
+
+
+def _print_intervals(content: dict[str, Any], figures: dict[str, Any]) -> None:
+    about, ends = content["bootstrap"], content["intervals"]["overall"]
+    columns = [column for column in WITH_INTERVAL if column[1] in figures]
+    rows = {"figure": figures} | {name: {key: ends[key][side] for _, key, _ in columns}
+                                  for side, name in enumerate(("from", "to"))}
+    print("\n".join(["", bootstrap.said(about), table(rows, columns)]))
+
+
+def _print_bands(bands: dict[str, list[dict[str, Any]]]) -> None:
+    columns = (("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("from", "from", ".4f"), ("to", "to", ".4f"))
+    for key, rows in bands.items():
+        print(f"\nPd by {BANDS[key][0]}")
+        print(table({row["band"]: row | dict(zip(("from", "to"), row["interval"], strict=True)) for row in rows},
+                    columns))
+
+
+def write_sheets(log: TargetLog, out: Path) -> list[str]:
+    """Write false_alarms.png and misses.png; returns their paths."""
+    paths = []
+    for name, tiles, title in (("false_alarms.png", alarm_tiles(log), "surest false alarms (true targets: yellow)"),
+                               ("misses.png", miss_tiles(log), "missed targets of the highest SNR")):
+        write_sheet(out / name, tiles, f"{title}: {len(tiles)}")
+        paths.append(str(out / name))
+    return paths
+
+
+def compat_table(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> str:
+    """How far the figures move by each faulty counting, as text."""
+    lines = ["as published code counts", f"  {'counting':16}{'figure':18}{'right':>12}{'counted':>12}{'moves by':>10}"]
+    for name, key, correct, faulty in shifts(right, counted):
+        moved = f"{faulty / correct - 1:+.1%}" if correct else "–"
+        lines.append(f"  {name:16}{key:18}{correct:12.4g}{faulty:12.4g}{moved:>10}")
+    return "\n".join(lines)

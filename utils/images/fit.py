@@ -1,0 +1,217 @@
+"""How a frame is fitted into a network's input, and how results get back.
+
+Three ways: letterboxed (scaled to fit into a rectangle and centred there, the rest grey), resized, or the frame's own
+pixels, padded. All have `frame`, `to_frame` and `map_to_frame`.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from utils.images.boxes import cut
+from utils.images.components import label_targets
+
+GREY = 128.0  # of 255, as published
+BICUBIC_REACH = 2  # px of the frame on either side, or of the input where that is coarser
+TILE = 32  # px of the input, side of what is scaled anew at once
+
+
+def margin_level(mean: float, full_scale: float) -> float:
+    """Grey level of the margins: 128 of 255 as published, and the dataset's mean for files of another type, whose
+    levels may be far from half of the full scale (cameras of 14 bits in files of 16)."""
+    return GREY if full_scale == 255 else mean
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where a frame of `shape` (h, w) lies in the network's input of `size` (H, W), all in pixels.
+
+    Both sides are scaled by min(H/h, W/w) and rounded down; the frame lies in the middle, half a pixel up and to the
+    left where the rest is odd. `margin` is the grey level of the rest. Raises ValueError for sides below 1.
+    """
+
+    shape: tuple[int, int]
+    size: tuple[int, int]
+    margin: float = GREY
+
+    def __post_init__(self) -> None:
+        if min(*self.shape, *self.size) < 1:
+            raise ValueError(f"got a frame of {self.shape} for an input of {self.size}, expected sides of at least 1")
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Height and width of the scaled frame."""
+        (h, w), (height, width) = self.shape, self.size
+        if height * w <= width * h:  # whole numbers, so that the fitting side fits exactly
+            return height, max(1, w * height // h)
+        return max(1, h * width // w), width
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Top and left of the scaled frame in the input."""
+        return (self.size[0] - self.inner[0]) // 2, (self.size[1] - self.inner[1]) // 2
+
+    def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+        """`(h, w)` of any dtype, grey levels from 0 to `full_scale` → `(H, W)` float32 in the same levels, bicubic.
+
+        Raises ValueError for an image of another shape than this letterbox's.
+        """
+        if image.shape != self.shape:
+            raise ValueError(f"got a frame of {image.shape}, expected {self.shape}")
+        canvas = np.full(self.size, self.margin, np.float32)
+        self._scale_into(canvas, image, (0, 0), self.inner, full_scale)
+        return canvas
+
+    def again(self, ready: np.ndarray, image: np.ndarray, places: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+        """`frame(image)`, where `ready` is that of an image that differs from it at `places` `(N, 2)` row, column
+        alone: only what these reach is scaled anew."""
+        scale = np.divide(self.inner, self.shape)
+        reach = BICUBIC_REACH * np.maximum(1, 1 / scale)
+        first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE
+        last = np.ceil((places + 1 + reach) * scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE
+        tiles = {(y, x) for low, high in zip(first.tolist(), last.tolist(), strict=True)
+                 for y in range(low[0], high[0] + 1) for x in range(low[1], high[1] + 1)}
+        canvas = ready.copy()
+        for y, x in tiles:
+            end = min(TILE * (y + 1), self.inner[0]), min(TILE * (x + 1), self.inner[1])
+            self._scale_into(canvas, image, (TILE * y, TILE * x), end, full_scale)
+        return canvas
+
+    def _scale_into(self, canvas: np.ndarray, image: np.ndarray, start: tuple[int, int], end: tuple[int, int],
+                    full_scale: float) -> None:
+        """The part of the scaled frame from `start` to `end` (y, x), into its place on the canvas."""
+        place = tuple(slice(corner + low, corner + high)
+                      for corner, low, high in zip(self.corner, start, end, strict=True))
+        if self.inner == self.shape:
+            canvas[place] = image[start[0]:end[0], start[1]:end[1]]
+            return
+        step = np.divide(self.shape, self.inner)  # from one pixel of the scaled frame to the next
+        reach = BICUBIC_REACH * np.maximum(1, step) + 1
+        low, high = start * step, end * step
+        top, left = np.floor(low - reach).astype(int).clip(0)
+        bottom, right = np.ceil(high + reach).astype(int)
+        part = Image.fromarray(image[top:bottom, left:right].astype(np.float32))
+        box = low[1] - left, low[0] - top, high[1] - left, high[0] - top
+        scaled = part.resize((end[1] - start[1], end[0] - start[0]), Image.Resampling.BICUBIC, box)
+        canvas[place] = np.clip(np.rint(scaled), 0, full_scale)  # sensors and files hold whole levels
+
+    def to_input(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in the frame's pixels → in the input's, other columns kept."""
+        return self._moved(boxes, forward=True)
+
+    def to_frame(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes `(N, 4 or more)` in the input's pixels → in the frame's pixels, cut at the frame's edges."""
+        return cut(self._moved(boxes, forward=False), self.shape)
+
+    def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
+        """A map over the input `(H, W)` float32 in [0, 1] → over the frame `(h, w)`, interpolated."""
+        (top, left), (height, width) = self.corner, self.inner
+        return spread(plane[top:top + height, left:left + width], self.shape)
+
+    def _moved(self, boxes: np.ndarray, forward: bool) -> np.ndarray:
+        moved = np.array(boxes, np.float64)
+        scale = np.array([self.inner[1] / self.shape[1], self.inner[0] / self.shape[0]] * 2)
+        offset = np.array(self.corner[::-1] * 2, np.float64)
+        moved[:, :4] = moved[:, :4] * scale + offset if forward else (moved[:, :4] - offset) / scale
+        return moved
+
+
+def spread(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A map `(H, W)` float32 in [0, 1] → `shape` (h, w), interpolated linearly and kept in range."""
+    import cv2
+
+    plane = cv2.resize(np.ascontiguousarray(plane), shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return np.clip(plane, 0, 1)
+
+
+FITS = ("crop", "resize", "letterbox")  # as recipes call them; a network trained on crops sees whole frames, padded
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Frames of `shape` (h, w) keep their pixels; sides are padded to multiples of `multiple` by the edge's value, on
+    the right and at the bottom."""
+
+    shape: tuple[int, int]
+    multiple: int
+
+    def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+        """`(h, w)` → `(H, W)` float32."""
+        pad = [(0, -side % self.multiple) for side in self.shape]
+        return np.pad(image.astype(np.float32), pad, mode="edge")
+
+    def to_frame(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes `(N, 4 or more)` x1, y1, x2, y2, …, cut at the frame's edges."""
+        return cut(boxes, self.shape)
+
+    def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
+        """A map over the input `(H, W)` → over the frame `(h, w)`."""
+        return np.ascontiguousarray(plane[: self.shape[0], : self.shape[1]])
+
+
+@dataclass(frozen=True)
+class Resized:
+    """Frames of `shape` (h, w) are resized to a square of `size` pixels, as in training, and padded from there."""
+
+    shape: tuple[int, int]
+    size: int
+    multiple: int
+
+    def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+        """`(h, w)` → `(H, W)` float32."""
+        plane = resize_plane(image.astype(np.float32), self.size, self.size)
+        return Padded(plane.shape, self.multiple).frame(plane)
+
+    def to_frame(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes in the input's pixels → in the frame's, cut at its edges."""
+        moved = np.array(boxes, np.float64)
+        moved[:, :4] *= np.array(self.shape[::-1] * 2) / self.size
+        return cut(moved, self.shape)
+
+    def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
+        """A map over the input → over the frame `(h, w)`, interpolated."""
+        return spread(plane[: self.size, : self.size], self.shape)
+
+
+Fit = Padded | Resized | Letterbox
+
+
+def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = GREY,
+           full_scale: float = 255.0, square: bool = True) -> Fit:
+    """How frames of `shape` are fitted; `input_size` is the side of the square input, not used by `crop`, `mean` and
+    `full_scale` those of the frames' grey levels, see `margin_level`; without `square` a letterbox has no more margins
+    than make its sides multiples of `multiple`."""
+    if fit == "letterbox":
+        box = Letterbox(shape, (input_size, input_size), margin_level(mean, full_scale))
+        if square:
+            return box
+        return replace(box, size=tuple(min(side + -side % multiple, input_size) for side in box.inner))
+    return Resized(shape, input_size, multiple) if fit == "resize" else Padded(shape, multiple)
+
+
+def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A plane `(h, w)` → `(height, width)`: averaged over areas along an axis that shrinks, else interpolated."""
+    # axis by axis, since OpenCV's area mode turns into nearest neighbour where one axis grows and the other shrinks
+    for h, w in ((height, plane.shape[1]), (height, width)):
+        shrinks = h < plane.shape[0] or w < plane.shape[1]
+        plane = cv2.resize(plane, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return plane
+
+
+def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A mask `(h, w)` bool → `(height, width)`: set where targets cover at least half of a pixel; a target that would
+    vanish keeps the pixel it covers most."""
+    if not mask.any():
+        return np.zeros((height, width), bool)
+    resized = resize_plane(mask.astype(np.float32), height, width) >= 0.5
+    labels, boxes = label_targets(mask)
+    for label, (y0, x0, y1, x1) in enumerate(boxes, start=1):
+        y, x = np.nonzero(labels[y0:y1, x0:x1] == label)
+        y, x = (2 * (y + y0) + 1) * height // (2 * mask.shape[0]), (2 * (x + x0) + 1) * width // (2 * mask.shape[1])
+        if not resized[y, x].any():
+            pixels, counts = np.unique(y * width + x, return_counts=True)
+            resized.flat[pixels[counts.argmax()]] = True
+    return resized

@@ -1,0 +1,166 @@
+"""Grey levels: from what a picture holds (colours, degrees, shares, raw counts) to levels that a network or a person
+can be shown.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.images.image_files import TOP, beyond_levels, plain_levels
+
+INNER = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
+NARROW, QUIET = 64, 0.2  # range and noise below which whole levels are too coarse for a frame with fractions
+MIDDLE = 32768  # the level of what lies in the middle of the first frame's range
+ROOM = 8  # times the first frame's range that levels have room for: later frames may be hotter or colder
+
+
+class Levels:
+    """Brings the frames of one source to uint8 or uint16, all of them alike, as the first frame needs it.
+
+    Whole numbers from 0 to 65535 stay as they are, and fractions are rounded where whole levels can hold them, as in
+    datasets (`utils.images.image_files.read_frame`). Other values, such as degrees, are mapped by factor · (value -
+    middle) + `MIDDLE`, with a power of ten as factor. Frames without any contrast decide nothing.
+
+    Args:
+        path: of the source, for what is said.
+        notes: lists what is to be said about it.
+    """
+
+    def __init__(self, path: str, notes: list[str]) -> None:
+        self.path, self.notes = path, notes
+        self.decided = self.told = False
+        self.factor, self.middle = 0.0, 0.0
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """A frame `(H, W)` of any type as whole levels, `(H, W)` uint8 or uint16."""
+        if image.dtype in (np.uint8, np.uint16, np.bool_):
+            return plain_levels(image)
+        finite = np.isfinite(image)
+        if not finite.all():
+            image = np.where(finite, image, image[finite].min() if finite.any() else 0)
+        if not self.decided and image.min() < image.max():
+            self._decide(image.astype(np.float64))
+        if self.factor:
+            image = (image.astype(np.float64) - self.middle) * self.factor + MIDDLE
+        if not self.told and self.decided and (image.min() < -0.5 or image.max() > TOP + 0.5):
+            self.told = True
+            self.notes.append(f"{self.path}: some values lie outside of what 16 bits hold and are cut to the nearest "
+                              "level")
+        whole = plain_levels(image)
+        return whole.astype(np.uint16) if self.factor else whole
+
+    def _decide(self, image: np.ndarray) -> None:
+        self.decided = True
+        low, high = np.percentile(image, INNER)
+        if not (beyond_levels(image) or (_has_fractions(image) and high - low < NARROW and _noise(image) < QUIET)):
+            return
+        span = max(high - low, np.ptp(image) / (ROOM / 2))  # of what is in this frame nothing is cut
+        self.factor = 10.0 ** math.floor(math.log10(TOP / (ROOM * span)))
+        self.middle = round((low + high) / 2 * self.factor) / self.factor
+        self.notes.append(
+            f"{self.path}: values such as {image.min():.6g} to {image.max():.6g} are no whole grey levels; in all "
+            f"frames {self.middle:.6g} counts as level {MIDDLE}, and a difference of 1 as {self.factor:g} levels")
+
+
+def _has_fractions(image: np.ndarray) -> bool:
+    return bool((image != np.rint(image)).any())
+
+
+def _noise(image: np.ndarray) -> float:
+    """Standard deviation of the noise, from neighbours' differences by their median."""
+    return float(np.median(np.abs(np.diff(image, axis=1)))) / (0.6745 * 2 ** 0.5) if image.shape[1] > 1 else 0.0
+
+
+COLOURFUL = 12.0  # mean difference between the channels beyond which colours carry something; coding leaves 1 or 2
+
+
+class Grey:
+    """Turns pictures of one source into grey; says once that they are in colour.
+
+    Args:
+        path: of the source, for what is said.
+        notes: lists what is to be said about it; None says nothing.
+    """
+
+    def __init__(self, path: str, notes: list[str] | None = None) -> None:
+        self.path, self.notes = path, notes
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """A picture `(H, W)` or `(H, W, 3)` uint8 BGR → `(H, W)`."""
+        import cv2
+
+        if picture.ndim == 2:
+            return picture
+        if self.notes is not None:
+            part = picture[::4, ::4].astype(np.int16)
+            if np.ptp(part, axis=2).mean() > COLOURFUL:
+                self.notes.append(f"{self.path}: the frames are in colour and are turned grey, which does not bring "
+                                  "back what a palette (pseudo-colour) stands for; record white-hot or black-hot")
+            self.notes = None
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+
+
+def full_scale_of(image: np.ndarray) -> float:
+    """The largest grey level that files of the image's type hold; 255 for float."""
+    return float(np.iinfo(image.dtype).max) if image.dtype.kind in "ui" else 255.0
+
+
+RATE = 0.05  # share by which a percentile window follows the frames
+SAMPLE = 65536  # pixels that percentiles are taken of
+DEEPEST = 255   # level of frames of 8 bits
+
+
+@dataclass(frozen=True)
+class Window:
+    """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles, which follow slowly, and are
+    moved apart where the frames' noise would otherwise have a standard deviation of more than `noise` of these levels:
+    about what networks know."""
+
+    low: float
+    high: float
+    percent: bool = False
+    noise: float = 2.0
+
+    def __str__(self) -> str:
+        mark = "p" * self.percent
+        return f"{mark}{self.low:g},{mark}{self.high:g}"
+
+
+def require_grey(image: np.ndarray) -> None:
+    """Raise `ValueError` unless this is a frame `(H, W)`, with pixels."""
+    if np.ndim(image) != 2 or not np.size(image):
+        found = "is None" if image is None else f"has shape {np.shape(image)}"
+        raise ValueError(f"frame {found}, expected grey (H, W)")
+
+
+def noise_of(image: np.ndarray) -> float:
+    """Standard deviation of the noise in a frame (H, W), in its own levels: from what differs from a plane over 3 x 3
+    pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996), by the median, so that edges count little."""
+    import cv2
+
+    rough = cv2.filter2D(image.astype(np.float32), -1, np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32))
+    return float(np.median(np.abs(rough))) / (0.6745 * 6)
+
+
+class Stretch:
+    """Grey levels shown as black and white: percentiles of the frame that follow slowly, so that videos do not flicker.
+
+    Args:
+        rate: share by which the levels move towards a new frame's.
+    """
+
+    def __init__(self, rate: float = 0.05) -> None:
+        self.rate = rate
+        self.levels: np.ndarray | None = None
+
+    def update(self, frame: np.ndarray) -> tuple[float, float]:
+        """Take in a frame `(H, W)`; returns the levels `(black, white)` to show it with."""
+        step = max(1, int((frame.size / 65536) ** 0.5))
+        low, high = np.percentile(frame[::step, ::step], (0.5, 99.9))
+        least = 40.0 if frame.dtype == np.uint8 else 64.0  # or sensor noise would fill the picture
+        middle, half = (low + high) / 2, max(high - low, least) / 2
+        levels = np.array([middle - half, middle + 1.1 * half])
+        self.levels = levels if self.levels is None else self.levels + self.rate * (levels - self.levels)
+        return float(self.levels[0]), float(self.levels[1])

@@ -1,0 +1,190 @@
+"""From an image file to a grey frame or a boolean mask."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from utils.system.errors import UserError
+from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_regular
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
+TAIL = 4096  # bytes at a file's end among which its end mark is looked for
+TOP = 65535  # the highest grey level
+OVERSHOOT = 0.05  # of the range, that resampling puts below 0
+LEAST_RANGE = 8  # levels between the darkest and the brightest pixel below which rounding takes what fractions tell
+ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios differ by less than this share
+
+
+def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
+    import cv2
+
+    data = read_bytes(path, "an image file")
+    _refuse_truncated(path, data[:8].tobytes(), data[-TAIL:].tobytes(), data.size)
+    require_image_size(path, data)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
+    except cv2.error as error:
+        raise UserError(f"{path}: not a readable image ({error.err}); fetch the file again") from None
+    if image is None:
+        raise UserError(f"{path}: not a readable image ({data.size} bytes); fetch or write the file again")
+    return image
+
+
+def _refuse_truncated(path: str | os.PathLike, head: bytes, tail: bytes, size: int) -> None:
+    """Raise for PNG, JPEG and BMP files that end early: OpenCV fills what is missing with grey and says nothing."""
+    ended = True
+    if head.startswith(b"\x89PNG"):
+        ended = b"IEND" in tail[-64:]
+    elif head.startswith(b"\xff\xd8"):
+        ended = b"\xff\xd9" in tail
+    elif head.startswith(b"BM") and size >= 6:
+        ended = size >= int.from_bytes(head[2:6], "little")
+    if not ended:
+        raise UserError(f"{path}: truncated image ({size} bytes, its end is missing); fetch the file again")
+
+
+def check_end(path: str | os.PathLike) -> None:
+    """Look at the first and last bytes of an image file only.
+
+    Raises:
+        UserError: it is missing, empty, or ends early (PNG, JPEG and BMP).
+    """
+    try:
+        require_regular(path, "an image file")
+        with open(path, "rb") as file:
+            head, size = file.read(8), file.seek(0, os.SEEK_END)
+            file.seek(max(size - TAIL, 0))
+            tail = file.read()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
+    if not size:
+        raise UserError(f"{path}: an empty file; fetch the file again")
+    _refuse_truncated(path, head, tail, size)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """`(H, W)` or `(H, W, 1|3|4)` → `(H, W)`; colour-coded grey keeps its values exactly."""
+    import cv2
+
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 1:
+        return image[:, :, 0]
+    colour = image[:, :, :3]
+    if (colour[:, :, 0] == colour[:, :, 1]).all() and (colour[:, :, 0] == colour[:, :, 2]).all():
+        return np.ascontiguousarray(colour[:, :, 0])
+    return cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_BGR2GRAY)
+
+
+def _mat_plane(path: str | os.PathLike) -> np.ndarray:
+    """The key frame of an official NUDT-MIRSDT clip file: the last plane of its array `Mix` `(frames, H, W)`."""
+    planes = read_mat(path, "Mix")
+    if planes is None or planes.ndim != 3 or not len(planes):
+        found = "no array `Mix`" if planes is None else f"`Mix` of shape {planes.shape}"
+        raise UserError(f"{path}: found {found}, expected `Mix` of shape (frames, H, W)")
+    return planes[-1]
+
+
+def read_values(path: str | os.PathLike) -> np.ndarray:
+    """Read one frame as grey, with the values that the file holds, such as degrees.
+
+    Args:
+        path: PNG, JPEG, BMP or TIFF, grey, palette, RGB or RGBA; or a `.mat` clip file.
+    Returns:
+        `(H, W)` of any type.
+    Raises:
+        UserError: the file is missing, truncated or no image.
+    """
+    return _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path))
+
+
+def read_frame(path: str | os.PathLike) -> np.ndarray:
+    """Read one frame of a dataset as grey.
+
+    Args:
+        path: as of `read_values`, in 8 or 16 bits, or with values that whole levels from 0 to 65535 can hold.
+    Returns:
+        `(H, W)` uint8 or uint16 in the file's own units; fractions are rounded.
+    Raises:
+        UserError: the file is missing, truncated or no image, or holds other values.
+    """
+    image = read_values(path)
+    if found := beyond_levels(image):
+        raise UserError(f"{path}: found {found}, expected whole grey levels from 0 to {TOP}; multiply and shift the "
+                        "values of all frames of the dataset alike, and write the frames as images of 16 bits")
+    return plain_levels(image)
+
+
+def beyond_levels(image: np.ndarray) -> str:
+    """What of a frame's values whole levels from 0 to `TOP` cannot hold, empty where they can; what resampling puts
+    below 0 does not count."""
+    if not image.size or image.dtype in (np.uint8, np.uint16, np.bool_):
+        return ""
+    low, high = float(image.min()), float(image.max())
+    if not np.isfinite((low, high)).all():
+        return "values that are no finite numbers"
+    if low < -max(0.5, OVERSHOOT * (high - low)) or high > TOP + 0.5:
+        return f"values from {low:g} to {high:g}"
+    if 0 < high - low < LEAST_RANGE and (image != np.rint(image)).any():
+        return f"values from {low:g} to {high:g} with fractions"
+    return ""
+
+
+def plain_levels(image: np.ndarray) -> np.ndarray:
+    """Values of any type as uint8 or uint16, rounded and cut to 0 to `TOP`; those of these types as they are."""
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    if image.dtype == np.bool_:
+        return image.astype(np.uint8) * 255
+    return np.clip(np.rint(image), 0, TOP).astype(np.uint8 if image.max(initial=0) <= 255 else np.uint16)
+
+
+def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two `(height, width)` have the same ratio, up to rounding."""
+    (h, w), (oh, ow) = size, other
+    return abs(w * oh - ow * h) <= ASPECT_TOLERANCE * min(w * oh, ow * h)
+
+
+def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a target mask.
+
+    Args:
+        path: an image; pixels above half of the file's largest value (at least 1) are target.
+        shape: `(H, W)` of the frame; a mask of another size but the same aspect is resized (nearest neighbour).
+    Returns:
+        `(H, W)` bool.
+    Raises:
+        UserError: unreadable, or of another aspect than `shape`.
+    """
+    import cv2
+
+    image = _grey(_decode(path))
+    mask = image > max(int(image.max(initial=0)) // 2, 0)
+    if shape is not None and mask.shape != tuple(shape):
+        if not same_aspect(mask.shape, tuple(shape)):
+            raise UserError(f"{path}: mask of {mask.shape[1]}x{mask.shape[0]} (w x h), expected {shape[1]}x{shape[0]} "
+                            "like its image, or the same aspect; replace the mask")
+        mask = cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+    return mask
+
+
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """`(height, width)` from the file's header, without decoding the pixels.
+
+    Raises:
+        UserError: the file is missing or no image.
+    """
+    if Path(path).suffix.lower() == ".mat":
+        plane = _mat_plane(path)
+        return plane.shape[0], plane.shape[1]
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; expected an image file") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a readable image ({error}); fetch the file again") from None

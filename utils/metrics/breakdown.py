@@ -1,0 +1,139 @@
+"""Pd by SNR, size and speed of the targets, and the false alarms and misses themselves."""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from utils.datasets.frame_table import Frame
+from utils.images.components import Components
+from utils.metrics.bootstrap import DRAWS, SEED, interval, weights
+from utils.metrics.figures import ratio
+from utils.metrics.segmentation import outcome
+from utils.metrics.target_facts import Facts, Target, chains
+from utils.predictor.prediction import Prediction
+
+# Upper ends of the bands, which belong to them; the last has none.
+BANDS = {"snr": ("SNR", (3.0, 5.0, 10.0)), "area": ("size, pixels", (4.0, 9.0, 25.0, 80.0)),
+         "speed": ("speed, pixels a frame", (0.5, 1.0, 2.0, 4.0))}
+MOST_ALARMS = 20  # kept of a frame, the surest
+NEAR = 4.0  # pixels a frame that one and the same false alarm may go
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A false component: `centroid` (y, x), `area` in pixels, `score` its largest probability."""
+
+    sequence: str
+    number: int
+    image: str
+    centroid: tuple[float, float]
+    area: int
+    score: float
+
+
+class TargetLog:
+    """Takes note of every target and every false alarm of one method, by the rule that Pd and Fa are counted with.
+
+    Args:
+        facts: of the dataset, shared by all methods that are measured on it.
+        rule: see `utils.metrics.segmentation`.
+    """
+
+    def __init__(self, facts: Facts, rule: str = "centroid") -> None:
+        self.facts, self.rule = facts, rule
+        self.targets: list[Target] = []
+        self.found: list[bool] = []
+        self.peaks: list[float] = []  # the largest probability among each target's pixels
+        self.alarms: dict[str, dict[int, list[Alarm]]] = defaultdict(dict)
+        self.sequences: list[str] = []
+
+    def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction
+                 ) -> tuple[np.ndarray, Components]:
+        """Look at one frame; returns which of its targets are found `(K,)`, and the false components."""
+        components, targets = self.facts.of(frame, image, mask)
+        found, false = outcome(self.rule, prediction.mask, mask, components)
+        probability = prediction.probability.reshape(-1)
+        if frame.sequence not in self.sequences:
+            self.sequences.append(frame.sequence)
+        self.targets += targets
+        self.found += found.tolist()
+        self.peaks += _peaks(components, probability).tolist()
+        if len(false):
+            scores = _peaks(false, probability)
+            self.alarms[frame.sequence][frame.number] = [
+                Alarm(frame.sequence, frame.number, frame.image, tuple(map(float, false.centroid[index])),
+                      int(false.area[index]), float(scores[index]))
+                for index in np.argsort(-scores, kind="stable")[:MOST_ALARMS]]
+        return found, false
+
+    def bands(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, list[dict[str, Any]]]:
+        """Pd of every band of `BANDS` in which there is a target.
+
+        Returns:
+            By `snr`, `area`, `speed` rows with `band` (text), `targets`, `matched`, `pd` and `interval` (low, high);
+            the last row holds the targets of which nothing is known, where there are any.
+        """
+        self.facts.follow()
+        owner = np.array([self.sequences.index(target.sequence) for target in self.targets], np.int64)
+        found = np.array(self.found, bool)
+        drawn = weights(len(self.sequences), draws, seed)
+        result = {}
+        for key, (_, ends) in BANDS.items():
+            values = np.array([getattr(target, key) for target in self.targets], np.float64)
+            if np.isnan(values).all():
+                continue
+            band = np.where(np.isnan(values), len(ends) + 1, np.searchsorted(ends, values, side="left"))
+            rows = []
+            for number, name in enumerate([*_names(ends), "unknown"]):
+                own = band == number
+                totals, hits = (np.bincount(owner[pick], minlength=len(self.sequences)) for pick in (own, own & found))
+                if own.any():
+                    spread = interval(ratio(drawn @ hits, drawn @ totals)) if len(self.sequences) > 1 else (np.nan,) * 2
+                    rows.append({"band": name, "targets": int(own.sum()), "matched": int((own & found).sum()),
+                                 "pd": float(found[own].mean()), "interval": spread})
+            result[key] = rows
+        return result
+
+    def worst_alarms(self, most: int = 20) -> list[tuple[Alarm, int]]:
+        """The surest false alarms, each with the number of frames it is in: one that stays at its place (or goes at
+        most 4 px a frame) is shown once, where it is surest; of equally sure ones those that stay longest come first.
+        """
+        groups = [chain for name in self.sequences for chain in chains(self.alarms[name], NEAR)]
+        tops = [(max(chain, key=lambda alarm: (alarm.score, alarm.area)), len(chain)) for chain in groups]
+        return sorted(tops, key=lambda top: (-top[0].score, -top[1], -top[0].area))[:most]
+
+    def worst_misses(self, most: int = 20) -> list[tuple[Target, float, int]]:
+        """The missed targets of the highest SNR, each with its largest probability and the number of frames in which it
+        is missed: a target that is missed in several frames in a row is shown once, where its SNR is highest."""
+        self.facts.follow()
+        tracks: dict[tuple[str, int], list[int]] = defaultdict(list)
+        for index, target in enumerate(self.targets):
+            tracks[target.sequence, target.track].append(index)
+        runs: list[list[int]] = []
+        for track in tracks.values():
+            track.sort(key=lambda index: self.targets[index].number)
+            for found, run in groupby(track, key=lambda index: self.found[index]):
+                runs += [] if found else [list(run)]
+        tops = [(max(run, key=lambda index: (_snr(self.targets[index]), -index)), len(run)) for run in runs]
+        tops.sort(key=lambda top: (-_snr(self.targets[top[0]]), -top[1], top[0]))
+        return [(self.targets[index], self.peaks[index], count) for index, count in tops[:most]]
+
+
+def _snr(target: Target) -> float:
+    return -1.0 if np.isnan(target.snr) else target.snr
+
+
+def _peaks(components: Components, probability: np.ndarray) -> np.ndarray:
+    peaks = np.zeros(len(components))
+    np.maximum.at(peaks, components.owner, probability[components.pixel])
+    return peaks
+
+
+def _names(ends: Sequence[float]) -> list[str]:
+    texts = [f"≤ {ends[0]:g}", *(f"{low:g} – {high:g}" for low, high in zip(ends, ends[1:], strict=False))]
+    return [*texts, f"> {ends[-1]:g}"]

@@ -1,0 +1,156 @@
+"""Detections as COCO results, and the images, ids and categories that these speak of."""
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.datasets.dataset import Dataset
+from utils.datasets.frame_table import Frame
+from utils.datasets.layouts import list_files
+from utils.datasets.lists import find_lists
+from utils.datasets.problems import Report
+from utils.datasets.splits import SPLITS
+from utils.system.errors import UserError
+from utils.system.files import atomic_write
+
+EXPECTED = "expected COCO results, a list of {image_id, category_id, bbox: [x, y, w, h], score}"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What COCO files call a dataset's images and classes.
+
+    `ids` are image ids by `Frame.image`; `categories` {id, name} in the order of the classes, which count from 0;
+    `source` are the json files they are from, none where the dataset has none that name every image: then images count
+    from 1 in the dataset's order, and so do categories.
+    """
+
+    ids: dict[str, int]
+    categories: tuple[dict[str, Any], ...]
+    source: tuple[str, ...] = ()
+
+    def category(self, number: int) -> int:
+        """The category id of a class; those beyond the known ones follow the largest id."""
+        known = [item["id"] for item in self.categories]
+        return known[number] if number < len(known) else max(known) + 1 + number - len(known)
+
+
+def naming_of(dataset: Dataset) -> Naming:
+    """The ids and categories of the dataset's own json files where they name every image, else counted ones."""
+    files, frames = list_files(dataset.root), dataset.frames
+    splits = (*SPLITS, "") if dataset.split == "all" else (dataset.split, "")
+    ids: dict[str, int] = {}
+    sources: dict[str, tuple[dict[str, Any], ...]] = {}
+    for item in find_lists(dataset.root, Report()):
+        if item.path.lower().endswith(".json") and item.split in splits:
+            content = json.loads(Path(item.path).read_bytes())
+            keys = [(files.find(str(image["file_name"]), item.split or None), image["id"])
+                    for image in content["images"]]
+            own = {files.path(files.images[key]): number for key, number in keys if key is not None}
+            if not own.keys() <= ids.keys():
+                sources[item.path] = tuple(sorted(({"id": entry["id"], "name": str(entry.get("name", entry["id"]))}
+                                                   for entry in content["categories"]), key=lambda entry: entry["id"]))
+                ids = own | ids
+    chosen = {frame.image: ids.get(frame.image) for frame in frames}
+    whole = None not in chosen.values() and len(set(chosen.values())) == len(chosen)
+    categories = next(iter(sources.values()), ())
+    if whole and categories and all(other == categories for other in sources.values()):
+        return Naming(chosen, categories, tuple(sources))
+    count = max((box[4] for frame in frames for box in frame.boxes or ()), default=0) + 1
+    names = ["target"] if count == 1 else [f"class {number}" for number in range(count)]
+    return Naming({frame.image: index for index, frame in enumerate(frames, start=1)},
+                  tuple({"id": number, "name": name} for number, name in enumerate(names, start=1)))
+
+
+def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
+    """Detections `(N, 6)` of frames as COCO results; boxes in thousandths of a pixel, as
+    `utils.metrics.evaluate.rounded`."""
+    return [{"image_id": naming.ids[frame.image], "category_id": naming.category(int(number)),
+             "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)], "score": score}
+            for frame, rows in detections for x1, y1, x2, y2, score, number in rows.tolist()]
+
+
+def as_truth(frames: Iterable[tuple[Frame, np.ndarray]], dataset: Dataset, naming: Naming) -> dict[str, Any]:
+    """Frames with their true boxes `(G, 5)` as a COCO file, which tells what the ids of the results stand for."""
+    images, annotations = [], []
+    for frame, boxes in frames:
+        name = Path(os.path.relpath(frame.image, dataset.root)).as_posix()
+        images.append({"id": naming.ids[frame.image], "file_name": name})
+        for x1, y1, x2, y2, number in boxes.tolist():
+            annotations.append({"id": len(annotations) + 1, "image_id": images[-1]["id"],
+                                "category_id": naming.category(int(number)), "bbox": [x1, y1, x2 - x1, y2 - y1],
+                                "area": (x2 - x1) * (y2 - y1), "iscrowd": 0})
+    return {"images": images, "annotations": annotations, "categories": list(naming.categories)}
+
+
+def write_compact(path: str | os.PathLike, content: Any) -> None:
+    """Write json without blanks, atomically: results have a hundred thousand entries."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(content, separators=(",", ":"), allow_nan=False).encode())
+
+
+def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = False) -> dict[str, np.ndarray]:
+    """Read COCO results, wherever they were made.
+
+    Args:
+        path: of the json file.
+        naming: of the dataset they are about.
+        any_class: take all categories for class 0.
+    Returns:
+        For each image with detections, by `Frame.image`, `(N, 6)` float64 x1, y1, x2, y2, score, class.
+    Raises:
+        UserError: not json, no COCO results, or about images or categories that the dataset does not have.
+    """
+    try:
+        content = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {EXPECTED}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not json ({error}); {EXPECTED}") from None
+    if not isinstance(content, list):
+        keys = f" with {', '.join(map(str, list(content)[:4]))}" if isinstance(content, dict) else ""
+        raise UserError(f"{path}: found a {type(content).__name__}{keys}, {EXPECTED}")
+    images = {number: image for image, number in naming.ids.items()}
+    classes = {item["id"]: index for index, item in enumerate(naming.categories)}
+    rows: dict[str, list[list[float]]] = defaultdict(list)
+    for index, item in enumerate(content):
+        image, category, box, score = _checked(path, index, item)
+        if image not in images:
+            raise UserError(f"{path}: entry {index} is about image {image!r}, which is none of the {len(images)} of "
+                            f"this split; expected ids of {_source(naming)}; give the results of this --split")
+        if not any_class and category not in classes:
+            raise UserError(f"{path}: entry {index} has category {category!r}, expected one of "
+                            f"{', '.join(map(str, classes))} ({_source(naming)}); correct it or give --class-agnostic")
+        x, y, w, h = box
+        rows[images[image]].append([x, y, x + w, y + h, score, 0 if any_class else classes[category]])
+    return {image: np.array(found, np.float64) for image, found in rows.items()}
+
+
+def _source(naming: Naming) -> str:
+    return naming.source[0] if naming.source else "images and classes counted from 1 in the dataset's order"
+
+
+def _checked(path: str | os.PathLike, index: int, item: Any) -> tuple[Any, Any, list[float], float]:
+    """Image, category, box and score of an entry; raises `UserError` where it is none."""
+    try:
+        image, category, box, score = item["image_id"], item["category_id"], item["bbox"], item["score"]
+        numbers = [*box, score]
+        sound = len(box) == 4 and all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
+        sound = sound and not isinstance(image, (dict, list)) and not isinstance(category, (dict, list))
+    except (KeyError, TypeError, OverflowError):
+        sound = False
+    if not sound:
+        found = json.dumps(item)
+        raise UserError(f"{path}: entry {index} is {found[:120]}{'…' if len(found) > 120 else ''}, {EXPECTED}")
+    if min(box[2:]) < 0:
+        raise UserError(f"{path}: entry {index} has a box of {box[2]:g}x{box[3]:g} pixels (w x h), expected sides of "
+                        "at least 0: bbox is [x, y, w, h]; correct it")
+    return image, category, list(map(float, box)), float(score)

@@ -1,0 +1,289 @@
+"""Measuring a predictor on a dataset: the same function for validation while training and for `test.py`."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+import numpy as np
+
+from utils.datasets.dataset import Dataset
+from utils.datasets.frame_table import Frame
+from utils.images.box_masks import boxes_of_mask, mask_of_boxes
+from utils.images.boxes import grown, suppress
+from utils.images.image_files import image_size, read_frame, read_mask
+from utils.metrics.detection import DetectionMetrics
+from utils.metrics.published_countings import CompatMetrics
+from utils.metrics.segmentation import SegmentationMetrics
+from utils.predictor.prediction import Prediction
+from utils.predictor.predictor import Predictor
+from utils.system.distributed import gathered, processes, rank
+from utils.system.errors import UserError
+from utils.system.threads import read_ahead
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+Metrics = TypeVar("Metrics", SegmentationMetrics, DetectionMetrics)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Counts of the whole and of the dataset's subsets, figures (`SegmentationMetrics.compute`) of every sequence.
+
+    `seconds` is the time for reading, predicting and counting `frames` frames, `counting` what of it was for counting.
+    `by_rule` are the counts of every sequence by each rule, `counted` those of the whole by each faulty counting.
+    """
+
+    overall: SegmentationMetrics
+    subsets: dict[str, SegmentationMetrics]
+    sequences: dict[str, dict[str, float | int]]
+    frames: int
+    seconds: float
+    counting: float
+    by_rule: dict[str, dict[str, SegmentationMetrics]]
+    counted: dict[str, CompatMetrics]
+
+
+@dataclass(frozen=True)
+class DetectionEvaluation:
+    """What was found and what is true: of the whole, of the dataset's subsets and of every sequence.
+
+    `detections` are those of every frame, `(N, 6)` x1, y1, x2, y2, score, class, rounded as in COCO results. `seconds`
+    is the time for reading and predicting.
+    """
+
+    overall: DetectionMetrics
+    subsets: dict[str, DetectionMetrics]
+    sequences: dict[str, DetectionMetrics]
+    detections: list[tuple[Frame, np.ndarray]]
+    seconds: float
+
+
+def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
+                       batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
+                       on_frame: Callable[[Frame, Prediction], None] | None = None,
+                       on_bad_frame: Callable[[UserError], None] | None = None, also: Sequence[str] = (),
+                       compat: Sequence[str] = (),
+                       observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None) -> Evaluation:
+    """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
+
+    Of several processes that train together all call this: they share the sequences, and each gets the whole result.
+
+    Args:
+        predictor: what is measured, at its own threshold. A detector's boxes are its components and, filled, its masks.
+        dataset: whose frames all have masks. For a detector boxes stand in for masks that are not there.
+        rule: what counts as found, see `utils.metrics.segmentation`.
+        curve: count at many thresholds too, for `SegmentationMetrics.curve`.
+        batch_size: clips that go through the network together.
+        workers: threads that read frames ahead; every file is read once.
+        limit: only so many frames at the start of each sequence (0: all).
+        quiet: no progress bar; `title` stands in front of it.
+        on_frame: called after each prediction.
+        on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
+        also: further rules to count by.
+        compat: faulty countings (`utils.metrics.published_countings`) to count by as well, in a single process.
+        observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
+            prediction; its time counts as counting.
+    Raises:
+        UserError: a file cannot be read, or a frame has no mask.
+    """
+    detector = predictor.task == "detection"
+
+    def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        image = read_frame(frame.image)
+        return frame, image, (image, _true_mask(frame, image, detector))
+
+    began, counting = time.perf_counter(), 0.0
+    by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *also))}
+    counted = {name: CompatMetrics(name) for name in compat}
+    for frame, (image, mask), prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size,
+                                                       workers, limit, quiet, title):
+        predicted = time.perf_counter()
+        probability = prediction.probability if curve else None
+        own = {"boxes": suppress(prediction.detections), "threshold": prediction.threshold,
+               "true_boxes": frame.boxes if frame.mask is None else None} if detector else {}
+        for name, parts in by_rule.items():
+            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
+                prediction.mask, mask, probability, **own)
+        for faulty in counted.values():
+            faulty.update(prediction.mask, mask)
+        if observe is not None:
+            observe(frame, image, mask, prediction)
+        counting += time.perf_counter() - predicted
+        if on_frame is not None:
+            on_frame(frame, prediction)
+    by_rule = {name: _joined(dataset, parts) for name, parts in by_rule.items()}
+    overall, subsets = _summed(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
+    return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
+                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counted)
+
+
+def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
+                       batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
+                       on_frame: Callable[[Frame, Prediction], None] | None = None,
+                       on_bad_frame: Callable[[UserError], None] | None = None) -> DetectionEvaluation:
+    """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`); of several
+    processes as `evaluate_sequences`.
+
+    Args:
+        predictor: a detector, or a segmentation network, whose components are its boxes.
+        dataset: whose frames all have boxes or masks; of the latter, the components' boxes count.
+        classes: whether classes are told apart; else all targets and all detections are of class 0.
+        least_side: detections are grown to sides of so many pixels: a component's box is tight, while many datasets
+            draw boxes of at least 8×8 pixels around smaller targets.
+        batch_size, workers, limit, quiet, title, on_frame, on_bad_frame: as of `evaluate_sequences`.
+    Raises:
+        UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
+    """
+    def load(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
+        image = read_frame(frame.image)
+        boxes = true_boxes(frame, image.shape)
+        if classes and len(boxes) and boxes[:, 4].max() >= predictor.num_classes:
+            raise UserError(f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
+                            f"{predictor.num_classes - 1}, which {predictor.name or 'the network'} tells apart; use "
+                            "other weights, or --class-agnostic")
+        return frame, image, boxes if classes else one_class(boxes)
+
+    began = time.perf_counter()
+    metrics: dict[str, DetectionMetrics] = {}
+    detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
+    for frame, boxes, prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size, workers,
+                                                limit, quiet, title):
+        found = rounded(grown(prediction.detections, least_side))
+        found = found if classes else one_class(found)
+        detections.setdefault(frame.sequence, []).append((frame, found))
+        metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
+        if on_frame is not None:
+            on_frame(frame, prediction)
+    metrics = _joined(dataset, metrics)
+    overall, subsets = _summed(dataset, metrics, DetectionMetrics)
+    listed = [item for part in _joined(dataset, detections).values() for item in part]
+    return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
+
+
+def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0,
+                       limit: int = 0) -> DetectionEvaluation:
+    """`evaluate_detection` for detections made elsewhere; no image is decoded.
+
+    Args:
+        dataset, classes, least_side, limit: as there.
+        found: for an image's path (`Frame.image`) its detections `(N, 6)`; images that are not in it have none.
+    """
+    began = time.perf_counter()
+    metrics: dict[str, DetectionMetrics] = {}
+    detections = []
+    for name, frames in dataset.sequences.items():
+        metrics[name] = DetectionMetrics()
+        for frame in frames[: limit or None]:
+            boxes, own = true_boxes(frame), grown(found.get(frame.image, np.zeros((0, 6))), least_side)
+            if not classes:
+                boxes, own = one_class(boxes), one_class(own)
+            detections.append((frame, own))
+            metrics[name].update(own, boxes)
+    overall, subsets = _summed(dataset, metrics, DetectionMetrics)
+    return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
+
+
+def rounded(detections: np.ndarray) -> np.ndarray:
+    """Detections `(N, 6)` → float64 as they are written: boxes in thousandths of a pixel, scores to 9 digits, which
+    single precision needs."""
+    result = np.round(np.asarray(detections, np.float64), 3)
+    result[:, 4] = [float(f"{score:.9g}") for score in detections[:, 4]]
+    return result
+
+
+def one_class(boxes: np.ndarray) -> np.ndarray:
+    """Boxes or detections whose last column, the class, is 0."""
+    boxes = boxes.copy()
+    boxes[:, -1] = 0
+    return boxes
+
+
+def _tolerant(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
+              ) -> Callable[[Frame], Result | None]:
+    """`load`, which gives None where it would raise `UserError`, as long as somebody is to be told."""
+    def tolerant(frame: Frame) -> Result | None:
+        try:
+            return load(frame)
+        except UserError as error:
+            if on_bad_frame is None:
+                raise
+            on_bad_frame(error)
+            return None
+
+    return tolerant
+
+
+def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
+               batch_size: int, workers: int, limit: int, quiet: bool, title: str
+               ) -> Iterator[tuple[Frame, Any, Prediction]]:
+    """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
+    None for a frame to leave out."""
+    from tqdm import tqdm
+
+    frames = [frame for name in _share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
+    with tqdm(total=len(frames), desc=title or None, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True,
+              mininterval=0.5) as bar:
+        for _, loaded in groupby(filter(None, read_ahead(load, frames, workers)), key=lambda item: item[0].sequence):
+            items = ((frame.number, image, (frame, truth)) for frame, image, truth in loaded)
+            for (frame, truth), prediction in predictor.stream_with(items, batch_size):
+                yield frame, truth, prediction
+                bar.update()
+
+
+def _share(dataset: Dataset, limit: int) -> list[str]:
+    """The sequences that this process predicts: each belongs to one process, and all have about as many frames."""
+    loads = [0] * processes()
+    own = []
+    for name in sorted(dataset.sequences, key=lambda name: -len(dataset.sequences[name])):
+        least = loads.index(min(loads))
+        loads[least] += len(dataset.sequences[name][: limit or None])
+        if least == rank():
+            own.append(name)
+    return [name for name in dataset.sequences if name in own]
+
+
+def _joined(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
+    """What all processes have for their sequences, in the dataset's order."""
+    everything = {name: part for own in gathered(parts) for name, part in own.items()}
+    return {name: everything[name] for name in dataset.sequences if name in everything}
+
+
+def _summed(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]
+            ) -> tuple[Metrics, dict[str, Metrics]]:
+    """The whole and the dataset's subsets, from the sequences."""
+    overall, subsets = make(), {name: make() for name in dataset.subsets}
+    for name, part in parts.items():
+        overall.merge(part)
+        for subset, members in dataset.subsets.items():
+            if name in members:
+                subsets[subset].merge(part)
+    return overall, subsets
+
+
+def _true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
+    if frame.mask is not None:
+        return read_mask(frame.mask, image.shape)
+    if filled and frame.boxes is not None:
+        return mask_of_boxes(image, frame.boxes, "box", dilate=False)
+    raise UserError(f"{frame.image}: has no mask, expected one for every frame that is measured")
+
+
+def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """The true boxes of a frame: its own, or those of its mask's components, whose class is 0.
+
+    Args:
+        frame: of a dataset.
+        shape: `(H, W)` of its image, where it is known already.
+    Returns:
+        `(G, 5)` float64 x1, y1, x2, y2 in pixels of the image, right and bottom exclusive, class from 0.
+    Raises:
+        UserError: the frame has neither boxes nor mask, or its mask cannot be read.
+    """
+    if frame.boxes is not None:
+        return np.array(frame.boxes, np.float64).reshape(-1, 5)
+    if frame.mask is None:
+        raise UserError(f"{frame.image}: has neither boxes nor mask, expected one of them for every frame measured")
+    boxes = boxes_of_mask(read_mask(frame.mask, shape or image_size(frame.image)))
+    return np.concatenate([boxes, np.zeros((len(boxes), 1))], 1)

@@ -1,0 +1,178 @@
+"""What each true target is: its size, its SNR and its speed, by the dataset's annotations or by its pixels.
+
+- `area`: pixels of its component in the mask.
+- `snr`: the annotation's where a COCO json gives one, else `utils.images.snr.local_snr` of the frame as it is; without
+  sign.
+- `speed`: pixels a frame in the picture, over the last four frames in which the target was seen (over the next ones at
+  its start). A target is followed by its `track_id` where a COCO json gives one, else to the nearest target of the next
+  frame with one, at most 10 px a frame away, each taken once. The camera's own motion is part of this speed.
+"""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from utils.datasets.dataset import Dataset
+from utils.datasets.frame_table import Frame
+from utils.datasets.layouts import list_files
+from utils.datasets.lists import find_lists, load_coco
+from utils.datasets.problems import Report
+from utils.images.components import Components, label
+from utils.images.snr import local_snr
+
+REACH = 4  # frames over which a speed is taken
+FARTHEST = 10.0  # pixels a frame that a target may go
+LONGEST_GAP = 5  # frames after which a target that was not seen is another one
+OUTSIDE = 1.0  # pixels that a component's centroid may lie outside of its box
+NAN = float("nan")
+
+
+@dataclass
+class Target:
+    """One true target in one frame; `centroid` (y, x), `track` the same for all frames it is followed through."""
+
+    sequence: str
+    number: int
+    image: str
+    centroid: tuple[float, float]
+    area: int
+    snr: float
+    track: int = -1
+    speed: float = NAN
+
+
+@dataclass(frozen=True)
+class Note:
+    """What an annotation says about a target: `box` x1, y1, x2, y2; None where it does not say."""
+
+    box: tuple[float, float, float, float]
+    snr: float | None
+    track: int | None
+
+
+def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
+    """The annotations with `snr` or `track_id` of the dataset's COCO files, by `Frame.image`."""
+    files, result = list_files(dataset.root), defaultdict(list)
+    for item in find_lists(dataset.root, Report()):
+        if not item.path.lower().endswith(".json"):
+            continue
+        content = load_coco(item.path)
+        paths = {}
+        for image in content["images"]:
+            key = files.find(str(image["file_name"]), item.split or None)
+            if key is not None:
+                paths[image["id"]] = files.path(files.images[key])
+        for entry in content["annotations"]:
+            path, snr, track = paths.get(entry["image_id"]), entry.get("snr"), entry.get("track_id")
+            if path is not None and (snr is not None or track is not None):
+                x, y, w, h = entry["bbox"]
+                result[path].append(Note((x, y, x + w, y + h), snr, track))
+    return dict(result)
+
+
+class Facts:
+    """The targets of a dataset's frames; each frame is looked at once, however many methods ask for it. Without a
+    dataset nothing is known but the pixels."""
+
+    def __init__(self, dataset: Dataset | None) -> None:
+        self.notes = {} if dataset is None else notes_of(dataset)
+        self.frames: dict[str, tuple[Components, list[Target]]] = {}
+        self._known: dict[str, list[int | None]] = {}
+
+    def of(self, frame: Frame, image: np.ndarray, mask: np.ndarray) -> tuple[Components, list[Target]]:
+        """The components of a frame's mask `(H, W)` bool, and what is known about each; `image` is `(H, W)`."""
+        if frame.image not in self.frames:
+            components = label(mask)
+            targets, tracks = [], []
+            for index, (centroid, area) in enumerate(zip(components.centroid, components.area, strict=True)):
+                note = _note(self.notes.get(frame.image, ()), centroid)
+                snr = note.snr if note and note.snr is not None else _measured(image, mask, components, index)
+                targets.append(Target(frame.sequence, frame.number, frame.image, tuple(map(float, centroid)), int(area),
+                                      abs(float(snr))))
+                tracks.append(note.track if note else None)
+            self.frames[frame.image], self._known[frame.image] = (components, targets), tracks
+        return self.frames[frame.image]
+
+    def follow(self) -> None:
+        """Fill in `track` and `speed` of all targets seen so far."""
+        sequences: dict[str, list[tuple[Target, int | None]]] = defaultdict(list)
+        for image, (_, targets) in self.frames.items():
+            for target, known in zip(targets, self._known[image], strict=True):
+                sequences[target.sequence].append((target, known))
+        count = 0
+        for pairs in sequences.values():
+            pairs.sort(key=lambda pair: (pair[0].number, pair[0].centroid))
+            for track in _tracks(pairs):
+                for target, speed in zip(track, speeds(track), strict=True):
+                    target.track, target.speed = count, speed
+                count += 1
+
+
+def _note(notes: Sequence[Note], centroid: np.ndarray) -> Note | None:
+    """The annotation whose box holds the centroid, the one with the nearest centre."""
+    y, x = centroid + 0.5
+    held = [note for note in notes if note.box[0] - OUTSIDE <= x <= note.box[2] + OUTSIDE
+            and note.box[1] - OUTSIDE <= y <= note.box[3] + OUTSIDE]
+    return min(held, default=None, key=lambda note: np.hypot((note.box[0] + note.box[2]) / 2 - x,
+                                                            (note.box[1] + note.box[3]) / 2 - y))
+
+
+def _measured(image: np.ndarray, mask: np.ndarray, components: Components, index: int) -> float:
+    own = np.zeros(mask.shape, bool)
+    own.reshape(-1)[components.pixel[components.owner == index]] = True
+    return local_snr(image, own, mask)
+
+
+def _tracks(pairs: Iterable[tuple[Target, int | None]]) -> list[list[Target]]:
+    """Targets of one sequence by number → tracks."""
+    named: dict[int, list[Target]] = defaultdict(list)
+    frames: dict[int, list[Target]] = defaultdict(list)
+    for target, known in pairs:
+        (named[known] if known is not None else frames[target.number]).append(target)
+    return [*named.values(), *chains(frames, FARTHEST)]
+
+
+def chains(frames: dict[int, list], farthest: float) -> list[list]:
+    """Things with a `centroid`, by frame number → chains from frame to frame, the nearest pairs first.
+
+    Args:
+        frames: for ascending numbers what is there.
+        farthest: pixels a frame that a chain may go; it ends after `LONGEST_GAP` frames without a thing.
+    """
+    done: list[list] = []
+    active: list[tuple[int, list]] = []  # the number of the last frame, and the chain
+    for number, things in sorted(frames.items()):
+        done += [chain for last, chain in active if number - last > LONGEST_GAP]
+        active = [(last, chain) for last, chain in active if number - last <= LONGEST_GAP]
+        heads = np.array([chain[-1].centroid for _, chain in active]).reshape(-1, 1, 2)
+        gaps = np.array([number - last for last, _ in active]).reshape(-1, 1)
+        away = np.hypot(*np.moveaxis(heads - np.array([thing.centroid for thing in things]).reshape(1, -1, 2), -1, 0))
+        pairs = np.argwhere(away <= farthest * gaps)
+        pairs = pairs[np.argsort(away[tuple(pairs.T)], kind="stable")]
+        chain_of: dict[int, int] = {}
+        for head, thing in pairs.tolist():
+            if thing not in chain_of and head not in chain_of.values():
+                chain_of[thing] = head
+        for index, thing in enumerate(things):
+            if index in chain_of:
+                chain = active[chain_of[index]][1]
+                chain.append(thing)
+                active[chain_of[index]] = (number, chain)
+            else:
+                active.append((number, [thing]))
+    return done + [chain for _, chain in active]
+
+
+def speeds(track: Sequence[Target]) -> list[float]:
+    """Pixels a frame of each sighting; NaN for a target that is seen once."""
+    result = []
+    for index, target in enumerate(track):
+        earlier = [other for other in track[max(index - REACH, 0):index] if 0 < target.number - other.number <= REACH]
+        later = [other for other in track[index + 1:index + 1 + REACH] if 0 < other.number - target.number <= REACH]
+        other = earlier[0] if earlier else later[-1] if later else None
+        distance = np.hypot(*np.subtract(target.centroid, other.centroid)) if other else NAN
+        result.append(float(distance / abs(target.number - other.number)) if other else NAN)
+    return result

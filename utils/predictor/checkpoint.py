@@ -1,0 +1,115 @@
+"""Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code."""
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.system.errors import UserError
+from utils.system.files import atomic_write
+from utils.system.untrusted import require_plain_archive
+
+# 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.training.resume`.
+VERSION = 2
+KEPT = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
+KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
+EXPORTS = {  # by the ends of their names: what they are, and who runs them
+    ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
+    ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
+            "vid_predict.py run those of --format onnx"}
+
+
+def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
+    """Write `content` to `path`: to a temporary name, flushed to disk, then moved into place.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written; what was at `path` is still there.
+    """
+    _save(Path(path), content)
+
+
+def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
+    """`save_checkpoint` as `last.pt` in `folder`; the two before it become `last-1.pt` and `last-2.pt`."""
+    paths = [Path(folder) / name for name in KEPT]
+
+    def rotate() -> None:
+        for newer, older in reversed(list(pairwise(paths))):
+            if newer.exists():
+                os.replace(newer, older)
+
+    _save(paths[0], content, rotate)
+
+
+def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lambda: None) -> None:
+    try:
+        with atomic_write(path, before) as file:
+            torch.save({"version": VERSION, **content}, file)
+    except (OSError, RuntimeError) as error:
+        cause = error if isinstance(error, OSError) else error.__context__  # PyTorch hides the system's reason there
+        if not isinstance(cause, OSError):
+            raise
+        raise UserError(f"{path}: cannot be saved ({cause.strerror}); the checkpoints before it are whole, make room "
+                        "and continue with --resume auto") from None
+
+
+def load_file(path: str | os.PathLike) -> Any:
+    """Whatever a weights file holds, on the CPU; nothing in the file is executed.
+
+    Raises:
+        UserError: missing, damaged, an export, or holding more than tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; expected a checkpoint such as runs/NAME/best.pt")
+    if (ending := Path(path).suffix.lower()) in EXPORTS:
+        raise UserError(f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as "
+                        "runs/NAME/best.pt")
+    require_plain_archive(path, "a checkpoint")
+    try:
+        _require_whole(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+            OSError, MemoryError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}): damaged, or it holds more than "
+                        "tensors and plain values; fetch it again, or save its state dict alone") from None
+
+
+def _require_whole(path: str | os.PathLike) -> None:
+    """Compare the file with its checksums, which `torch.load` does not: a flipped bit would become a wrong weight."""
+    if zipfile.is_zipfile(path):  # PyTorch's older format has none
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"checksum of {damaged}")
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a checkpoint of this project.
+
+    Returns:
+        `version, model {name, options}, normalisation [mean, std], num_frames, threshold, config, network, ema`, and,
+        where training wrote it, `epoch, best, git`; in `last.pt` also what `utils.training.resume` continues from.
+    Raises:
+        UserError: no readable checkpoint of this project.
+    """
+    return check_content(path, load_file(path))
+
+
+def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
+    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read.
+
+    Raises:
+        UserError: it is not.
+    """
+    missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else list(KEYS)
+    if missing:
+        raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
+                        "can be given to training with --weights")
+    if content["version"] > VERSION:
+        raise UserError(f"{path}: checkpoint version {content['version']}, this code reads up to {VERSION}; update it")
+    return content

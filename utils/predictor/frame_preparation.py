@@ -1,0 +1,108 @@
+"""What happens to a source's frames before a network sees them: every Nth one, a part of them, other grey levels."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from utils.images.grey_levels import DEEPEST, RATE, SAMPLE, Window, noise_of, require_grey
+from utils.predictor.prediction import Component, Prediction
+from utils.system.errors import UserError
+from utils.video.sources import SourceFrame
+
+RAW = Window(0.5, 99.9, percent=True)  # of raw frames, for a network that has learnt from 8 bits
+
+
+def raw_window(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
+    """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B: where the mean is
+    a level of 8 bits by `RAW`; None, as they are, to one that has learnt from raw frames, and to a classical method,
+    whose mean is 0."""
+    return RAW if 0 < np.max(normalisation[0]) <= DEEPEST else None
+
+
+class Intake:
+    """Prepares one source's frames.
+
+    Args:
+        stride, roi, window, invert: as of `add_options`; `roi` is (x, y, w, h).
+        raw: without `window`, the one for raw frames (`raw_window`), from the first frame on whose levels 8 bits do
+            not hold; frames before, such as of a closed shutter, count as frames of 8 bits, and share no clip with it.
+        on_raw: called once, when that frame comes.
+    """
+
+    def __init__(self, stride: int = 1, roi: tuple[int, int, int, int] | None = None, window: Window | None = None,
+                 invert: bool = False, raw: Window | None = None, on_raw: Callable[[], object] = lambda: None) -> None:
+        self.stride, self.roi, self.window, self.invert = stride, roi, window, invert
+        self.raw, self.on_raw, self.gap = raw, on_raw, 0
+        self.levels: np.ndarray | None = None
+
+    def frames(self, source: Iterable[SourceFrame]) -> Iterator[tuple[int, np.ndarray, SourceFrame]]:
+        """(number for clips, what the network sees, the frame): numbers start with the first frame's own, those of
+        frames a stride apart are consecutive, and where raw frames begin is a gap.
+
+        Raises: as `prepare`.
+        """
+        first: int | None = None
+        for frame in source:
+            first = frame.number if first is None else first
+            if (frame.number - first) % self.stride == 0:
+                shown = self.prepare(frame.image)
+                yield first + (frame.number - first) // self.stride + self.gap, shown, frame
+
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """A frame `(H, W)` uint8 or uint16, the next one of its sequence, as the network is to see it: `(h, w)` uint8
+        with `window` or `raw`, else of the same type.
+
+        Raises:
+            UserError: the region lies outside the frame.
+            ValueError: not a frame `(H, W)`.
+        """
+        require_grey(image)
+        if self.roi:
+            x, y, w, h = self.roi
+            if x + w > image.shape[1] or y + h > image.shape[0]:
+                raise UserError(f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
+                                "expected a region inside it")
+            image = image[y:y + h, x:x + w]
+        if self.raw and not self.window and image.max() > DEEPEST:
+            self.window, self.gap = self.raw, 1  # in one clip, all would seem to move
+            self.on_raw()
+        if self.window:
+            low, high = self._levels(image)
+            image = np.clip((image.astype(np.float32) - low) * (255 / max(high - low, 1e-6)), 0, 255)
+            image = np.rint(image).astype(np.uint8)
+        elif self.raw and image.dtype == np.uint16:  # levels of 8 bits in a file of 16
+            image = image.astype(np.uint8)
+        return np.iinfo(image.dtype).max - image if self.invert else np.ascontiguousarray(image)
+
+    def _levels(self, image: np.ndarray) -> tuple[float, float]:
+        if not self.window.percent:
+            return self.window.low, self.window.high
+        step = max(1, int((image.size / SAMPLE) ** 0.5))
+        now = np.percentile(image[::step, ::step], (self.window.low, self.window.high))
+        if self.window.noise:
+            half = max(now[1] - now[0], 255 * noise_of(image) / self.window.noise) / 2
+            now = now.mean() + np.array([-half, half])
+        self.levels = now if self.levels is None else self.levels + RATE * (now - self.levels)
+        return float(self.levels[0]), float(self.levels[1])
+
+    def restore(self, prediction: Prediction, frame: SourceFrame) -> Prediction:
+        """The prediction in the whole frame's pixels, with the frame's own number."""
+        if not self.roi:
+            return dataclasses.replace(prediction, number=frame.number)
+        x, y, w, h = self.roi
+        planes = [np.zeros(frame.image.shape, plane.dtype) for plane in (prediction.probability, prediction.mask)]
+        for whole, plane in zip(planes, (prediction.probability, prediction.mask), strict=True):
+            whole[y:y + h, x:x + w] = plane
+        boxes = prediction.boxes
+        if boxes is not None:
+            boxes = boxes + np.array([x, y, x, y, 0, 0], boxes.dtype)
+        return dataclasses.replace(prediction, number=frame.number, probability=planes[0], mask=planes[1], boxes=boxes,
+                                   components=tuple(_moved(one, x, y) for one in prediction.components))
+
+
+def _moved(found: Component, x: int, y: int) -> Component:
+    x1, y1, x2, y2 = found.box
+    return dataclasses.replace(found, box=(x1 + x, y1 + y, x2 + x, y2 + y),
+                               centroid=(found.centroid[0] + x, found.centroid[1] + y))

@@ -1,0 +1,161 @@
+"""Exported networks (`python -m utils.export`) under ONNX Runtime, without PyTorch."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from utils.images.boxes import BLOCK, iou
+from utils.system.errors import UserError
+from utils.system.files import require_file
+
+METADATA = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
+VERSION = 1
+LEAST_SCORE, NMS = 0.001, 0.65  # as of `nets.yolox_head.detections`
+
+
+def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = None, precision: str = "float32",
+              compile: bool = False) -> tuple[OnnxRun, dict[str, Any]]:
+    """An exported network, windowed or streaming, and how it is to be used: keywords of `Predictor`.
+
+    Args:
+        path: written by `python -m utils.export --format onnx`.
+        threads: CPU threads (0: those of `OMP_NUM_THREADS`, else the runtime's choice).
+        device, precision, compile: as of `Predictor.from_checkpoint`; only `cpu` and the file's own precision can be
+            had.
+    Raises:
+        UserError: no such file, not one of this project, ONNX Runtime is not installed, or it cannot be run so.
+    """
+    require_file(path)
+    asked = [*([f"--device {device}"] if device not in (None, "cpu") else []),
+             *([f"--precision {precision}"] if precision != "float32" else []), *(["--compile"] if compile else [])]
+    if asked:
+        raise UserError(f"{path}: found {' '.join(asked)}, expected none of these with ONNX files, which run on the "
+                        "CPU in the precision given to python -m utils.export; leave it out")
+    session = open_session(path, threads)
+    about = description(session, path)
+    settings = dict(about["predictor"])
+    settings["normalisation"] = tuple(tuple(value) if isinstance(value, list) else value
+                                      for value in settings["normalisation"])
+    make = StreamingOnnxRun if about["streaming"] else OnnxRun
+    return make(session, settings["task"]), settings
+
+
+def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
+    """An ONNX Runtime session on the CPU; raises `UserError` where there is no runtime or no readable network."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(f"{path}: needs ONNX Runtime, which is not installed; `pip install onnxruntime`") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's exceptions have no common class but this one
+        text = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: not a readable ONNX file ({text}); export it again") from None
+
+
+def description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
+    """What `utils.export` wrote into the file: `version, streaming, opset, precision, predictor {…}`."""
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    if text is None:
+        raise UserError(f"{path}: found an ONNX file of something else, expected one made by `python -m utils.export`")
+    about = json.loads(text)
+    if about["version"] > VERSION:
+        raise UserError(f"{path}: exported by version {about['version']}, this code reads up to {VERSION}; update it")
+    return about
+
+
+def detections(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Boxes of cells `(A, 4)` and scores `(A, classes)`, float32 → `(N, 6)` float32 x1, y1, x2, y2, score, class, the
+    surest first: all that `nets.yolox_head.detections` gives.
+
+    Non-maximum suppression within each class at IoU 0.65, of boxes with a score of at least 0.001.
+    """
+    best, classes = scores.max(1), scores.argmax(1)
+    kept = np.flatnonzero(best >= LEAST_SCORE)
+    kept = kept[np.argsort(-best[kept], kind="stable")]
+    waiting = np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32)
+    chosen = [waiting[:0]]
+    while len(waiting):  # box by box, thousands of them would take seconds
+        block = waiting[:BLOCK]
+        clash = (iou(block, waiting) > NMS) & (block[:, None, 5] == waiting[None, :, 5])
+        stays = np.ones(len(block), bool)
+        for index in np.flatnonzero(np.tril(clash[:, :len(block)], -1).any(1)):
+            stays[index] = not clash[index, :index][stays[:index]].any()
+        chosen.append(block[stays])
+        waiting = waiting[BLOCK:][~clash[stays, BLOCK:].any(0)]
+    return np.concatenate(chosen)
+
+
+class OnnxRun:
+    """A windowed export as the `run` of a `Predictor`."""
+
+    def __init__(self, session: Any, task: str) -> None:
+        self.session, self.task = session, task
+        self.inputs = [item.name for item in session.get_inputs()]
+
+    def __call__(self, clips: np.ndarray) -> Any:
+        return self._results(self.session.run(None, {self.inputs[0]: np.ascontiguousarray(clips, np.float32)}))
+
+    def _results(self, outputs: Sequence[np.ndarray]) -> Any:
+        if self.task == "segmentation":
+            return outputs[0]
+        return [detections(*clip) for clip in zip(*outputs[:2], strict=True)]
+
+
+class _Contribution:
+    """A frame `(C, H, W)` and, once the network has seen it, its part of the state."""
+
+    def __init__(self, frame: np.ndarray) -> None:
+        self.frame = frame
+        self.parts: list[np.ndarray] | None = None
+
+
+class StreamingOnnxRun(OnnxRun):
+    """A streaming export: a frame's contribution to the state is computed once, while the frame is decided on."""
+
+    def __init__(self, session: Any, task: str) -> None:
+        super().__init__(session, task)
+        self.results = 1 if task == "segmentation" else 2
+        self.states = session.get_inputs()[1:]
+        self.num_frames = self.states[0].shape[0] + 1
+
+    def __call__(self, clips: np.ndarray) -> Any:
+        frames = np.moveaxis(clips if clips.ndim == 5 else clips[:, None], 2, 1)
+        windows = [self.observe(clip) for clip in frames]
+        return self.decide(frames[:, -1], windows)
+
+    def observe(self, frames: np.ndarray) -> list[_Contribution]:
+        """Frames (N, H, W) or (N, C, H, W) → what `decide` needs of each; nothing is computed yet."""
+        return [_Contribution(frame if frame.ndim == 3 else frame[None]) for frame in frames]
+
+    def decide(self, keys: np.ndarray, windows: Sequence[Sequence[_Contribution]]) -> Any:
+        """Key frames and for each clip the contributions of its T frames, the key frame's last → results."""
+        results = []
+        for window in windows:
+            for seen in window[:-1]:
+                if seen.parts is None:  # the first frame of a sequence, or one that no clip has ended with
+                    self._step(seen, None)
+            results.append(self._step(window[-1], window[:-1]))
+        return np.concatenate(results) if self.task == "segmentation" else [found for one in results for found in one]
+
+    def _step(self, key: _Contribution, past: Sequence[_Contribution] | None) -> Any:
+        if past is None:
+            state = self._zeros(key.frame.shape[-2:])
+        else:
+            state = [np.stack(parts)[:, None] for parts in zip(*(seen.parts for seen in past), strict=True)]
+        feeds = dict(zip(self.inputs, [key.frame[None], *state], strict=True))
+        outputs = self.session.run(None, feeds)
+        key.parts = [part[-1, 0] for part in outputs[self.results:]]
+        return self._results(outputs)
+
+    def _zeros(self, size: tuple[int, int]) -> list[np.ndarray]:
+        strides = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])["state_strides"]
+        return [np.zeros((item.shape[0], 1, item.shape[2], size[0] // stride, size[1] // stride), np.float32)
+                for item, stride in zip(self.states, strides, strict=True)]

@@ -1,0 +1,159 @@
+"""What is found in one frame: components of a mask, boxes of a detector, and each family's results as the other's."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from utils.images.boxes import box_pixels, suppress
+from utils.images.components import Components, label, label_levels, match
+
+MOST = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
+# Levels below the operating threshold at which weaker components are looked for: whole steps of the logit.
+WEAKER = 1 / (1 + np.exp(-np.arange(-5.0, 13.0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One found (or true) target.
+
+    `box` is x1, y1, x2, y2 in pixels of the original frame, right and bottom exclusive; `centroid` is (x, y) with pixel
+    centres at whole numbers; `area` is in pixels; `category` is a detector's class, from 0.
+    """
+
+    score: float
+    box: tuple[float, float, float, float]
+    centroid: tuple[float, float]
+    area: int
+    category: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found in one frame of H×W pixels, in that frame's own pixels.
+
+    Of a segmentation network, `probability` is `(H, W)` float32 in [0, 1], `mask` is `probability > threshold`,
+    `components` are the mask's 8-connected components in raster order, each with its largest probability as score.
+
+    Of a detector, `boxes` are its detections, and of those that NMS at 0.3 leaves for pictures, `components` are the
+    ones whose score exceeds the threshold, the surest first, and `probability` is at each pixel the largest score of
+    those that cover it (0 where none does); `mask` is `probability > threshold` as before.
+    """
+
+    number: int
+    probability: np.ndarray
+    mask: np.ndarray
+    components: tuple[Component, ...]
+    threshold: float = 0.5
+    boxes: np.ndarray | None = None
+
+    @cached_property
+    def detections(self) -> np.ndarray:
+        """`(N, 6)` float32: x1, y1, x2, y2, score, class; the surest first, at most 100.
+
+        A detector's own, or `ranked_components`, made when first asked for.
+        """
+        return ranked_components(self.probability, self.threshold) if self.boxes is None else self.boxes
+
+
+def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tuple[Component, ...]:
+    """The 8-connected components of a mask `(H, W)` bool in raster order; score 1 without `probability` `(H, W)`."""
+    found = label(mask)
+    scores = np.ones(len(found)) if probability is None else _peaks(found, probability.reshape(-1)[found.pixel])
+    boxes = _boxes(found, mask.shape[1])
+    return tuple(Component(float(score), tuple(map(float, box)), (float(x), float(y)), int(area))
+                 for score, box, (y, x), area in zip(scores, boxes, found.centroid, found.area, strict=True))
+
+
+def _peaks(found: Components, values: np.ndarray) -> np.ndarray:
+    """The largest of the pixels' `values` `(M,)` in each component."""
+    peaks = np.zeros(len(found), values.dtype)
+    np.maximum.at(peaks, found.owner, values)
+    return peaks
+
+
+def _boxes(found: Components, width: int) -> np.ndarray:
+    """`(N, 4)` int64 x1, y1, x2, y2, right and bottom exclusive."""
+    rows, columns = np.divmod(found.pixel, width)
+    points = np.stack([columns, rows], 1)
+    low, high = np.full((len(found), 2), np.iinfo(np.int64).max), np.zeros((len(found), 2), np.int64)
+    np.minimum.at(low, found.owner, points)
+    np.maximum.at(high, found.owner, points + 1)
+    return np.concatenate([low, high], 1)
+
+
+def ranked_components(probability: np.ndarray, threshold: float) -> np.ndarray:
+    """A probability map as a list of detections that can be ranked, as average precision needs it.
+
+    First come the components at the threshold, as they are reported, each with its peak as score. A component at a
+    lower level (whole steps of the logit below the threshold, down to about 0.007) joins them where it holds none of a
+    higher level, also with its peak as score, which is below the threshold then. So whatever the cut through the list,
+    no pixel is in two detections, and the cut at the threshold gives exactly what the network reports there.
+
+    Args:
+        probability: `(H, W)` float32 in [0, 1].
+        threshold: at which the network is used.
+    Returns:
+        As `Prediction.detections`; the class is 0.
+    """
+    # float32, so that a pixel exceeds a level here where it exceeds the threshold there.
+    levels = np.unique(np.append(WEAKER[threshold > WEAKER], threshold).astype(np.float32))
+    flat = probability.reshape(-1)
+    pixel = np.flatnonzero(flat > levels[0])
+    height = np.zeros(flat.size, np.int64)
+    height[pixel] = np.searchsorted(levels, flat[pixel], side="left")
+    found = label_levels(pixel, height[pixel], probability.shape[1], len(levels))
+    first = _peaks(found, height[found.pixel]) == found.level
+    scores = _peaks(found, flat[found.pixel])
+    rows = np.concatenate([_boxes(found, probability.shape[1]), scores[:, None], np.zeros((len(found), 1))], 1)
+    return surest(rows[first])
+
+
+def match_components(targets: Sequence[Component], found: Sequence[Component]) -> np.ndarray:
+    """Which target each found component hits, -1 for none: the centroid rule of `utils.metrics.segmentation`.
+
+    Returns:
+        `(len(found),)` int64 indices into `targets`.
+    """
+    return match(*(np.array([item.centroid for item in items]).reshape(-1, 2) for items in (targets, found)))
+
+
+def surest(boxes: np.ndarray) -> np.ndarray:
+    """Boxes `(N, 6)` x1, y1, x2, y2, score, class → the `MOST` of the highest scores in descending order, float32."""
+    return boxes[np.argsort(-boxes[:, 4], kind="stable")[:MOST]].astype(np.float32)
+
+
+def box_component(box: Sequence[float], score: float = 1.0) -> Component:
+    """A box x1, y1, x2, y2, …, class as a component: its centroid is the box's centre, its area the box's, at least 1.
+    """
+    x1, y1, x2, y2 = map(float, box[:4])
+    return Component(float(score), (x1, y1, x2, y2), ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2),
+                     max(1, round((x2 - x1) * (y2 - y1))), int(box[-1]))
+
+
+def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """`(H, W)` float32: at each pixel the largest score of the boxes `(N, 6)`, the surest first, that cover its centre.
+
+    A box that covers no pixel's centre counts for the pixel that its own centre lies in.
+    """
+    canvas = np.zeros(shape, np.float32)
+    for box in boxes[::-1]:
+        canvas[box_pixels(box, shape)] = box[4]
+    return canvas
+
+
+def from_probability(number: int, probability: np.ndarray, threshold: float) -> Prediction:
+    """The prediction of a segmentation network that gives `probability` `(H, W)` float32 for frame `number`."""
+    mask = probability > threshold
+    return Prediction(number, probability, mask, components_of(mask, probability), threshold)
+
+
+def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:
+    """The prediction of a detector that finds `boxes` `(N, 6)` in frame `number` of `shape` (H, W) pixels."""
+    boxes = surest(boxes)
+    shown = suppress(boxes)
+    probability = painted(shown, shape)
+    components = tuple(box_component(box, box[4]) for box in shown if box[4] > threshold)
+    return Prediction(number, probability, probability > threshold, components, threshold, boxes)

@@ -1,0 +1,190 @@
+"""What a weights file holds: a checkpoint of this project, a published release, or a YOLOX backbone.
+
+`read_weights` builds the network of a file to predict with; `load_weights` starts a network from one.
+"""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import shorten
+from typing import Any
+
+from utils.system.errors import UserError
+
+try:
+    from torch import Tensor, nn
+
+    from nets import DETECTORS, Model, build_model
+    from nets.published.kinds import BACKBONE, kind_of, plain_state, sstnet_options, tsmsa_options
+    from nets.published.rules import load_published, some
+    from nets.sstnet import SSTNet
+    from utils.predictor.checkpoint import check_content, load_file
+except ModuleNotFoundError as error:
+    if error.name not in ("torch", "torchvision"):
+        raise
+    raise UserError(f"checkpoints need PyTorch, and the package {error.name} is not installed; `pip install torch "
+                    "torchvision`, or give an .onnx file as --weights, which onnxruntime runs without PyTorch: "
+                    "`python -m utils.export --weights FILE.pt` writes it on a machine that has PyTorch") from None
+
+# ImageNet's, in 8-bit grey levels, one for each of R, G and B.
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+SSTNET_SIZE = 512
+NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with its weights, and how it is to be used; `settings` are keywords of `Predictor.from_network`.
+
+    `note` says what was recognised in a file that does not describe itself.
+    """
+
+    model: Model
+    settings: dict[str, Any]
+    note: str = ""
+
+
+def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None = None) -> Weights:
+    """Build the network of a weights file, in evaluation form: detectors without their temporal branch.
+
+    Args:
+        path: a checkpoint of this project (its averaged weights are taken where it has them), or a plain state dict in
+            the names of the published SSTNet or TSMSA, with or without a leading `module.`.
+        normalisation: (mean, standard deviation) of the frames' grey levels; needed for a published TSMSA only, whose
+            file does not hold them.
+    Raises:
+        UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
+    """
+    content = load_file(path)
+    try:
+        if isinstance(content, dict) and "network" in content:
+            return _own(check_content(path, content))
+        return _published(path, plain_state(content), normalisation)
+    except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
+
+
+def _own(content: dict[str, Any]) -> Weights:
+    name, options = content["model"]["name"], dict(content["model"]["options"])
+    if name in DETECTORS:
+        options["temporal"] = False  # it serves training only
+    model = build_model(name, **options)
+    model.network.load_state_dict(content.get("ema") or content["network"])
+    config = content["config"]
+    return Weights(model, {
+        "task": _task(name), "num_classes": options.get("num_classes", 1), "num_frames": content["num_frames"],
+        "normalisation": content["normalisation"], "threshold": content["threshold"],
+        "fit": config.get("fit", "crop"), "input_size": config.get("input_size"), "name": name,
+        "register": config.get("register", False), "frame_step": config.get("frame_step", 1),
+        "bad_pixels": config.get("bad_pixels", False)})
+
+
+def _task(name: str) -> str:
+    return "detection" if name in DETECTORS else "segmentation"
+
+
+def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None) -> Weights:
+    kind = kind_of(state)
+    if kind == "sstnet":
+        options = sstnet_options(state)
+        settings = {"num_classes": options["num_classes"], "normalisation": IMAGENET, "fit": "letterbox",
+                    "input_size": SSTNET_SIZE}
+        text = (f"{options['num_classes']} class(es), frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}, ImageNet's "
+                "mean and standard deviation of 8-bit RGB")
+        model = build_model(kind, **options, temporal=False)
+    elif kind == "tsmsa":
+        if normalisation is None:
+            raise UserError(f"{path}: found a state dict of the published TSMSA, which does not hold its frames' mean "
+                            "and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
+                            "with --weights and use that checkpoint")
+        options, settings = tsmsa_options(state), {"normalisation": normalisation}
+        text = f"{options['num_slices']} slice(s), grey mean {normalisation[0]:g}, std {normalisation[1]:g}"
+        model = build_model(kind, **options)
+    else:
+        found = "a YOLOX, whose backbone can be trained from with --weights" if kind else \
+            f"{len(state)} entries such as {some(list(state), 3)}" if state else "no weights"
+        raise UserError(f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
+                        "TSMSA; give another --weights")
+    report = load_published(model.network, state)
+    settings |= {"task": _task(kind), "num_frames": options["num_frames"], "threshold": 0.5, "name": kind}
+    return Weights(model, settings, f"{path}: published {NAMES[kind]} release, {len(state)} entries of which "
+                                    f"{len(report.dropped)} do not serve the prediction: {options['num_frames']} "
+                                    f"frames, {text}")
+
+
+TEXTS = {"tsmsa": "published TSMSA weights", "sstnet": "published SSTNet weights", "yolox": "YOLOX weights"}
+SERVES = {"tsmsa": ("tsmsa",), "sstnet": ("sstnet",), "yolox": ("sstnet",)}  # for which networks each kind is good
+
+
+def load_weights(network: nn.Module, path: str, model: str) -> str:
+    """Start `network` from a file: a checkpoint of this project (averaged weights where it has them), or a published
+    state dict, with or without `module.` before its names.
+
+    A detector takes what fits, as long as its backbone is complete: so its classes, frames and slices may be others
+    than those of the weights, and a YOLOX of its size gives the backbone alone. Other networks take all or nothing.
+
+    Args:
+        network: of the name `model`; changed in place.
+    Returns:
+        What the file was recognised as, and which entries did not match, in a line.
+    Raises:
+        UserError: the file is unreadable, of another network, or its entries do not match; the text names them.
+    """
+    content = load_file(path)
+    try:
+        if isinstance(content, dict) and "network" in content:
+            return f"{path}: {_from_checkpoint(network, check_content(path, content), path, model)}"
+        return f"{path}: {_from_published(network, plain_state(content), path, model)}"
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: weights do not fit this network: {error}") from None
+
+
+def _from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, model: str) -> str:
+    found = content["model"]["name"]
+    if found != model:
+        raise UserError(f"{path}: found a checkpoint of {found}, expected one of {model}; give --model {found}, or "
+                        "other --weights")
+    state, text = content["ema"] or content["network"], f"recognised a checkpoint of {found}"
+    if not isinstance(network, SSTNet):
+        network.load_state_dict(state)
+        return text
+    target = network.state_dict()
+    values = {name: value for name, value in state.items() if name in target and value.shape == target[name].shape}
+    missing = [name for name in target if name not in values]
+    _require_backbone(missing, {name: content["model"]["options"].get(name) for name in ("depth", "width")})
+    network.load_state_dict({**target, **values})
+    return f"{text}: {_summary(target, missing, [name for name in state if name not in values])}"
+
+
+def _from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
+    kind = kind_of(state)
+    if not kind:
+        raise UserError(f"{path}: recognised neither a checkpoint nor published weights: found "
+                        f"{some(list(state), 3) or 'no tensors'}, expected the names of {' or '.join(TEXTS.values())}")
+    if model not in SERVES[kind]:
+        raise UserError(f"{path}: found {TEXTS[kind]}, expected weights of {model}; give "
+                        f"--model {SERVES[kind][0]}, or other --weights")
+    text = f"recognised {TEXTS[kind]}"
+    if not isinstance(network, SSTNet):
+        load_published(network, state)
+        return text
+    taken = {name: value for name, value in state.items() if kind == "sstnet" or name.startswith(BACKBONE)}
+    report = load_published(network, taken, strict=False)
+    _require_backbone(report.missing, sstnet_options(state))
+    unused = [*report.unexpected, *(name for name in state if name not in taken)]
+    return f"{text}: {_summary(network.state_dict(), report.missing, unused)}"
+
+
+def _require_backbone(missing: Sequence[str], options: Mapping[str, Any]) -> None:
+    names = [name for name in missing if name.startswith(BACKBONE)]
+    if names:
+        built = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+        raise ValueError(f"nothing for {some(names)}; they are of a network with {built}")
+
+
+def _summary(target: Mapping[str, Tensor], missing: Sequence[str], unused: Sequence[str]) -> str:
+    text = f"{len(target) - len(missing)} of the network's {len(target)} entries taken"
+    for what, names in (("left as initialised", missing), ("not used", unused)):
+        text += f"; {what}: {some(names)}" if names else ""
+    return text

@@ -1,0 +1,1 @@
+"""Floor 7: pictures, tracks and result files of predictions."""

@@ -1,0 +1,142 @@
+"""Results of one sequence as files: all of it as JSON, and for other programs COCO json and CSV tables."""
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from utils.predictor.prediction import Component, Prediction, match_components
+from utils.render.tracks import Tracked, Tracker
+from utils.system.disk import GrowingFile, Reserve, writing
+from utils.system.files import write_rows
+from utils.video.sources import SourceFrame
+
+DETECTIONS = ("frame", "name", "class", "x", "y", "w", "h", "score", "track")
+TRACKS = ("id", "frame", "x", "y", "w", "h", "score", "speed")
+JSON_SHARE = 1.6  # JSON takes at most so many times the room of Python's own text
+
+
+class _Table:
+    """A CSV file that grows by whole lines, so that what was done is there whatever happens next."""
+
+    def __init__(self, path: Path, head: tuple[str, ...]) -> None:
+        self.path = path
+        with writing(path):
+            self.file = GrowingFile(path)
+        self.write(head)
+
+    def write(self, *rows: Any) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows)
+        with writing(self.path):
+            self.file.write(text.getvalue().encode())
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> dict[str, Any]:
+    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels.
+
+    A detector's `components` are its boxes above the threshold, as drawn; `detections` are all that it found.
+    """
+    record: dict[str, Any] = {"number": frame.number, "name": frame.name, "components": [
+        {"score": round(found.score, 6), "box": [round(value, 3) for value in found.box],
+         "centroid": [round(value, 3) for value in found.centroid], "area": found.area,
+         **({} if prediction.boxes is None else {"class": found.category})}
+        for found in prediction.components]}
+    if prediction.boxes is not None:
+        record["detections"] = [{"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]],
+                                 "class": int(row[5])} for row in prediction.boxes.tolist()]
+    if targets is not None:
+        record |= {"targets": len(targets), "hits": int((match_components(targets, prediction.components) >= 0).sum())}
+    return record
+
+
+class Results:
+    """Writes `predictions.json`, `coco.json`, `detections.csv` and `tracks.csv` into a folder while frames come in.
+
+    The tables grow line by line, the JSON files are written when the `with` block is left, also by an error; a reserve
+    keeps room for them, so that a disk that fills up leaves them whole.
+
+    In tables and `coco.json` boxes are x, y, w, h in pixels of the frame, from 0; `speed` is in pixels a frame; `frame`
+    is the frame's number.
+
+    Args:
+        folder: that exists.
+        about: the head of `predictions.json`; `size` (w, h) and `frames` are added to it.
+        categories: names of the classes.
+        tracker: None leaves tracks out.
+    Raises:
+        UserError: a file cannot be written. Also by `add` and at the end.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any], categories: list[str], tracker: Tracker | None) -> None:
+        self.folder, self.about, self.tracker = folder, about, tracker
+        self.reserve = Reserve(folder)
+        self.detections = _Table(folder / "detections.csv", DETECTIONS)
+        self.tracks = _Table(folder / "tracks.csv", TRACKS) if tracker else None
+        self.records: list[dict[str, Any]] = []
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        self.categories = [{"id": number, "name": name} for number, name in enumerate(categories, 1)]
+        self.ids: set[int] = set()
+
+    def add(self, frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> list[Tracked]:
+        """Take in a frame's prediction, and its true targets where they are known; returns the tracks in it."""
+        tracked = self.tracker.update(frame.number, prediction.components) if self.tracker else []
+        self.ids |= {row.id for row in tracked}
+        rows, new = self._rows(frame, prediction, {row.detection: row.id for row in tracked})
+        height, width = frame.image.shape
+        image = {"id": len(self.images) + 1, "file_name": Path(frame.path).name if frame.path else f"{frame.name}.png",
+                 "width": width, "height": height, "frame": frame.number}
+        record = as_record(frame, prediction, targets)
+        self.reserve.grow(int(JSON_SHARE * len(ascii((record, image, new)))))
+        self.about.setdefault("size", (width, height))
+        self.records.append(record)
+        self.images.append(image)
+        self.annotations += new
+        self.detections.write(*rows)
+        if self.tracks:
+            self.tracks.write(*((row.id, row.frame, *(round(value, 3) for value in (row.x, row.y, row.w, row.h)),
+                                 round(row.score, 6), round(row.speed, 4)) for row in tracked))
+        return tracked
+
+    def _rows(self, frame: SourceFrame, prediction: Prediction, owners: dict[int, int]
+              ) -> tuple[list[tuple], list[dict[str, Any]]]:
+        """The frame's lines of detections.csv and its annotations of coco.json; `owners` are its detections' tracks."""
+        rows, annotations = [], []
+        for index, found in enumerate(prediction.components):
+            x1, y1, x2, y2 = (round(float(value), 3) for value in found.box)
+            box, score = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)], round(float(found.score), 6)
+            rows.append((frame.number, frame.name, found.category, *box, score, owners.get(index, "")))
+            annotations.append({
+                "id": len(self.annotations) + index + 1, "image_id": len(self.images) + 1,
+                "category_id": found.category + 1, "bbox": box, "area": found.area, "iscrowd": 0, "segmentation": [],
+                "score": score, **({"track_id": owners[index]} if index in owners else {})})
+        return rows, annotations
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        with writing(self.folder / name):
+            write_rows(self.folder / name, content)
+
+    def paths(self) -> list[Path]:
+        """The files."""
+        return [self.folder / "predictions.json", self.folder / "coco.json", self.detections.path,
+                *([self.tracks.path] if self.tracks else [])]
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ExitStack() as stack:  # one that fails must not keep the others from being written
+            stack.callback(self._write_json, "coco.json", {
+                "images": self.images, "annotations": self.annotations, "categories": self.categories})
+            if self.records:
+                stack.callback(self._write_json, "predictions.json", self.about | {"frames": self.records})
+            stack.callback(self.reserve.release)
+            for one in filter(None, (self.detections, self.tracks)):
+                stack.callback(one.close)

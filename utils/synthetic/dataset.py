@@ -1,0 +1,286 @@
+"""Synthetic infrared sequences with small moving targets, as a dataset in the re-arranged NUDT layout.
+
+    python -m utils.synthetic --out data/synthetic
+
+Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
+`test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO):
+per target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr`, `contrast` (1 brighter, -1
+darker than its surroundings) and `track_id`; per frame `sequence` and `frame`; `sequences` says what each sequence
+shows and where its camera and its distractors are (y, x); `info` holds the whole configuration.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from utils.synthetic.sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence, pictures_of
+from utils.system.command_line import Parser, number
+from utils.system.errors import UserError
+from utils.system.files import atomic_write
+
+VERSION = 1
+SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
+         "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST"), "size": "N"}
+
+
+def index_file(split: str) -> str:
+    return f"{split}_NUDTMIRSDT.txt"
+
+
+def annotation_file(split: str) -> str:
+    return f"annotations/instances_{split}.json"
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's uncompressed run-length code of `mask` (H, W) bool: column by column, zeros first."""
+    flat = np.concatenate([[0], mask.T.ravel().astype(np.int8), [0]])
+    edges = np.flatnonzero(np.diff(flat))
+    runs = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
+    if edges.size and edges[-1] == mask.size:
+        runs = runs[:-1]
+    return {"size": list(mask.shape), "counts": runs}
+
+
+def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str, Any]:
+    """Make one sequence, write its pictures below `folder` and return what the annotations say about it."""
+    import cv2
+
+    config, split, index, folder, name = job
+    made = make_sequence(config, split, index)
+    for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
+        below = Path(folder, kind, name)
+        below.mkdir(parents=True)
+        for t, picture in enumerate(pictures):
+            done, data = cv2.imencode(".png", picture)
+            if not done:
+                raise RuntimeError(f"OpenCV could not encode frame {t} of {below} as PNG")
+            data.tofile(below / f"{t}.png")
+    targets = [{**{key: t[key] for key in ("frame", "track", "area", "snr", "contrast")},
+                "bbox": labelled_box(t["bbox"], config.least_box, config.size),
+                "segmentation": run_lengths(t["mask"])} for t in made.targets]
+    return {"name": name, "targets": targets, "facts": made.facts}
+
+
+def _coco(config: SyntheticConfig, split: str, sequences: list[dict[str, Any]]) -> dict[str, Any]:
+    height, width = config.size
+    images, annotations, tracks = [], [], 0
+    for sequence in sequences:
+        first = len(images) + 1
+        images += [{"id": first + t, "file_name": f"images/{sequence['name']}/{t}.png", "width": width,
+                    "height": height, "sequence": sequence["name"], "frame": t} for t in range(config.frames)]
+        for target in sequence["targets"]:
+            target = dict(target)
+            annotations.append({"id": len(annotations) + 1, "image_id": first + target.pop("frame"), "category_id": 1,
+                                "iscrowd": 0, "track_id": tracks + target.pop("track") + 1, **target})
+        tracks += len(sequence["facts"]["tracks"])
+    info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
+            "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.plain()}
+    return {"info": info, "images": images, "annotations": annotations,
+            "categories": [{"id": 1, "name": "target"}],
+            "sequences": [{"name": s["name"], **s["facts"]} for s in sequences]}
+
+
+def _leave_interrupts() -> None:
+    """Let Ctrl-C end the process that started the workers; it stops them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _made(jobs: list[tuple], workers: int) -> Iterator[dict[str, Any]]:
+    if workers < 2:
+        yield from map(_write_sequence, jobs)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), _leave_interrupts) as pool:
+        yield from pool.map(_write_sequence, jobs)
+
+
+def _names(config: SyntheticConfig, split: str) -> list[str]:
+    """Names of a split's sequences; those of the test set go on where the training set ends."""
+    before = config.train_sequences if split == "test" else 0
+    return [f"sequence{before + index + 1}" for index in range(config.count(split))]
+
+
+def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int, quiet: bool) -> None:
+    from tqdm import tqdm
+
+    jobs = [(config, split, index, str(folder), name) for index, name in enumerate(_names(config, split))]
+    sequences = list(tqdm(_made(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
+                          file=sys.stderr, disable=quiet))
+    coco = _coco(config, split, sequences)
+    with atomic_write(folder / annotation_file(split)) as file:
+        file.write(json.dumps(coco, separators=(",", ":"), allow_nan=False).encode())
+    with atomic_write(folder / index_file(split)) as file:
+        file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
+
+
+def _present(out: Path, split: str) -> dict[str, Any] | None:
+    """The annotations of a split that was written to `out` before, or None."""
+    try:
+        found = json.loads((out / annotation_file(split)).read_text(encoding="utf-8"))
+        return found if found["info"]["generator"] == "utils.synthetic" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or not ours; the caller says so
+
+
+def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
+    """Whether `found` was made with the same settings, leaving aside those that concern the other split alone."""
+    if found is None or found["info"].get("version") != VERSION:
+        return False
+    other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
+    ours = config.plain()
+    theirs = SyntheticConfig().plain() | found["info"].get("config", {})  # older ones do not name every setting
+    return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
+
+
+def _remove(out: Path, split: str) -> None:
+    """Remove a split written before, if there is one: its index, its sequences and its annotations, in this order."""
+    found = _present(out, split)
+    if found is None:
+        return
+    (out / index_file(split)).unlink(missing_ok=True)
+    for sequence in found["sequences"]:
+        for folder in (out / "images" / sequence["name"], out / "masks" / sequence["name"]):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+    (out / annotation_file(split)).unlink()
+
+
+def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Sequence[str] = SPLITS, workers: int = 0,
+                  overwrite: bool = False, quiet: bool = False) -> list[str]:
+    """Write the dataset to the folder `out` and return the splits that were made.
+
+    A split that is already there with the same settings is kept. Everything is made in a temporary folder first, so
+    that an interrupted run leaves nothing half-written.
+
+    Args:
+        splits: which of "train" and "test" to make; the test set depends on `config.test_seed`, not on `config.seed`.
+        workers: processes to share the work (below 2: this one alone); the result is the same.
+        overwrite: replace splits that are there, whatever their settings.
+        quiet: no progress bar.
+    Raises:
+        UserError: `out` holds something else, or other settings without `overwrite`; no background pictures.
+    """
+    out = Path(out)
+    if config.backgrounds:
+        for split in splits:
+            pictures_of(config, split)
+    wanted = [split for split in splits
+              if config.count(split) and (overwrite or not _same(_present(out, split), config, split))]
+    if not wanted:
+        return []
+    _refuse(out, wanted, config, overwrite)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: cannot be made ({error.strerror}); give an --out that can be written") from None
+    with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=out) as temporary:
+        for split in wanted:
+            _write_split(config, split, Path(temporary), workers, quiet)
+        for split in wanted:
+            _remove(out, split)
+        for split in wanted:
+            _install(Path(temporary), out, split)
+    return wanted
+
+
+def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bool) -> None:
+    """Raise UserError if `out` holds what is in the way of the `wanted` splits and may not be removed."""
+    there = {split: _present(out, split) for split in SPLITS}
+    for split in wanted:
+        if there[split] and not overwrite:
+            raise UserError(f"{out}: found a {split} set made with other settings, expected the same or none; give "
+                            "another --out, or --overwrite to replace it")
+    empty = not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()))
+    if not empty and not any(there.values()):
+        raise UserError(f"{out}: found other files, expected a new or empty folder or a dataset made by this command; "
+                        "give another --out")
+    kept = {sequence["name"] for split in SPLITS if there[split] and split not in wanted
+            for sequence in there[split]["sequences"]}
+    clash = kept & {name for split in wanted for name in _names(config, split)}
+    if clash:
+        raise UserError(f"{out}: found {len(clash)} sequences of the other set with names that this one needs, "
+                        "expected none; give the --train-sequences that set was made with, or another --out")
+
+
+def _install(made: Path, out: Path, split: str) -> None:
+    """Move a finished split into place: pictures first, the index last."""
+    names = [sequence["name"] for sequence in _present(made, split)["sequences"]]
+    for kind in ("images", "masks"):
+        (out / kind).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            os.replace(made / kind / name, out / kind / name)
+    (out / "annotations").mkdir(exist_ok=True)
+    for name in (annotation_file(split), index_file(split)):
+        os.replace(made / name, out / name)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m utils.synthetic", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
+    parser.add_argument("--split", "--only", choices=("train", "test", "both"), default="both",
+                        help="what to make (default: both); with `test`, --seed is the seed of the test set")
+    parser.add_argument("--workers", type=number(int, 0), default=min(os.cpu_count() or 1, 8), metavar="N",
+                        help="processes that share the work; the result does not depend on it (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="make it again even if it is there")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    hints = get_type_hints(SyntheticConfig)
+    for item in fields(SyntheticConfig):
+        pair, kind = isinstance(item.default, tuple), hints[item.name]
+        shown = " ".join(map(str, item.default)) if pair else item.default
+        given: dict[str, Any] = {"default": argparse.SUPPRESS, "help": item.metadata["help"]}
+        if shown != "":
+            given["help"] += f" (default: {shown})"
+        if kind is bool:
+            given["action"] = argparse.BooleanOptionalAction
+        elif item.name == "size":
+            given |= {"nargs": "+", "metavar": "N", "type": str}
+        else:
+            given |= {"type": type(item.default[0]) if pair else kind, "nargs": 2 if pair else None,
+                      "metavar": SHORT.get(item.name, "FOLDER" if kind is str else "X" if kind is float else "N")}
+        parser.add_argument("--" + item.name.replace("_", "-"), **given)
+    return parser
+
+
+def _size(words: list[str]) -> tuple[int, int]:
+    """`128`, `96x128` or `96 128`: height and width."""
+    numbers = [word for given in words for word in given.lower().split("x")]
+    if len(numbers) not in (1, 2) or not all(number.isdecimal() for number in numbers):
+        raise UserError(f"--size: found {' '.join(words)}, expected HEIGHTxWIDTH like 96x128, or one number; "
+                        "change --size")
+    return int(numbers[0]), int(numbers[-1])
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line. Raises UserError for options that make no sense."""
+    given = vars(_parser().parse_args(argv))
+    out, split, workers = (given.pop(key) for key in ("out", "split", "workers"))
+    overwrite, quiet = given.pop("overwrite"), given.pop("quiet")
+    if "size" in given:
+        given["size"] = _size(given["size"])
+    if split == "test" and "seed" in given:
+        seed = given.pop("seed")
+        if given.setdefault("test_seed", seed) != seed:
+            raise UserError(f"--seed: found {seed} beside --test-seed {given['test_seed']}, expected one of them with "
+                            "--split test; leave one out")
+    config = SyntheticConfig(**{key: tuple(value) if isinstance(value, list) else value
+                                for key, value in given.items()})
+    splits = SPLITS if split == "both" else (split,)
+    made = write_dataset(config, out, splits, workers, overwrite, quiet)
+    for name in splits:
+        found = _present(Path(out), name)
+        if found is not None:
+            state = "made" if name in made else "already there"
+            print(f"{name}: {len(found['sequences'])} sequences, {len(found['images'])} frames, "
+                  f"{len(found['annotations'])} targets in {out} ({state})")

@@ -1,0 +1,299 @@
+"""Infrared backgrounds for synthetic clips: procedural scenes, one's own pictures, and the camera that pans over them.
+
+Intensities are *levels*: 0 to 255 whatever bit depth is written later. Positions are (y, x) in pixels, pixel centres at
+whole numbers. Everything is float64 arithmetic element by element (no FFT, no matrix products), and every random number
+comes from the generator passed in, so a scene is the same on every machine.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from utils.images.frame_names import natural_key
+from utils.system.errors import UserError
+from utils.system.untrusted import read_bytes, require_image_size
+
+KINDS = ("cloud", "ground", "sea", "building")
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+DARKEST, BRIGHTEST = 8.0, 205.0  # scenes stay inside, so that a target still has room above them
+BORDER = 4                       # pixels of scene outside the path that the spline needs
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the camera looks at: `fixed` (Hc, Wc) levels, larger than a frame, and perhaps a layer drifting over it."""
+    kind: str
+    fixed: np.ndarray
+    drifting: np.ndarray | None = None
+    drift: tuple[float, float] = (0.0, 0.0)  # (y, x) pixels a frame
+
+
+@dataclass(frozen=True)
+class Camera:
+    """`position` (T, 2): scene coordinates of the frame's pixel (0, 0) at mid-exposure; `velocity` (T, 2): the smooth
+    pan in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered."""
+    position: np.ndarray
+    velocity: np.ndarray
+    exposure: float
+
+    def canvas(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Size (Hc, Wc) a scene needs so that a frame of `shape` fits everywhere along the path."""
+        return tuple(int(np.ceil(top)) + size + 2 * BORDER + 1
+                     for top, size in zip(self.position.max(axis=0), shape, strict=True))
+
+
+def camera_path(rng: np.random.Generator, frames: int, pan: float, jitter: float) -> Camera:
+    """A pan of up to `pan` pixels a frame that slowly turns and changes pace, and shake up to `jitter` pixels rms."""
+    speed, heading = pan * rng.uniform() ** 0.7, rng.uniform(0, 2 * np.pi)
+    turn, sway = rng.normal(0, 0.01), rng.uniform(0, 2 * np.pi)
+    time = np.arange(frames)
+    angle = heading + turn * time
+    pace = speed * (1 + 0.25 * np.sin(2 * np.pi * time / 45 + sway))
+    velocity = np.stack([np.sin(angle), np.cos(angle)], axis=1) * pace[:, None]
+    position = np.concatenate([np.zeros((1, 2)), np.cumsum((velocity[1:] + velocity[:-1]) / 2, axis=0)])
+    position = position + rng.normal(0, 1, (frames, 2)) * (jitter * rng.uniform(0.3, 1))
+    position += BORDER - position.min(axis=0)
+    return Camera(position, velocity, exposure=rng.uniform(0.2, 0.7))
+
+
+def _weights(position: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+    """First knot and the four cubic B-spline weights at each position."""
+    knot = np.floor(position).astype(int)
+    f = position - knot
+    return knot - 1, [(1 - f) ** 3 / 6, (3 * f ** 3 - 6 * f ** 2 + 4) / 6,
+                      (-3 * f ** 3 + 3 * f ** 2 + 3 * f + 1) / 6, f ** 3 / 6]
+
+
+def spline(coefficients: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The cubic B-spline with the given coefficients at every pair of `rows` (H,) and `columns` (W,): (H, W)."""
+    knot, weights = _weights(rows)
+    top = sum(w[:, None] * coefficients[knot + i] for i, w in enumerate(weights))
+    knot, weights = _weights(columns)
+    return sum(w * top[:, knot + i] for i, w in enumerate(weights))
+
+
+def view(coefficients: np.ndarray, corner: Sequence[float], shape: tuple[int, int]) -> np.ndarray:
+    """The frame of `shape` whose pixel (0, 0) lies at `corner`, from spline coefficients, with sub-pixel precision."""
+    return spline(coefficients, corner[0] + np.arange(shape[0]), corner[1] + np.arange(shape[1]))
+
+
+def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> np.ndarray:
+    """(T, H, W) levels: what an ideal sensor sees, blurred by the pan during the exposure."""
+    fixed = ndimage.spline_filter(scene.fixed, 3, mode="mirror")
+    drifting = None if scene.drifting is None else ndimage.spline_filter(scene.drifting, 3, mode="mirror")
+    clip = []
+    for index, (corner, velocity) in enumerate(zip(camera.position, camera.velocity, strict=True)):
+        smear = velocity * camera.exposure
+        steps = (0.0,) if np.abs(smear).max() < 0.2 else (-1 / 3, 0.0, 1 / 3)
+        frame = sum(view(fixed, corner + step * smear, shape) for step in steps) / len(steps)
+        if drifting is not None:
+            # The layer wraps around so that it never runs out, whatever the clip's length.
+            rows, columns = (np.mod(corner[axis] - scene.drift[axis] * index + np.arange(shape[axis]) - BORDER,
+                                    drifting.shape[axis] - 2 * BORDER) + BORDER for axis in (0, 1))
+            frame = frame + spline(drifting, rows, columns)
+        clip.append(frame)
+    return np.stack(clip)
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: tuple[float, float]) -> np.ndarray:
+    """Gaussian noise of unit variance that varies over about `scale` (y, x) pixels: (H, W)."""
+    rows, columns = (1 + rng.uniform() + np.arange(size) / step for size, step in zip(shape, scale, strict=True))
+    grid = rng.standard_normal((int(rows[-1]) + 3, int(columns[-1]) + 3))
+    return spline(grid, rows, columns) / 0.4794  # mean squared weight of a cubic B-spline: 151/315 in each direction
+
+
+def fractal(rng: np.random.Generator, shape: tuple[int, int], coarse: float, fine: float = 1.5, roughness: float = 0.7,
+            stretch: tuple[float, float] = (1.0, 1.0), billow: bool = False) -> np.ndarray:
+    """Octaves of smooth noise from `coarse` to `fine` pixels, amplitude proportional to scale**roughness: (H, W), about
+    unit variance. `billow` folds each octave, which gives the puffs of cumulus and the crests of waves."""
+    total, power, scale = np.zeros(shape), 0.0, coarse
+    while scale >= fine:
+        octave = smooth_noise(rng, shape, (scale * stretch[0], scale * stretch[1]))
+        if billow:
+            octave = (np.abs(octave) - 0.798) / 0.603  # mean and deviation of |N(0, 1)|
+        total += octave * scale ** roughness
+        power += scale ** (2 * roughness)
+        scale /= 2
+    return total / np.sqrt(power)
+
+
+def _step(values: np.ndarray, width: float) -> np.ndarray:
+    """A soft 0-to-1 step around 0."""
+    t = np.clip(values / width + 0.5, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _levels(picture: np.ndarray, middle: float, contrast: float) -> np.ndarray:
+    """Scale to the wanted mean and deviation, bending what would leave the scene's range instead of clipping it."""
+    picture = middle + (picture - picture.mean()) * (contrast / max(picture.std(), 1e-9))
+    half = (BRIGHTEST - DARKEST) / 2
+    return DARKEST + half + half * np.tanh((picture - DARKEST - half) / half)
+
+
+def _sky(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Clear sky: warmer towards the horizon, with a breath of haze. About 0 to 1."""
+    height = np.linspace(0, 1, shape[0])[:, None]
+    return rng.uniform(0.2, 1) * height ** rng.uniform(1, 2) + 0.06 * fractal(rng, shape, shape[1] / 2, 8)
+
+
+def _cloud(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
+    size = min(shape)
+    stretch = (1.0, rng.uniform(1.0, 2.2))
+    body = fractal(rng, shape, size * rng.uniform(0.25, 0.6), 2, 0.85, stretch)
+    puffs = fractal(rng, shape, size / 8, 1.5, 0.6, stretch, billow=True)
+    density = body + rng.uniform(0.1, 0.45) * puffs + rng.uniform(-0.6, 0.6)
+    cover = _step(density, rng.uniform(0.5, 2.2))
+    lit = 0.7 + 0.18 * body - 0.2 * puffs + 0.25 * fractal(rng, shape, size / 4, 1.5, 0.7, stretch)
+    picture = 0.5 * _sky(rng, shape) * (1 - cover) + rng.choice([1.0, 1.0, 1.0, -0.6]) * cover * lit
+    veil = fractal(rng, shape, size / 3, 4, 1.0, (1.0, 2.5))
+    contrast = rng.uniform(10, 34)
+    drift = tuple(rng.normal(0, 0.25, 2))
+    picture = _levels(picture, rng.uniform(45, 150), contrast)
+    return Scene("cloud", picture, 0.1 * contrast * rng.uniform() * veil, drift)
+
+
+def _regions(rng: np.random.Generator, shape: tuple[int, int], count: int) -> np.ndarray:
+    """Labels (H, W) of `count` fields with uneven borders: the nearest of random seeds, in bent coordinates."""
+    size = min(shape)
+    y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
+    y += fractal(rng, shape, size / 4, 3) * size * 0.05
+    x += fractal(rng, shape, size / 4, 3) * size * 0.08
+    seeds = rng.uniform(0, 1, (count, 2)) * shape
+    distance = [(1.8 * (y - sy)) ** 2 + (x - sx) ** 2 for sy, sx in seeds]  # fields seen at a slant lie flat
+    return np.argmin(distance, axis=0)
+
+
+def _ground(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
+    size = min(shape)
+    count = int(rng.integers(5, 12))
+    field = _regions(rng, shape, count)
+    heat, rough = rng.normal(0, 0.8, count), rng.uniform(0.1, 0.7, count)
+    trees = fractal(rng, shape, 10, 1.5, 0.2, (1.6, 0.8), billow=True)
+    picture = heat[field] + rough[field] * trees + 0.6 * fractal(rng, shape, size / 3, 1.5, 0.6)
+    y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
+    for _ in range(rng.integers(0, 4)):
+        bend = rng.uniform(5, 20) * np.sin(x / rng.uniform(30, 90) + rng.uniform(0, 6))
+        across = y - rng.uniform(0, shape[0]) - rng.uniform(-0.8, 0.8) * (x - shape[1] / 2) - bend
+        track = _step(rng.uniform(1.0, 3.5) - np.abs(across), 1.5)
+        picture = picture * (1 - track) + track * (rng.choice([-1.4, 1.4, 2.2]) + 0.15 * trees)
+    # Outcrops are larger than targets: spots of a target's size are glints, whose density is the caller's choice.
+    rocks = _step(fractal(rng, shape, 24, 6, 0.6) + fractal(rng, shape, size / 3, 12) - rng.uniform(1.9, 3.0), 0.4)
+    picture = picture + rocks * rng.uniform(1.0, 3.0)
+    for _ in range(rng.integers(0, 5)):
+        _house(rng, picture)
+    return Scene("ground", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(50, 150), rng.uniform(9, 28)))
+
+
+def _house(rng: np.random.Generator, picture: np.ndarray) -> None:
+    """Draw one low building with a warm roof into `picture`."""
+    height, width = rng.integers(4, 9), rng.integers(6, 20)
+    top, left = rng.integers(0, picture.shape[0] - height), rng.integers(0, max(1, picture.shape[1] - width))
+    picture[top:top + height, left:left + width] = rng.uniform(-1.5, 2.0)
+    picture[top:top + height // 2, left:left + width] += rng.uniform(0.3, 1.5)
+
+
+def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
+    size = min(shape)
+    horizon = int(shape[0] * rng.uniform(-0.3, 0.55))
+    below = np.maximum(np.arange(shape[0]) - horizon, 0.0)[:, None]
+    depth = below / shape[0]
+    # Waves look longer and taller the nearer they are: mix a fine and a coarse field by distance from the horizon.
+    near, far = (fractal(rng, shape, coarse, 1.2, 0.45, (1.0, rng.uniform(2.5, 5.0)), billow=True)
+                 for coarse in (10, 3.5))
+    mix = np.clip(depth * 1.6, 0, 1)
+    waves = (near * mix + far * (1 - mix)) * (0.35 + 0.65 * np.sqrt(depth))
+    swell = fractal(rng, shape, size / 3, 8, 1.0, (0.5, 2.5))
+    column = (np.arange(shape[1]) - shape[1] * rng.uniform(-0.2, 1.2)) / (size * rng.uniform(0.12, 0.4))
+    glitter = np.exp(-0.5 * column ** 2)[None] * rng.choice([0.0, 1.0, 2.0])
+    sea = 0.8 * waves + 0.35 * swell + glitter * (0.6 + np.maximum(waves, 0) ** 2) - 1.2 * depth
+    sky = 2.2 * (_sky(rng, shape) - 0.9) + rng.uniform(-0.5, 2.0) + 0.2 * fractal(rng, shape, size / 3, 3, 0.9, (1, 3))
+    picture = np.where(below > 0, sea, sky)
+    ripples = fractal(rng, shape, 6, 1.5, 0.4, (1.0, 3.0)) * (below > 0)
+    contrast = rng.uniform(8, 22)
+    drift = (rng.normal(0, 0.1), rng.normal(0, 0.6))
+    return Scene("sea", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(45, 140), contrast),
+                 ripples * contrast * rng.uniform(0.05, 0.2), drift)
+
+
+def _building(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
+    size = min(shape)
+    picture = 0.8 * _sky(rng, shape) + rng.uniform(0.0, 0.5) * fractal(rng, shape, size / 2, 2, 0.9, (1, 2))
+    for distance in np.linspace(0, 1, rng.integers(4, 10)):
+        width = int(size * rng.uniform(0.12, 0.45) * (0.6 + 0.6 * distance))
+        left = int(rng.integers(-width // 2, shape[1] - width // 2))
+        top = int(shape[0] * rng.uniform(0.15, 0.75))
+        _facade(rng, picture[top:, max(left, 0):max(left + width, 1)], rng.normal(0.9, 0.8))
+    street = int(shape[0] * rng.uniform(0.8, 1.1))
+    ground = rng.normal(0.6, 0.6) + 0.3 * fractal(rng, shape, size / 4, 1.5, 0.5, (0.6, 2.0))
+    picture[street:] = ground[street:]
+    picture = picture + 0.05 * fractal(rng, shape, 16, 1.5, 0.4)
+    picture = ndimage.gaussian_filter(picture, rng.uniform(0.5, 0.8))
+    return Scene("building", _levels(picture, rng.uniform(45, 135), rng.uniform(14, 38)))
+
+
+def _facade(rng: np.random.Generator, wall: np.ndarray, heat: float) -> None:
+    """Fill `wall` (a slice of the picture) with a front: floors, windows of different warmth, a bright or dark edge."""
+    if 0 in wall.shape:
+        return
+    height, width = wall.shape
+    wall[:] = heat + rng.uniform(-0.3, 0.3) * np.linspace(0, 1, height)[:, None]
+    floor, bay = int(rng.integers(5, 12)), int(rng.integers(4, 11))
+    high, wide = max(1, int(floor * rng.uniform(0.3, 0.7))), max(1, int(bay * rng.uniform(0.3, 0.8)))
+    glass, spread = rng.normal(0, 0.7), rng.uniform(0.05, 0.4)
+    if rng.uniform() < 0.8:
+        for y in range(int(rng.integers(2, 6)), height - high, floor):
+            for x in range(int(rng.integers(1, 3)), width - wide, bay):
+                wall[y:y + high, x:x + wide] = heat + glass + rng.normal(0, spread)
+    wall[:int(rng.integers(1, 3))] += rng.normal(0, 0.8)
+    side = int(width * rng.uniform(0, 0.3))
+    wall[:, width - side:] -= rng.uniform(0, 0.7)
+
+
+_MAKERS = {"cloud": _cloud, "ground": _ground, "sea": _sea, "building": _building}
+
+
+def procedural_scene(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Scene:
+    """A scene of one of `KINDS` with `shape` (Hc, Wc)."""
+    return _MAKERS[kind](rng, shape)
+
+
+def list_pictures(folder: str | Path) -> list[Path]:
+    """The pictures directly inside `folder`, in natural order. Raises UserError if there is no folder or no picture."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"backgrounds: no folder {folder}; expected one with infrared pictures; check --backgrounds")
+    found = sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES),
+                   key=lambda p: natural_key(p.name))
+    if not found:
+        raise UserError(f"backgrounds: {folder} holds no picture; expected {', '.join(sorted(PICTURE_SUFFIXES))} files "
+                        "directly inside; check --backgrounds")
+    return found
+
+
+def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) -> Scene:
+    """A random part of a picture as a scene of `shape` (Hc, Wc): shrunk by up to 2 where it is large enough, enlarged
+    by up to 2 and then mirrored where it is too small. Raises UserError if the file cannot be read."""
+    import cv2  # the one thing here that needs it
+    data = read_bytes(path, "a picture")
+    require_image_size(path, data)
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if picture is None:
+        raise UserError(f"backgrounds: {path} cannot be read; expected an intact picture; repair or remove it")
+    picture = picture.astype(np.float64)
+    if picture.ndim == 3:
+        picture = picture[..., :3].mean(axis=2)
+    low, high = (0.0, 255.0) if picture.max() <= 255 else np.percentile(picture, (0.1, 99.9))
+    picture = DARKEST + (BRIGHTEST - DARKEST) * np.clip((picture - low) / max(high - low, 1e-9), 0, 1)
+    room = min(size / need for size, need in zip(picture.shape, shape, strict=True))  # picture pixels a scene pixel
+    step = rng.uniform(1.0, min(room, 2.0)) if room > 1 else max(room, 0.5)
+    picture = ndimage.gaussian_filter(picture, 0.4 * np.sqrt(max(step ** 2 - 1, 0)))
+    reach = [max(0, int(np.ceil(need * step)) + 1 - size) for size, need in zip(picture.shape, shape, strict=True)]
+    picture = np.pad(picture, [(0, reach[0]), (0, reach[1])], mode="symmetric")
+    corner = [rng.uniform(0, size - 1 - (need - 1) * step) for size, need in zip(picture.shape, shape, strict=True)]
+    padded = ndimage.spline_filter(np.pad(picture, BORDER, mode="reflect"), 3, mode="mirror")
+    rows, columns = (BORDER + start + step * np.arange(need) for start, need in zip(corner, shape, strict=True))
+    return Scene(path.stem, np.clip(spline(padded, rows, columns), 0, 255))

@@ -1,0 +1,290 @@
+"""One synthetic infrared sequence: the configuration, and the way from (seed, split, index) to frames and labels.
+
+A sequence depends on that triple alone: neither on the number of sequences nor on the order in which they are made.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.images.boxes import cut, grown
+from utils.images.snr import local_snr
+from utils.synthetic.brightness import CLASS_BORDER, Limits, add_light, masks_of, settle
+from utils.synthetic.camera_looks import Look
+from utils.synthetic.distractors import Distractors, Sensor, add_glints, add_pixels
+from utils.synthetic.scenes import (
+    KINDS,
+    Camera,
+    Scene,
+    camera_path,
+    film,
+    list_pictures,
+    picture_scene,
+    procedural_scene,
+)
+from utils.synthetic.structures import add_structures
+from utils.synthetic.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path, spot
+from utils.system.errors import UserError
+
+SPLITS = ("train", "test")
+SMALLEST = 48                     # pixels; a target, its ring and its way need that much
+FLOOR = 0.5                       # least brightness of a target's brightest pixel, in deviations of the temporal noise
+FLICKER = 5.0                     # most that a target's brightness may change over a clip, as a factor
+MIN_FRAMES = 5                    # in which a target is seen at least, the length of a clip
+ABOVE = CLASS_BORDER + 1e-3       # least SNR in a sequence of the upper class
+GAIN, OFFSET, TOP = 48.0, 1500.0, 16383.0  # 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """Everything that decides what a synthetic dataset contains. Raises UserError for values that make no sense."""
+    train_sequences: int = field(default=160, metadata={"help": "sequences to train on"})
+    test_sequences: int = field(default=24, metadata={"help": "sequences to test on"})
+    frames: int = field(default=20, metadata={"help": "frames in a sequence"})
+    size: tuple[int, int] = field(default=(256, 256), metadata={"help": "height and width of a frame, pixels"})
+    bits: int = field(default=8, metadata={"help": "8 or 16 (16: the counts of a 14-bit camera)"})
+    seed: int = field(default=0, metadata={"help": "seed of the training set"})
+    test_seed: int = field(default=1000, metadata={"help": "seed of the test set"})
+    backgrounds: str = field(default="", metadata={"help": "folder of infrared pictures to use as backgrounds"})
+    pictures: tuple[int, int] = field(default=(0, -1), metadata={
+        "help": "of --backgrounds only these, counted from 0 in the order of their names, one a sequence in turn, for "
+                "training and testing alike (0 -1: one at random, every fifth picture for testing alone)"})
+    snr: tuple[float, float] = field(default=(1.0, 10.0), metadata={"help": "lowest and highest SNR of a target"})
+    low_share: float = field(default=0.4, metadata={"help": f"share of sequences wholly at SNR <= {CLASS_BORDER:g}"})
+    empty_share: float = field(default=0.1, metadata={"help": "share of sequences without any target"})
+    dark_share: float = field(default=0.0, metadata={"help": "share of targets darker than their surroundings"})
+    targets: tuple[int, int] = field(default=(1, 3), metadata={"help": "fewest and most targets in a sequence"})
+    least_box: float = field(default=0.0, metadata={
+        "help": "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around every target"})
+    area: tuple[float, float] = field(default=(2.0, 80.0), metadata={"help": "smallest and largest target, pixels"})
+    speed: tuple[float, float] = field(default=(1.0, 4.0), metadata={
+        "help": "slowest and fastest target against the scene, pixels a frame"})
+    acceleration: float = field(default=0.03, metadata={"help": "targets' acceleration, pixels a frame^2 (rms)"})
+    pan: float = field(default=1.5, metadata={"help": "fastest camera pan, pixels a frame"})
+    jitter: float = field(default=0.3, metadata={"help": "largest camera shake, pixels rms"})
+    noise: float = field(default=1.0, metadata={"help": "factor on the sensor's noise and fixed pattern"})
+    contrast: float = field(default=1.0, metadata={"help": "factor on the backgrounds' contrast (clutter)"})
+    distractors: bool = field(default=True, metadata={"help": "hot pixels, blinking pixels and glints"})
+    hot_pixels: float = field(default=1.0, metadata={"help": "hot pixels in a frame, on average"})
+    blinking_pixels: float = field(default=0.5, metadata={"help": "blinking pixels in a frame, on average"})
+    glints: float = field(default=1.0, metadata={"help": "spots fixed in the scene in a frame, on average"})
+    structures: float = field(default=0.0, metadata={"help": "branches, poles and wires in a frame, on average"})
+    still_share: float = field(default=0.0, metadata={"help": "share of sequences from a camera that stands still"})
+    look_share: float = field(default=0.0, metadata={
+        "help": "share of sequences as cameras and recorders change them: sharpened with halos, stretched, "
+                "interpolated, lossy video"})
+
+    def __post_init__(self) -> None:
+        def require(good: bool, name: str, expected: str) -> None:
+            if not good:
+                option = "--" + name.replace("_", "-")
+                raise UserError(f"{option}: found {getattr(self, name)}, expected {expected}; change {option}")
+
+        require(self.train_sequences >= 0, "train_sequences", "0 or more")
+        require(self.test_sequences >= 0, "test_sequences", "0 or more")
+        require(self.frames >= 5, "frames", "at least 5, the length of a clip")
+        require(min(self.size) >= SMALLEST, "size", f"at least {SMALLEST} pixels in height and width")
+        require(self.bits in (8, 16), "bits", "8 or 16")
+        require(self.seed >= 0, "seed", "0 or more")
+        require(self.test_seed >= 0, "test_seed", "0 or more")
+        first, last = self.pictures
+        require(first == 0 and last == -1 or 0 <= first <= last, "pictures", "FIRST LAST with 0 <= FIRST <= LAST")
+        require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
+        low, high = self.snr
+        require(low > 0 and 1.2 * low <= high, "snr", "LOW HIGH with LOW above 0 and HIGH at least 1.2 times it")
+        for name in ("low_share", "empty_share", "dark_share", "still_share", "look_share"):
+            require(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
+        require(1 <= self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with 1 <= FEWEST <= MOST")
+        require(MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA, "area",
+                f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}")
+        require(0.3 <= self.speed[0] <= self.speed[1] <= 8, "speed", "SLOWEST FASTEST within 0.3 to 8")
+        for name in ("least_box", "acceleration", "pan", "jitter", "noise", "contrast", "hot_pixels", "blinking_pixels",
+                     "glints", "structures"):
+            require(0 <= getattr(self, name) < 1000, name, "0 or more")
+        require(self.noise > 0, "noise", "a factor above 0: without noise there is no signal-to-noise ratio")
+
+    def split_seed(self, split: str) -> int:
+        return self.seed if split == "train" else self.test_seed
+
+    def count(self, split: str) -> int:
+        return self.train_sequences if split == "train" else self.test_sequences
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON gives it back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+@dataclass
+class SyntheticSequence:
+    """`frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets`: for each target in each frame `frame`,
+    `track` (from 0), `bbox` (x, y, width, height), `area`, `snr`, `contrast` (1 or -1), `mask` (H, W) bool, `peak`
+    (level it adds to its brightest pixel) and `centre` (y, x); `facts` about scene, camera, tracks and distractors."""
+    frames: np.ndarray
+    masks: np.ndarray
+    targets: list[dict[str, Any]]
+    facts: dict[str, Any]
+
+
+def to_counts(levels: np.ndarray, bits: int) -> np.ndarray:
+    """Levels as they are written: rounded and limited, uint8 or uint16."""
+    if bits == 8:
+        return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(OFFSET + GAIN * levels), 0, TOP).astype(np.uint16)
+
+
+def level_span(bits: int) -> tuple[float, float]:
+    """Darkest and brightest level that survives `to_counts`."""
+    return (0.0, 255.0) if bits == 8 else (-OFFSET / GAIN, (TOP - OFFSET) / GAIN)
+
+
+def is_empty(config: SyntheticConfig, index: int) -> bool:
+    """Whether sequence `index` has no target: evenly spread over the dataset, the first ones filled."""
+    return int((index + 1) * config.empty_share) > int(index * config.empty_share)
+
+
+def limits_of(config: SyntheticConfig, index: int) -> Limits:
+    """The SNR class of sequence `index`: low or high, mixed evenly by the golden ratio (from 0.4: then every kind
+    of background has both within the first twelve); one alone where the range leaves hardly any room for the other."""
+    low, high = config.snr
+    some_low, some_high = 1.2 * low <= CLASS_BORDER, high >= 1.2 * CLASS_BORDER
+    if not some_high or (some_low and (0.4 + 0.618034 * (index + 1)) % 1 < config.low_share):
+        return Limits(low, min(high, CLASS_BORDER))
+    return Limits(max(low, ABOVE), high)
+
+
+def _scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
+    canvas = camera.canvas(config.size)
+    if config.backgrounds:
+        pictures = pictures_of(config, split)
+        place = int(rng.integers(len(pictures))) if config.pictures[1] < 0 else index % len(pictures)
+        scene = picture_scene(rng, pictures[place], canvas)
+    else:
+        scene = procedural_scene(rng, KINDS[index % len(KINDS)], canvas)
+    middle = scene.fixed.mean()
+    drifting = None if scene.drifting is None else config.contrast * scene.drifting
+    return Scene(scene.kind, middle + config.contrast * (scene.fixed - middle), drifting, scene.drift)
+
+
+def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
+    """The background pictures of a split. Raises UserError for a folder without pictures or with too few of them."""
+    pictures = list_pictures(config.backgrounds)
+    first, last = config.pictures
+    if last >= len(pictures):
+        raise UserError(f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, the pictures in "
+                        f"{config.backgrounds}; change --pictures")
+    if last >= 0:
+        return pictures[first : last + 1]
+    if len(pictures) >= 5:  # every fifth picture is for testing alone
+        pictures = [p for i, p in enumerate(pictures) if (i % 5 == 4) == (split == "test")]
+    return pictures
+
+
+def _distractors(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, clip: np.ndarray, scene: Scene,
+                 camera: Camera, sensor: Sensor) -> Distractors:
+    found = Distractors(np.zeros_like(clip))
+    if config.distractors:
+        snr = (limits.low, limits.high)
+        middle = clip[len(clip) // 2]
+        deviation = (middle.std() ** 2 / 4 + sensor.noise_level(middle.mean()) ** 2) ** 0.5
+        for blinking, mean in ((False, config.hot_pixels), (True, config.blinking_pixels)):
+            add_pixels(rng, found, int(rng.poisson(mean)), blinking, snr, deviation)
+        add_glints(rng, found, config.glints, snr, scene, camera, sensor)
+    return found
+
+
+def _steady(track: Track, drawn: int) -> bool:
+    """Whether a settled track kept nearly all frames it was drawn with, at a brightness that real targets have."""
+    peaks = track.amplitudes.values()
+    return len(track.spots) >= max(MIN_FRAMES, 0.9 * drawn) and max(peaks) <= FLICKER * min(peaks)
+
+
+def _settled_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera, sensor: Sensor,
+                    clip: np.ndarray) -> list[Track]:
+    """Targets for `clip`, drawn anew when one meets scenery in which the wanted SNR needs the impossible."""
+    floor = FLOOR * sensor.noise_level(float(clip.mean()))
+    count = int(rng.integers(config.targets[0], config.targets[1] + 1))
+    for _ in range(8):
+        tracks = _tracks(config, rng, limits, camera, sensor.psf, count)
+        drawn = [len(track.spots) for track in tracks]
+        settle(clip, tracks, limits, floor, lambda levels: to_counts(levels, config.bits), level_span(config.bits))
+        if all(_steady(track, count) for track, count in zip(tracks, drawn, strict=True)):
+            break
+    return tracks
+
+
+def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera, psf: float,
+            count: int) -> list[Track]:
+    aims = limits.aims()
+    tracks: list[Track] = []
+    for _ in range(count):
+        for _ in range(200):  # a path is refused now and then; where none is ever accepted, the target is left out
+            proposal = propose_path(rng, camera, config.size, config.speed, config.acceleration, tracks)
+            if proposal is None:
+                continue
+            style, path, rate, inside = proposal
+            motion = rate * camera.exposure
+            area = float(np.exp(rng.uniform(*np.log(config.area))))
+            body = body_of_area(rng, area, psf, float(np.hypot(*motion[inside].T).mean()))
+            track = Track(style, path, body, float(rng.uniform(aims.low, aims.high)),
+                          -1 if rng.uniform() < config.dark_share else 1)
+            seen = {int(t): spot(body, path[t], motion[t], config.size) for t in inside}
+            track.spots = {t: s for t, s in seen.items() if s is not None}
+            if len(track.spots) >= MIN_FRAMES and max(s.area for s in track.spots.values()) <= MAX_AREA:
+                tracks.append(track)
+                break
+    return tracks
+
+
+def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticSequence:
+    """Sequence `index` (from 0) of `split`. The same on every machine, and whatever else is made."""
+    roots = np.random.SeedSequence([config.split_seed(split), SPLITS.index(split), index]).spawn(8)
+    look, move, sense, distract, aim, shine, build, develop = (np.random.Generator(np.random.PCG64(r)) for r in roots)
+    limits = limits_of(config, index)
+    stands = develop.uniform() < config.still_share
+    camera = camera_path(move, config.frames, *(0.0, 0.0) if stands else (config.pan, config.jitter))
+    scene = _scene(config, look, split, index, camera)
+    add_structures(build, scene.fixed, config.structures, config.size)
+    sensor = Sensor.draw(sense, config.frames, config.size, config.noise)
+    clip = film(scene, camera, config.size)
+    distractors = _distractors(config, distract, limits, clip, scene, camera, sensor)
+    clip = sensor.expose(shine, clip + distractors.light)
+    tracks = [] if is_empty(config, index) else _settled_tracks(config, aim, limits, camera, sensor, clip)
+    clip = np.stack([add_light(image, tracks, t) for t, image in enumerate(clip)])
+    if develop.uniform() < config.look_share:
+        clip = Look.draw(develop).apply(clip)
+    frames = to_counts(clip, config.bits)
+    masks = np.stack([masks_of(tracks, t, config.size) for t in range(config.frames)])
+    tracks = [track for track in tracks if track.spots]
+    snr_class = "low" if limits.high <= CLASS_BORDER else "high"
+    facts = {"background": scene.kind, "snr_class": snr_class if tracks else None,
+             "camera": np.round(camera.position, 4).tolist(), "distractors": distractors.places(),
+             "tracks": [{"style": track.style, "snr": round(track.snr, 4),
+                         "frames": [min(track.spots), max(track.spots)]} for track in tracks]}
+    return SyntheticSequence(frames, masks, list(_targets(tracks, frames, masks)), facts)
+
+
+def _targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) -> Iterator[dict[str, Any]]:
+    for number, track in enumerate(tracks):
+        for t in sorted(track.spots):
+            mask = np.zeros(masks.shape[1:], bool)
+            mask[track.spots[t].window] = track.spots[t].mask
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            snr = local_snr(frames[t], mask, masks[t])
+            yield {"frame": t, "track": number, "mask": mask, "area": int(mask.sum()), "snr": round(abs(snr), 4),
+                   "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
+                   "contrast": 1 if snr > 0 else -1, "peak": track.sign * track.amplitudes[t], "centre": track.path[t]}
+
+
+def labelled_box(box: Sequence[float], least: float, size: tuple[int, int]) -> list[float]:
+    """A box x, y, width, height with sides of at least `least` pixels, about its centre, cut at the edges of a frame of
+    `size` (H, W)."""
+    if min(box[2:]) >= least:
+        return list(box)
+    x, y, w, h = box
+    x1, y1, x2, y2 = cut(grown(np.array([[x, y, x + w, y + h]]), least), size)[0].tolist()
+    return [x1, y1, x2 - x1, y2 - y1]

@@ -1,0 +1,1 @@
+"""Floor 1: messages, command line, files, threads and processes."""

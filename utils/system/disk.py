@@ -1,0 +1,84 @@
+"""Files that grow while work goes on, on disks that may fill up meanwhile."""
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from utils.system.errors import UserError
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Turn an `OSError` inside into a `UserError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); check the space left and the "
+                        "permissions there") from None
+
+
+class GrowingFile:
+    """A new file to which pieces are appended, each as a whole or not at all.
+
+    Args:
+        path: of the file; one that is there is emptied.
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self.file = open(path, "wb", buffering=0)  # noqa: SIM115 - stays open until `close`
+
+    def write(self, piece: bytes) -> None:
+        """Append; raises `OSError`, and leaves the file as it was, where that is impossible."""
+        end = self.file.tell()
+        try:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[self.file.write(rest):]
+        except BaseException:
+            self.file.truncate(end)
+            self.file.seek(end)
+            raise
+
+    def flush(self) -> None:
+        """Bring what was written to the disk itself; raises `OSError`: some disks say only now that they are full."""
+        os.fsync(self.file.fileno())
+
+    def close(self) -> None:
+        """Close it; may be called again."""
+        self.file.close()
+
+
+class Reserve:
+    """Room on the disk for files that will be written at the end, taken while the work goes on: a disk that fills up is
+    noticed while they still fit. It has no name, and goes with the process.
+
+    Args:
+        folder: of those files; made where it is missing.
+        size: of the room in the beginning, in bytes.
+    Raises:
+        UserError: there is no room.
+    """
+
+    def __init__(self, folder: Path, size: int = 16384) -> None:
+        self.folder = folder
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - open until `release`
+        self.grow(size)
+
+    def grow(self, size: int) -> None:
+        """Take `size` bytes more; raises `UserError` where they are not there."""
+        with writing(self.folder):
+            if self.file.write(bytes(size)) < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def release(self) -> None:
+        """Give all of it back."""
+        self.file.close()

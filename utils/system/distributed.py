@@ -1,0 +1,165 @@
+"""Several processes that train one network under `torchrun`: who is who, what they tell each other.
+
+Every function works in a single process too, where it does nothing or gives back what it got. `rank` and `processes`
+need no PyTorch.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from utils.system.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from torch.distributed import Store
+
+
+def processes() -> int:
+    """How many processes `torchrun` started, on all machines; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def rank() -> int:
+    """This process's number among them, from 0; that one writes files and speaks."""
+    return int(os.environ["RANK"]) if processes() > 1 else 0
+
+
+def restarted() -> bool:
+    """Whether `torchrun --max-restarts` started the processes again after one of them died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+
+
+def command_prefix() -> list[str]:
+    """What stands before the script's name on the command line, as far as the processes can know."""
+    if processes() == 1:
+        return ["python"]
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    nodes = processes() // local
+    return ["torchrun", *(["--nnodes", str(nodes)] if nodes > 1 else []), "--nproc-per-node", str(local)]
+
+
+@contextlib.contextmanager
+def process_group(device: str) -> Iterator[torch.device]:
+    """Join the other processes, over nccl with GPUs and over gloo without; gives this process's device.
+
+    Args:
+        device: `cpu`, `cuda`, or empty for GPUs where there are some; several processes take a GPU each.
+    Raises:
+        UserError: unknown, not there, or one GPU for several processes.
+    """
+    import torch
+    from torch import distributed
+
+    from utils.system.machine import pick_device
+
+    if processes() == 1:
+        yield pick_device(device)
+        return
+    if device not in ("", "cpu", "cuda"):
+        raise UserError(f"--device: found '{device}' for {processes()} processes, expected cpu or cuda; each takes a "
+                        "GPU of its own")
+    cuda = torch.cuda.is_available() if not device else device == "cuda"
+    own = pick_device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else "cpu")
+    if cuda:
+        torch.cuda.set_device(own)
+    store, own_rank, count = next(distributed.rendezvous("env://"))
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store(store), rank=own_rank,
+                                   world_size=count)
+    yield own
+    distributed.destroy_process_group()  # not after an error, when others may be waiting inside an operation
+
+
+def fresh_store(store: Store) -> Store:
+    """`store`, in which what processes wrote before they died is out of sight.
+
+    On one machine `torchrun --max-restarts` goes on with the store it has, where new processes would find the
+    addresses of dead ones. Over several machines each start has a store of its own, and counts of starts may differ.
+    """
+    from torch.distributed import PrefixStore
+
+    several = int(os.environ.get("GROUP_WORLD_SIZE", 1)) > 1
+    return store if several else PrefixStore(f"start{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+
+
+def wrapped(network: nn.Module, device: torch.device) -> nn.Module:
+    """`network` with gradients averaged over the processes."""
+    if processes() == 1:
+        return network
+    from torch.nn.parallel import DistributedDataParallel
+
+    # Weights of 1×1 convolutions have several layouts that are the same.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+    return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+
+def synchronised_norm(network: nn.Module, device: torch.device) -> nn.Module:
+    """`network` with batch statistics over all processes; on the CPU, where PyTorch has no such layer, it stays."""
+    from torch import nn
+
+    several = processes() > 1 and device.type == "cuda"
+    return nn.SyncBatchNorm.convert_sync_batchnorm(network) if several else network
+
+
+def without_exchange(network: nn.Module) -> contextlib.AbstractContextManager:
+    """Leaves the gradients of a `wrapped` network to a later backward pass."""
+    return network.no_sync() if processes() > 1 else contextlib.nullcontext()
+
+
+def mean_of(values: Tensor) -> Tensor:
+    """The mean over the processes, elementwise."""
+    if processes() == 1:
+        return values
+    from torch import distributed
+
+    values = values.clone()
+    distributed.all_reduce(values)
+    return values / processes()
+
+
+def largest(number: int) -> int:
+    """The largest of the processes' numbers."""
+    if processes() == 1:
+        return number
+    import torch
+    from torch import distributed
+
+    value = torch.tensor(number)
+    distributed.all_reduce(value, distributed.ReduceOp.MAX)
+    return int(value)
+
+
+def gathered(value: Any) -> list[Any]:
+    """Every process's value, in order of rank; plain values, arrays and CPU tensors."""
+    if processes() == 1:
+        return [value]
+    from torch import distributed
+
+    values: list[Any] = [None] * processes()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def from_first(value: Any) -> Any:
+    """The value of rank 0."""
+    if processes() == 1:
+        return value
+    from torch import distributed
+
+    holder = [value]
+    distributed.broadcast_object_list(holder, 0)
+    return holder[0]
+
+
+def copy_first(module: nn.Module) -> None:
+    """Give every process rank 0's parameters and buffers: batch norm's running averages differ without GPUs."""
+    if processes() == 1:
+        return
+    from torch import distributed
+
+    for value in module.state_dict().values():
+        distributed.broadcast(value, 0)

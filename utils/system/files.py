@@ -1,0 +1,93 @@
+"""Files that are written whole or not at all."""
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from utils.system.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike, before: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`; on success flush it to disk, call `before` and move the file into place,
+    else remove it. Of a process that is killed the temporary file stays behind, see `remove_temporary`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        before()
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring names to disk too: without this a power cut may undo a rename."""
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere folders cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_temporary(folder: str | os.PathLike) -> None:
+    """Remove what processes that were killed inside `atomic_write` left in `folder`."""
+    for path in Path(folder).glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", path.name):
+            path.unlink(missing_ok=True)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinities become None, numpy scalars and arrays become Python's."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN is written as null."""
+    with atomic_write(path) as file:
+        file.write((json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_rows(path: str | os.PathLike, value: dict[str, Any]) -> None:
+    """`write_json` for long lists: an entry of `value` a line, of lists an item a line. Indenting
+    would take six times as long."""
+    entries = []
+    for key, item in value.items():
+        text = "[\n" + ",\n".join(map(_line, item)) + "\n]" if isinstance(item, list) else _line(item)
+        entries.append(f"{json.dumps(key)}: {text}")
+    with atomic_write(path) as file:
+        file.write(("{\n" + ",\n".join(entries) + "\n}\n").encode())
+
+
+def _line(value: Any) -> str:
+    try:
+        return json.dumps(value, allow_nan=False, default=plain)
+    except (TypeError, ValueError):  # keys that are no text, NaN
+        return json.dumps(plain(value), allow_nan=False)
+
+
+def require_file(path: str | os.PathLike) -> None:
+    """Raise `UserError` where there is no such file."""
+    if not Path(path).is_file():
+        found = "a folder" if Path(path).is_dir() else "no such file"
+        raise UserError(f"{path}: found {found}, expected a checkpoint; give --weights FILE, such as runs/NAME/best.pt")

@@ -1,0 +1,134 @@
+"""Files from strangers: what would fill the memory or run code is refused before it is opened.
+
+Links are followed: people link datasets into place, and `utils_coco.boxes_to_masks --link` does so too. What a link
+leads to is only ever read, as an image, a list or weights; devices and pipes are refused. Lists of images cannot lead
+out of the dataset's folder: they choose among the files found there (`utils.datasets.layouts.Files.find`).
+"""
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+import zlib
+
+import numpy as np
+
+from utils.system.errors import UserError
+
+MOST_PIXELS = 1 << 26  # of an image; 8192 x 8192
+LARGE = f"expected at most {MOST_PIXELS:,} pixels; cut or shrink it"
+MOST_BYTES = 1 << 30  # of an image file, or of the arrays in a .mat file
+WEIGHTS = 20  # GiB, more than any weights file of these networks
+NUMBERS = frozenset({"double", "single", "logical", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+                     "uint64"})
+_HEADER, _COMPRESSED = 128, 15  # bytes before the first element of a .mat file; the type of a compressed element
+
+
+def read_bytes(path: str | os.PathLike, expected: str) -> np.ndarray:
+    """A whole file, `(N,)` uint8.
+
+    Raises:
+        UserError: it cannot be read, is a device or a pipe, or is larger than `MOST_BYTES`.
+    """
+    try:
+        size = require_regular(path, expected)
+        if size > MOST_BYTES:
+            raise UserError(f"{path}: found {size >> 20} MiB, expected {expected} of at most {MOST_BYTES >> 20} MiB; "
+                            "fetch the file again")
+        return np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+
+
+def require_regular(path: str | os.PathLike, expected: str) -> int:
+    """A file's size in bytes; raises `UserError` for devices and pipes, which may never end, OSError where none is."""
+    about = os.stat(path)
+    if not stat.S_ISREG(about.st_mode):
+        raise UserError(f"{path}: found no regular file, expected {expected}; remove it")
+    return about.st_size
+
+
+def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> None:
+    """Raise `UserError` where an image file's header speaks of more than `MOST_PIXELS` pixels."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: found an image of far more than {MOST_PIXELS:,} pixels, {LARGE}") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return  # the decoder, which knows other kinds too, says what is wrong
+    if width * height > MOST_PIXELS:
+        raise UserError(f"{path}: found an image of {width}x{height} (w x h), {LARGE}")
+
+
+def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
+    """Raise `UserError` where a file is a zip archive that unpacks to more than its own size.
+
+    PyTorch stores tensors uncompressed, so that a weights file which unpacks to more was made by something else, such
+    as a zip bomb (also one whose entries share their bytes). Files that are no archives pass.
+    """
+    size = os.path.getsize(path)
+    if size > WEIGHTS << 30:
+        raise UserError(f"{path}: found {size >> 30} GiB, expected {kind} of at most {WEIGHTS} GiB")
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{path}: found a damaged archive ({error}), expected {kind}; fetch it again") from None
+    if unpacked > size:
+        raise UserError(f"{path}: found an archive of {size >> 10:,} KiB that unpacks to {unpacked >> 10:,} KiB, "
+                        f"expected {kind}, whose tensors are stored uncompressed; fetch it again, from a source you "
+                        "trust")
+
+
+def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
+    """The array `name` `(…)` of a MATLAB file up to version 7.2, None where there is no such array.
+
+    Compressed parts are unpacked up to `MOST_BYTES` only, and no array of other kinds than numbers is built.
+
+    Raises:
+        UserError: it cannot be read, or would need more than `MOST_BYTES` of memory.
+    """
+    from scipy.io import loadmat, whosmat
+
+    data = read_bytes(path, "a .mat file").tobytes()
+    try:
+        plain = io.BytesIO(_unpacked(path, data))
+        found = {entry[0]: entry[1:] for entry in whosmat(plain)}
+        if name not in found:
+            return None
+        shape, kind = found[name]
+        if kind not in NUMBERS or np.prod(shape, dtype=np.float64) * 8 > MOST_BYTES:
+            raise UserError(f"{path}: found {name} of kind {kind} and shape {tuple(shape)}, expected numbers of at "
+                            f"most {MOST_BYTES >> 20} MiB")
+        plain.seek(0)
+        return loadmat(plain, variable_names=[name])[name]
+    except (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, zlib.error) as error:
+        raise UserError(f"{path}: not a readable .mat file ({error}); fetch the file again") from None
+
+
+def _unpacked(path: str | os.PathLike, data: bytes) -> bytes:
+    """A .mat file whose compressed elements are replaced by what is in them; other versions of the format as they are.
+    """
+    if len(data) < _HEADER or data[:1] == b"\0" or data[126:128] not in (b"IM", b"MI"):
+        return data
+    order = "little" if data[126:128] == b"IM" else "big"
+    parts, at, room = [data[:_HEADER]], _HEADER, MOST_BYTES
+    while at + 8 <= len(data):
+        kind, size = (int.from_bytes(data[at + i:at + i + 4], order) for i in (0, 4))
+        element = data[at + 8:at + 8 + size] if kind == _COMPRESSED else data[at:at + 8 + size]
+        if kind == _COMPRESSED:
+            unpacker = zlib.decompressobj()
+            element = unpacker.decompress(element, room)
+            if unpacker.unconsumed_tail:
+                raise UserError(f"{path}: found a .mat file of {len(data) >> 10:,} KiB that unpacks to more than "
+                                f"{MOST_BYTES >> 20} MiB; fetch it again, from a source you trust")
+        parts.append(element)
+        room = max(room - len(element), 1)
+        at += 8 + size
+    return b"".join(parts)

@@ -1,0 +1,111 @@
+"""The command line of a training script: a named recipe, or that of an earlier run, with given options replaced."""
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from utils.system.command_line import Parser
+from utils.system.errors import UserError
+from utils.training.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig, flag
+
+OWN = ("data_root", "extra_roots", "name", "out", "weights", "val_sequences", "workers", "cache_mb", "device",
+       "threads", "resume", "quiet")  # of one run and one machine: no part of what others take over as a recipe
+
+
+def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: Any, default: Any) -> None:
+    shown = ",".join(str(part) for part in default) if isinstance(default, tuple) else default
+    text = f"{item.metadata['help']} (default: {shown})".replace("%", "%%") if shown not in ("", False) \
+        else item.metadata["help"].replace("%", "%%")
+    keywords: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS, "help": text}
+    if kind is bool:
+        keywords["action"] = argparse.BooleanOptionalAction
+    elif "tuple" in str(kind):
+        part = next((part for part in (int, float) if part.__name__ in str(kind)), str)
+        keywords |= {"type": part, "nargs": "*"}
+    else:
+        keywords |= {"type": kind, "metavar": kind.__name__.upper()}
+        if item.name in CHOICES:
+            keywords["metavar"] = "{" + ",".join(CHOICES[item.name]) + "}"
+    parser.add_argument(f"--{flag(item.name)}", **keywords)
+
+
+def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] | None = None, description: str = ""
+              ) -> TrainConfig:
+    """Read the command line over a named recipe.
+
+    Args:
+        recipes: the script's recipes by name, each for one or more networks; the first name is the default of
+            `--recipe`, the network of its first recipe that of `--model`.
+        argv: arguments without the program's name (default: `sys.argv[1:]`).
+        description: shown by `--help`.
+    Returns:
+        The network's recipe, or that of another network of its family, with every given option replaced.
+    Raises:
+        UserError: an unknown option, a value of the wrong kind or out of its range, or an option that only networks of
+            the other family use.
+    """
+    first = next(iter(recipes))
+    fields = {item.name: item for item in dataclasses.fields(TrainConfig)}
+    hints = get_type_hints(TrainConfig)
+    chooser = Parser(add_help=False)
+    names = ", ".join(recipes)
+    chooser.add_argument("--recipe", default=first, metavar="NAME", help=f"set of defaults: {names}, or the "
+                         f"config.json of a run, whose settings are taken over (default: {first})")
+    _add_option(chooser, fields["model"], str, recipes[first][0].model)
+    chosen = vars(chooser.parse_known_args(argv)[0])
+    if chosen["recipe"] in recipes:
+        recipe = _for_model(recipes[chosen["recipe"]], chosen.get("model"))
+    elif chosen["recipe"].endswith(".json"):
+        recipe = _of_run(chosen["recipe"])
+        _for_model(recipes[first], recipe.model)  # refuses what this script does not train
+        recipe = _for_model((recipe,), chosen.get("model"))
+    else:
+        raise UserError(f"--recipe: found '{chosen['recipe']}', expected {names}, or the config.json of a run")
+    parser = Parser(description=description, parents=[chooser])
+    for name, item in fields.items():
+        if name != "model":
+            _add_option(parser, item, hints[name], getattr(recipe, name))
+    given = vars(parser.parse_args(argv))
+    del given["recipe"]
+    for name in given:
+        family = fields[name].metadata["family"]
+        if family and family != ("detection" if recipe.detector else "segmentation"):
+            raise UserError(f"--{flag(name)}: is for {family}, which {recipe.model} does not do; leave it out")
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return dataclasses.replace(recipe, **given)
+
+
+def _of_run(path: str) -> TrainConfig:
+    """The settings in a run's config.json, but for those of its data, its name and its machine."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
+                  if name not in OWN}
+        return TrainConfig(**values)
+    except OSError as error:
+        raise UserError(f"--recipe: {path} cannot be read ({error.strerror}), expected the config.json of a run"
+                        ) from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"--recipe: {path} is not the config.json of a run of this version ({error})") from None
+
+
+def _kind(model: str) -> str:
+    return "detection" if model in DETECTORS else "single-frame" if model in SINGLE_FRAME else "multi-frame"
+
+
+def _for_model(recipes: Sequence[TrainConfig], model: str | None) -> TrainConfig:
+    """The recipe of `model`, or of another network of its kind; the first one where no model is named."""
+    if model is None:
+        return recipes[0]
+    if model not in CHOICES["model"]:
+        raise UserError(f"--model: found '{model}', expected one of {', '.join(CHOICES['model'])}")
+    family = [recipe for recipe in recipes if _kind(recipe.model) == _kind(model)]
+    if not family:
+        kinds = {_kind(recipe.model) for recipe in recipes}
+        known = [name for name in CHOICES["model"] if _kind(name) in kinds]
+        raise UserError(f"--model: found '{model}', expected one of {', '.join(known)} in this script")
+    return dataclasses.replace(next((recipe for recipe in family if recipe.model == model), family[0]), model=model)

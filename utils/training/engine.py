@@ -1,0 +1,162 @@
+"""One epoch of training. Evaluation, the same for validation and for `test.py`, is in `utils.metrics.evaluate`."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import update_bn
+from tqdm import tqdm
+
+from utils.system.distributed import processes
+from utils.training.faults import LoaderDied, loader_died, out_of_memory
+from utils.training.learner import Learner, NonFiniteLoss
+
+
+@dataclass
+class Progress:
+    """Where a run stands; plain values, all of which go into its checkpoints.
+
+    epoch: completed epochs. Of the epoch under way, step: steps done; clips: trained on, by all processes; sums: of the
+    losses over them; seconds, waited: time so far, and of it for the loader; skipped: batches left out for a
+    non-finite loss. Of the whole run, elapsed: seconds; best: figures of the best epoch; history: a row for each epoch;
+    bad_frames: unreadable files, with how many clips each has cost.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    clips: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    waited: float = 0.0
+    skipped: int = 0
+    skipped_before: int = 0
+    elapsed: float = 0.0
+    best: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    bad_frames: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Progress:
+        """What `as_dict` gave, also in an earlier version with fewer or in a later one with more fields."""
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def row(self) -> dict[str, Any]:
+        """Figures of the epoch under way: means of the losses over the clips, counts and times."""
+        row: dict[str, Any] = {name: value / max(self.clips, 1) for name, value in self.sums.items()}
+        row |= {"clips": self.clips, "clips_per_s": round(self.clips / max(self.seconds, 1e-9), 2),
+                "data_s": round(self.waited, 2)}
+        return row | ({"skipped": self.skipped} if self.skipped else {})
+
+    def next_epoch(self) -> None:
+        """The epoch under way is done."""
+        self.epoch, self.skipped_before = self.epoch + 1, self.skipped_before + self.skipped
+        self.step, self.clips, self.sums, self.seconds, self.waited, self.skipped = 0, 0, {}, 0.0, 0.0, 0
+
+
+def steps_of(loader: Any, accumulate: int) -> int:
+    """Steps in an epoch; the last one may be of fewer batches."""
+    return -(-len(loader) // accumulate)
+
+
+def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = None, *, accumulate: int = 1,
+                    title: str = "", quiet: bool = False, after_step: Callable[[], None] = lambda: None,
+                    on_non_finite: Callable[[NonFiniteLoss], None] | None = None) -> dict[str, Any]:
+    """Train on the batches of `loader`, from where `progress` stands to the epoch's end.
+
+    Args:
+        learner: takes the steps.
+        loader: the epoch's batches, see `Learner.step`, of this process; those of the steps that are done already are
+            left out of it, yet counted in its length. In a batch "replaced" lists why clips were replaced by others.
+        progress: kept up to date, after each step.
+        accumulate: batches to a step.
+        title, quiet: of the progress bar.
+        after_step: called after each step, with everything in a state that can be saved.
+        on_non_finite: told of a step that was left out because of its loss; without it such a step stops training.
+    Returns:
+        Means over the clips of each named loss and of their sum `loss`; `lr`, `clips`, `clips_per_s`, and `data_s`, the
+        seconds spent waiting for the loader.
+    Raises:
+        NonFiniteLoss: with the losses' values and the key frames of the batch.
+        LoaderDied: a loader process ended.
+        UserError: the GPU's memory ran out; the text names a batch size that fits.
+    """
+    progress = progress or Progress()
+    learner.train()
+    steps = steps_of(loader, accumulate)
+    states = learner.random_states()
+    batches = iter(loader) if progress.step < steps else iter(())
+    learner.load_random_states(states)  # a DataLoader draws a seed for new processes, in some epochs
+    bar = tqdm(desc=title, total=steps, initial=progress.step, unit=" steps", disable=quiet, leave=False,
+               dynamic_ncols=True, mininterval=0.5)
+    began = time.perf_counter()
+    while progress.step < steps:
+        group = list(_received(batches, accumulate))
+        progress.waited += time.perf_counter() - began
+        clips = processes() * sum(len(batch["key"]) for batch in group)
+        for reason in (reason for batch in group for reason in batch.get("replaced", ())):
+            progress.bad_frames[reason] = progress.bad_frames.get(reason, 0) + 1
+        values = _step(learner, group, on_non_finite)
+        progress.skipped += not values
+        progress.clips += clips if values else 0
+        for name, value in values.items():
+            progress.sums[name] = progress.sums.get(name, 0.0) + value * clips
+        progress.step += 1
+        now = time.perf_counter()
+        progress.seconds, began = progress.seconds + now - began, now
+        bar.set_postfix(_figures(progress, learner), refresh=False)
+        bar.update()
+        after_step()
+    bar.close()
+    return progress.row() | {"lr": learner.optimizer.param_groups[0]["lr"]}
+
+
+def _received(batches: Iterator[Any], count: int) -> Iterable[dict[str, Any]]:
+    try:
+        yield from islice(batches, count)
+    except RuntimeError as error:
+        if loader_died(error):
+            raise LoaderDied(str(error)) from None
+        raise
+
+
+def _step(learner: Learner, group: list[dict[str, Any]], on_non_finite: Callable[[NonFiniteLoss], None] | None
+          ) -> dict[str, float]:
+    """The step's losses; none where it was left out."""
+    buffers = [value.clone() for value in learner.network.buffers()] if on_non_finite else []
+    try:
+        return learner.step(group)
+    except NonFiniteLoss as error:
+        if on_non_finite is None:
+            raise
+        on_non_finite(error)
+        for value, before in zip(learner.network.buffers(), buffers, strict=True):
+            value.copy_(before)  # batch norm has averaged what was not finite
+        return {}
+    except torch.OutOfMemoryError:
+        pass  # what follows needs the memory that this exception still holds
+    raise out_of_memory(learner, group, processes() * sum(len(batch["key"]) for batch in group) // len(group))
+
+
+def _figures(progress: Progress, learner: Learner) -> dict[str, str]:
+    row = progress.row()
+    losses = {name: f"{row[name]:.3g}" for name in progress.sums}
+    return losses | {"lr": f"{learner.optimizer.param_groups[0]['lr']:.2g}", "clips/s": f"{row['clips_per_s']:.3g}",
+                     "data": f"{progress.waited / max(progress.seconds, 1e-9):.0%}"}
+
+
+def measure_statistics(network: nn.Module, loader: Iterable, batches: int, device: torch.device) -> None:
+    """Replace the running averages of the network's batch norms by averages over the first `batches` batches of
+    `loader` (none for 0). Averaged weights, and those of a short run, differ from the weights that the running averages
+    were taken with."""
+    if batches:
+        update_bn((batch["clip"] for batch in islice(loader, batches)), network, device)

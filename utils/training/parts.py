@@ -1,0 +1,99 @@
+"""What a training run works with: the split, the network and its learner, the loader."""
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nets import Model, build_model
+from utils.clips.augment import batch_augmentation
+from utils.clips.target_speed import measured_frame_step
+from utils.clips.training_clips import box_mask, file_mask
+from utils.datasets.dataset import Dataset, measure_normalisation
+from utils.images.image_files import read_frame
+from utils.images.normalise import Normalisation
+from utils.predictor.weights import IMAGENET, load_weights
+from utils.system.distributed import synchronised_norm
+from utils.training.config import TrainConfig
+from utils.training.engine import steps_of
+from utils.training.learner import Learner
+from utils.training.loader import training_loader
+from utils.training.optim import build_ema, build_optimizer, build_schedule
+from utils.training.selection import hold_out
+
+
+def with_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """The recipe with a measured frame step where it asks for one, from the training frames of its own data root."""
+    if config.frame_step:
+        return config
+    extra = tuple(f"{Path(root).resolve().name}/" for root in config.extra_roots)
+    training, _ = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
+    own = {name: frames for name, frames in training.items() if not name.startswith(extra)}
+    step = measured_frame_step(own, box_mask if config.detector else file_mask) if config.num_frames > 1 else 1
+    return dataclasses.replace(config, frame_step=step)
+
+
+class Parts:
+    """What a run works with: the split, the network and its learner, the loader."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, device: torch.device) -> None:
+        self.config, self.dataset, self.device = config, dataset, device
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self.training, self.validation = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
+        learnt_from = self.training.frames()
+        self.grey = dataset.normalisation or measure_normalisation(learnt_from)
+        self.full_scale = float(np.iinfo(read_frame(learnt_from[0].image).dtype).max)
+        self.normalisation = self._normalisation()
+        self.weights_note = ""
+        self.model = self._build()
+        self.sampler, self.loader = training_loader(config, self.training, self.normalisation, self.grey[1],
+                                                    self.full_scale, pin_memory=device.type == "cuda")
+        self.learner = self._learner()
+
+    def _build(self) -> Model:
+        options = self.config.network_options()
+        model = build_model(self.config.model, loss=self.config.loss, loss_options=self.config.loss_options(),
+                            **options)
+        if self.config.weights:
+            self.weights_note = load_weights(model.network, self.config.weights, self.config.model)
+        return model
+
+    def _learner(self) -> Learner:
+        config = self.config
+        network = synchronised_norm(self.model.network.to(self.device), self.device)
+        if config.channels_last:
+            network.to(memory_format=torch.channels_last)
+        optimizer = build_optimizer(network, config)
+
+        def stitch(clip: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> tuple:
+            return batch_augmentation(clip, mask, generator=generator, published=config.published_augmentation)
+
+        return Learner(network, self.model.criterion, optimizer,
+                       build_schedule(optimizer, config, steps_of(self.loader, config.accumulate)), self.device,
+                       build_ema(network, config.ema, config.ema_ramp), config.amp, config.clip_gradient,
+                       config.channels_last, config.freeze_norm, stitch if config.batch_augmentation else None)
+
+    def _normalisation(self) -> Normalisation:
+        """Of the clips: the data's own; for detectors, whose weights may come from RGB images, ImageNet's as published,
+        as long as the levels are those of 8 bits."""
+        if not self.config.detector:
+            return self.grey
+        return IMAGENET if self.full_scale == 255 else tuple([value] * 3 for value in self.grey)
+
+    def summary(self) -> str:
+        """What is trained on what, in a few lines."""
+        count = sum(p.numel() for p in self.model.network.parameters())
+        frames = [sum(map(len, part.values())) for part in (self.training, self.validation)]
+        mean, std = self.grey
+        source = "from the dataset table" if self.dataset.normalisation else "measured on the training frames"
+        if self.normalisation is IMAGENET:
+            source += "; clips are normalised by ImageNet's"
+        several = f" (one of {self.sampler.processes} processes)" if self.sampler.processes > 1 else ""
+        return (f"{self.dataset.name} ({self.dataset.layout}): {frames[0]} training frames of {len(self.training)} "
+                f"sequences, {frames[1]} set aside for validation of {len(self.validation)}; grey mean {mean:g}, std "
+                f"{std:g} ({source})\n{self.config.model}: {count:,} parameters on {self.device}{several}; files in "
+                f"{self.config.folder}" + (f"\n{self.weights_note}" if self.weights_note else ""))

@@ -1,0 +1,125 @@
+"""Continuing a run: which checkpoint is the last good one, whether recipe and data are still its own."""
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from utils.datasets.frame_table import Frame
+from utils.predictor.checkpoint import KEPT, load_checkpoint
+from utils.system.errors import UserError
+from utils.training.config import TrainConfig
+from utils.training.run_log import earlier_rows
+
+# Settings that may change when a run is continued: they have no part in what is learnt, or are there to be changed.
+FREE = frozenset({"name", "out", "data_root", "extra_roots", "weights", "epochs", "workers", "cache_mb", "device",
+                  "threads", "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
+NAMED_SEQUENCES = 1000  # of datasets with more sequences only one digest is kept
+EARLIER = "earlier"
+FILES = (*KEPT, "best.pt", "log.jsonl", "config.json", "command.txt", "curves.png", "tensorboard")
+
+
+def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
+    """The checkpoint that `--resume` means, and lines that say what was found.
+
+    Returns:
+        Its content, None where `auto` finds no checkpoint, and a line for each damaged one that was passed over.
+    Raises:
+        UserError: every checkpoint is damaged, the file given holds no training state, or the recipe is another one.
+    """
+    paths = [config.folder / name for name in KEPT] if config.resume == "auto" else [Path(config.resume)]
+    paths = [path for path in paths if path.exists() or config.resume != "auto"]
+    lines = []
+    for path in paths:
+        try:
+            content = load_checkpoint(path)
+        except UserError as error:
+            lines.append(str(error))
+            continue
+        if "optimizer" not in content:
+            raise UserError(f"{path}: holds weights but no training state; give last.pt of a run, or start a new run "
+                            "from it with --weights")
+        content = _upgraded(content, path)
+        lines += _recipe_lines(content, config, path)
+        progress = content["progress"]
+        lines.append(f"continuing from {path}: {progress['epoch']} epochs"
+                     + (f" and {progress['step']} steps" if progress["step"] else "") + " done")
+        return content, lines
+    if paths:
+        raise UserError(f"{'; '.join(lines)}; no checkpoint is left to continue from, start anew without --resume")
+    return None, lines
+
+
+def _upgraded(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A checkpoint of an earlier version as one of this version."""
+    if "progress" in content:
+        return content
+    history = [row for row in earlier_rows(path.parent / "log.jsonl") if row["epoch"] <= content["epoch"]]
+    return {**content, "progress": {"epoch": content["epoch"], "step": 0, "best": content["best"], "history": history},
+            "ema_updates": content["schedule"]["last_epoch"], "scaler": {}, "random": [], "data": {}}
+
+
+def _recipe_lines(content: dict[str, Any], config: TrainConfig, path: Path) -> list[str]:
+    """Refuse another recipe than the checkpoint's; a line where the schedule gets another length."""
+    then, now = content["config"], config.as_dict()
+    defaults = {item.name: item.default for item in dataclasses.fields(TrainConfig)}
+    then = {name: then.get(name, list(default) if isinstance(default, tuple) else default)
+            for name, default in defaults.items()}
+    changed = [f"--{name.replace('_', '-')} {now[name]} instead of {then[name]}" for name in now
+               if name not in FREE and now[name] != then[name]]
+    if changed:
+        raise UserError(f"{path}: found {', '.join(changed)}; a run goes on with its own settings: give those, or "
+                        f"start another one from its weights with --weights {path}")
+    if now["epochs"] == then["epochs"]:
+        return []
+    return [f"{now['epochs']} epochs instead of {then['epochs']}: the learning rate follows the new length from here"]
+
+
+def fingerprint(parts: Mapping[str, Mapping[str, Sequence[Frame]]]) -> dict[str, str]:
+    """What training depends on in a dataset's files: for each sequence of each part its number of frames and a digest
+    of their numbers, boxes and file sizes; not their paths or times, so that a copy is the same dataset."""
+    named = sum(map(len, parts.values())) <= NAMED_SEQUENCES
+    digests: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for part, sequences in parts.items():
+        for name, frames in sequences.items():
+            key = f"{part} {name}" if named else part
+            digest = digests.setdefault(key, hashlib.sha256())
+            counts[key] = counts.get(key, 0) + len(frames)
+            for frame in frames:
+                sizes = [os.stat(path).st_size for path in (frame.image, frame.mask) if path]
+                digest.update(json.dumps([name, frame.number, frame.boxes, *sizes]).encode())
+    return {key: f"{counts[key]} frames {digest.hexdigest()[:16]}" for key, digest in digests.items()}
+
+
+def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise `UserError` where the dataset is not the one that the checkpoint was trained on; it names what changed."""
+    if not then or then == now:
+        return
+    lines = []
+    for key in dict.fromkeys((*then, *now)):
+        if then.get(key) != now.get(key):
+            old, new = (digests.get(key, "nothing ").rpartition(" ")[0] for digests in (then, now))
+            lines.append(f"{key}: {old} then, {new} now" + (" of other sizes, numbers or boxes" if old == new else ""))
+    more = f", and {len(lines) - 5} more" if len(lines) > 5 else ""
+    raise UserError(f"the dataset changed since the checkpoint: {'; '.join(lines[:5])}{more}; bring it back to "
+                    "continue, or start a new run from the checkpoint with --weights")
+
+
+def set_aside(folder: Path) -> str:
+    """Move an earlier run's files out of the way of a new one, to `earlier/`, where they replace those of the run
+    before that one; says so in a line, empty where there is no earlier run."""
+    if not any((folder / name).exists() for name in KEPT):
+        return ""
+    target = folder / EARLIER
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for name in FILES:
+        if (folder / name).exists():
+            os.replace(folder / name, target / name)
+    return f"an earlier run was in {folder}: it is now in {target}; --resume auto would have continued it"

@@ -1,0 +1,285 @@
+"""`train(config, dataset)`: a run, its epochs, what it saves when, and how it goes on where an earlier process stopped.
+
+The training loop exists once.
+"""
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import cv2
+import numpy as np
+import torch
+
+from utils.datasets.dataset import Dataset
+from utils.predictor.checkpoint import KEPT, save_checkpoint, save_last
+from utils.predictor.predictor import Predictor
+from utils.system.command_line import make_folder
+from utils.system.distributed import from_first, gathered, largest, process_group, processes, rank, restarted
+from utils.system.errors import Interrupted, UserError
+from utils.system.files import plain, remove_temporary
+from utils.system.machine import git_revision, keep_memory
+from utils.system.tables import shown
+from utils.training.config import TrainConfig
+from utils.training.engine import Progress, measure_statistics, steps_of, train_one_epoch
+from utils.training.faults import LoaderDied, StopSignals, explained
+from utils.training.learner import NonFiniteLoss
+from utils.training.parts import Parts, with_frame_step
+from utils.training.resume import fingerprint, last_checkpoint, require_same_data, set_aside
+from utils.training.run_log import RunLog, settings_table
+from utils.training.selection import better, figures_line, validate
+
+if TYPE_CHECKING:
+    from utils.training.parts import Parts
+
+
+def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    """Train one network and leave `best.pt`, `last.pt`, logs and curves in `config.folder`.
+
+    Under `torchrun` every process calls this, and each gets the same result.
+
+    Args:
+        config: the resolved recipe.
+        dataset: the training split.
+    Returns:
+        The best validation figures: `epoch, threshold` and `pd, fa, iou, …`, or of a detector `ap50, centre_ap, …`.
+    Raises:
+        UserError: something in the settings, the weights or the data does not fit, or a fault ended the training.
+        Interrupted: SIGTERM or Ctrl-C ended it; everything is saved.
+    """
+    keep_memory()
+    cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
+    config = with_frame_step(config, dataset)
+    with deterministic(config.deterministic), process_group(config.device) as device:
+        parts = Parts(config, dataset, device)
+        try:
+            run = TrainingRun(config, dataset, parts)
+        except OSError as error:
+            raise explained(error, "nothing is saved yet") or error from None
+        run.log.say(f"{settings_table(config)}\n{parts.summary()}")
+        best = run.train()
+        run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {figures_line(best)}\n"
+                    f"weights {config.folder / 'best.pt'}")
+    return best
+
+
+class TrainingRun:
+    """Epoch by epoch: train, validate, log, save. See `utils.training.trainer.train`.
+
+    Args:
+        config, dataset: as there.
+        parts: network and learner, loader and sampler, the split.
+    """
+
+    def __init__(self, config: TrainConfig, dataset: Dataset, parts: Parts) -> None:
+        self.config, self.dataset, self.parts, self.stop = config, dataset, parts, StopSignals()
+        self.learner, self.sampler = parts.learner, parts.sampler
+        self.steps = steps_of(parts.loader, config.accumulate)
+        self.progress, self.data = Progress(), {}
+        if restarted() and any((config.folder / name).exists() for name in KEPT):
+            self.config = config = dataclasses.replace(config, resume="auto")
+        content, lines = self._earlier()
+        if content:
+            self._restore(content)
+        self.log = RunLog(config, self.progress.history if content else None)
+        for line in lines:
+            self.log.say(line)
+        self.marked = time.perf_counter()
+
+    def _earlier(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The checkpoint to continue from, where there is one, and what to say about it; the first process looks."""
+        content, lines = None, []
+        if rank() == 0:
+            make_folder(self.config.folder)
+            remove_temporary(self.config.folder)
+            self.data = fingerprint({"training": self.parts.training, "validation": self.parts.validation})
+            if self.config.resume:
+                content, lines = last_checkpoint(self.config)
+            if content:
+                require_same_data(content["data"], self.data)
+            elsewhere = Path(self.config.resume).parent.resolve() != self.config.folder.resolve()
+            if self.config.resume != "auto" and elsewhere and (line := set_aside(self.config.folder)):
+                lines.append(line)
+        return from_first((content, lines))
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        try:
+            self.learner.load(content)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"--resume: the checkpoint does not fit this network: {error}") from None
+        self.progress = Progress.from_dict(content["progress"])
+        self.learner.begin_epoch(self.config.seed, self.progress.epoch, rank())
+        if len(content["random"]) == processes():
+            self.learner.load_random_states(content["random"][rank()])
+
+    def train(self) -> dict[str, Any]:
+        """All epochs that are left; gives the best figures."""
+        try:
+            with self.stop:
+                while self.progress.epoch < self.config.epochs:
+                    self._epoch()
+        except LoaderDied as error:
+            if processes() == 1:  # others may be inside a step already, where they wait for this one
+                self.save()
+                if self.stop.number:
+                    self._interrupt()
+            raise explained(error, self._saved()) from None
+        except NonFiniteLoss as error:
+            raise UserError(f"training stopped, no longer finite: {error}; {self._saved()}; try a lower --lr or "
+                            "--clip-gradient, or tolerate some with --skip-non-finite") from None
+        except Exception as error:
+            known = explained(error, self._saved())
+            if known is None:
+                raise
+            raise known from None
+        finally:
+            self.log.close()
+        self._report_bad_frames()
+        return self.progress.best
+
+    def _epoch(self) -> None:
+        """Train, validate, log and save one epoch (`epoch` counts from 0, files and logs from 1)."""
+        config, progress = self.config, self.progress
+        epoch, last = progress.epoch, progress.epoch + 1 == config.epochs
+        self.sampler.epoch, self.sampler.done = epoch, progress.step * config.accumulate
+        if not progress.step:
+            self.learner.begin_epoch(config.seed, epoch, rank())
+        figures = train_one_epoch(
+            self.learner, self.parts.loader, progress, accumulate=config.accumulate, after_step=self._after_step,
+            title=f"epoch {epoch + 1}/{config.epochs}", quiet=config.quiet or rank() > 0,
+            on_non_finite=self._non_finite if config.skip_non_finite else None)
+        row: dict[str, Any] = {"epoch": epoch + 1, **figures}
+        validating = bool(self.parts.validation) and ((epoch + 1) % config.val_every == 0 or last)
+        if validating:
+            row["val"] = self._validate()
+        elif last:
+            self._measure_statistics()
+        chosen = better(row.get("val"), progress.best) if self.parts.validation else last
+        if chosen:
+            progress.best = {"epoch": epoch + 1, **row.get("val", {})}
+        row["elapsed_s"] = round(self._elapsed(), 1)
+        progress.history.append(plain(row))
+        progress.next_epoch()
+        self.log.epoch(row)  # before it is saved: what was logged and not saved is logged again
+        self.save(chosen)
+        self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {shown(row.get('loss'))}  lr {shown(row['lr'])}  "
+                     f"{row['clips_per_s']} clips/s (data {row['data_s']} s)  {figures_line(row.get('val', {}))}"
+                     + ("  *" if chosen else ""))
+        if largest(self.stop.number) and not last:
+            self._interrupt()
+
+    def _after_step(self) -> None:
+        step, every = self.progress.step, self.config.checkpoint_every
+        if largest(self.stop.number):
+            self.save()
+            self._interrupt()
+        if every and step % every == 0 and step < self.steps:
+            self.save()
+
+    def _non_finite(self, error: NonFiniteLoss) -> None:
+        count, limit = self.progress.skipped_before + self.progress.skipped + 1, self.config.skip_non_finite
+        if count > limit:
+            raise error
+        self.log.say(f"left out, no longer finite ({count} of at most {limit}): {error}")
+
+    def _measure_statistics(self) -> None:
+        """Batch norms' statistics of the weights that are used, on the epoch's first batches."""
+        if not self.config.recalibrate or self.config.freeze_norm:
+            return
+        states, self.sampler.done = self.learner.random_states(), 0
+        measure_statistics(self.learner.averaged, self.parts.loader, self.config.recalibrate, self.parts.device)
+        self.learner.load_random_states(states)
+
+    def _validate(self) -> dict[str, Any]:
+        """Figures on the frames set aside, at the threshold that serves them best."""
+        if self.config.checkpoint_every or processes() > 1:
+            self.save()  # validation may take long, and of several processes it cannot be interrupted
+        self._measure_statistics()
+        self.learner.agree()
+        config, parts = self.config, self.parts
+        own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}
+        predictor = Predictor.from_network(self.learner.averaged, parts.model.postprocess, num_frames=config.num_frames,
+                                           normalisation=parts.normalisation, device=parts.device, fit=config.fit,
+                                           input_size=config.input_size, register=config.register,
+                                           frame_step=config.frame_step, bad_pixels=config.bad_pixels, **own)
+        return validate(predictor, dataclasses.replace(self.dataset, sequences=parts.validation), config,
+                        self._while_validating if processes() == 1 else None,
+                        self._bad_frame if config.on_bad_frame == "skip" else None)
+
+    def _bad_frame(self, error: UserError) -> None:
+        self.progress.bad_frames[str(error)] = self.progress.bad_frames.get(str(error), 0) + 1
+
+    def _while_validating(self, *_: Any) -> None:
+        if self.stop.number:
+            self.save()
+            self._interrupt()
+
+    def save(self, chosen: bool = False) -> None:
+        """Write `last.pt`, and `best.pt` where the weights are `chosen`; every process takes part."""
+        progress = self.progress
+        progress.elapsed, self.marked = self._elapsed(), time.perf_counter()
+        own = self.learner.random_states(), progress.bad_frames
+        random, bad_frames = zip(*gathered(own), strict=True)
+        if rank():
+            progress.bad_frames = {}
+            return
+        progress.bad_frames = _summed(bad_frames)
+        config, state = self.config, self.learner.state()
+        content = {
+            "model": {"name": config.model, "options": config.network_options()},
+            "normalisation": np.array(self.parts.normalisation).tolist(), "num_frames": config.num_frames,
+            "threshold": float(progress.best.get("threshold", config.threshold or 0.5)), "config": config.as_dict(),
+            "network": state["network"], "ema": state["ema"], "epoch": progress.epoch, "best": progress.best,
+            "git": git_revision(),
+        }
+        if chosen:
+            save_checkpoint(config.folder / "best.pt", content)
+        save_last(config.folder, content | state | {"progress": progress.as_dict(), "random": list(random),
+                                                    "data": self.data})
+
+    def _elapsed(self) -> float:
+        return self.progress.elapsed + time.perf_counter() - self.marked
+
+    def _interrupt(self) -> NoReturn:
+        number = largest(self.stop.number)
+        raise Interrupted(f"stopped by {StopSignals.name_of(number)}; {self._saved()}; the same command with --resume "
+                          "auto continues", number)
+
+    def _saved(self) -> str:
+        path = self.config.folder / "last.pt"
+        return f"the last good weights are in {path}" if path.exists() else "nothing is saved yet"
+
+    def _report_bad_frames(self) -> None:
+        found = self.progress.bad_frames
+        if found:
+            lines = "\n".join(f"  {reason} ({count} clips)" for reason, count in sorted(found.items()))
+            self.log.say(f"{len(found)} unreadable files, {sum(found.values())} clips replaced or left out:\n{lines}")
+
+
+def _summed(counts: tuple[dict[str, int], ...]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in counts:
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+@contextlib.contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Within this context PyTorch takes operations that give the same bits each time, where `wanted`; where there is no
+    such form of one, it warns and names it."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when the GPU is first used
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

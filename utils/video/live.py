@@ -1,0 +1,287 @@
+"""Sources that do not wait: cameras, streams from the network, and folders that grow."""
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from utils.images.frame_names import (
+    LEAST,
+    ascending,
+    frame_numbers,
+    frames_between,
+    natural_key,
+    ordered,
+    pattern,
+    remark,
+    usual_step,
+)
+from utils.images.grey_levels import Grey, Levels
+from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
+from utils.system.errors import UserError
+from utils.video.sources import SourceFrame, pages_of, video_frame
+
+STOPPED = "no more frames were asked for"
+SETTLED = 0.05  # seconds without change after which a file counts as written
+
+
+def is_live(path: str) -> bool:
+    """Whether `path` is a camera's index or a URL."""
+    return path.isdecimal() or "://" in path
+
+
+class LiveSource:
+    """A camera or a stream: a thread takes every frame as it comes, whoever iterates gets the newest.
+
+    Frames that came while the last one was worked on are dropped by design; `dropped` counts them. What was dropped
+    leaves no gap in the numbers, since a clip is then what was seen, one after the other; names count all that came.
+
+    Args:
+        path: camera index or URL.
+        patience: seconds without a frame after which the source counts as gone.
+    Raises:
+        UserError: it cannot be opened, or gives no frame.
+    """
+
+    length = None
+    files: tuple = ()
+    problem = ""
+
+    def __init__(self, path: str, patience: float = 10.0) -> None:
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        if "OPENCV_LOG_LEVEL" not in os.environ:  # what it warns of is said by the error below and by `report`
+            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        self.path, self.patience, self.notes = _shown(path), patience, []
+        self.name = f"camera{path}" if path.isdecimal() else _name_of(self.path)
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * patience), cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                    int(1000 * patience)]
+        self.capture = cv2.VideoCapture(int(path)) if path.isdecimal() else \
+            cv2.VideoCapture(path, cv2.CAP_FFMPEG, timeouts)
+        if not self.capture.isOpened():
+            raise UserError(f"{self.path}: cannot be opened, expected a camera's index or the URL of a stream; check "
+                            "that it is there and not used by another program")
+        fps = self.capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0 < fps < 1000 else None
+        self.came, self.dropped, self.used = 0, 0, 0
+        self.end = ""  # why it ended, once it has
+        self._newest: tuple[int, np.ndarray] | None = None
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+
+    def _take(self) -> None:
+        end = ""
+        while not end:
+            began = time.monotonic()
+            try:
+                ok, image = self.capture.read()
+            except Exception as error:  # whoever waits must hear of it, whatever it is
+                ok, end = False, f"reading failed ({error})"
+            with self._changed:
+                if self._stop.is_set():
+                    return
+                if ok:
+                    self.dropped += self._newest is not None
+                    self._newest = self.came, image
+                    self.came += 1
+                else:
+                    self.end = end = end or self._why(time.monotonic() - began)
+                self._changed.notify()
+
+    def _why(self, seconds: float) -> str:
+        """Why no frame was read, after so many seconds."""
+        if seconds > 0.9 * self.patience:
+            return f"no frame came for {seconds:.3g} s"
+        return "the camera gave no more frames" if "://" not in self.path else \
+            "the stream was over, or the connection was lost"
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Frames until the source ends, or none came for `patience` seconds.
+
+        Raises:
+            UserError: not one frame came.
+        """
+        grey, thread = Grey(self.path, self.notes), threading.Thread(target=self._take, daemon=True)
+        thread.start()
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._newest is not None or self.end, self.patience)
+                    newest, self._newest = self._newest, None
+                    self.used += newest is not None
+                    if newest is None:
+                        self.end = self.end or self._why(self.patience)
+                        break
+                position, image = newest
+                yield SourceFrame(self.used - 1, grey(image), video_frame(position)[1], None)
+        finally:
+            with self._changed:
+                self._stop.set()
+                self.end = self.end or STOPPED
+            thread.join(2 * self.patience)
+            self.capture.release()
+        if not self.used:
+            raise UserError(f"{self.path}: gave no frame, {self.end}; check the camera")
+
+    def report(self) -> str:
+        """What became of the frames that came, and why there are no more, in a line."""
+        with self._changed:
+            came, dropped, used, end = self.came, self.dropped, self.used, self.end or STOPPED
+        late = f", {came - dropped - used} came too late" if came > dropped + used else ""
+        return (f"{self.name}: {came} frames came, {dropped} of them were dropped to keep up, {used} used{late}; "
+                f"the end: {end}")
+
+
+def _shown(path: str) -> str:
+    """A camera's index, or a URL without what may be secret: user, password and query."""
+    scheme, mark, rest = path.partition("://")
+    if not mark:
+        return path
+    address, query, _ = rest.rpartition("@")[2].partition("?")
+    return f"{scheme}{mark}{address}{'?…' if query else ''}"
+
+
+def _name_of(url: str) -> str:
+    """A name for files, from a URL as it is shown."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in url.split("://", 1)[1].rstrip("?…")).strip("-")
+    return name[:60] or "stream"
+
+
+class GrowingFolder:
+    """The images of a folder, also those that arrive while it is watched, in natural order as they come.
+
+    Numbers are those of `utils.images.frame_names`, as far as the names so far tell: the usual step of the numbers in
+    them is learnt from the first few, which are waited for, and from the first number that does not ascend on frames
+    are counted.
+
+    Args:
+        path: of the folder; it may be empty yet.
+        patience: seconds without a new image after which it counts as complete.
+        poll: seconds between two looks.
+        stop: ends the watch when it gives True.
+    """
+
+    length, fps = None, None
+    files: tuple = ()
+    problem = ""
+
+    def __init__(self, path: str | os.PathLike, patience: float = 10.0, poll: float = 0.1,
+                 stop: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.path, self.notes = Path(path), str(path), []
+        if not self.folder.is_dir():
+            raise UserError(f"{path}: no such folder, expected one whose images are to be watched; make it first")
+        self.name = self.folder.resolve().name
+        self.patience, self.poll, self.stop = patience, poll, stop
+        self.used, self.late = 0, 0
+        self._numbered, self._step = True, 1  # whether numbers in names count, and their step
+        self._last: tuple[str, int, int] | None = None  # name, number in it, and number of the last frame
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Frames until none came for `patience` seconds.
+
+        Raises:
+            UserError: an image cannot be read, or is a TIFF of many pages.
+        """
+        levels, waiting, learnt = Levels(self.path, self.notes), [], False
+        for fresh in self._looks():
+            waiting += fresh
+            learnt = learnt or self._learn(waiting)
+            if learnt:
+                yield from self._frames(waiting, levels)
+                waiting = []
+        self._learn(waiting, last=True)
+        yield from self._frames(waiting, levels)
+
+    def _looks(self) -> Iterator[list[str]]:
+        """Names of new images, again and again."""
+        seen: set[str] = set()
+        last_new = time.monotonic()
+        while not self.stop() and time.monotonic() - last_new < self.patience:
+            fresh = self._ready(seen)
+            if fresh:
+                seen.update(fresh)
+                yield fresh
+                last_new = time.monotonic()
+            else:
+                time.sleep(self.poll)
+
+    def _learn(self, names: list[str], last: bool = False) -> bool:
+        """Learn from the first names how frames are numbered; gives False where more names are needed for it, unless
+        these are the `last` ones."""
+        if self._last or not names:
+            return self._last is not None
+        names[:] = ordered(names)
+        numbers = ascending(names)
+        told = numbers is None or len(names) >= LEAST or any(b - a == 1 for a, b in pairwise(numbers))
+        if told or last:
+            self._numbered, self._step = numbers is not None, usual_step(numbers or ()) or 1
+            if said := remark(numbers or ()):
+                self.notes.append(f"{self.path}: as far as the first {len(names)} files tell, {said}")
+        return told
+
+    def _frames(self, names: list[str], levels: Levels) -> Iterator[SourceFrame]:
+        for name in ordered(names) if self._numbered else names:
+            number = self._place(name)
+            if number is None:
+                self.late += 1  # it came after its successors
+                continue
+            path = self.folder / name
+            if len(pages_of(path).whole) > 1:
+                raise UserError(f"{path}: found a TIFF of many pages in a folder that is watched, expected one image a "
+                                "file; give the TIFF itself as --source, once it is complete")
+            image = levels(read_values(path))
+            self.used += 1
+            yield SourceFrame(number, image, path.stem, str(path), self._last[1])
+
+    def _place(self, name: str) -> int | None:
+        """The number of the frame that comes next, None where it should have come before another."""
+        found = frame_numbers([name])
+        own = found[0] if found else 0
+        if self._last is None:
+            number = own if self._numbered and self._step == 1 else 0
+        else:
+            last_name, last_own, number = self._last
+            ascends = self._numbered and own > last_own
+            odd = ascends and pattern(name) != pattern(last_name)  # then the number says what comes first
+            if natural_key(name) <= natural_key(last_name) and not odd:
+                return None
+            self._numbered = ascends
+            number += frames_between(last_own, own, self._step) if self._numbered else 1
+        self._last = name, own, number
+        return number
+
+    def _ready(self, seen: set[str]) -> list[str]:
+        """Names of new images that are whole: left alone for a moment, and with an end."""
+        names = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name not in seen and Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                    names.append(name)
+        whole: list[str] = []
+        for name in sorted(names, key=natural_key):
+            if not self._whole(self.folder / name):
+                break  # its successors wait for it
+            whole.append(name)
+        return whole
+
+    def _whole(self, path: Path) -> bool:
+        try:
+            about = path.stat()
+            if about.st_size == 0 or time.time() - about.st_mtime < SETTLED:
+                return False
+            check_end(path)
+        except (UserError, FileNotFoundError):
+            return time.time() - path.stat().st_mtime > self.patience if path.exists() else False
+        return True
+
+    def report(self) -> str:
+        """What became of the images that came, in a line."""
+        text = f"{self.name}: {self.used + self.late} images came"
+        return f"{text}, {self.late} of them after their successors, which were left out" if self.late else text

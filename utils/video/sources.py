@@ -1,0 +1,260 @@
+"""Frame sources: folders of images, single images, TIFFs of many pages and videos, read one frame at a time."""
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from utils.images.frame_names import ascending, in_steps, natural_key, ordered, remark
+from utils.images.grey_levels import Grey, Levels
+from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
+from utils.system.errors import UserError
+from utils.video.tiff import Pages, list_pages
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
+TIFF_SUFFIXES = (".tif", ".tiff")
+MAX_DEPTH = 6  # folders below the source; links that lead in circles end here
+
+
+class SourceFrame(NamedTuple):
+    """`image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
+    the image's file, None for a video's frame. `file_number` is its number by that file's name alone, as in datasets,
+    None for what has no file of its own."""
+
+    number: int
+    image: np.ndarray
+    name: str
+    path: str | None
+    file_number: int | None = None
+
+
+@dataclass(frozen=True)
+class FrameSource:
+    """One sequence of frames: the image `files`, as `(number in the name, path)` in order, or without any the video
+    `path`.
+
+    `fps` is None where the source does not say. `length` is the number of frames; for videos it is what the file
+    claims, None where it claims nothing. `problem` is why nothing can be read, empty where that is not known. `notes`
+    are lines about the source that a user should see; reading it may add some.
+    """
+
+    name: str
+    path: str
+    fps: float | None
+    length: int | None
+    files: tuple[tuple[int, str], ...] = ()
+    problem: str = ""
+    notes: list[str] = field(default_factory=list, compare=False)
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Frames in order, numbers ascending; those of videos count from 0, those of files are the files' own, or where
+        these are several apart from frame to frame, count from 0 (`utils.images.frame_names.in_steps`).
+
+        Raises:
+            UserError: an image cannot be read, or the source has a `problem`.
+        """
+        if self.problem:
+            raise UserError(self.problem)
+        levels, numbers = Levels(self.path, self.notes), [number for number, _ in self.files]
+        for number, (own, path) in zip(in_steps(numbers), self.files, strict=True):
+            yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path, own)
+        if not self.files:
+            grey = Grey(self.path, self.notes)
+            with Capture(self.path) as capture:
+                for number, picture in enumerate(capture):
+                    yield SourceFrame(number, grey(picture), video_frame(number)[1], None)
+
+
+@dataclass(frozen=True)
+class PageSource(FrameSource):
+    """Those `pages` of one TIFF file, by their places in it; numbers count from 0."""
+
+    pages: tuple[int, ...] = ()
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        from PIL import Image
+
+        levels = Levels(self.path, self.notes)
+        with Image.open(self.path) as image:
+            for number, place in enumerate(self.pages):
+                try:
+                    image.seek(place)
+                    page = np.asarray(image if image.mode in ("L", "I;16", "I;16B", "I;16L", "I", "F") else
+                                      image.convert("L"))
+                except (OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError) as error:
+                    raise UserError(f"{self.path}: page {number + 1} cannot be read ({error}); write the file "
+                                    "again") from None
+                yield SourceFrame(number, levels(page), video_frame(number)[1], None)
+
+
+def pages_of(path: str | os.PathLike) -> Pages:
+    """`list_pages` of files that are called TIFF; others, and those that cannot be opened, count as one page."""
+    if Path(path).suffix.lower() in TIFF_SUFFIXES:
+        with contextlib.suppress(OSError):
+            return list_pages(path)
+    return Pages((0,), 0, False)
+
+
+def video_frame(position: int) -> tuple[int, str]:
+    """Number and name of a video's frame at `position`, from 0."""
+    return position, f"{position:06d}"
+
+
+class Capture:
+    """An open video file; iterating gives pictures `(H, W)` or, BGR, `(H, W, 3)` uint8.
+
+    Raises:
+        UserError: not a readable video.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        # FFmpeg reports broken files on stderr by itself; the error below says it in one line.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        import cv2
+
+        self.capture = cv2.VideoCapture(str(path))
+        if not self.capture.isOpened():
+            raise UserError(f"{path}: not a readable video ({os.path.getsize(path)} bytes); {_advice(Path(path))}")
+        fps, count = (self.capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
+        self.fps = fps if 0 < fps < 1000 else None
+        self.length = int(count) if count >= 1 else None
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.capture.release()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while True:
+            ok, picture = self.capture.read()
+            if not ok:
+                return
+            yield picture
+
+
+def _advice(path: Path) -> str:
+    """What a file may be that cannot be opened as a video, and what to do about it."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return f"expected an image, a folder of images or a video ({', '.join(sorted(VIDEO_SUFFIXES))})"
+    with open(path, "rb") as file:
+        begins = file.read(8)[4:]
+    if begins in (b"ftyp", b"mdat", b"free", b"wide", b"skip"):  # an mp4 that has its index at the end
+        return "it seems to be cut off, or was never finished: its index is missing; copy or record it again"
+    return "it seems to be damaged, or to be no video; copy or record it again"
+
+
+def open_sources(path: str | os.PathLike) -> list[FrameSource]:
+    """Find out what `path` is and list its sequences; only the first frame of a video is decoded.
+
+    Args:
+        path: an image, a TIFF of many pages, a video, a folder of images (one sequence), or a folder whose subfolders
+            hold images or that holds videos (one sequence each, in natural order). Where a folder has a subfolder
+            `images` instead of images, that one is meant, as in the folder of a dataset. TIFFs of many pages among
+            images are sequences of their own.
+    Returns:
+        Sources, whose names are unique; where some of several cannot be opened, these say why in `problem`.
+    Raises:
+        UserError: missing, no frames there, or nothing that can be opened.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; expected an image, a video or a folder of images; "
+                        "check --source")
+    if not path.is_dir():
+        return [_file_source(path)]
+    sources = _folder_sources(path, "", MAX_DEPTH)
+    if not sources:
+        raise UserError(f"{path}: found a folder without images or videos, expected "
+                        f"{', '.join(sorted(IMAGE_SUFFIXES))} or .mp4 files; give the folder that holds the frames")
+    if all(source.problem for source in sources):
+        raise UserError(sources[0].problem)
+    names = Counter(source.name for source in sources)
+    return [replace(source, name=source.name + Path(source.path).suffix) if names[source.name] > 1 else source
+            for source in sources]
+
+
+def _file_source(path: Path) -> FrameSource:
+    pages = pages_of(path)
+    if len(pages.whole) + pages.missing > 1 or not pages.whole and pages.broken:
+        return _page_source(path.stem, path, pages)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _image_source(path.stem, path, [path])
+    return _video_source(path.stem, path)
+
+
+def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
+    entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda e: natural_key(e.name))
+    images = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
+    if images:
+        return _sources_of_images(folder, name, images)
+    if (folder / "images").is_dir() and depth:
+        return _folder_sources(folder / "images", name, depth - 1)
+    sources = []
+    for entry in entries:
+        below = f"{name}/{entry.stem if entry.is_file() else entry.name}".strip("/")
+        if entry.is_dir() and depth:
+            sources += _folder_sources(entry, below, depth - 1)
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
+            sources.append(_tried(_video_source, below, entry))
+    return sources
+
+
+def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[FrameSource]:
+    """The images of a folder called `name`, empty for the one that was given, as one sequence; TIFFs of many pages
+    apart."""
+    stacks, single = [], []
+    for image in images:
+        pages = pages_of(image)
+        # Of an image that ends early in a sequence of images, reading says so.
+        count = len(pages.whole) + (pages.missing if len(images) == 1 else 0)
+        (stacks if count > 1 else single).append((image, pages))
+    own = folder.resolve()
+    sources = [_tried(_page_source, f"{name}/{image.stem}".strip("/"), image, pages) for image, pages in stacks]
+    if single:
+        name = name or (own.parent.name if own.name == "images" else own.name)
+        sources.insert(0, _tried(_image_source, name, folder, [image for image, _ in single]))
+    return sources
+
+
+def _tried(make: Callable[..., FrameSource], name: str, path: Path, *arguments: Any) -> FrameSource:
+    """What `make` gives, or a source that says why that is impossible."""
+    try:
+        return make(name, path, *arguments)
+    except UserError as error:
+        return FrameSource(name, str(path), None, None, problem=str(error))
+
+
+def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
+    """Frames in the order and with the numbers of `utils.images.frame_names`, or else counted from 0."""
+    image_size(images[0])  # raises for what is no image
+    paths = {image.name: str(image) for image in images}
+    names = ordered(list(paths))
+    numbers = ascending(names) or range(len(names))
+    said = remark(numbers)
+    return FrameSource(name, str(path), None, len(names), tuple(zip(numbers, map(paths.get, names), strict=True)),
+                       notes=[f"{path}: {said}"] if said else [])
+
+
+def _page_source(name: str, path: Path, pages: Pages) -> FrameSource:
+    missing = pages.missing_text()
+    if not pages.whole:
+        raise UserError(f"{path}: found a TIFF that is cut off before the end of its first page; fetch or write the "
+                        "file again")
+    image_size(path)  # raises for images that are too large
+    said = f"{path}: the file is cut off; whole pages, which are used: {len(pages.whole)}; missing: {missing}"
+    return PageSource(name, str(path), None, len(pages.whole), notes=[said] if missing else [], pages=pages.whole)
+
+
+def _video_source(name: str, path: Path) -> FrameSource:
+    with Capture(path) as capture:
+        if next(iter(capture), None) is None:
+            raise UserError(f"{path}: found a video without a readable frame; it seems to be cut off; copy or record "
+                            "it again")
+        return FrameSource(name, str(path), capture.fps, capture.length)

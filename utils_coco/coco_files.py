@@ -1,0 +1,162 @@
+"""What the converters share: COCO content from boxes, images that a list names, and files that are not replaced."""
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from utils.datasets.compact_lists import Box, Entry
+from utils.datasets.layouts import Files, check_root, list_files
+from utils.datasets.lists import split_of
+from utils.system.command_line import Parser
+from utils.system.errors import UserError
+from utils.system.files import atomic_write
+
+NAME = "target"  # the category of boxes that have none
+
+
+def coco_content(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], categories: Sequence[str]
+                 ) -> dict[str, Any]:
+    """A COCO dictionary; ids of images, boxes and categories count from 1.
+
+    Widths and heights are decimal differences, so that 0.3 - 0.1 is 0.2, as whoever wrote the corners meant it.
+
+    Args:
+        frames: file name, (height, width) and boxes x1, y1, x2, y2, class of every image; those without boxes count.
+        categories: the names of classes 0, 1, ….
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for name, (h, w), boxes in frames:
+        images.append({"id": len(images) + 1, "file_name": name, "width": w, "height": h})
+        for *corners, category in boxes:
+            x1, y1, x2, y2 = (Decimal(str(value)) for value in corners)
+            bbox = [_json_number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
+            annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": category + 1,
+                                "bbox": bbox, "area": _json_number((x2 - x1) * (y2 - y1)), "iscrowd": 0,
+                                "segmentation": []})
+    return {"images": images, "annotations": annotations,
+            "categories": [{"id": i, "name": name} for i, name in enumerate(categories, 1)]}
+
+
+def _json_number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def summary(images: int, boxed: Sequence[Any]) -> str:
+    """`7 images, 9 boxes (2 images without)`; `boxed` holds an image's id or name once for each of its boxes."""
+    return f"{images} images, {len(boxed)} boxes ({images - len(set(boxed))} images without)"
+
+
+def coco_summary(content: dict[str, Any]) -> str:
+    """The `summary` of a COCO dictionary."""
+    return summary(len(content["images"]), [item["image_id"] for item in content["annotations"]])
+
+
+def require_box(where: str, box: Sequence[Any], size: tuple[float, float]) -> None:
+    """Raise `UserError` for a box of no area, or outside an image of `size` (height, width)."""
+    from utils.images.boxes import box_problem
+
+    problem = box_problem([float(value) for value in box[:4]], size)
+    if problem:
+        raise UserError(f"{where}: {problem}; correct the annotation")
+
+
+def require_boxes(source: str, entry: Entry, size: tuple[float, float]) -> None:
+    """`require_box` for all boxes of an image that `source` lists."""
+    for box in entry.boxes or ():
+        require_box(f"{source}: {entry.path}", box, size)
+
+
+def list_parser(command: str, description: str, kind: str, about: str, other: str, default_root: str) -> Parser:
+    """The options that the converters between lists share: the list itself, `--out`, `--image-root`, `--overwrite`.
+
+    Args:
+        command: name of the module; description: its docstring, of which the part before the colon is shown.
+        kind, other: suffixes of the list that is read (`about` says what it holds) and of the one that is written.
+        default_root: what is done without `--image-root`.
+    """
+    parser = Parser(prog=f"python -m utils_coco.{command}", description=description.split(":")[0] + ".")
+    parser.add_argument("source", metavar=f"FILE.{kind}", help=about)
+    parser.add_argument("--out", help=f"the {other} file (default: beside the {kind})")
+    parser.add_argument("--image-root", metavar="DIR",
+                        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
+                             f"root or slashes the {kind} has (default: {default_root})")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    return parser
+
+
+def dataset_around(source: str) -> str:
+    """The dataset's folder in which a list lies, directly or in a folder such as `annotations/`.
+
+    Raises:
+        UserError: it lies in none.
+    """
+    folder = Path(source).resolve().parent
+    for root in (folder, folder.parent):
+        try:
+            return check_root(root)
+        except UserError:
+            continue  # not this one
+    raise UserError(f"{source}: lies in no dataset's folder, expected its images there, to read their sizes; give the "
+                    "folder that holds images/ with --image-root")
+
+
+def find_images(names: Sequence[str], files: Files, source: str) -> list[str]:
+    """Paths of the listed images below the dataset's folder, whatever root or slashes `source` names them with.
+
+    Raises:
+        UserError: one is missing, or two names are the same image.
+    """
+    keys = [files.find(name, split_of(source) or None) for name in names]
+    missing = [name for name, key in zip(names, keys, strict=True) if key is None]
+    if missing:
+        raise UserError(f"{source}: {missing[0][:200]}: no such image in {files.root} (the first of {len(missing)}); "
+                        "copy it there, correct the list, or give another --image-root")
+    twice = [key for key, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise UserError(f"{source}: found {files.images[twice[0]]} twice (the first of {len(twice)} such images), "
+                        "expected every image once; join their boxes")
+    return [files.images[key] for key in keys]
+
+
+def files_of(root: str) -> Files:
+    """The files of a dataset's folder; raises `UserError` where there is none."""
+    return list_files(check_root(root))
+
+
+def target_file(source: str, out: str | None, suffix: str, overwrite: bool) -> Path:
+    """Where a converted list goes: `out`, or beside `source` with another suffix.
+
+    Raises:
+        UserError: it is `source` itself, or exists already and is not to be replaced.
+    """
+    path = Path(out) if out else Path(source).with_suffix(suffix)
+    if path.resolve() == Path(source).resolve():
+        raise UserError(f"{path}: is the list to convert, expected another file to write; give --out")
+    refuse_existing(path, overwrite)
+    return path
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise `UserError` where `path` exists and is not to be replaced."""
+    if path.is_dir() or (path.exists() and not overwrite):
+        found, advice = ("a folder", "") if path.is_dir() else ("a file", "--overwrite to replace it, or ")
+        raise UserError(f"{path}: found {found} already, expected none; give {advice}another --out")
+
+
+def write_list(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises `UserError` where that is impossible."""
+    try:
+        with atomic_write(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); give another --out") from None
+
+
+def write_coco(path: Path, content: dict[str, Any]) -> None:
+    """Write a COCO dictionary with `write_list`."""
+    write_list(path, json.dumps(content, separators=(",", ":"), allow_nan=False))
