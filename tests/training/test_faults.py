@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from checkpoints import same
+from checkpoints import flip_a_bit, same
 from moving import write_dataset
 from scripts import run_without_torch
 
@@ -150,9 +150,7 @@ def test_damaged_checkpoints_are_named_and_passed_over(data, tmp_path, capsys):
     run(data, tmp_path, epochs=3, clips_per_epoch=4)
     straight = load_checkpoint(tmp_path / "run/last.pt")
     newest = tmp_path / "run/last.pt"
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1  # one bit
-    newest.write_bytes(content)
+    flip_a_bit(newest)
     capsys.readouterr()
     run(data, tmp_path, epochs=3, clips_per_epoch=4, resume="auto")
     said = capsys.readouterr().out
