@@ -10,7 +10,7 @@ from utils.clips.registration import scene_shift, to_last
 from utils.clips.rule import run_starts
 from utils.clips.training_clips import ClipDataset, file_mask
 from utils.datasets.frame_table import Frame
-from utils.images.components import _centroids
+from utils.images.components import label
 
 SPAN = 9        # frames over which a target is followed
 REACH = 6.0     # px, farthest that it is looked for from one frame to the next
@@ -38,7 +38,7 @@ def target_speeds(sequences: Mapping[str, Sequence[Frame]],
     for index in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(int):
         images, masks = clips.read(index)
         shifts = to_last([scene_shift(*pair) for pair in pairwise(images.astype(np.float32))])
-        found = [_centroids(mask) + shift[::-1] for mask, shift in zip(masks, shifts, strict=True)]
+        found = [label(mask).centroid + shift for mask, shift in zip(masks, shifts, strict=True)]
         for first in found[0]:
             place = first
             for places in found[1:]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from utils.images.boxes import box_problem
+from utils.images.components import boxes_of, label, label_targets
 
 METHODS = ("half-max", "box")
 RING = 6  # px around the grown box from which the local background is measured
@@ -27,11 +28,7 @@ def boxes_of_mask(mask: np.ndarray) -> np.ndarray:
         `(N, 4)` float64 x1, y1, x2, y2 in pixels, right and bottom exclusive; components in raster order of their first
         pixel.
     """
-    from scipy import ndimage
-
-    labels, _ = ndimage.label(mask, structure=EIGHT)
-    found = [(columns.start, rows.start, columns.stop, rows.stop) for rows, columns in ndimage.find_objects(labels)]
-    return np.array(found, np.float64).reshape(-1, 4)
+    return boxes_of(label(mask), mask.shape[1]).astype(np.float64)
 
 
 def _pixels(box: Sequence[float], shape: tuple[int, int], grow: int = 0) -> tuple[int, int, int, int]:
@@ -77,7 +74,7 @@ def _component(signed: np.ndarray, peak: tuple[int, int], edge: np.ndarray) -> n
     from scipy import ndimage
 
     for level in LEVELS:
-        labels, _ = ndimage.label(signed >= signed[peak] * level, structure=EIGHT)
+        labels, _ = label_targets(signed >= signed[peak] * level)
         part = labels == labels[peak]
         if not (part & edge).any():
             break

@@ -1,4 +1,4 @@
-"""8-connected components of sparse masks: labels, centroids, and which targets they hit."""
+"""8-connected components of sparse masks: labels, centroids, boxes, and which targets they hit."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -101,8 +101,6 @@ def _squeeze(position: np.ndarray) -> np.ndarray:
 
 def _stacked_owners(which: np.ndarray, y: np.ndarray, x: np.ndarray, count: int, size: tuple[int, int]) -> np.ndarray:
     """Component of each pixel, numbered by first appearance; `size` has an empty last row between two levels."""
-    import cv2
-
     stack = np.zeros((count * size[0], size[1]), np.uint8)
     y = y + which * size[0]
     stack[y, x] = 1
@@ -154,11 +152,31 @@ def match(targets: np.ndarray, components: np.ndarray, level: np.ndarray | None 
     return taken
 
 
-def label_targets(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
-    """8-connected targets of a mask.
+def boxes_of(found: Components, width: int) -> np.ndarray:
+    """Boxes `(N, 4)` int64 x1, y1, x2, y2, right and bottom exclusive, of components in a frame of `width`."""
+    rows, columns = np.divmod(found.pixel, width)
+    points = np.stack([columns, rows], 1)
+    low, high = np.full((len(found), 2), np.iinfo(np.int64).max), np.zeros((len(found), 2), np.int64)
+    np.minimum.at(low, found.owner, points)
+    np.maximum.at(high, found.owner, points + 1)
+    return np.concatenate([low, high], 1)
 
-    mask: (H, W) bool. Returns labels (H, W) int32, 0 for background, and the targets' boxes y0, x0, y1, x1 (ends
-    exclusive) in the order of their labels 1, 2, …
+
+def peaks_of(found: Components, values: np.ndarray) -> np.ndarray:
+    """The largest of the `values` `(M,)`, at least 0, of each component's pixels: `(N,)`, of the same type."""
+    peaks = np.zeros(len(found), values.dtype)
+    np.maximum.at(peaks, found.owner, values)
+    return peaks
+
+
+def label_targets(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
+    """The 8-connected components of a mask as a picture: for those who cut targets out of a frame.
+
+    Args:
+        mask: `(H, W)` bool.
+    Returns:
+        Labels `(H, W)` int32, 0 for background, and the boxes y0, x0, y1, x1 (ends exclusive) of the labels 1, 2, …,
+        which are in OpenCV's order: nearly that of `label`.
     """
     labels = np.zeros(mask.shape, np.int32)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -169,8 +187,3 @@ def label_targets(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, in
     part = slice(top, rows[-1] + 1), slice(left, columns[-1] + 1)
     _, labels[part], stats, _ = cv2.connectedComponentsWithStats(mask[part].astype(np.uint8), connectivity=8)
     return labels, [(top + y, left + x, top + y + h, left + x + w) for x, y, w, h, _ in stats[1:].tolist()]
-
-
-def _centroids(mask: np.ndarray) -> np.ndarray:
-    """(N, 2), x and y."""
-    return cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[3][1:]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.frame_table import Frame
-from utils.images.components import Components
+from utils.images.components import Components, peaks_of
 from utils.metrics.bootstrap import DRAWS, SEED, interval, weights
 from utils.metrics.figures import ratio
 from utils.metrics.segmentation import outcome
@@ -62,9 +62,9 @@ class TargetLog:
             self.sequences.append(frame.sequence)
         self.targets += targets
         self.found += found.tolist()
-        self.peaks += _peaks(components, probability).tolist()
+        self.peaks += peaks_of(components, probability[components.pixel]).tolist()
         if len(false):
-            scores = _peaks(false, probability)
+            scores = peaks_of(false, probability[false.pixel])
             self.alarms[frame.sequence][frame.number] = [
                 Alarm(frame.sequence, frame.number, frame.image, tuple(map(float, false.centroid[index])),
                       int(false.area[index]), float(scores[index]))
@@ -126,12 +126,6 @@ class TargetLog:
 
 def _snr(target: Target) -> float:
     return -1.0 if np.isnan(target.snr) else target.snr
-
-
-def _peaks(components: Components, probability: np.ndarray) -> np.ndarray:
-    peaks = np.zeros(len(components))
-    np.maximum.at(peaks, components.owner, probability[components.pixel])
-    return peaks
 
 
 def _names(ends: Sequence[float]) -> list[str]:

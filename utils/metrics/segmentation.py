@@ -29,7 +29,16 @@ from typing import Any
 import numpy as np
 
 from utils.images.boxes import raster_order
-from utils.images.components import Components, at_levels, label, label_levels, label_pixels, match, of_boxes
+from utils.images.components import (
+    Components,
+    at_levels,
+    label,
+    label_levels,
+    label_pixels,
+    match,
+    of_boxes,
+    peaks_of,
+)
 from utils.metrics.figures import NIOU_BITS, TALLIES, curves, figures
 
 RULES = ("centroid", "shooting")
@@ -259,8 +268,7 @@ def _shot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Comp
     raised = np.zeros(mask.shape, np.uint16)
     raised.reshape(-1)[pixel] = height
     near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
-    found = np.zeros(len(targets), np.int64)
-    np.maximum.at(found, targets.owner, near)
+    found = peaks_of(targets, near)
     zone = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)).reshape(-1) > 0
     return found, ~zone[pixel]
 

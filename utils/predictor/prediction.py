@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from utils.images.boxes import box_pixels, suppress
-from utils.images.components import Components, label, label_levels, match
+from utils.images.components import boxes_of, label, label_levels, match, peaks_of
 
 MOST = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
 # Levels below the operating threshold at which weaker components are looked for: whole steps of the logit.
@@ -61,27 +61,10 @@ class Prediction:
 def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tuple[Component, ...]:
     """The 8-connected components of a mask `(H, W)` bool in raster order; score 1 without `probability` `(H, W)`."""
     found = label(mask)
-    scores = np.ones(len(found)) if probability is None else _peaks(found, probability.reshape(-1)[found.pixel])
-    boxes = _boxes(found, mask.shape[1])
+    scores = np.ones(len(found)) if probability is None else peaks_of(found, probability.reshape(-1)[found.pixel])
+    boxes = boxes_of(found, mask.shape[1])
     return tuple(Component(float(score), tuple(map(float, box)), (float(x), float(y)), int(area))
                  for score, box, (y, x), area in zip(scores, boxes, found.centroid, found.area, strict=True))
-
-
-def _peaks(found: Components, values: np.ndarray) -> np.ndarray:
-    """The largest of the pixels' `values` `(M,)` in each component."""
-    peaks = np.zeros(len(found), values.dtype)
-    np.maximum.at(peaks, found.owner, values)
-    return peaks
-
-
-def _boxes(found: Components, width: int) -> np.ndarray:
-    """`(N, 4)` int64 x1, y1, x2, y2, right and bottom exclusive."""
-    rows, columns = np.divmod(found.pixel, width)
-    points = np.stack([columns, rows], 1)
-    low, high = np.full((len(found), 2), np.iinfo(np.int64).max), np.zeros((len(found), 2), np.int64)
-    np.minimum.at(low, found.owner, points)
-    np.maximum.at(high, found.owner, points + 1)
-    return np.concatenate([low, high], 1)
 
 
 def ranked_components(probability: np.ndarray, threshold: float) -> np.ndarray:
@@ -105,9 +88,9 @@ def ranked_components(probability: np.ndarray, threshold: float) -> np.ndarray:
     height = np.zeros(flat.size, np.int64)
     height[pixel] = np.searchsorted(levels, flat[pixel], side="left")
     found = label_levels(pixel, height[pixel], probability.shape[1], len(levels))
-    first = _peaks(found, height[found.pixel]) == found.level
-    scores = _peaks(found, flat[found.pixel])
-    rows = np.concatenate([_boxes(found, probability.shape[1]), scores[:, None], np.zeros((len(found), 1))], 1)
+    first = peaks_of(found, height[found.pixel]) == found.level
+    scores = peaks_of(found, flat[found.pixel])
+    rows = np.concatenate([boxes_of(found, probability.shape[1]), scores[:, None], np.zeros((len(found), 1))], 1)
     return surest(rows[first])
 
 

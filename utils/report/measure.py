@@ -10,7 +10,7 @@ from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.box_masks import boxes_of_mask
 from utils.images.boxes import grown
-from utils.images.components import label
+from utils.images.components import label, peaks_of
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.detection import DetectionMetrics
@@ -49,8 +49,7 @@ class Watch:
             wrong = np.isin(components.pixel, false.pixel)
             kind = np.full(len(components), HIT)
             kind[components.owner[wrong]] = FALSE
-            scores = np.zeros(len(components))
-            np.maximum.at(scores, components.owner, prediction.probability.reshape(-1)[components.pixel])
+            scores = peaks_of(components, prediction.probability.reshape(-1)[components.pixel])
             self.components[frame.image] = [np.flatnonzero(~hits).tolist(),
                                             encoded(components, mask.shape[1], kind, scores)]
 
