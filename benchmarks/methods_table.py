@@ -1,6 +1,6 @@
 """A table of finished runs: what each finds, what it costs, and how many clips it has seen.
 
-    python -m benchmarks.compare runs/*/test/metrics.json runs/*/clutter/metrics.json
+    python -m benchmarks.methods_table runs/*/test/metrics.json runs/*/clutter/metrics.json
 
 takes the files that `test.py` writes, or `vid_map_coco.py`, whose figures make tables of their own: AP50, AP by the
 centres' distance, Pd and false detections a frame by centres. By these a detector's box of 8×8 pixels costs no more
@@ -163,7 +163,7 @@ def name_of(figures: dict[str, Any]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    parser = Parser(prog="python -m benchmarks.compare", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m benchmarks.methods_table", description=__doc__.split("\n\n")[0])
     parser.add_argument("files", nargs="+", metavar="FILE", help="metrics.json of test.py")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--threads", type=number(int, 0), default=1, metavar="N",

@@ -49,7 +49,7 @@ class Head(nn.Sequential):
 
 
 class TSMSA(nn.Module):
-    """TSMSA (see README for the paper), which segments the clip's last frame, the key frame.
+    """TSMSA (see CITATION.cff for the paper), which segments the clip's last frame, the key frame.
 
     The key frame goes through an encoder; every frame is embedded at H/4 and the cross-slice ConvLSTM runs over them; a
     motion-coupling module joins both, and a decoder returns to full size.

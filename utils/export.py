@@ -4,8 +4,8 @@
     python -m utils.export --weights runs/NAME/best.pt --format onnx --streaming
 
 Batch, height and width stay open: sides are multiples of `side_multiple`, in a .pt2 at least two times it.
-What the tensors mean is said in `nets/exportable.py`; normalisation, threshold and the like are written into the file.
-It gets its name once it has been compared with PyTorch; until then what was there before stays.
+What the tensors mean is said in `nets/inference/exportable.py`; normalisation, threshold and the like are written into
+the file. It gets its name once it has been compared with PyTorch; until then what was there before stays.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TSMSA exactly as its equations are written, in the published names, dead parts included (as literal_convlstm.py)."""
+"""TSMSA exactly as its equations are written, in the published names, dead parts included (as convlstm.py)."""
 from __future__ import annotations
 
 import torch
