@@ -1,6 +1,7 @@
 """The house: rooms on floors, imports downward only, no circles, `nets` free of `utils`, short files and functions."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def test_utils_holds_its_rooms_and_five_commands_and_nothing_else():
 def test_a_room_holds_five_to_fourteen_files(room):
     files = [path for path in (ROOT / "utils" / room).glob("*.py") if path.stem not in ("__init__", "__main__")]
     assert 5 <= len(files) <= 14
+
+
+def test_the_page_on_development_shows_the_floors():
+    page = (ROOT / "docs" / "development.md").read_text(encoding="utf-8")
+    assert {room: int(floor) for floor, room in re.findall(r"^\| (\d+) \| `(\w+)` \|", page, re.M)} == FLOORS
 
 
 def test_imports_go_downward_only():

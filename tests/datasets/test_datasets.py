@@ -358,7 +358,7 @@ def test_official_root_too_high_or_too_deep(tmp_path, given):
 
 
 def test_root_is_a_file_or_holds_nothing(tmp_path):
-    stops(touch(tmp_path, ["x.txt"]) / "x.txt", "a file")
+    stops(touch(tmp_path, ["x.txt"]) / "x.txt", "a file", "docs/datasets.md shows the tree of every dataset")
     (tmp_path / "images").mkdir()
     stops(tmp_path, "no image", "images/")
 

@@ -239,5 +239,5 @@ def check_root(root: str | os.PathLike) -> str:
         existing = next(parent for parent in path.parents if parent.is_dir())
         near = [existing] if _looks_right(existing) else _nearby(existing)
     advice = f"the data seems to be in {', '.join(str(p) for p in near[:3])}" if near else \
-        "give the folder that holds images/ (README.md shows the tree of every dataset)"
+        "give the folder that holds images/ (docs/datasets.md shows the tree of every dataset)"
     raise UserError(f"{root}: found {found}, expected the folder of a dataset; {advice}")
