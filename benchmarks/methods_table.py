@@ -23,6 +23,7 @@ from utils.predictor.predictor import Predictor
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import require_file
+from utils.training.run_log import LOG, read_log
 
 COST = ("clips seen", "parameters", "GFLOPs", "ms a frame")
 # What the files of a script hold: in the table's order (column, key, format).
@@ -75,15 +76,15 @@ def grouped(files: list[dict[str, Any]]) -> tuple[Groups, Groups]:
 
 
 def clips_seen(weights: str) -> int | None:
-    """Training clips, before augmentation, up to the epoch of a run's weights; None without the run's log.jsonl."""
-    log = Path(weights).parent / "log.jsonl"
+    """Training clips, before augmentation, up to the epoch of a run's weights; None without the run's log."""
+    log = Path(weights).parent / LOG
     if not log.is_file():
         return None
     from utils.predictor.checkpoint import load_file
 
     last = load_file(weights).get("epoch", float("inf"))
-    rows = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
-    return sum(row["clips"] for row in rows if row.get("epoch", float("inf")) <= last)
+    _, rows = read_log(log)
+    return sum(row["clips"] for row in rows if row["epoch"] <= last)
 
 
 def predictor_of(figures: dict[str, Any], device: str | None) -> Predictor:

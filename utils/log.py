@@ -1,7 +1,6 @@
 """Several training runs side by side: a table of their figures, and their curves in one picture."""
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +10,8 @@ from typing import Any
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import table
-from utils.system.untrusted import read_bytes
+from utils.training.run_log import LOG, read_log
 
-LOG = "log.jsonl"
 COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
            ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("IoU", "iou", ".4f"), ("AP50", "ap50", ".4f"),
            ("centre AP", "centre_ap", ".4f"), ("threshold", "threshold", ".4g"), ("minutes", "minutes", ".1f"),
@@ -69,21 +67,8 @@ def read_run(path: str | Path) -> Run:
     log = Path(path) / LOG if Path(path).is_dir() else Path(path)
     if not log.is_file():
         raise UserError(f"{path}: found no {LOG}, expected the folder of a training run; give folders such as runs/*")
-    lines = read_bytes(log, "a log").tobytes().decode("utf-8", "replace").splitlines()
-    content: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            if number == len(lines):
-                break
-            raise UserError(f"{log}: line {number}: not json; expected the log of a training run") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{log}: line {number}: expected an object, as a training run writes")
-        content.append(row)
-    about = next((row for row in content if "config" in row), {})
-    latest = {row["epoch"]: row for row in content if isinstance(row.get("epoch"), int)}  # a resumed run writes again
-    return Run(log.parent.name, about, tuple(latest[epoch] for epoch in sorted(latest)))
+    about, rows = read_log(log)
+    return Run(log.parent.name, about, tuple(rows))
 
 
 def compare(paths: Sequence[str], out: str | None = None) -> str:

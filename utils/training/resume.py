@@ -14,14 +14,14 @@ from utils.datasets.frame_table import Frame
 from utils.predictor.checkpoint import KEPT, load_checkpoint
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
-from utils.training.run_log import earlier_rows
+from utils.training.run_log import LOG, read_log
 
 # Settings that may change when a run is continued: they have no part in what is learnt, or are there to be changed.
 FREE = frozenset({"name", "out", "data_root", "extra_roots", "weights", "epochs", "workers", "cache_mb", "device",
                   "threads", "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
 NAMED_SEQUENCES = 1000  # of datasets with more sequences only one digest is kept
 EARLIER = "earlier"
-FILES = (*KEPT, "best.pt", "log.jsonl", "config.json", "command.txt", "curves.png", "tensorboard")
+FILES = (*KEPT, "best.pt", LOG, "config.json", "command.txt", "curves.png", "tensorboard")
 
 
 def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
@@ -59,7 +59,8 @@ def _upgraded(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """A checkpoint of an earlier version as one of this version."""
     if "progress" in content:
         return content
-    history = [row for row in earlier_rows(path.parent / "log.jsonl") if row["epoch"] <= content["epoch"]]
+    _, rows = read_log(path.parent / LOG, tolerant=True)
+    history = [row for row in rows if row["epoch"] <= content["epoch"]]
     return {**content, "progress": {"epoch": content["epoch"], "step": 0, "best": content["best"], "history": history},
             "ema_updates": content["schedule"]["last_epoch"], "scaler": {}, "random": [], "data": {}}
 

@@ -2,18 +2,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from utils.system.command_line import make_folder
 from utils.system.distributed import command_prefix, rank
+from utils.system.errors import UserError
 from utils.system.files import atomic_write, plain, write_json
 from utils.system.machine import git_revision
 from utils.system.tables import shown
+from utils.system.untrusted import read_bytes
 from utils.training.config import TrainConfig
+
+LOG = "log.jsonl"
 
 
 def settings_table(config: TrainConfig) -> str:
@@ -45,9 +50,9 @@ class RunLog:
         self.folder, self.history = config.folder, list(history or ())
         make_folder(self.folder)
         write_json(self.folder / "config.json", config.as_dict())
-        self.path = self.folder / "log.jsonl"
-        header = None if history is None else _header(self.path)
-        lines = [header or {"git": git_revision(), "config": config.as_dict()}, *self.history]
+        self.path = self.folder / LOG
+        about = {} if history is None else read_log(self.path, tolerant=True)[0]
+        lines = [about or {"git": git_revision(), "config": config.as_dict()}, *self.history]
         with atomic_write(self.path) as file:
             file.writelines(_line(line) for line in lines)
         with open(self.folder / "command.txt", "w" if history is None else "a", encoding="utf-8") as file:
@@ -87,25 +92,40 @@ def _line(row: dict[str, Any]) -> bytes:
     return (json.dumps(plain(row), allow_nan=False) + "\n").encode()
 
 
-def _header(path: Path) -> dict[str, Any] | None:
-    rows = list(_rows(path))
-    return rows[0] if rows and "config" in rows[0] else None
+def read_log(path: str | os.PathLike, tolerant: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What began a run, its git revision and settings, and a row for each of its epochs, in their order.
+
+    A last line that was cut off while it was written is left out; of two rows of an epoch the later one counts.
+
+    Args:
+        path: a `log.jsonl`.
+        tolerant: as a run needs it that goes on: a file that is not there is empty, and a broken line ends it.
+    Returns:
+        The first is empty where the log does not hold it.
+    Raises:
+        UserError: it cannot be read, or, unless `tolerant`, holds what no training run writes.
+    """
+    if tolerant and not Path(path).exists():
+        return {}, []
+    content = list(_rows(path, tolerant))
+    latest = {row["epoch"]: row for row in content if isinstance(row.get("epoch"), int)}
+    return next((row for row in content if "config" in row), {}), [latest[epoch] for epoch in sorted(latest)]
 
 
-def earlier_rows(path: Path) -> list[dict[str, Any]]:
-    """The epochs' rows of a `log.jsonl`, as far as it is whole."""
-    return [row for row in _rows(path) if "epoch" in row]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:  # a process that was killed left its last line unfinished
-                break
-    return rows
+def _rows(path: str | os.PathLike, tolerant: bool) -> Iterator[dict[str, Any]]:
+    lines = read_bytes(path, "a log").tobytes().decode("utf-8", "replace").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            if tolerant or number == len(lines):
+                return
+            raise UserError(f"{path}: line {number}: not json; expected the log of a training run") from None
+        if not isinstance(row, dict):
+            if tolerant:
+                return
+            raise UserError(f"{path}: line {number}: expected an object, as a training run writes")
+        yield row
 
 
 def flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

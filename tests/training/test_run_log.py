@@ -1,0 +1,48 @@
+"""The log of a run, read back."""
+import json
+
+import pytest
+
+from utils.system.errors import UserError
+from utils.training.run_log import read_log
+
+ABOUT = {"git": "abc", "config": {"model": "acm"}}
+
+
+def write_log(tmp_path, *lines):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    return path
+
+
+def test_what_began_a_run_and_its_epochs_are_told_apart(tmp_path):
+    path = write_log(tmp_path, ABOUT, {"epoch": 1, "loss": 3}, {"note": 1}, {"epoch": 2, "loss": 2})
+    assert read_log(path) == (ABOUT, [{"epoch": 1, "loss": 3}, {"epoch": 2, "loss": 2}])
+    assert read_log(write_log(tmp_path)) == ({}, [])
+
+
+def test_of_an_epoch_that_was_logged_twice_the_later_row_counts(tmp_path):
+    path = write_log(tmp_path, {"epoch": 1}, {"epoch": 3}, {"epoch": 2, "loss": 3}, {"epoch": 2, "loss": 2})
+    assert read_log(path)[1] == [{"epoch": 1}, {"epoch": 2, "loss": 2}, {"epoch": 3}]
+
+
+@pytest.mark.parametrize("tolerant", [False, True])
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path, tolerant):
+    path = write_log(tmp_path, ABOUT, {"epoch": 1}, '{"epoch": 2, "lo')
+    assert read_log(path, tolerant) == (ABOUT, [{"epoch": 1}])
+
+
+@pytest.mark.parametrize("line, text", [("not json", "line 3: not json; expected the log of a training run"),
+                                        ("[1]", "line 3: expected an object, as a training run writes"),
+                                        ("[" * 100_000, "line 3: not json")])
+def test_another_broken_line_is_an_error_and_ends_the_log_of_a_run_that_goes_on(tmp_path, line, text):
+    path = write_log(tmp_path, ABOUT, {"epoch": 1}, line, {"epoch": 2})
+    with pytest.raises(UserError, match=f"log.jsonl: {text}"):
+        read_log(path)
+    assert read_log(path, tolerant=True) == (ABOUT, [{"epoch": 1}])
+
+
+def test_a_log_that_is_not_there_is_empty_for_a_run_that_goes_on(tmp_path):
+    assert read_log(tmp_path / "log.jsonl", tolerant=True) == ({}, [])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_log(tmp_path / "log.jsonl")
