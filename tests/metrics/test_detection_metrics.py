@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from overlaps import plain_iou
 
-from utils.images.boxes import box_iou
 from utils.metrics.detection import DetectionMetrics, average_precision, hits_of
 
 NAN = float("nan")
@@ -219,11 +218,3 @@ def test_odd_input():
     with pytest.raises(ValueError, match="expected one of iou, centre"):
         metrics.curve("nearest")
     assert metrics.found == []
-
-
-def test_iou_of_boxes():
-    rng = np.random.default_rng(0)
-    corners = rng.uniform(0, 10, (2, 12, 2))
-    a, b = (np.concatenate([corner, corner + rng.uniform(0.1, 9, (12, 2))], 1) for corner in corners)
-    assert np.allclose(box_iou(a, b), [[plain_iou(x, y) for y in b] for x in a])
-    assert box_iou(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0.0]]

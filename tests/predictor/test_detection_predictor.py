@@ -6,14 +6,12 @@ import pytest
 import torch
 from golden.fill import fill_array
 from networks import filled
-from overlaps import plain_iou
 from trees import picture, target_mask, write
 
 from nets import build_model
 from utils.clips.rule import clip_indices
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
-from utils.images.boxes import suppress
 from utils.metrics.evaluate import (
     compare_detections,
     evaluate_detection,
@@ -126,19 +124,6 @@ def test_components_and_probability_come_from_the_boxes_for_pictures():
     assert np.array_equal(found.probability, expected) and np.array_equal(found.mask, expected > 0.5)
     # A true target at the same place is hit, whichever family its component is from.
     assert match_components(components_of(expected > 0.5), found.components)[0] == 0
-
-
-def test_suppression_equals_plain_loops():
-    rng = np.random.default_rng(0)
-    corner = rng.uniform(0, 20, (60, 2))
-    rows = np.concatenate([corner, corner + rng.uniform(2, 9, (60, 2)), np.sort(rng.random((60, 1)), 0)[::-1],
-                           rng.integers(0, 2, (60, 1))], 1).astype(np.float32)
-    kept = []
-    for row in rows:
-        if all(other[5] != row[5] or plain_iou(row, other) <= 0.3 for other in kept):
-            kept.append(row)
-    assert 5 < len(kept) < 55 and np.array_equal(suppress(rows), np.array(kept))
-    assert suppress(boxes()).shape == (0, 6)
 
 
 @pytest.mark.parametrize("box, pixels", [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 OUTSIDE = 1.0  # px that a box may reach beyond the image, as rounding does
+BLOCK = 64  # boxes that are compared with all others at once
 
 
 def box_problem(box: Sequence[float], shape: tuple[int, int]) -> str | None:
@@ -46,18 +47,6 @@ def cut(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return boxes
 
 
-PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
-
-
-def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Boxes `(N, 4 or more)` and `(M, 4 or more)` x1, y1, x2, y2, … → IoU `(N, M)` float64; 0 for boxes of no area."""
-    a, b = np.asarray(a, np.float64)[:, None], np.asarray(b, np.float64)[None]
-    sides = np.minimum(a[..., 2:4], b[..., 2:4]) - np.maximum(a[..., :2], b[..., :2])
-    overlap = np.clip(sides, 0, None).prod(-1)
-    union = (a[..., 2:4] - a[..., :2]).prod(-1) + (b[..., 2:4] - b[..., :2]).prod(-1) - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-
-
 def grown(boxes: np.ndarray, side: float) -> np.ndarray:
     """Boxes `(N, 4 or more)` x1, y1, x2, y2, … with sides of at least `side` pixels, about their centres; float64."""
     boxes = np.array(boxes, np.float64)
@@ -67,26 +56,41 @@ def grown(boxes: np.ndarray, side: float) -> np.ndarray:
     return boxes
 
 
-def suppress(boxes: np.ndarray, limit: float = PICTURE_NMS) -> np.ndarray:
-    """Non-maximum suppression within each class: boxes `(N, 6)`, the surest first → those that no kept box of the same
-    class overlaps with an IoU above `limit`."""
-    clash = (box_iou(boxes, boxes) > limit) & (boxes[:, None, 5] == boxes[None, :, 5])
-    kept = np.ones(len(boxes), bool)
-    for index in np.flatnonzero(np.tril(clash, -1).any(1)):
-        kept[index] = not clash[index, :index][kept[:index]].any()
-    return boxes[kept]
+def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of every two boxes, in their own precision.
 
-
-BLOCK = 64  # boxes that are compared with all others at once
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Boxes `(N, 4 or more)` and `(M, 4 or more)` x1, y1, x2, y2, … float32 → IoU `(N, M)` float32; NaN where both have
-    no area. Faster than `utils.images.boxes.box_iou`, and the same as in `torchvision.ops.nms` to the last bit."""
-    left, top, right, bottom = a[:, :4].T[..., None]
-    x1, y1, x2, y2 = np.ascontiguousarray(b[:, :4].T)
+    Args:
+        a, b: `(N, 4 or more)` and `(M, 4 or more)` x1, y1, x2, y2, …
+    Returns:
+        `(N, M)`, 0 for two boxes of no area; float32 of float32 boxes, then with the very bits that
+        `torchvision.ops.nms` compares, else float64.
+    """
+    kind = np.result_type(a, b, np.float32)
+    left, top, right, bottom = np.asarray(a, kind)[:, :4].T[..., None]
+    x1, y1, x2, y2 = np.ascontiguousarray(np.asarray(b, kind)[:, :4].T)
     overlap = np.maximum(np.minimum(right, x2) - np.maximum(left, x1), 0)
     overlap *= np.maximum(np.minimum(bottom, y2) - np.maximum(top, y1), 0)
     union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - overlap
-    with np.errstate(invalid="ignore"):
-        return overlap / union
+    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
+    """Non-maximum suppression within each class.
+
+    Args:
+        boxes: `(N, 6)` x1, y1, x2, y2, score, class, the surest first; overlaps are compared in their precision.
+        limit: IoU above which the less sure one of two boxes goes.
+    Returns:
+        `(K, 6)`: the boxes that no kept one of the same class overlaps by more.
+    """
+    limit = np.float64(limit)  # as torchvision compares: an IoU of 0.3 in single precision is above 0.3
+    chosen, waiting = [boxes[:0]], boxes
+    while len(waiting):  # box by box, thousands of them would take seconds
+        block = waiting[:BLOCK]
+        clash = (box_iou(block, waiting) > limit) & (block[:, None, 5] == waiting[None, :, 5])
+        stays = np.ones(len(block), bool)
+        for index in np.flatnonzero(np.tril(clash[:, :len(block)], -1).any(1)):
+            stays[index] = not clash[index, :index][stays[:index]].any()
+        chosen.append(block[stays])
+        waiting = waiting[BLOCK:][~clash[stays, BLOCK:].any(0)]
+    return np.concatenate(chosen)

@@ -12,12 +12,12 @@ import numpy as np
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.box_masks import boxes_of_mask, mask_of_boxes
-from utils.images.boxes import grown, suppress
+from utils.images.boxes import grown
 from utils.images.image_files import image_size, read_frame, read_mask
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
-from utils.predictor.prediction import Prediction
+from utils.predictor.prediction import Prediction, suppress_for_pictures
 from utils.predictor.predictor import Predictor
 from utils.system.distributed import gathered, processes, rank
 from utils.system.errors import UserError
@@ -101,7 +101,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
                                                        workers, limit, quiet, title):
         predicted = time.perf_counter()
         probability = prediction.probability if curve else None
-        own = {"boxes": suppress(prediction.detections), "threshold": prediction.threshold,
+        own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
                "true_boxes": frame.boxes if frame.mask is None else None} if detector else {}
         for name, parts in by_rule.items():
             parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.images.boxes import BLOCK, iou
+from utils.images.boxes import suppress
 from utils.system.errors import UserError
 from utils.system.files import require_file
 
@@ -80,17 +80,7 @@ def detections(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     best, classes = scores.max(1), scores.argmax(1)
     kept = np.flatnonzero(best >= LEAST_SCORE)
     kept = kept[np.argsort(-best[kept], kind="stable")]
-    waiting = np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32)
-    chosen = [waiting[:0]]
-    while len(waiting):  # box by box, thousands of them would take seconds
-        block = waiting[:BLOCK]
-        clash = (iou(block, waiting) > NMS) & (block[:, None, 5] == waiting[None, :, 5])
-        stays = np.ones(len(block), bool)
-        for index in np.flatnonzero(np.tril(clash[:, :len(block)], -1).any(1)):
-            stays[index] = not clash[index, :index][stays[:index]].any()
-        chosen.append(block[stays])
-        waiting = waiting[BLOCK:][~clash[stays, BLOCK:].any(0)]
-    return np.concatenate(chosen)
+    return suppress(np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32), NMS)
 
 
 class OnnxRun:

@@ -10,6 +10,7 @@ import numpy as np
 from utils.images.boxes import box_pixels, suppress
 from utils.images.components import boxes_of, label, label_levels, match, peaks_of
 
+PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
 MOST = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
 # Levels below the operating threshold at which weaker components are looked for: whole steps of the logit.
 WEAKER = 1 / (1 + np.exp(-np.arange(-5.0, 13.0)))
@@ -127,6 +128,12 @@ def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return canvas
 
 
+def suppress_for_pictures(boxes: np.ndarray) -> np.ndarray:
+    """Of detections `(N, 6)` float32, the surest first, those that are drawn and counted as components: what NMS at 0.3
+    leaves, in double precision."""
+    return suppress(boxes.astype(np.float64), PICTURE_NMS).astype(np.float32)
+
+
 def from_probability(number: int, probability: np.ndarray, threshold: float) -> Prediction:
     """The prediction of a segmentation network that gives `probability` `(H, W)` float32 for frame `number`."""
     mask = probability > threshold
@@ -136,7 +143,7 @@ def from_probability(number: int, probability: np.ndarray, threshold: float) -> 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:
     """The prediction of a detector that finds `boxes` `(N, 6)` in frame `number` of `shape` (H, W) pixels."""
     boxes = surest(boxes)
-    shown = suppress(boxes)
+    shown = suppress_for_pictures(boxes)
     probability = painted(shown, shape)
     components = tuple(box_component(box, box[4]) for box in shown if box[4] > threshold)
     return Prediction(number, probability, probability > threshold, components, threshold, boxes)
