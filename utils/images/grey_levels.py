@@ -107,14 +107,39 @@ def full_scale_of(image: np.ndarray) -> float:
     return float(np.iinfo(image.dtype).max) if image.dtype.kind in "ui" else 255.0
 
 
-RATE = 0.05  # share by which a percentile window follows the frames
+RATE = 0.05  # share by which a range of percentiles follows the frames
 SAMPLE = 65536  # pixels that percentiles are taken of
+PERCENTILES = 0.5, 99.9  # the usual ones: few pixels are targets
 DEEPEST = 255   # level of frames of 8 bits
+
+
+class SlowRange:
+    """The range of grey levels that a source's frames are shown in: from one of their percentiles to another, which
+    follow the frames slowly, so that videos do not flicker.
+
+    Args:
+        low, high: the percentiles, 0 to 100.
+        above: room above the upper one, a share of half the range.
+    """
+
+    def __init__(self, low: float, high: float, above: float = 0.0) -> None:
+        self.percentiles, self.above = (low, high), above
+        self.levels: np.ndarray | None = None
+
+    def update(self, frame: np.ndarray, least: float) -> tuple[float, float]:
+        """Take in a frame `(H, W)` whose percentiles count as at least `least` levels apart; returns the range `(low,
+        high)` to show it in."""
+        step = max(1, int((frame.size / SAMPLE) ** 0.5))
+        low, high = np.percentile(frame[::step, ::step], self.percentiles)
+        middle, half = (low + high) / 2, max(high - low, least) / 2
+        levels = np.array([middle - half, middle + (1 + self.above) * half])
+        self.levels = levels if self.levels is None else self.levels + RATE * (levels - self.levels)
+        return float(self.levels[0]), float(self.levels[1])
 
 
 @dataclass(frozen=True)
 class Window:
-    """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles, which follow slowly, and are
+    """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles (`SlowRange`), and are
     moved apart where the frames' noise would otherwise have a standard deviation of more than `noise` of these levels:
     about what networks know."""
 
@@ -145,22 +170,12 @@ def noise_of(image: np.ndarray) -> float:
 
 
 class Stretch:
-    """Grey levels shown as black and white: percentiles of the frame that follow slowly, so that videos do not flicker.
+    """Grey levels shown as black and white, which follow the frames slowly (`SlowRange`)."""
 
-    Args:
-        rate: share by which the levels move towards a new frame's.
-    """
-
-    def __init__(self, rate: float = 0.05) -> None:
-        self.rate = rate
-        self.levels: np.ndarray | None = None
+    def __init__(self) -> None:
+        self._range = SlowRange(*PERCENTILES, above=0.1)
 
     def update(self, frame: np.ndarray) -> tuple[float, float]:
         """Take in a frame `(H, W)`; returns the levels `(black, white)` to show it with."""
-        step = max(1, int((frame.size / 65536) ** 0.5))
-        low, high = np.percentile(frame[::step, ::step], (0.5, 99.9))
-        least = 40.0 if frame.dtype == np.uint8 else 64.0  # or sensor noise would fill the picture
-        middle, half = (low + high) / 2, max(high - low, least) / 2
-        levels = np.array([middle - half, middle + 1.1 * half])
-        self.levels = levels if self.levels is None else self.levels + self.rate * (levels - self.levels)
-        return float(self.levels[0]), float(self.levels[1])
+        # closer together, sensor noise would fill the picture
+        return self._range.update(frame, least=40.0 if frame.dtype == np.uint8 else 64.0)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from utils.images.grey_levels import DEEPEST, RATE, SAMPLE, Window, noise_of, require_grey
+from utils.images.grey_levels import DEEPEST, PERCENTILES, SlowRange, Window, noise_of, require_grey
 from utils.predictor.prediction import Component, Prediction
 from utils.system.errors import UserError
 from utils.video.sources import SourceFrame
 
-RAW = Window(0.5, 99.9, percent=True)  # of raw frames, for a network that has learnt from 8 bits
+RAW = Window(*PERCENTILES, percent=True)  # of raw frames, for a network that has learnt from 8 bits
 
 
 def raw_window(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
@@ -35,7 +35,7 @@ class Intake:
                  invert: bool = False, raw: Window | None = None, on_raw: Callable[[], object] = lambda: None) -> None:
         self.stride, self.roi, self.window, self.invert = stride, roi, window, invert
         self.raw, self.on_raw, self.gap = raw, on_raw, 0
-        self.levels: np.ndarray | None = None
+        self.range: SlowRange | None = None
 
     def frames(self, source: Iterable[SourceFrame]) -> Iterator[tuple[int, np.ndarray, SourceFrame]]:
         """(number for clips, what the network sees, the frame): numbers start with the first frame's own, those of
@@ -79,13 +79,10 @@ class Intake:
     def _levels(self, image: np.ndarray) -> tuple[float, float]:
         if not self.window.percent:
             return self.window.low, self.window.high
-        step = max(1, int((image.size / SAMPLE) ** 0.5))
-        now = np.percentile(image[::step, ::step], (self.window.low, self.window.high))
-        if self.window.noise:
-            half = max(now[1] - now[0], 255 * noise_of(image) / self.window.noise) / 2
-            now = now.mean() + np.array([-half, half])
-        self.levels = now if self.levels is None else self.levels + RATE * (now - self.levels)
-        return float(self.levels[0]), float(self.levels[1])
+        if self.range is None:
+            self.range = SlowRange(self.window.low, self.window.high)
+        least = 255 * noise_of(image) / self.window.noise if self.window.noise else 0.0
+        return self.range.update(image, least)
 
     def restore(self, prediction: Prediction, frame: SourceFrame) -> Prediction:
         """The prediction in the whole frame's pixels, with the frame's own number."""
