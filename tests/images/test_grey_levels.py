@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from utils.images.grey_levels import SlowRange, Stretch
+from utils.images.grey_levels import SlowRange, Stretch, noise_in, noise_of
 
 
 def ramp(start: int, dtype=np.uint16) -> np.ndarray:
@@ -28,3 +28,11 @@ def test_pictures_have_room_above_white_and_do_not_show_noise_as_contrast():
     assert Stretch().update(ramp(50, np.uint8)) == pytest.approx((50.5, 149.9 + 0.1 * 99.4 / 2))
     for dtype, least in ((np.uint8, 40), (np.uint16, 64)):
         assert Stretch().update(np.full((9, 9), 100, dtype)) == pytest.approx((100 - least / 2, 100 + 1.1 * least / 2))
+
+
+def test_noise_is_told_from_differences_and_edges_count_little():
+    noise = np.random.default_rng(0).normal(0, 3, (200, 200))
+    noise[:, 100:] += 500
+    assert noise_in(np.diff(noise, axis=1), 2 ** 0.5) == pytest.approx(3, rel=0.03)
+    assert noise_of(noise) == pytest.approx(3, rel=0.03)
+    assert noise_in(np.diff(noise[:, :1], axis=1), 2 ** 0.5) == 0

@@ -54,7 +54,8 @@ class Levels:
     def _decide(self, image: np.ndarray) -> None:
         self.decided = True
         low, high = np.percentile(image, INNER)
-        if not (beyond_levels(image) or (_has_fractions(image) and high - low < NARROW and _noise(image) < QUIET)):
+        fine = _has_fractions(image) and high - low < NARROW and noise_in(np.diff(image, axis=1), 2 ** 0.5) < QUIET
+        if not (beyond_levels(image) or fine):
             return
         span = max(high - low, np.ptp(image) / (ROOM / 2))  # of what is in this frame nothing is cut
         self.factor = 10.0 ** math.floor(math.log10(TOP / (ROOM * span)))
@@ -66,11 +67,6 @@ class Levels:
 
 def _has_fractions(image: np.ndarray) -> bool:
     return bool((image != np.rint(image)).any())
-
-
-def _noise(image: np.ndarray) -> float:
-    """Standard deviation of the noise, from neighbours' differences by their median."""
-    return float(np.median(np.abs(np.diff(image, axis=1)))) / (0.6745 * 2 ** 0.5) if image.shape[1] > 1 else 0.0
 
 
 COLOURFUL = 12.0  # mean difference between the channels beyond which colours carry something; coding leaves 1 or 2
@@ -160,13 +156,19 @@ def require_grey(image: np.ndarray) -> None:
         raise ValueError(f"frame {found}, expected grey (H, W)")
 
 
+def noise_in(differences: np.ndarray, gain: float) -> float:
+    """Standard deviation of a frame's noise, told from differences between its pixels, in which it is `gain` times as
+    much: by the median of their absolute values, so that edges count little; 0 without any."""
+    return float(np.median(np.abs(differences))) / (0.6745 * gain) if differences.size else 0.0
+
+
 def noise_of(image: np.ndarray) -> float:
     """Standard deviation of the noise in a frame (H, W), in its own levels: from what differs from a plane over 3 x 3
-    pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996), by the median, so that edges count little."""
+    pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996)."""
     import cv2
 
     rough = cv2.filter2D(image.astype(np.float32), -1, np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32))
-    return float(np.median(np.abs(rough))) / (0.6745 * 6)
+    return noise_in(rough, 6)
 
 
 class Stretch:
