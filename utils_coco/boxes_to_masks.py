@@ -14,6 +14,7 @@ from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
+from utils.system.files import writing
 from utils_coco.placing import place
 
 
@@ -74,22 +75,18 @@ def convert(root: str, out: str | None = None, method: str = "half-max", dilate:
         open_dataset(root, "all", "boxes")
     out = out or dataset.root
     _refuse_existing(dataset, frames, out, overwrite)
-    try:
+    with writing(out, "give --out DIR to make the dataset elsewhere"):
         if os.path.abspath(out) != os.path.abspath(dataset.root):
             mirror(dataset.root, out, dataset.layout, link)
         return _write(dataset, frames, out, method, dilate, quiet)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); give --out DIR to make the dataset "
-                        "elsewhere") from None
 
 
 def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dilate: bool | None, quiet: bool) -> str:
-    import cv2
     import numpy as np
     from tqdm import tqdm
 
     from utils.images.box_masks import convert_boxes
-    from utils.images.image_files import read_frame
+    from utils.images.image_files import read_frame, write_picture
 
     areas, targets, fallbacks = [], 0, 0
     for frame in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
@@ -98,11 +95,7 @@ def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dil
         except ValueError as error:
             raise UserError(f"{frame.image}: {error}; `python -m utils.checks --data-root {dataset.root} --need boxes` "
                             "lists every such box") from None
-        path = Path(mask_path(frame, dataset.root, out))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() or path.is_symlink():
-            path.unlink()
-        path.write_bytes(cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes())
+        write_picture(mask_path(frame, dataset.root, out), mask.astype(np.uint8) * 255)
         areas += [int(mask.sum()) / len(frame.boxes)] if frame.boxes else []
         targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
     left_out = len(dataset.frames) - len(frames)

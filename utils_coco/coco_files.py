@@ -13,7 +13,7 @@ from utils.datasets.layouts import Files, check_root, list_files
 from utils.datasets.lists import split_of
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
-from utils.system.files import atomic_write
+from utils.system.files import atomic_write, writing
 
 NAME = "target"  # the category of boxes that have none
 
@@ -150,11 +150,8 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 def write_list(path: Path, text: str) -> None:
     """Write a file whole or not at all; raises `UserError` where that is impossible."""
-    try:
-        with atomic_write(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); give another --out") from None
+    with writing(path, "give another --out"), atomic_write(path) as file:
+        file.write(text.encode())
 
 
 def write_coco(path: Path, content: dict[str, Any]) -> None:

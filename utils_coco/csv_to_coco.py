@@ -8,13 +8,13 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
+from utils.system.files import writing
 from utils_coco.coco_files import NAME, coco_content, coco_summary, refuse_existing, require_box, write_coco
 from utils_coco.video_labels import Label, LabelledVideo, labelled_videos
 
@@ -40,6 +40,7 @@ class Conversion:
 
     def frames(self, video: LabelledVideo) -> Iterator[tuple[str, tuple[int, int], list[tuple]]]:
         """Name, (height, width) and boxes of every frame kept; all boxes of the video are checked."""
+        from utils.images.image_files import write_picture
         from utils.video.sources import open_sources
 
         labels: dict[int, list[Label]] = {}
@@ -56,7 +57,7 @@ class Conversion:
                 continue
             name = f"{video.name}/{kept if self.images else frame.number}.png"
             if self.images:
-                _write_image(self.images / name, frame.image)
+                write_picture(self.images / name, frame.image)
             self.places.append(frame.number)
             kept += 1
             boxes = [(*label.corners, self.classes[label.name]) for label in own]
@@ -65,13 +66,6 @@ class Conversion:
             first = labels[min(labels)][0]
             raise UserError(f"{video.table}: line {first.row}: found frame {first.frame + 1}, expected at most "
                             f"{length}, as many as {video.film} has; correct the labels")
-
-
-def _write_image(path: Path, image: Any) -> None:
-    import cv2
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
 
 
 @contextlib.contextmanager
@@ -122,16 +116,14 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
     names = [NAME] if one_class or not counts else sorted(counts)
     classes = {name: 0 if one_class else names.index(name) for name in counts}
     bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
-    try:
-        with _whole_folder(folder) if frames else contextlib.nullcontext(folder) as place:
-            job = Conversion(classes, place / "images" / split if frames else None,
-                             f"images/{split}/" if frames else "", stride, max_frames or sys.maxsize)
-            content = coco_content((frame for video in bar for frame in job.frames(video)), names)
-            for image, position in zip(content["images"], job.places, strict=True):
-                image["video_frame"] = position
-            write_coco(place / below, content)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
+    whole = _whole_folder(folder) if frames else contextlib.nullcontext(folder)
+    with writing(out, "give another --out"), whole as place:
+        job = Conversion(classes, place / "images" / split if frames else None, f"images/{split}/" if frames else "",
+                         stride, max_frames or sys.maxsize)
+        content = coco_content((frame for video in bar for frame in job.frames(video)), names)
+        for image, position in zip(content["images"], job.places, strict=True):
+            image["video_frame"] = position
+        write_coco(place / below, content)
     lost = _left_out(job, found, counts if one_class else Counter(), unlabelled)
     said = f"{folder / below}: {len(found)} videos, {coco_summary(content)}, categories {', '.join(names)}"
     return [said, f"left out: {'; '.join(lost)}"] if lost else [said]

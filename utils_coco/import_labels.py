@@ -17,6 +17,7 @@ from utils.images.frame_names import frame_numbers, natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
+from utils.system.files import writing
 from utils_coco.coco_files import coco_content, coco_summary, write_coco
 from utils_coco.label_formats import KINDS, Named, guess, mask_files, read
 from utils_coco.placing import place
@@ -197,10 +198,8 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     if kind not in KINDS:
         raise UserError(f"{labels}: found nothing that looks like labels, expected {', '.join(KINDS)}; give --kind")
     matched = match(Lookup(found), source, kind, side, image_size)
-    try:
+    with writing(out, "give another --out"):
         said = _write(root, found, matched, one_class, link)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
     lost = matched.lost
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
     return [f"{out}: from labels of the kind '{kind}'", *said, *more,

@@ -128,14 +128,14 @@ def test_a_full_disk_ends_with_one_message_and_readable_files(frames, tmp_path):
 
 
 def test_several_files_that_fail_are_all_in_the_message(frames, tmp_path, monkeypatch):
-    out, write = tmp_path / "out", writers._write_image
+    out, write = tmp_path / "out", writers.write_picture
 
     def full(path, image):
         if path.name == "4.png":
             raise UserError("the mask")
         write(path, image)
 
-    monkeypatch.setattr(writers, "_write_image", full)
+    monkeypatch.setattr(writers, "write_picture", full)
     monkeypatch.setattr(mp4, "_shows", lambda _: False)
     with pytest.raises(UserError, match="^the mask; .*frames.mp4: cannot be joined.*; what was found in the first 5"):
         script("vid_predict").main(command(frames, out))

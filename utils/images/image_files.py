@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.system.errors import UserError
+from utils.system.files import atomic_write
 from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_regular
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
@@ -188,3 +189,21 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
         raise UserError(f"{path}: missing; expected an image file") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: not a readable image ({error}); fetch the file again") from None
+
+
+def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
+    """Write a picture in the format of the path's suffix; the file is there as a whole or not at all.
+
+    Args:
+        path: of the file; folders above it are made.
+        picture: `(H, W)` grey or `(H, W, 3)` BGR, uint8, or uint16 for PNG.
+    Raises:
+        OSError: it cannot be written, or is too large for the format; see `utils.system.files.writing`.
+    """
+    import cv2
+
+    done, data = cv2.imencode(Path(path).suffix, picture)
+    if not done:
+        raise OSError(f"{picture.shape[1]}x{picture.shape[0]} pixels are too many for this format")
+    with atomic_write(path, lasting=False) as file:
+        file.write(data)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.images.grey_levels import Stretch
-from utils.images.image_files import read_frame
+from utils.images.image_files import read_frame, write_picture
 from utils.metrics.breakdown import TargetLog
 from utils.render.overlay import FALSE, MISSED, PAPER, TEXT, TRUTH
-from utils.system.files import atomic_write
+from utils.system.files import writing
 
 SIDE, ENLARGED = 33, 5  # pixels of the frame that a picture shows, and how much larger
 COLUMNS, GAP, CAPTION = 5, 10, 34
@@ -104,8 +104,6 @@ def sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
 
 
 def write_sheet(path: str | os.PathLike, tiles: Sequence[Tile], title: str) -> None:
-    """Write `sheet` as PNG."""
-    import cv2
-
-    with atomic_write(path) as file:
-        file.write(cv2.imencode(".png", sheet(tiles, title))[1].tobytes())
+    """Write `sheet` as PNG; raises `UserError` where that is impossible."""
+    with writing(path):
+        write_picture(path, sheet(tiles, title))

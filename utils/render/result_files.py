@@ -10,8 +10,8 @@ from typing import Any
 
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.render.tracks import Tracked, Tracker
-from utils.system.disk import GrowingFile, Reserve, writing
-from utils.system.files import write_rows
+from utils.system.disk import GrowingFile, Reserve
+from utils.system.files import write_rows, writing
 from utils.video.sources import SourceFrame
 
 DETECTIONS = ("frame", "name", "class", "x", "y", "w", "h", "score", "track")

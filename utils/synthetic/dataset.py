@@ -26,8 +26,9 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from utils.images.image_files import write_picture
 from utils.synthetic.sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence, pictures_of
-from utils.system.command_line import Parser, number
+from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
 
@@ -56,18 +57,11 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
 
 def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str, Any]:
     """Make one sequence, write its pictures below `folder` and return what the annotations say about it."""
-    import cv2
-
     config, split, index, folder, name = job
     made = make_sequence(config, split, index)
     for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
-        below = Path(folder, kind, name)
-        below.mkdir(parents=True)
         for t, picture in enumerate(pictures):
-            done, data = cv2.imencode(".png", picture)
-            if not done:
-                raise RuntimeError(f"OpenCV could not encode frame {t} of {below} as PNG")
-            data.tofile(below / f"{t}.png")
+            write_picture(Path(folder, kind, name, f"{t}.png"), picture)
     targets = [{**{key: t[key] for key in ("frame", "track", "area", "snr", "contrast")},
                 "bbox": labelled_box(t["bbox"], config.least_box, config.size),
                 "segmentation": run_lengths(t["mask"])} for t in made.targets]
@@ -181,10 +175,7 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
     if not wanted:
         return []
     _refuse(out, wanted, config, overwrite)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{out}: cannot be made ({error.strerror}); give an --out that can be written") from None
+    make_folder(out)
     with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=out) as temporary:
         for split in wanted:
             _write_split(config, split, Path(temporary), workers, quiet)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from utils.system.errors import UserError
+from utils.system.files import writing
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,12 +24,10 @@ class Parser(argparse.ArgumentParser):
 
 def make_folder(path: Path) -> None:
     """Make an output folder before work starts; raises `UserError` where that, or writing to it, is impossible."""
-    try:
+    with writing(path, "give another folder with --out"):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); give another folder with --out") from None
 
 
 def number(kind: Callable[[str], Any], least: float, most: float = float("inf")) -> Callable[[str], Any]:

@@ -1,24 +1,12 @@
 """Files that grow while work goes on, on disks that may fill up meanwhile."""
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from utils.system.errors import UserError
-
-
-@contextlib.contextmanager
-def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Turn an `OSError` inside into a `UserError` that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); check the space left and the "
-                        "permissions there") from None
+from utils.system.files import writing
 
 
 class GrowingFile:

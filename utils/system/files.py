@@ -14,20 +14,41 @@ from utils.system.errors import UserError
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, before: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
-    """Open a temporary file beside `path`; on success flush it to disk, call `before` and move the file into place,
-    else remove it. Of a process that is killed the temporary file stays behind, see `remove_temporary`."""
+def writing(path: str | os.PathLike, advice: str = "check the space left and the permissions there") -> Iterator[None]:
+    """Turn an `OSError` inside into a `UserError` that names `path` and ends with `advice`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); {advice}") from None
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike, before: Callable[[], None] = lambda: None, lasting: bool = True
+                 ) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`; on success call `before` and move the file into place, else remove it.
+
+    Of a process that is killed the temporary file stays behind, see `remove_temporary`.
+
+    Args:
+        path: of the file; folders above it are made.
+        before: what is to happen once the file is whole.
+        lasting: flush it to disk, so that it outlives a power cut; that takes longer than writing a small file.
+    Raises:
+        OSError: it cannot be written; what was at `path` is still there.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         before()
         os.replace(temporary, path)
-        _flush_folder(path.parent)
+        if lasting:
+            _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

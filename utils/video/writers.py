@@ -9,8 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from utils.system.disk import GrowingFile, writing
+from utils.images.image_files import write_picture
+from utils.system.disk import GrowingFile
 from utils.system.errors import UserError
+from utils.system.files import writing
 from utils.video.mp4 import Segments, join, packets_of
 
 
@@ -159,7 +161,8 @@ class PreviewWriter:
         now = time.monotonic()
         if now - self.last >= 0.1:
             self.last = now
-            _write_image(self.path, picture)
+            with writing(self.path):
+                write_picture(self.path, picture)
 
     def __enter__(self) -> PreviewWriter:
         return self
@@ -169,22 +172,9 @@ class PreviewWriter:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask `(H, W)` bool as PNG, 255 where it is set."""
-    _write_image(path, mask.astype(np.uint8) * 255)
-
-
-def _write_image(path: Path, picture: np.ndarray) -> None:
-    """Write a picture in the format of the path's suffix; the file is there as a whole or not at all."""
-    import cv2
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a mask `(H, W)` bool as PNG, 255 where it is set; raises `UserError` where that is impossible."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_picture(path, mask.astype(np.uint8) * 255)
 
 
 def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
