@@ -13,9 +13,10 @@ import numpy as np
 
 from utils.commands.inputs import check_predictor, listed, only_sequences, open_labelled, open_predictor, results_folder
 from utils.commands.options import add_data_options, add_predictor_options
+from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
-from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results, write_compact
+from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results
 from utils.metrics.detection import LEAST_IOU, RULES, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.system.command_line import Parser, make_folder, number
@@ -142,8 +143,8 @@ def main(argv: list[str] | None = None) -> None:
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
     content["curve"] = write_curves(result.overall, content["overall"], out)
     truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
-    write_compact(out / "truth.json", as_truth(truth, dataset, naming))
-    write_compact(out / "detections.json", as_results(result.detections, naming))
+    write_coco(out / "truth.json", as_truth(truth, dataset, naming))
+    write_coco(out / "detections.json", as_results(result.detections, naming))
     write_json(out / "metrics.json", content)
     print(f"figures in {out / 'metrics.json'}, boxes in {out / 'detections.json'}, curves in {out / 'pr_curve.png'}")
 

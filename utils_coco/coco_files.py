@@ -1,49 +1,17 @@
-"""What the converters share: COCO content from boxes, images that a list names, and files that are not replaced."""
+"""What the converters share: images that a list names, checks of boxes, and files that are not replaced."""
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.datasets.compact_lists import Box, Entry
+from utils.datasets.compact_lists import Entry
 from utils.datasets.layouts import Files, check_root, list_files
 from utils.datasets.lists import split_of
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.system.files import atomic_write, writing
-
-NAME = "target"  # the category of boxes that have none
-
-
-def coco_content(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], categories: Sequence[str]
-                 ) -> dict[str, Any]:
-    """A COCO dictionary; ids of images, boxes and categories count from 1.
-
-    Widths and heights are decimal differences, so that 0.3 - 0.1 is 0.2, as whoever wrote the corners meant it.
-
-    Args:
-        frames: file name, (height, width) and boxes x1, y1, x2, y2, class of every image; those without boxes count.
-        categories: the names of classes 0, 1, ….
-    """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for name, (h, w), boxes in frames:
-        images.append({"id": len(images) + 1, "file_name": name, "width": w, "height": h})
-        for *corners, category in boxes:
-            x1, y1, x2, y2 = (Decimal(str(value)) for value in corners)
-            bbox = [_json_number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
-            annotations.append({"id": len(annotations) + 1, "image_id": len(images), "category_id": category + 1,
-                                "bbox": bbox, "area": _json_number((x2 - x1) * (y2 - y1)), "iscrowd": 0,
-                                "segmentation": []})
-    return {"images": images, "annotations": annotations,
-            "categories": [{"id": i, "name": name} for i, name in enumerate(categories, 1)]}
-
-
-def _json_number(value: Decimal) -> int | float:
-    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def summary(images: int, boxed: Sequence[Any]) -> str:
@@ -152,8 +120,3 @@ def write_list(path: Path, text: str) -> None:
     """Write a file whole or not at all; raises `UserError` where that is impossible."""
     with writing(path, "give another --out"), atomic_write(path) as file:
         file.write(text.encode())
-
-
-def write_coco(path: Path, content: dict[str, Any]) -> None:
-    """Write a COCO dictionary with `write_list`."""
-    write_list(path, json.dumps(content, separators=(",", ":"), allow_nan=False))

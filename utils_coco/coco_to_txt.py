@@ -14,8 +14,9 @@ from typing import Any
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.coco import coco_entries, load_coco
 from utils.datasets.compact_lists import Box
-from utils.datasets.lists import coco_entries, load_coco, parse_line
+from utils.datasets.lists import parse_line
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
 

@@ -12,10 +12,11 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
-from utils_coco.coco_files import NAME, coco_content, coco_summary, refuse_existing, require_box, write_coco
+from utils_coco.coco_files import coco_summary, refuse_existing, require_box
 from utils_coco.video_labels import Label, LabelledVideo, labelled_videos
 
 
@@ -113,14 +114,14 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
     refuse_existing(folder / below, overwrite)
     found, unlabelled = labelled_videos(labels, videos)
     counts = Counter(label.name for video in found for label in video.labels)
-    names = [NAME] if one_class or not counts else sorted(counts)
+    names = [TARGET] if one_class or not counts else sorted(counts)
     classes = {name: 0 if one_class else names.index(name) for name in counts}
     bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
     whole = _whole_folder(folder) if frames else contextlib.nullcontext(folder)
     with writing(out, "give another --out"), whole as place:
         job = Conversion(classes, place / "images" / split if frames else None, f"images/{split}/" if frames else "",
                          stride, max_frames or sys.maxsize)
-        content = coco_content((frame for video in bar for frame in job.frames(video)), names)
+        content = coco_of_boxes((frame for video in bar for frame in job.frames(video)), names)
         for image, position in zip(content["images"], job.places, strict=True):
             image["video_frame"] = position
         write_coco(place / below, content)
@@ -158,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
                         help="keep every Nth frame; those written are numbered 0, 1, 2, … (default: 1)")
     parser.add_argument("--max-frames", type=number(int, 1), metavar="N", help="keep at most N frames of each video")
-    parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {NAME}")
+    parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {TARGET}")
     parser.add_argument("--overwrite", action="store_true", help="replace a json that is there (never frames)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)

@@ -13,12 +13,13 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
 from utils.images.frame_names import frame_numbers, natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
-from utils_coco.coco_files import coco_content, coco_summary, write_coco
+from utils_coco.coco_files import coco_summary
 from utils_coco.label_formats import KINDS, Named, guess, mask_files, read
 from utils_coco.placing import place
 
@@ -222,10 +223,10 @@ def _write(root: Path, found: Sequence[Image], matched: Match, one_class: bool, 
                 place(masks[image.key], root / "masks" / Path(image.name).with_suffix(masks[image.key].suffix), link)
             said.append(f"{split}: {len(own)} images with masks")
         else:
-            content = coco_content(((f"images/{image.name}", size, _checked(image, boxes.get(image.key, ()), size,
-                                                                            classes, one_class))
-                                    for image in own for size in [image_size(image.path)]),
-                                   ["target"] if one_class or not classes else classes)
+            frames = ((f"images/{image.name}", size,
+                       _checked(image, boxes.get(image.key, ()), size, classes, one_class))
+                      for image in own for size in [image_size(image.path)])
+            content = coco_of_boxes(frames, [TARGET] if one_class or not classes else classes)
             write_coco(root / "annotations" / f"instances_{split}2017.json", content)
             said.append(f"{split}: {coco_summary(content)}")
         for image in own:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from utils.datasets.lists import load_coco, read_coco, read_text
+from utils.datasets.coco import TARGET, load_coco, read_coco
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
+from utils.system.untrusted import read_text
 from utils_coco.label_tables import read_table, table_kind
 
 Named = tuple[float, float, float, float, str]
@@ -138,7 +139,7 @@ def _voc(labels: Path) -> Iterator[tuple[str, list[Named]]]:
             boxes = []
             for item in ElementTree.fromstring(text).iter("object"):
                 x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in CORNERS)
-                boxes.append((x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or "target").strip()))
+                boxes.append((x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or TARGET).strip()))
         except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not a VOC file with object/bndbox/xmin … ymax ({error}); correct it") from None
         yield key, boxes

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.datasets.lists import read_text
+from utils.datasets.coco import TARGET
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
+from utils.system.untrusted import read_text
 
 # Names as `_plain` writes them: without case, blanks, marks and a `bbox_` in front.
 IMAGE = ("image", "imagename", "imagefile", "imagepath", "filename", "file", "filepath", "path", "img", "imgname",
@@ -149,7 +150,7 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[s
             raise UserError(f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
                             f"{','.join(head)[:80]}; correct that line")
         shares += [all(0 <= v <= 1 for v in values) and any(v % 1 for v in values)] if values else []
-        name = cells.get(columns.category) or "target"
+        name = cells.get(columns.category) or TARGET
         yield image, [(*_corners(columns.form, values, side), name)] if values else []
     if shares and all(shares):
         raise UserError(f"{path}: found shares of the image's sides, expected pixels; multiply them by its width and "

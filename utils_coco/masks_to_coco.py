@@ -10,12 +10,13 @@ from typing import Any
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.splits import NoSplit
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
-from utils_coco.coco_files import NAME, coco_content, coco_summary, write_coco
+from utils_coco.coco_files import coco_summary
 
 
 def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
             boxes = boxes_of_mask(read_mask(frame.mask, size)).tolist()
             yield Path(os.path.relpath(frame.image, dataset.root)).as_posix(), size, [(*box, 0) for box in boxes]
 
-    return coco_content(frames(), [NAME])
+    return coco_of_boxes(frames(), [TARGET])
 
 
 def convert(root: str, split: str | None = None, out: str | None = None, overwrite: bool = False,

@@ -10,12 +10,11 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Entry
 from utils.datasets.lists import read_lines
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import (
-    NAME,
-    coco_content,
     coco_summary,
     dataset_around,
     files_of,
@@ -23,7 +22,6 @@ from utils_coco.coco_files import (
     list_parser,
     require_boxes,
     target_file,
-    write_coco,
 )
 
 MAX_CLASSES = 1000  # a class beyond is a slip, and would get the json that many categories
@@ -43,7 +41,7 @@ def categories_of(entries: Sequence[Entry], names: Sequence[str], source: str) -
     if len(set(names)) < len(names):
         raise UserError(f"--names: found {' '.join(names)}, expected every name once; correct them")
     count = used[-1] + 1 if used else 1
-    return list(names) or ([NAME] if count == 1 else [f"class{i}" for i in range(count)])
+    return list(names) or ([TARGET] if count == 1 else [f"class{i}" for i in range(count)])
 
 
 def convert(source: str, out: str | None = None, image_root: str | None = None, names: Sequence[str] = (),
@@ -85,7 +83,7 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
         size = image_size(os.path.join(files.root, name))
         require_boxes(source, entry, size)
         frames.append((name if image_root else entry.path, size, entry.boxes or ()))
-    content = coco_content(frames, categories)
+    content = coco_of_boxes(frames, categories)
     write_coco(path, content)
     given = "" if names else " (txt lines hold no names; give them with --names)"
     said = [f"{path}: {coco_summary(content)}, categories {', '.join(categories)}{given}"]
@@ -97,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = list_parser("txt_to_coco", __doc__, "txt", "list of images with boxes", "json",
                          "the folder around the list, names as they are")
     parser.add_argument("--names", nargs="+", default=(), metavar="NAME",
-                        help=f"names of the classes 0, 1, … (default: {NAME}, or class0, class1, …)")
+                        help=f"names of the classes 0, 1, … (default: {TARGET}, or class0, class1, …)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     print("\n".join(convert(given.source, given.out, given.image_root, given.names, given.overwrite, given.quiet)))

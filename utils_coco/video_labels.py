@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from utils.datasets.lists import read_text
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
+from utils.system.untrusted import read_text
 
 COLUMNS = ("frame", "class", "x", "y", "w", "h")
 

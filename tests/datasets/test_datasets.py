@@ -11,9 +11,10 @@ import pytest
 from scripts import ROOT
 from trees import coco, picture, real_data, target_mask, touch, write, write_coco, write_pairs, write_text
 
+from utils.datasets.coco import read_coco
 from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import Files
-from utils.datasets.lists import read_coco, read_lines
+from utils.datasets.lists import read_lines
 from utils.datasets.specs import SPECS
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError

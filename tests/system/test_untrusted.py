@@ -14,8 +14,8 @@ import scipy.io
 import torch
 from trees import coco, picture, write, write_pairs, write_text
 
+from utils.datasets.coco import read_coco
 from utils.datasets.dataset import open_dataset
-from utils.datasets.lists import read_coco
 from utils.images.image_files import check_end, read_frame, read_mask
 from utils.predictor.checkpoint import load_file
 from utils.system.errors import UserError

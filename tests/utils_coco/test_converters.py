@@ -11,8 +11,9 @@ from converting import NAMES, content, dataset, to_json, to_txt, written
 from scripts import ROOT
 from trees import SIZE, coco, real_data, write_coco, write_text
 
+from utils.datasets.coco import read_coco
 from utils.datasets.dataset import open_dataset
-from utils.datasets.lists import read_coco, read_lines
+from utils.datasets.lists import read_lines
 from utils.system.errors import UserError
 from utils_coco import boxes_to_masks, coco_to_txt, masks_to_coco, txt_to_coco
 

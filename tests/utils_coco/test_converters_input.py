@@ -3,7 +3,8 @@ import pytest
 from converting import NAMES, content, dataset, to_json, to_txt, written
 from trees import target_mask, write, write_pairs, write_text
 
-from utils.datasets.lists import read_coco, read_lines
+from utils.datasets.coco import read_coco
+from utils.datasets.lists import read_lines
 from utils.system.errors import UserError
 from utils_coco import masks_to_coco
 

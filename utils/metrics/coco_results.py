@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.datasets.coco import TARGET, box_entry, category_entries, coco_content, image_entry, load_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import list_files
@@ -19,7 +20,6 @@ from utils.datasets.lists import find_lists
 from utils.datasets.problems import Report
 from utils.datasets.splits import SPLITS
 from utils.system.errors import UserError
-from utils.system.files import atomic_write
 
 EXPECTED = "expected COCO results, a list of {image_id, category_id, bbox: [x, y, w, h], score}"
 
@@ -51,7 +51,7 @@ def naming_of(dataset: Dataset) -> Naming:
     sources: dict[str, tuple[dict[str, Any], ...]] = {}
     for item in find_lists(dataset.root, Report()):
         if item.path.lower().endswith(".json") and item.split in splits:
-            content = json.loads(Path(item.path).read_bytes())
+            content = load_coco(item.path)
             keys = [(files.find(str(image["file_name"]), item.split or None), image["id"])
                     for image in content["images"]]
             own = {files.path(files.images[key]): number for key, number in keys if key is not None}
@@ -65,9 +65,8 @@ def naming_of(dataset: Dataset) -> Naming:
     if whole and categories and all(other == categories for other in sources.values()):
         return Naming(chosen, categories, tuple(sources))
     count = max((box[4] for frame in frames for box in frame.boxes or ()), default=0) + 1
-    names = ["target"] if count == 1 else [f"class {number}" for number in range(count)]
-    return Naming({frame.image: index for index, frame in enumerate(frames, start=1)},
-                  tuple({"id": number, "name": name} for number, name in enumerate(names, start=1)))
+    names = [TARGET] if count == 1 else [f"class {number}" for number in range(count)]
+    return Naming({frame.image: index for index, frame in enumerate(frames, start=1)}, tuple(category_entries(names)))
 
 
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
@@ -83,18 +82,11 @@ def as_truth(frames: Iterable[tuple[Frame, np.ndarray]], dataset: Dataset, namin
     images, annotations = [], []
     for frame, boxes in frames:
         name = Path(os.path.relpath(frame.image, dataset.root)).as_posix()
-        images.append({"id": naming.ids[frame.image], "file_name": name})
+        images.append(image_entry(naming.ids[frame.image], name))
         for x1, y1, x2, y2, number in boxes.tolist():
-            annotations.append({"id": len(annotations) + 1, "image_id": images[-1]["id"],
-                                "category_id": naming.category(int(number)), "bbox": [x1, y1, x2 - x1, y2 - y1],
-                                "area": (x2 - x1) * (y2 - y1), "iscrowd": 0})
-    return {"images": images, "annotations": annotations, "categories": list(naming.categories)}
-
-
-def write_compact(path: str | os.PathLike, content: Any) -> None:
-    """Write json without blanks, atomically: results have a hundred thousand entries."""
-    with atomic_write(path) as file:
-        file.write(json.dumps(content, separators=(",", ":"), allow_nan=False).encode())
+            annotations.append(box_entry(len(annotations) + 1, images[-1]["id"], naming.category(int(number)),
+                                         bbox=[x1, y1, x2 - x1, y2 - y1], area=(x2 - x1) * (y2 - y1), iscrowd=0))
+    return coco_content(images, annotations, naming.categories)
 
 
 def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = False) -> dict[str, np.ndarray]:

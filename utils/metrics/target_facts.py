@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from utils.datasets.coco import load_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import list_files
-from utils.datasets.lists import find_lists, load_coco
+from utils.datasets.lists import find_lists
 from utils.datasets.problems import Report
 from utils.images.components import Components, label
 from utils.images.snr import local_snr

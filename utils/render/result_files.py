@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.render.tracks import Tracked, Tracker
 from utils.system.disk import GrowingFile, Reserve
@@ -82,7 +83,7 @@ class Results:
         self.records: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
-        self.categories = [{"id": number, "name": name} for number, name in enumerate(categories, 1)]
+        self.categories = category_entries(categories)
         self.ids: set[int] = set()
 
     def add(self, frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> list[Tracked]:
@@ -90,12 +91,11 @@ class Results:
         tracked = self.tracker.update(frame.number, prediction.components) if self.tracker else []
         self.ids |= {row.id for row in tracked}
         rows, new = self._rows(frame, prediction, {row.detection: row.id for row in tracked})
-        height, width = frame.image.shape
-        image = {"id": len(self.images) + 1, "file_name": Path(frame.path).name if frame.path else f"{frame.name}.png",
-                 "width": width, "height": height, "frame": frame.number}
+        image = image_entry(len(self.images) + 1, Path(frame.path).name if frame.path else f"{frame.name}.png",
+                            frame.image.shape, frame=frame.number)
         record = as_record(frame, prediction, targets)
         self.reserve.grow(int(JSON_SHARE * len(ascii((record, image, new)))))
-        self.about.setdefault("size", (width, height))
+        self.about.setdefault("size", frame.image.shape[::-1])
         self.records.append(record)
         self.images.append(image)
         self.annotations += new
@@ -113,10 +113,9 @@ class Results:
             x1, y1, x2, y2 = (round(float(value), 3) for value in found.box)
             box, score = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)], round(float(found.score), 6)
             rows.append((frame.number, frame.name, found.category, *box, score, owners.get(index, "")))
-            annotations.append({
-                "id": len(self.annotations) + index + 1, "image_id": len(self.images) + 1,
-                "category_id": found.category + 1, "bbox": box, "area": found.area, "iscrowd": 0, "segmentation": [],
-                "score": score, **({"track_id": owners[index]} if index in owners else {})})
+            track = {"track_id": owners[index]} if index in owners else {}
+            annotations.append(box_entry(len(self.annotations) + index + 1, len(self.images) + 1, found.category + 1,
+                                         bbox=box, area=found.area, iscrowd=0, segmentation=[], score=score, **track))
         return rows, annotations
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -133,8 +132,7 @@ class Results:
 
     def __exit__(self, *_: object) -> None:
         with ExitStack() as stack:  # one that fails must not keep the others from being written
-            stack.callback(self._write_json, "coco.json", {
-                "images": self.images, "annotations": self.annotations, "categories": self.categories})
+            stack.callback(self._write_json, "coco.json", coco_content(self.images, self.annotations, self.categories))
             if self.records:
                 stack.callback(self._write_json, "predictions.json", self.about | {"frames": self.records})
             stack.callback(self.reserve.release)

@@ -26,6 +26,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from utils.datasets.coco import TARGET, box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.images.image_files import write_picture
 from utils.synthetic.sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence, pictures_of
 from utils.system.command_line import Parser, make_folder, number
@@ -69,21 +70,19 @@ def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str
 
 
 def _coco(config: SyntheticConfig, split: str, sequences: list[dict[str, Any]]) -> dict[str, Any]:
-    height, width = config.size
     images, annotations, tracks = [], [], 0
     for sequence in sequences:
-        first = len(images) + 1
-        images += [{"id": first + t, "file_name": f"images/{sequence['name']}/{t}.png", "width": width,
-                    "height": height, "sequence": sequence["name"], "frame": t} for t in range(config.frames)]
+        first, name = len(images) + 1, sequence["name"]
+        images += [image_entry(first + t, f"images/{name}/{t}.png", config.size, sequence=name, frame=t)
+                   for t in range(config.frames)]
         for target in sequence["targets"]:
             target = dict(target)
-            annotations.append({"id": len(annotations) + 1, "image_id": first + target.pop("frame"), "category_id": 1,
-                                "iscrowd": 0, "track_id": tracks + target.pop("track") + 1, **target})
+            annotations.append(box_entry(len(annotations) + 1, first + target.pop("frame"), 1, iscrowd=0,
+                                         track_id=tracks + target.pop("track") + 1, **target))
         tracks += len(sequence["facts"]["tracks"])
     info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
             "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.plain()}
-    return {"info": info, "images": images, "annotations": annotations,
-            "categories": [{"id": 1, "name": "target"}],
+    return {"info": info, **coco_content(images, annotations, category_entries([TARGET])),
             "sequences": [{"name": s["name"], **s["facts"]} for s in sequences]}
 
 
@@ -113,8 +112,7 @@ def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int
     sequences = list(tqdm(_made(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
                           file=sys.stderr, disable=quiet))
     coco = _coco(config, split, sequences)
-    with atomic_write(folder / annotation_file(split)) as file:
-        file.write(json.dumps(coco, separators=(",", ":"), allow_nan=False).encode())
+    write_coco(folder / annotation_file(split), coco)
     with atomic_write(folder / index_file(split)) as file:
         file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
 

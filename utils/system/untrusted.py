@@ -6,6 +6,7 @@ out of the dataset's folder: they choose among the files found there (`utils.dat
 """
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import stat
@@ -39,6 +40,20 @@ def read_bytes(path: str | os.PathLike, expected: str) -> np.ndarray:
         return np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+
+
+def read_text(path: str) -> str:
+    """A text file's content, in UTF-8 or UTF-16, with or without a byte-order mark.
+
+    Raises:
+        UserError: it cannot be read, or is not text.
+    """
+    data = read_bytes(path, "a text file").tobytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file in UTF-8; write the file again") from None
 
 
 def require_regular(path: str | os.PathLike, expected: str) -> int:

@@ -1,0 +1,185 @@
+"""COCO json files: what is read of them, and how they are written."""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from utils.datasets.compact_lists import Box, Entry
+from utils.system.errors import UserError
+from utils.system.files import atomic_write, writing
+from utils.system.untrusted import read_text
+
+COCO_ADVICE = "expected a COCO file with images, annotations and categories; write it again"
+TARGET = "target"  # the category of boxes that have none
+
+
+def _number(value: Any, number: Callable[[str], Any] = float) -> Any:
+    return number(repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else "nan")
+
+
+def _id(entry: Any, key: str) -> int:
+    """The integer under `key`; raises ValueError for any other value there, KeyError where there is none."""
+    value = entry[key]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"'{key}', an integer: found {json.dumps(value)[:40]}")
+    return value
+
+
+def load_coco(path: str) -> dict[str, Any]:
+    """The content of a COCO json; that it has lists of images, annotations and categories is all that is checked.
+
+    Raises:
+        UserError: not json, or not a COCO file.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists in lists in lists
+        raise UserError(f"{path}: not json ({error}); {COCO_ADVICE}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found a {type(content).__name__}, {COCO_ADVICE}")
+    for part in ("images", "annotations", "categories"):
+        if not isinstance(content.get(part), list):
+            keys = ", ".join(map(str, list(content)[:6]))
+            raise UserError(f"{path}: found no list '{part}' (keys: {keys}), {COCO_ADVICE}")
+    return content
+
+
+def read_coco(path: str) -> tuple[Entry, ...]:
+    """Read a COCO json with `load_coco` and `coco_entries`."""
+    return coco_entries(load_coco(path), path)
+
+
+def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any] = float) -> tuple[Entry, ...]:
+    """The images of a COCO file: `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become
+    0, 1, …. The boxes of an image keep the order of its annotations.
+
+    Args:
+        content: from `load_coco(path)`.
+        number: makes a coordinate from its text; `Decimal` keeps every digit.
+    Raises:
+        UserError: not json, or not a COCO file with images, annotations and categories that refer to each other by
+            integer ids, each image listed once.
+    """
+    try:
+        images = [(_id(image, "id"), str(image["file_name"])) for image in content["images"]]
+        _require_once(images)
+        categories = [_id(item, "id") for item in content["categories"]]
+        entries = _entries(dict(images), content["annotations"], categories, number)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: found an entry without a usable {error}, {COCO_ADVICE}") from None
+    except _Mismatch as error:
+        raise UserError(f"{path}: {error}; {COCO_ADVICE}") from None
+    if not images:
+        raise UserError(f"{path}: found an empty list of images, expected all frames, also without targets; "
+                        f"{COCO_ADVICE}")
+    return entries
+
+
+class _Mismatch(Exception):
+    """Parts of a COCO file contradict each other."""
+
+
+def _require_once(images: list[tuple[int, str]]) -> None:
+    ids: dict[int, str] = {}
+    names: dict[str, int] = {}
+    for number, name in images:
+        if number in ids:
+            raise _Mismatch(f"found image id {number} twice, for {ids[number]} and {name}")
+        if name in names:
+            raise _Mismatch(f"found image {name} twice, with the ids {names[name]} and {number}")
+        ids[number], names[name] = name, number
+
+
+def _entries(names: dict[int, str], annotations: list[Any], categories: list[int],
+             number: Callable[[str], Any]) -> tuple[Entry, ...]:
+    """The images `names` by id with the boxes of their annotations."""
+    classes = {category: i for i, category in enumerate(sorted(set(categories)))}
+    boxes: dict[int, list[Box]] = {image: [] for image in names}
+    snr: dict[int, list[float]] = {image: [] for image in names}
+    for item in annotations:
+        image, category = _id(item, "image_id"), _id(item, "category_id")
+        x, y, w, h = (_number(value, number) for value in item["bbox"])
+        for found, known, part in ((image, names, "image"), (category, classes, "category")):
+            if found not in known:
+                listed = {"image": "images", "category": "categories"}[part]
+                raise _Mismatch(f"annotation {item.get('id')} belongs to {part} {found}, which is not among the "
+                                f"{listed}")
+        boxes[image].append((x, y, x + w, y + h, classes[category]))
+        if item.get("snr") is not None:
+            snr[image].append(_number(item["snr"]))
+    return tuple(Entry(name, tuple(boxes[image]), tuple(snr[image])) for image, name in names.items())
+
+
+def image_entry(number: int, file_name: str, size: tuple[int, int] | None = None, **more: Any) -> dict[str, Any]:
+    """An entry of `images`.
+
+    Args:
+        number: its id.
+        file_name: path below the dataset's folder.
+        size: (height, width) in pixels, where it is to be said.
+        more: further keys, in the order they are to be written.
+    """
+    sides = {} if size is None else {"width": size[1], "height": size[0]}
+    return {"id": number, "file_name": file_name, **sides, **more}
+
+
+def box_entry(number: int, image: int, category: int, **more: Any) -> dict[str, Any]:
+    """An entry of `annotations`.
+
+    Args:
+        number: its id.
+        image, category: the ids of what it belongs to.
+        more: `bbox` [x, y, w, h] in pixels, `area`, `iscrowd` and whatever else, in the order they are to be written.
+    """
+    return {"id": number, "image_id": image, "category_id": category, **more}
+
+
+def category_entries(names: Sequence[str]) -> list[dict[str, Any]]:
+    """The entries of `categories` for the classes 0, 1, …, whose ids count from 1."""
+    return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+
+
+def coco_content(images: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]],
+                 categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The content of a COCO file from its entries."""
+    return {"images": list(images), "annotations": list(annotations), "categories": list(categories)}
+
+
+def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], names: Sequence[str]
+                  ) -> dict[str, Any]:
+    """The content of a COCO file; ids of images, boxes and categories count from 1.
+
+    Widths and heights are decimal differences, so that 0.3 - 0.1 is 0.2, as whoever wrote the corners meant it.
+
+    Args:
+        frames: file name, (height, width) and boxes x1, y1, x2, y2, class of every image; those without boxes count.
+        names: of the classes 0, 1, ….
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for name, size, boxes in frames:
+        images.append(image_entry(len(images) + 1, name, size))
+        for *corners, category in boxes:
+            x1, y1, x2, y2 = (Decimal(str(value)) for value in corners)
+            bbox = [_json_number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
+            annotations.append(box_entry(len(annotations) + 1, len(images), category + 1, bbox=bbox,
+                                         area=_json_number((x2 - x1) * (y2 - y1)), iscrowd=0, segmentation=[]))
+    return coco_content(images, annotations, category_entries(names))
+
+
+def _json_number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def write_coco(path: str | os.PathLike, content: Any) -> None:
+    """Write a COCO file, or a list of results, without blanks: it may have a hundred thousand entries.
+
+    Raises:
+        UserError: the file cannot be written; what was there before still is.
+        ValueError: a number is not finite.
+    """
+    with writing(path, "give another --out"), atomic_write(path) as file:
+        file.write(json.dumps(content, separators=(",", ":"), allow_nan=False).encode())
