@@ -22,7 +22,7 @@ from utils.metrics.evaluate import DetectionEvaluation, compare_detections, eval
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, write_json
-from utils.system.tables import table
+from utils.system.tables import shown, table
 
 THRESHOLD = 0.5  # of detections made elsewhere
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
@@ -105,8 +105,9 @@ def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset)
     print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {about['model']}, precision, recall and F1 of "
           f"scores above {threshold:.4g} at IoU {LEAST_IOU:g}")
     print(table(figures | listed(sequences), COLUMNS))
-    print("AP50 by size of target: " + ", ".join(f"{name} {_shown(overall[f'ap50_{key}'])}" for name, key in SIZES))
-    print("as the papers print them: " + ", ".join(f"{name} {_shown(overall[f'published_{name.lower()}'])}"
+    print("AP50 by size of target: " + ", ".join(f"{name} {shown(overall[f'ap50_{key}'], '.4f')}"
+                                                 for name, key in SIZES))
+    print("as the papers print them: " + ", ".join(f"{name} {shown(overall[f'published_{name.lower()}'], '.4f')}"
                                                    for name in ("precision", "recall", "F1")))
     if "seconds" in about:
         print(f"{overall['frames']} frames in {about['seconds']:.1f} s, {about['frames_per_second']:.1f} a second")
@@ -121,10 +122,6 @@ def intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) 
     print(f"{bootstrap.said(about)}\n" + table({"figure": figures} | {
         name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}, columns))
     return {"intervals": {"overall": found}, "bootstrap": about}
-
-
-def _shown(value: float) -> str:
-    return "–" if value != value else f"{value:.4f}"
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError
+from utils.system.tables import aligned, shown
 
 Call = Callable[[], Any]
 
@@ -89,17 +90,10 @@ def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:
 def report(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
     """Print rows as a table, columns in the first row's order, and write them to `path` where one is given."""
     names = list(rows[0])
-    cells = [names, *([_shown(row[name]) for name in names] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        words = [word.ljust(width) if index < 2 else word.rjust(width)
-                 for index, (word, width) in enumerate(zip(line, widths, strict=True))]
-        print("  ".join(words).rstrip())
+    print(aligned([names, *([_cell(row[name]) for name in names] for row in rows)], names=2))
     if path is not None:
         path.write_text(json.dumps(list(rows), indent=1) + "\n")
 
 
-def _shown(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+def _cell(value: Any) -> str:
+    return shown(value, ".4g" if isinstance(value, float) else "," if isinstance(value, int) else "")

@@ -23,6 +23,7 @@ from utils.predictor.predictor import Predictor
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import require_file
+from utils.system.tables import markdown_rows, shown
 from utils.training.run_log import LOG, read_log
 
 COST = ("clips seen", "parameters", "GFLOPs", "ms a frame")
@@ -34,7 +35,6 @@ FIGURES = {
                         ("false a frame", "centre_false_per_frame", ".2f")),
 }
 FALSE = {"test.py": "false_per_frame", "vid_map_coco.py": "centre_false_per_frame"}
-NOTHING = "–"
 
 
 def read_figures(path: str) -> dict[str, Any]:
@@ -103,7 +103,8 @@ def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
 
     from utils.predictor.weights import read_weights
 
-    predictor, cells = predictor_of(figures, device), [NOTHING, NOTHING, NOTHING]
+    predictor = predictor_of(figures, device)
+    seen = parameters = gflops = milliseconds = None
     try:
         frames = open_dataset(figures["data_root"], figures["split"], need="images").frames[:count]
         images = [read_frame(frame.image) for frame in frames]
@@ -112,25 +113,23 @@ def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
     if figures["weights"]:
         network = read_weights(figures["weights"]).model.network
         seen = clips_seen(figures["weights"])
-        cells[:2] = [NOTHING if seen is None else f"{seen:,}", f"{sum(p.numel() for p in network.parameters()):,}"]
+        parameters = sum(p.numel() for p in network.parameters())
         if images:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)  # else clips run side by side in threads that the counter does not see
             with FlopCounterMode(display=False) as counter:
                 list(predictor.stream(images[:1]))
             torch.set_num_threads(threads)
-            cells[2] = f"{counter.get_total_flops() / 1e9:.2f}"
+            gflops = counter.get_total_flops() / 1e9
     ends = []
     for _ in predictor.stream(images):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         ends.append(time.perf_counter())
     half = ends[len(ends) // 2:]  # the first ones set libraries up
-    return [*cells, f"{1000 * (half[-1] - half[0]) / (len(half) - 1):.1f}" if len(half) > 1 else NOTHING]
-
-
-def shown(value: float | None, style: str) -> str:
-    return NOTHING if value is None else format(value, style)
+    if len(half) > 1:
+        milliseconds = 1000 * (half[-1] - half[0]) / (len(half) - 1)
+    return [shown(seen, ","), shown(parameters, ","), shown(gflops, ".2f"), shown(milliseconds, ".1f")]
 
 
 def lines_of(files: list[dict[str, Any]], device: str | None = None, count: int = 20) -> list[str]:
@@ -145,15 +144,14 @@ def lines_of(files: list[dict[str, Any]], device: str | None = None, count: int 
                             "measure again without --limit and --sequences")
         head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST if count else ())]
         head += [f"false a frame, {name}" for name in others]
-        lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+        cells = [head]
         for key, figures in rows.items():
             overall = figures["overall"]
-            cells = [shown(overall[key], style) for _, key, style in columns]
-            cells += cost(figures, device, count) if count else []
-            cells += [shown(part[key]["overall"][FALSE[script]], ".3f") if key in part else NOTHING
-                      for part in others.values()]
-            lines.append("| " + " | ".join([name_of(figures), *cells]) + " |")
-        lines.append("")
+            elsewhere = (part[key]["overall"][FALSE[script]] if key in part else None for part in others.values())
+            cells.append([name_of(figures), *(shown(overall[name], style) for _, name, style in columns),
+                          *(cost(figures, device, count) if count else ()),
+                          *(shown(false, ".3f") for false in elsewhere)])
+        lines += [*markdown_rows(cells), ""]
     return lines
 
 

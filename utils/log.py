@@ -9,7 +9,7 @@ from typing import Any
 
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
-from utils.system.tables import table
+from utils.system.tables import shown, table
 from utils.training.run_log import LOG, read_log
 
 COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
@@ -43,7 +43,7 @@ class Run:
         wanted = {key: math.nan for _, key, _ in COLUMNS}
         figures = {key: _number(value) for key, value in self.best().items() if key in wanted}
         return wanted | figures | {
-            "model": str(config.get("model", "–")), "commit": str(self.about.get("git") or "–"),
+            "model": shown(config.get("model")), "commit": shown(self.about.get("git") or None),
             "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _number(last.get("loss")),
             "minutes": _number(last.get("elapsed_s")) / 60}
 

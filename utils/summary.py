@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.system.errors import UserError, user_errors
-from utils.system.tables import shown
+from utils.system.tables import table
 
 PARTS = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
 FIGURES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
@@ -20,22 +20,18 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def table(tests: dict[str, dict[str, Any]]) -> str:
+def figures_table(tests: dict[str, dict[str, Any]]) -> str:
     """A line for each test set and subset."""
-    lines = ["  ".join([f"{'test set':22}", *(f"{text:>11}" for text in FIGURES.values())])]
-    for name, metrics in tests.items():
-        for part, text in PARTS.items():
-            if part in metrics:
-                figures = (f"{shown(metrics[part][key]):>11}" for key in FIGURES)
-                lines.append("  ".join([f"{name + ', ' + text:22}", *figures]))
-    return "\n".join(lines)
+    rows = {f"{name}, {text}": metrics[part] for name, metrics in tests.items() for part, text in PARTS.items()
+            if part in metrics}
+    return table(rows, [(text, key, "") for key, text in FIGURES.items()], "test set", (22, *(11 for _ in FIGURES)))
 
 
 def main(folder: Path) -> None:
     """Print the figures of `folder/test*/metrics.json` and the pictures, videos and tables to look at."""
     tests = {path.parent.name: read_metrics(path) for path in sorted(folder.glob("test*/metrics.json"))}
     read_metrics(folder / "test" / "metrics.json")
-    print(f"\nFigures on test sequences that training never saw\n{table(tests)}\n\nOpen these files")
+    print(f"\nFigures on test sequences that training never saw\n{figures_table(tests)}\n\nOpen these files")
     wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif",
               "predictions": "video/**/predictions.json", "training curves": "runs/*/curves.png",
               "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}

@@ -21,7 +21,7 @@ from utils.report import __main__ as command
 from utils.report.charts import Axis, chart, power_text
 from utils.report.frames import chosen, encoded, path_of
 from utils.report.measure import thinned
-from utils.report.tables import COLUMNS, best_of, markdown, shown
+from utils.report.tables import COLUMNS, best_of, figure_text, markdown
 from utils.system.errors import UserError
 
 METHODS = ["top-hat", "max-median"]
@@ -191,7 +191,8 @@ def test_the_best_is_bold_and_nothing_where_all_are_alike():
     column = COLUMNS[0]
     assert best_of([method, method], column) == set()
     assert best_of([method, {"figures": {"pd": float("nan")}, "intervals": {}}], column) == {0}
-    assert (shown(float("nan"), "share"), shown(2.5e-6, "millionths"), shown(1234, "rate")) == ("–", "2.5", "1234")
+    assert (figure_text(float("nan"), "share"), figure_text(2.5e-6, "millionths"), figure_text(1234, "rate")) == (
+        "–", "2.5", "1234")
     assert "**" not in markdown([], {"dataset": "x", "split": "test", "frames": 0, "targets": 0, "machine": "m",
                                      "bootstrap": {"sequences": 1, "few": True, "draws": 1, "level": 0.95}})
 

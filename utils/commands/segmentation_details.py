@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import BANDS, TargetLog
 from utils.metrics.evaluate import Evaluation
-from utils.metrics.figures import EMPTY
+from utils.metrics.figures import EMPTY, ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.metrics.segmentation import RULES, SegmentationMetrics
 from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
-from utils.system.tables import table
+from utils.system.tables import aligned, shown, table
 
 WITH_INTERVAL = (("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
                  ("nIoU", "niou", ".4f"), ("AUC", "pixel_auc", ".5f"), ("Pd, Fa <= 1e-6", "pd_at_fa_1e-06", ".4f"),
@@ -109,8 +110,8 @@ def write_sheets(log: TargetLog, out: Path) -> list[str]:
 
 def compat_table(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> str:
     """How far the figures move by each faulty counting, as text."""
-    lines = ["as published code counts", f"  {'counting':16}{'figure':18}{'right':>12}{'counted':>12}{'moves by':>10}"]
+    lines = [["counting", "figure", "right", "counted", "moves by"]]
     for name, key, correct, faulty in shifts(right, counted):
-        moved = f"{faulty / correct - 1:+.1%}" if correct else "–"
-        lines.append(f"  {name:16}{key:18}{correct:12.4g}{faulty:12.4g}{moved:>10}")
-    return "\n".join(lines)
+        lines.append([name, key, shown(correct, ".4g"), shown(faulty, ".4g"),
+                      shown(ratio(faulty, correct) - 1, "+.1%")])
+    return "as published code counts\n" + indent(aligned(lines, 2, (16, 18, 12, 12, 10), gap=""), "  ")

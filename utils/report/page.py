@@ -9,9 +9,11 @@ from typing import Any
 
 from utils.metrics.bootstrap import better
 from utils.metrics.breakdown import BANDS
+from utils.metrics.figures import ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.report import charts, viewer
-from utils.report.tables import COLUMNS, best_of, caption, comparisons, markdown, shown, value_of
+from utils.report.tables import COLUMNS, best_of, caption, comparisons, figure_text, markdown, value_of
+from utils.system.tables import shown
 
 MOST_SEQUENCES = 48  # with bars; of more the ones with the lowest mean Pd
 Method = dict[str, Any]
@@ -55,9 +57,9 @@ def main_table(methods: Sequence[Method]) -> str:
         cells = []
         for column, winners in zip(COLUMNS, best, strict=True):
             value, ends = value_of(method, column)
-            spread = f"<small>{shown(ends[0], column[4])}–{shown(ends[1], column[4])}</small>" \
+            spread = f"<small>{figure_text(ends[0], column[4])}–{figure_text(ends[1], column[4])}</small>" \
                 if all(map(math.isfinite, ends)) else ""
-            cells.append(f'<td{" class=best" if index in winners else ""}>{shown(value, column[4])}{spread}</td>')
+            cells.append(f'<td{" class=best" if index in winners else ""}>{figure_text(value, column[4])}{spread}</td>')
         rows.append(f'<tr><th scope="row" class="{charts.classes(index)}">{escape(method["name"])}</th>'
                     f"{''.join(cells)}</tr>")
     heads = "".join(f'<th scope="col">{escape(column[0])}</th>' for column in COLUMNS)
@@ -72,7 +74,7 @@ def comparison(methods: Sequence[Method]) -> str:
     if len(methods) < 2:
         return ""
     rows = "".join(f"<tr><th scope=row>{escape(first)} over {escape(second)}</th><td>{text}</td>"
-                   f"<td>{shown(100 * share, 'rate')} %</td></tr>"
+                   f"<td>{figure_text(100 * share, 'rate')} %</td></tr>"
                    for text, first, second, share in comparisons(methods, better))
     return ("<details><summary>How sure is the order?</summary><p class=soft>Share of the resamples, the same "
             "sequences drawn for both, in which the first method has the larger figure; 50 % says nothing, 97.5 % is "
@@ -133,8 +135,8 @@ def sequences(methods: Sequence[Method]) -> str:
             width = 100 * own["pd"] if math.isfinite(own["pd"]) else 0
             rows.append(f'<div class="bar {charts.classes(index)}"><span style="text-align:left" '
                         f'title="{escape(method["name"])}">{escape(method["name"])}</span>'
-                        f'<i><b style="width:{width:.1f}%"></b></i><span>{shown(own["pd"], "share")}</span>'
-                        f'<span>{shown(own["false_per_frame"], "rate")}</span></div>')
+                        f'<i><b style="width:{width:.1f}%"></b></i><span>{figure_text(own["pd"], "share")}</span>'
+                        f'<span>{figure_text(own["false_per_frame"], "rate")}</span></div>')
         cards.append(f'<section class="sequence"><h3>{escape(name)}<span>{figures["targets"]} targets · '
                      f'{figures["frames"]} frames</span></h3>{"".join(rows)}</section>')
     return (f'<h2>By sequence</h2><p class="soft">Bar and first number: Pd; second number: false components a frame.'
@@ -162,7 +164,7 @@ def countings(methods: Sequence[Method]) -> str:
     for method in methods:
         for name, key, right, counted in shifts(method["rules"], method["compat"]):
             if right != counted and right == right:
-                moved = f"{counted / right - 1:+.1%}" if right else "–"
+                moved = shown(ratio(counted, right) - 1, "+.1%")
                 rows.append(f"<tr><th scope=row>{escape(method['name'])}</th><td>{name}</td><td>{key}</td>"
                             f"<td>{right:.4g}</td><td>{counted:.4g}</td><td>{moved}</td></tr>")
     texts = "".join(f"<li><code>{name}</code>: {escape(counting.text)}</li>" for name, counting in COUNTINGS.items())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from utils.metrics.published_countings import shifts
+from utils.system.tables import UNDEFINED, markdown_rows, shown
 
 Method = dict[str, Any]
 # head, where the figure is, where its interval is, key, format, whether the largest is marked (Fa alone says little)
@@ -38,16 +39,13 @@ def value_of(method: Method, column: tuple) -> tuple[float, tuple[float, float]]
     return method[part][key], method[spread].get(key, nothing)
 
 
-def shown(value: float, style: str) -> str:
-    """A figure as text, – where it is undefined."""
-    if value is None or not math.isfinite(value):
-        return "–"
+def figure_text(value: float, style: str) -> str:
+    """A figure in one of the styles of `COLUMNS`, – where it is undefined."""
     if style == "millionths":
-        millionths = value * 1e6
-        return f"{millionths:.1f}" if millionths < 1000 else f"{millionths:.0f}"
+        return shown(1e6 * value, ".1f" if 1e6 * value < 1000 else ".0f")
     if style == "rate":
-        return f"{value:.1f}" if value < 100 else f"{value:.0f}"
-    return f"{value:.4f}" if style == "fine" else f"{value:.3f}"
+        return shown(value, ".1f" if value < 100 else ".0f")
+    return shown(value, ".4f" if style == "fine" else ".3f")
 
 
 def best_of(methods: Sequence[Method], column: tuple) -> set[int]:
@@ -56,41 +54,39 @@ def best_of(methods: Sequence[Method], column: tuple) -> set[int]:
     known = [value for value in values if math.isfinite(value)]
     if not known or not column[5]:
         return set()
-    top = shown(max(known), column[4])
-    best = {index for index, value in enumerate(values) if shown(value, column[4]) == top}
+    top = figure_text(max(known), column[4])
+    best = {index for index, value in enumerate(values) if figure_text(value, column[4]) == top}
     return best if len(best) < len(methods) else set()
 
 
 def markdown(methods: Sequence[Method], about: dict[str, Any], intervals: bool = True) -> str:
     """The table for papers, the best figures bold, intervals in brackets, and what it was made of below."""
-    heads = [column[0] for column in COLUMNS]
-    lines = ["| method | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines = [["method", *(column[0] for column in COLUMNS)]]
     best = [best_of(methods, column) for column in COLUMNS]
     for index, method in enumerate(methods):
-        cells = []
+        cells = [method["name"]]
         for column, winners in zip(COLUMNS, best, strict=True):
             value, ends = value_of(method, column)
-            text = shown(value, column[4])
+            text = figure_text(value, column[4])
             text = f"**{text}**" if index in winners else text
             if intervals and all(map(math.isfinite, ends)):
-                text += f" [{shown(ends[0], column[4])}, {shown(ends[1], column[4])}]"
+                text += f" [{figure_text(ends[0], column[4])}, {figure_text(ends[1], column[4])}]"
             cells.append(text)
-        lines.append(f"| {method['name']} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", caption(about)])
+        lines.append(cells)
+    return "\n".join([*markdown_rows(lines), "", caption(about)])
 
 
 def counted_differently(methods: Sequence[Method]) -> str:
     """Markdown of how far figures move by the faulty countings (`utils.metrics.published_countings`); without those
     that move none."""
-    lines = ["| counting | figure | " + " | ".join(method["name"] for method in methods) + " |",
-             "|---" * (len(methods) + 2) + "|"]
+    lines = [["counting", "figure", *(method["name"] for method in methods)]]
     moves = [shifts(method["rules"], method["compat"]) for method in methods]
     for entries in zip(*moves, strict=True):
         if any(right != counted and right == right for _, _, right, counted in entries):
-            cells = [f"{right:.3g} → {counted:.3g} ({counted / right - 1:+.1%})" if right and right == right else "–"
-                     for _, _, right, counted in entries]
-            lines.append(f"| `{entries[0][0]}` | {entries[0][1]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            cells = [f"{right:.3g} → {counted:.3g} ({counted / right - 1:+.1%})"
+                     if right and right == right else UNDEFINED for _, _, right, counted in entries]
+            lines.append([f"`{entries[0][0]}`", entries[0][1], *cells])
+    return "\n".join(markdown_rows(lines))
 
 
 def caption(about: dict[str, Any]) -> str:

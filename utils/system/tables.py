@@ -1,25 +1,61 @@
 """Figures as people read them."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
+UNDEFINED = "–"
 
-def shown(value: Any) -> str:
-    """A setting or a figure as people read it: few digits, – for what is undefined."""
+
+def shown(value: Any, style: str = "") -> str:
+    """A setting or a figure as people read it: – for what is undefined (None, NaN), else in a format such as `.3f`, by
+    default with few digits."""
     if value is None or value != value:
-        return "–"
+        return UNDEFINED
+    if style:
+        return format(value, style)
     if isinstance(value, float):
         return f"{value:.2e}" if value and abs(value) < 1e-3 else f"{value:.4g}"
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def table(rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]]) -> str:
-    """Figures by name as aligned text, – where one is undefined; columns are (head, key, format)."""
-    lines = [["", *(head for head, _, _ in columns)]]
-    for name, figures in rows.items():
-        lines.append([name, *("–" if figures[key] != figures[key] else format(figures[key], style)
-                              for _, key, style in columns)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in
-                                                            zip(line[1:], widths[1:], strict=True))]) for line in lines)
+def aligned(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[int] = (), gap: str = "  ") -> str:
+    """Cells below each other.
+
+    Args:
+        lines: equally many cells each.
+        names: columns that begin below each other; the others, figures, end there.
+        least: characters that the first columns have at least.
+        gap: between two columns.
+    """
+    lines = list(lines)
+    longest = (max(map(len, column)) for column in zip(*lines, strict=True))
+    widths = [max(pair) for pair in zip_longest(longest, least, fillvalue=0)]
+    return "\n".join(gap.join(cell.ljust(width) if place < names else cell.rjust(width)
+                              for place, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+                     for line in lines)
+
+
+def table(rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]], corner: str = "",
+          least: Sequence[int] = ()) -> str:
+    """Figures by name as aligned text.
+
+    Args:
+        rows: figures by their keys, by the names that begin the lines.
+        columns: (head, key, format), a format as `shown` takes it.
+        corner: the head of the names.
+        least: as of `aligned`.
+    """
+    lines = [[name, *(shown(figures[key], style) for _, key, style in columns)] for name, figures in rows.items()]
+    return aligned([[corner, *(head for head, _, _ in columns)], *lines], least=least)
+
+
+def markdown_rows(lines: Iterable[Sequence[str]]) -> list[str]:
+    """Cells as the lines of a Markdown table, whose heads are the first."""
+    head, *rest = lines
+    return [_row(head), "|---" * len(head) + "|", *map(_row, rest)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
