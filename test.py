@@ -71,7 +71,7 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
     dataset without masks."""
     if any(frame.mask is not None for frame in dataset.frames):
         return "masks"
-    if predictor.task != "detection":
+    if predictor.settings.task != "detection":
         open_dataset(dataset.root, dataset.split, need="masks")  # says what is missing, and what to do
     return "filled boxes, as the dataset has no masks"
 
@@ -100,13 +100,13 @@ def main(argv: list[str] | None = None) -> None:
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}
     rate = result.frames / result.seconds
-    content = {**figures, "sequences": sequences, "weights": options.weights, "model": predictor.name,
+    content = {**figures, "sequences": sequences, "weights": options.weights, "model": predictor.settings.name,
                "dataset": dataset.name, "data_root": options.data_root, "split": options.split,
-               "threshold": predictor.threshold, "chosen_on": chosen_on, "rule": options.rule,
+               "threshold": predictor.settings.threshold, "chosen_on": chosen_on, "rule": options.rule,
                "limit": options.limit, "truth": truth,
                "seconds": result.seconds, "frames_per_second": rate, "counting_seconds": result.counting}
-    print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.name} at threshold "
-          f"{predictor.threshold:.4g}, rule {options.rule}; true targets are {truth}")
+    print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.settings.name} at threshold "
+          f"{predictor.settings.threshold:.4g}, rule {options.rule}; true targets are {truth}")
     print(table(figures | listed(sequences), COLUMNS))
     print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
           f"{1e3 * result.counting / result.frames:.1f} ms of each")
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> None:
 
         curves = {name: metrics.curve() for name, metrics in parts.items()}
         content |= {"curve": curves["overall"], "subset_curves": {name: curves[name] for name in result.subsets}}
-        plot_curves(curves, out / "pd_fa.png", predictor.threshold)
+        plot_curves(curves, out / "pd_fa.png", predictor.settings.threshold)
         whole = curves["overall"]
         print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {out / 'pd_fa.png'}")
     content |= assess(options, dataset, result, log, out)

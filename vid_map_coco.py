@@ -68,8 +68,8 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
     predictor = open_predictor(options, dataset)
     result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
                                 quiet=options.quiet, title="measuring", **settings)
-    about |= {"weights": options.weights, "model": predictor.name, "task": predictor.task,
-              "threshold": predictor.threshold, "seconds": result.seconds,
+    about |= {"weights": options.weights, "model": predictor.settings.name, "task": predictor.settings.task,
+              "threshold": predictor.settings.threshold, "seconds": result.seconds,
               "frames_per_second": len(result.detections) / result.seconds}
     return result, about
 

@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     make_folder(out)
     predictor = dataclasses.replace(open_predictor(options), square=False)
     if options.motion_compensation:
-        predictor = dataclasses.replace(predictor, register=options.motion_compensation == "on")
+        predictor = predictor.with_settings(register=options.motion_compensation == "on")
     failed = []
     for source in sources:
         try:

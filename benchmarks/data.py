@@ -100,6 +100,7 @@ def clips_per_second(
     import cv2
     from torch.utils.data import DataLoader
 
+    from utils.clips.settings import ClipSettings
     from utils.clips.training_clips import ClipDataset
     from utils.training.config import TrainConfig
     from utils.training.loader import EpochSampler, train_transform
@@ -109,7 +110,7 @@ def clips_per_second(
     config = TrainConfig(input_size=chosen.input_size, target_augmentation=augmented, flips=augmented,
                          intensity=0.3 if augmented else 0.0)
     keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
-    clips = ClipDataset(sequences, keys, config.num_frames, (128.0, 30.0),
+    clips = ClipDataset(sequences, keys, ClipSettings(config.num_frames, (128.0, 30.0)),
                         train_transform(config, 30.0).with_boxes, cache_bytes=cache)
     sampler = EpochSampler(len(clips), seed=0)
     loader = DataLoader(clips, chosen.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)

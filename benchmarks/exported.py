@@ -47,18 +47,19 @@ def all_runs(name: str, folder: Path, chosen: Any) -> dict[str, Any]:
     """What takes a frame (C, H, W) and gives the result for the clip that ends with it."""
     import torch
 
-    from nets import DETECTORS, build_model
+    from nets import build_model
     from nets.inference.runtime import Runtime
     from utils import export
-    from utils.predictor.checkpoint import save_checkpoint
+    from utils.clips.settings import ClipSettings
+    from utils.predictor.checkpoint import save_checkpoint, task_of
     from utils.predictor.onnx_run import open_onnx
 
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     model, weights = build_model(name), folder / f"{name}.pt"
-    mean, std = ([[110.0] * 3, [30.0] * 3] if name in DETECTORS else [110.0, 30.0])
-    save_checkpoint(weights, {"model": {"name": name, "options": {}}, "normalisation": [mean, std], "num_frames": 5,
-                              "threshold": 0.5, "config": {}, "network": model.network.state_dict(), "ema": None})
+    settings = ClipSettings(5, (110.0, 30.0), task_of(name), name=name)
+    save_checkpoint(weights, {"model": {"name": name, "options": {}}, "settings": settings.as_dict(), "config": {},
+                              "network": model.network.state_dict(), "ema": None})
     runtime = Runtime(model.network)
     runs = {"PyTorch, clips": Windows(lambda clip: runtime.windows(torch.from_numpy(clip))),
             "PyTorch, streaming": lambda frame: runtime(torch.from_numpy(frame[None]))}

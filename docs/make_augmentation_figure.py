@@ -179,10 +179,11 @@ def main(argv: list[str] | None = None) -> None:
     sequences = open_dataset(arguments.data_root, "train", need="masks").sequences
 
     from utils.clips.clones import TargetAugmentation
+    from utils.clips.settings import ClipSettings
     from utils.clips.training_clips import ClipDataset
 
     keys = [(name, position) for name, frames in sequences.items() for position in range(len(frames))]
-    dataset = ClipDataset(sequences, keys, NUM_FRAMES, (0.0, 1.0))
+    dataset = ClipDataset(sequences, keys, ClipSettings(NUM_FRAMES, (0.0, 1.0)))
     clips = [part(*dataset.read(index)) for index in choose(dataset, arguments.sequences)]
     if clips[0][0].shape != clips[1][0].shape:
         raise UserError(f"clips of {clips[0][0].shape[1:]} and {clips[1][0].shape[1:]} pixels, expected one size; "

@@ -16,7 +16,7 @@ from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write
 
 COPIED = ("config.json", "log.jsonl", "command.txt")
-KEPT_KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "epoch", "best", "git")
+KEPT_KEYS = ("version", "model", "settings", "config", "epoch", "best", "git")
 SUMS = "SHA256SUMS"
 
 

@@ -30,8 +30,6 @@ OPSET = 20
 LEAST = 32      # pixels; example inputs have sides of some times as many
 TOLERANCE = 1e-4
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
-SETTINGS = ("task", "num_frames", "threshold", "name", "input_size", "fit", "num_classes", "register", "normalisation",
-            "frame_step", "bad_pixels")
 
 
 def parse(argv: Sequence[str] | None = None) -> Namespace:
@@ -84,12 +82,12 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     from nets.inference.exportable import Streaming, Windowed
     from nets.inference.streaming import can_stream
 
-    network, detects = weights.model.network, weights.settings["task"] == "detection"
+    network, detects = weights.model.network, weights.settings.task == "detection"
     if streaming and not can_stream(network):
-        raise UserError(f"--streaming: found {weights.settings['name']}, which reads no clips; leave the option out")
+        raise UserError(f"--streaming: found {weights.settings.name}, which reads no clips; leave the option out")
     module = (Streaming if streaming else Windowed)(network, detects).eval()
     batch, rows, columns = Dim("batch"), Dim("rows", min=2, max=1024), Dim("columns", min=2, max=1024)
-    multiple, frames = side_multiple(network), weights.settings["num_frames"]
+    multiple, frames = side_multiple(network), weights.settings.num_frames
     size = example_size(multiple)
     sides = {-2: multiple * rows, -1: multiple * columns}
     if streaming:
@@ -111,16 +109,9 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
 def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
     """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file."""
     size = arguments[0].shape[-2]
-    settings = {key: value for key, value in weights.settings.items() if key in SETTINGS}
-    if settings.pop("fit", "crop") == "crop":
-        settings["input_size"] = None
-    else:
-        settings["fit"] = weights.settings["fit"]
-    settings["multiple"] = side_multiple(weights.model.network)  # else other padding, and so other results at the edge
-    mean, std = settings["normalisation"]
-    settings["normalisation"] = [np.asarray(value, float).tolist() for value in (mean, std)]
+    multiple = side_multiple(weights.model.network)  # another one would be other padding, and other results at the edge
     return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
-                       "precision": given.precision, "predictor": settings,
+                       "precision": given.precision, "settings": weights.settings.as_dict(), "multiple": multiple,
                        "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
 
 
@@ -220,7 +211,7 @@ def write(path: Path, weights: Any, given: Namespace) -> str:
     """Write the file to `path` and compare it with PyTorch; returns words about it. Raises `UserError` as `export`."""
     import torch
 
-    detects, multiple = weights.settings["task"] == "detection", side_multiple(weights.model.network)
+    detects, multiple = weights.settings.task == "detection", side_multiple(weights.model.network)
     program, module, arguments = exported(weights, given.streaming)
     about = describe(weights, given, arguments)
     onnx = given.format == "onnx"

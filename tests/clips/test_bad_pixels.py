@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from utils.clips.bad_pixels import FEWEST, HISTORY, DefectFinder, find_defects, kept, mend
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
 from utils.predictor.predictor import Predictor
@@ -64,14 +65,15 @@ def test_training_and_prediction_mend_alike_and_start_anew_after_a_gap(tmp_path)
         cv2.imwrite(path, image)
         cv2.imwrite(str(tmp_path / f"m{number}.png"), np.zeros_like(image))
         frames.append(Frame("a", number, path, str(tmp_path / f"m{number}.png"), None))
-    clips = ClipDataset({"a": frames}, [("a", i) for i in range(len(frames))], 2, (0.0, 1.0), bad_pixels=True)
+    clips = ClipDataset({"a": frames}, [("a", i) for i in range(len(frames))],
+                        ClipSettings(2, (0.0, 1.0), bad_pixels=True))
     seen = []
 
     def run(batch):
         seen.extend(batch)
         return np.zeros((len(batch), *batch.shape[2:]), np.float32)
 
-    predictor = Predictor(run, "segmentation", 2, (0.0, 1.0), multiple=1, bad_pixels=True)
+    predictor = Predictor(run, ClipSettings(2, (0.0, 1.0), bad_pixels=True), multiple=1)
     list(predictor.stream(zip(numbers, images, strict=True)))
     for index, clip in enumerate(seen):
         assert np.array_equal(clip, clips[index]["clip"])
@@ -105,7 +107,8 @@ def test_shifts_and_defects_stay_known_when_pictures_fill_the_cache(tmp_path, mo
         frames.append(Frame("a", number, str(tmp_path / f"{number}.png"), str(tmp_path / f"m{number}.png"), None))
     fits = []
     monkeypatch.setattr("utils.clips.training_clips.scene_shift", lambda *pair: fits.append(pair) or STEP)
-    clips = ClipDataset({"a": frames}, [("a", 19)], 2, (0.0, 1.0), cache_bytes=1, register=True, bad_pixels=True)
+    clips = ClipDataset({"a": frames}, [("a", 19)], ClipSettings(2, (0.0, 1.0), register=True, bad_pixels=True),
+                        cache_bytes=1)
     first = clips.read(0)[0]
     assert len(fits) == 19
     assert np.array_equal(clips.read(0)[0], first) and len(fits) == 19

@@ -8,6 +8,7 @@ import pytest
 
 from utils.clips.cache import SharedCache
 from utils.clips.rule import clip_indices, run_starts
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.dataset import measure_normalisation
 from utils.datasets.frame_table import Frame
@@ -57,7 +58,7 @@ def test_run_starts_refuses_numbers_that_do_not_ascend():
 def test_clips_hold_the_right_frames_and_never_cross_gaps_or_sequences(tmp_path):
     sequences = {"a": write_sequence(tmp_path, "a", [1, 2, 3, 10, 11]), "b": write_sequence(tmp_path, "b", [1, 2])}
     keys = [(name, i) for name, frames in sequences.items() for i in range(len(frames))]
-    clips = ClipDataset(sequences, keys, 3, (1.0, 2.0))
+    clips = ClipDataset(sequences, keys, ClipSettings(3, (1.0, 2.0)))
     shown = [(clips[i]["clip"][:, 0, 0] * 2 + 1).round().astype(int).tolist() for i in range(len(clips))]
     assert shown == [[1, 1, 1], [1, 1, 2], [1, 2, 3], [10, 10, 10], [10, 10, 11], [1, 1, 1], [1, 1, 2]]
     sample = clips[4]
@@ -69,7 +70,8 @@ def test_clips_hold_the_right_frames_and_never_cross_gaps_or_sequences(tmp_path)
 def test_sixteen_bit_frames_keep_their_units(tmp_path):
     frames = write_sequence(tmp_path, "a", [300, 301], dtype=np.uint16)
     assert measure_normalisation(frames)[0] == 300.5
-    assert ClipDataset({"a": frames}, [("a", 1)], 2, (300.5, 0.5))[0]["clip"][:, 0, 0].tolist() == [-1.0, 1.0]
+    clips = ClipDataset({"a": frames}, [("a", 1)], ClipSettings(2, (300.5, 0.5)))
+    assert clips[0]["clip"][:, 0, 0].tolist() == [-1.0, 1.0]
 
 
 def test_every_frame_is_decoded_once_while_the_cache_holds_it(tmp_path, monkeypatch):
@@ -79,7 +81,7 @@ def test_every_frame_is_decoded_once_while_the_cache_holds_it(tmp_path, monkeypa
     original = module.read_frame
     monkeypatch.setattr(module, "read_frame", lambda path: reads.append(path) or original(path))
     frames = write_sequence(tmp_path, "a", range(12))
-    clips = ClipDataset({"a": frames}, [("a", i) for i in range(12)], 5, (0.0, 1.0))
+    clips = ClipDataset({"a": frames}, [("a", i) for i in range(12)], ClipSettings(5, (0.0, 1.0)))
     for i in (5, 0, 11, 7, 3, 8, 1, 2, 4, 6, 9, 10):
         clips[i]
     assert sorted(reads) == sorted(frame.image for frame in frames)
@@ -135,7 +137,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(tmp_path):
         return frames + rng.normal(size=frames.shape).astype(np.float32), masks, boxes
 
     def make(seed):
-        return ClipDataset(sequences, [("a", i) for i in range(6)], 5, (0.0, 1.0), noisy, seed)
+        return ClipDataset(sequences, [("a", i) for i in range(6)], ClipSettings(5, (0.0, 1.0)), noisy, seed)
 
     one, two = make(1), make(1)
     two[3], two[5]
@@ -147,7 +149,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_alone(tmp_path):
 def test_frames_of_two_sizes_in_one_clip_are_named(tmp_path):
     frames = write_sequence(tmp_path, "a", [0]) + write_sequence(tmp_path, "a", [1], size=(24, 48))
     with pytest.raises(UserError, match="one size"):
-        ClipDataset({"a": frames}, [("a", 1)], 2, (0.0, 1.0))[0]
+        ClipDataset({"a": frames}, [("a", 1)], ClipSettings(2, (0.0, 1.0)))[0]
 
 
 def test_flat_pictures_cannot_be_normalised(tmp_path):

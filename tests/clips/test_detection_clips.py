@@ -10,6 +10,7 @@ from trees import real_data
 
 from utils.clips.augment import TrainTransform
 from utils.clips.clones import TargetAugmentation
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, box_mask, no_mask
 from utils.clips.transforms import (
     NO_BOXES,
@@ -166,7 +167,8 @@ def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
     sequences, normalisation = sequence(tmp_path, 3, dtype=dtype), ([80.0] * 3, [10.0] * 3)
     config = dataclasses.replace(SSTNET, input_size=64, batch_size=3, workers=0, target_augmentation=False, flips=False,
                                  intensity=0.0, num_frames=2)
-    _, loader = training_loader(config, sequences, normalisation, 10.0, float(np.iinfo(dtype).max))
+    _, loader = training_loader(config, sequences, config.clip_settings(normalisation), 10.0,
+                                float(np.iinfo(dtype).max))
     batch = next(iter(loader))
     learnt = dict(zip(batch["key"], batch["clip"].numpy(), strict=True))
     seen = []
@@ -175,7 +177,7 @@ def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
         seen.extend(clips)
         return [np.zeros((0, 6), np.float32)] * len(clips)
 
-    predictor = Predictor(run, "detection", 2, normalisation, fit="letterbox", input_size=64)
+    predictor = Predictor(run, ClipSettings(2, normalisation, "detection", fit="letterbox", input_size=64))
     list(predictor.stream_with((number, cv2.imread(frame.image, cv2.IMREAD_UNCHANGED), None)
                                for number, frame in enumerate(sequences["a"])))  # levels as they are, as in measuring
     for frame, shown in zip(sequences["a"], seen, strict=True):
@@ -202,7 +204,8 @@ def sequence(folder, frames, size=(40, 56), dtype=np.uint8):
 def test_a_sample_holds_an_rgb_clip_and_the_key_frames_boxes(tmp_path):
     sequences = sequence(tmp_path, 4)
     normalisation = ([1.0, 2.0, 3.0], [10.0, 20.0, 40.0])
-    clips = ClipDataset(sequences, [("a", i) for i in range(4)], 5, normalisation, labels="boxes", mask_of=no_mask)
+    clips = ClipDataset(sequences, [("a", i) for i in range(4)], ClipSettings(5, normalisation, "detection"),
+                        labels="boxes", mask_of=no_mask)
     sample = clips[2]
     grey = clips.read(2)[0]
     assert sample["clip"].shape == (3, 5, 40, 56) and sample["clip"].dtype == np.float32
@@ -219,7 +222,7 @@ def test_one_number_for_all_channels_keeps_the_clip_grey():
 
 def test_targets_are_told_from_the_picture_inside_their_boxes(tmp_path):
     sequences = sequence(tmp_path, 3)
-    masks = ClipDataset(sequences, [("a", 2)], 3, (0.0, 1.0), labels="boxes", mask_of=box_mask).read(0)[1]
+    masks = ClipDataset(sequences, [("a", 2)], ClipSettings(3, (0.0, 1.0)), labels="boxes", mask_of=box_mask).read(0)[1]
     assert masks[0, 20:23, 10:13].all() and 9 <= masks[0].sum() <= 21  # the core, and a pixel around it
     assert not masks[1].any() and masks[2, 20:23, 14:17].all()
 
@@ -227,7 +230,7 @@ def test_targets_are_told_from_the_picture_inside_their_boxes(tmp_path):
 def test_batches_stack_clips_and_list_boxes(tmp_path):
     sequences = sequence(tmp_path, 6)
     config = dataclasses.replace(SSTNET, input_size=64, batch_size=3, workers=0)
-    sampler, loader = training_loader(config, sequences, ([1.0] * 3, [2.0] * 3), 10.0, 255.0)
+    sampler, loader = training_loader(config, sequences, config.clip_settings(([1.0] * 3, [2.0] * 3)), 10.0, 255.0)
     batches = list(loader)
     assert len(batches) == 2 and len(sampler) == 6
     for batch in batches:
@@ -252,7 +255,8 @@ def test_real_boxes_stay_on_their_targets():
     dataset = open_dataset(real_data("DAUB-mini"), "train", "boxes")
     name, frames = next(iter(dataset.sequences.items()))
     transform = TrainTransform(512, "letterbox", 0.0, (TargetAugmentation(scale=(1.0, 1.0)), GeometricAugmentation()))
-    clips = ClipDataset({name: frames}, [(name, i) for i in range(0, 100, 25)], 5, ([0.0] * 3, [1.0] * 3),
+    clips = ClipDataset({name: frames}, [(name, i) for i in range(0, 100, 25)],
+                        ClipSettings(5, ([0.0] * 3, [1.0] * 3), "detection"),
                         transform.with_boxes, labels="boxes", mask_of=box_mask)
     contrasts = []
     for index in range(len(clips)):

@@ -1,10 +1,13 @@
 """Registration: known shifts are found, what cannot be known is left alone, training and prediction align alike."""
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 from scenes import scene, view
 
 from utils.clips.registration import aligned, move, scene_shift, to_last
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
 from utils.predictor.predictor import Predictor
@@ -62,24 +65,25 @@ def test_clips_stand_still_in_training_and_in_prediction_alike(tmp_path, frame_s
             cv2.imwrite(str(tmp_path / f"{kind}{number}.png"), array)
         frames.append(Frame("a", number, str(tmp_path / f"i{number}.png"), str(tmp_path / f"m{number}.png"), None))
     keys = [("a", i) for i in range(len(frames))]
-    clips = ClipDataset({"a": frames}, keys, 5, (100.0, 20.0), register=True, frame_step=frame_step)
+    settings = ClipSettings(5, (100.0, 20.0), register=True, frame_step=frame_step)
+    clips = ClipDataset({"a": frames}, keys, settings)
     seen = []
 
     def run(batch):
         seen.extend(batch)
         return np.zeros((len(batch), *batch.shape[2:]), np.float32)
 
-    predictor = Predictor(run, "segmentation", 5, (100.0, 20.0), register=True, frame_step=frame_step)
+    predictor = Predictor(run, settings)
     list(predictor.stream([(frame.number, image) for frame, image in zip(frames, images, strict=True)]))
     for index in range(len(frames)):
         # within 0.4 grey levels: the same shifts, fitted to frames in other units
         np.testing.assert_allclose(seen[index], clips[index]["clip"], atol=0.02)
     whole = seen[-1][:, 16:-16, 16:-16]
     assert np.abs(whole - whole[-1]).max() < 6 * 1.5 / 20  # noise of two frames, and rounding
-    clips.register = False
+    clips.settings = dataclasses.replace(settings, register=False)
     raw = clips[len(frames) - 1]["clip"][:, 16:-16, 16:-16]
     assert np.abs(raw[0] - raw[-1]).max() > 1
-    clips.register = True
+    clips.settings = settings
     _, masks = clips.read(len(frames) - 1)
     rows = [np.nonzero(mask)[0].min() for mask in masks]
     assert rows[-1] == 60 and rows[0] in (65, 66)  # four steps of 1.3
@@ -93,7 +97,7 @@ def test_predicting_clips_aligns_them_too():
         return np.zeros((len(batch), *batch.shape[2:]), np.float32)
 
     clip = np.stack(panned(5))
-    Predictor(run, "segmentation", 5, (100.0, 20.0), register=True).predict(clip[None])
+    Predictor(run, ClipSettings(5, (100.0, 20.0), register=True)).predict(clip[None])
     inner = seen[0][0, :, 16:-16, 16:-16]
     assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()
 

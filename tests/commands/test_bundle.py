@@ -39,7 +39,7 @@ def test_a_bundle_holds_the_weights_that_are_used_and_checks_itself(run, tmp_pat
     packed, whole = (load_checkpoint(folder / "best.pt") for folder in (tmp_path / "out", run))
     assert whole["ema"] and packed["network"].keys() == whole["ema"].keys() and not packed["ema"]
     assert all(torch.equal(packed["network"][name], whole["ema"][name]) for name in whole["ema"])
-    assert packed["threshold"] == whole["threshold"] and packed["config"] == whole["config"]
+    assert packed["settings"] == whole["settings"] and packed["config"] == whole["config"]
     assert (tmp_path / "out/best.pt").stat().st_size <= (run / "best.pt").stat().st_size
 
 

@@ -6,6 +6,7 @@ from trees import write_pairs
 
 from benchmarks.methods_table import clips_seen, main
 from nets import build_model
+from utils.clips.settings import ClipSettings
 from utils.predictor.checkpoint import save_checkpoint
 from utils.system.errors import UserError
 
@@ -26,7 +27,7 @@ def run(tmp_path):
     folder.mkdir(parents=True)
     network = build_model("acm").network
     save_checkpoint(folder / "best.pt", {
-        "model": {"name": "acm", "options": {}}, "normalisation": [100.0, 30.0], "num_frames": 1, "threshold": 0.5,
+        "model": {"name": "acm", "options": {}}, "settings": ClipSettings(1, (100.0, 30.0), name="acm").as_dict(),
         "config": {}, "network": network.state_dict(), "ema": None, "epoch": 2})
     rows = [json.dumps({"epoch": epoch, "clips": 1000}) + "\n" for epoch in (1, 2, 3)]
     (folder / "log.jsonl").write_text("".join(rows))

@@ -80,14 +80,14 @@ def test_a_panning_camera_with_bad_pixels(weights, exported, streaming):
     for frame in frames:
         frame[40, 70] = 255  # stays on the sensor while the scene moves
     content = torch.load(weights / "tsmsa.pt", weights_only=True)
-    content["config"] |= {"register": True, "bad_pixels": True, "frame_step": 2}
+    content["settings"] |= {"register": True, "bad_pixels": True, "frame_step": 2}
     save_checkpoint(weights / "panning.pt", content)
     given = Namespace(streaming=streaming, opset=export.OPSET, precision="float32")
     read = read_weights(weights / "panning.pt")
-    settings = json.loads(export.describe(read, given, (torch.zeros(1, 1, 32, 32),)))["predictor"]
+    settings = json.loads(export.describe(read, given, (torch.zeros(1, 1, 32, 32),)))["settings"]
     assert settings["register"] and settings["bad_pixels"] and settings["frame_step"] == 2
     aware = {name: settings[name] for name in ("register", "bad_pixels", "frame_step")}
-    predictor = dataclasses.replace(Predictor.from_checkpoint(exported("tsmsa", streaming)), **aware)
+    predictor = Predictor.from_checkpoint(exported("tsmsa", streaming)).with_settings(**aware)
     expected = list(Predictor.from_checkpoint(weights / "panning.pt", "cpu").stream(frames))
     plain = list(Predictor.from_checkpoint(weights / "tsmsa.pt", "cpu").stream(frames))
     for own, other in zip(predictor.stream(frames, batch_size=3), expected, strict=True):
@@ -117,7 +117,7 @@ def test_the_same_boxes_on_real_frames(weights, exported, streaming):
 def test_the_file_describes_itself(exported, name, streaming):
     session = onnx_run.open_session(exported(name, streaming))
     about = onnx_run.description(session, "x")
-    assert about["opset"] == export.OPSET and about["streaming"] == streaming and about["predictor"]["name"] == name
+    assert about["opset"] == export.OPSET and about["streaming"] == streaming and about["settings"]["name"] == name
     inputs = [item.name for item in session.get_inputs()]
     assert inputs == {("tsmsa", True): ["frames", "state0"], ("sstnet", True): ["frames", "state0", "state1"]}.get(
         (name, streaming), ["clips"])
@@ -126,6 +126,26 @@ def test_the_file_describes_itself(exported, name, streaming):
         [f"next_{name}" for name in inputs[1:]]
     shape = session.get_inputs()[0].shape
     assert all(isinstance(shape[axis], str) for axis in (0, -2, -1))  # batch, height and width are open
+
+
+@pytest.mark.parametrize("name", ["tsmsa", "sstnet"])
+def test_files_of_the_first_version_are_read_alike(exported, tmp_path, name):
+    import onnx
+
+    model = onnx.load(exported(name, False))
+    entry = next(entry for entry in model.metadata_props if entry.key == onnx_run.METADATA)
+    about = json.loads(entry.value)
+    settings = about.pop("settings") | {"multiple": about.pop("multiple")}
+    if settings["fit"] == "crop":  # which it left out, and the size with it
+        del settings["fit"]
+        settings["input_size"] = None
+    entry.value = json.dumps(about | {"version": 1, "predictor": settings})
+    onnx.save(model, tmp_path / "first.onnx")
+    before, now = (Predictor.from_checkpoint(path) for path in (tmp_path / "first.onnx", exported(name, False)))
+    frames = [picture(index, (90, 150)) for index in range(6)]
+    assert before.multiple == now.multiple and before.settings.fit == now.settings.fit
+    for one, other in zip(before.stream(frames), now.stream(frames), strict=True):
+        assert np.array_equal(one.mask, other.mask) and one.components == other.components
 
 
 def test_the_state_is_explicit(exported, weights):

@@ -11,6 +11,7 @@ from trees import picture, write
 
 from nets.inference.exportable import Streaming, Windowed
 from utils import export
+from utils.clips.settings import ClipSettings
 from utils.commands.quantise import clips_of, spread
 from utils.predictor.frame_preparation import Intake, raw_window
 from utils.predictor.onnx_run import METADATA
@@ -35,7 +36,7 @@ def test_torch_export(weights, tmp_path, capsys, name, streaming):
     assert "differs from PyTorch by" in capsys.readouterr().out
     extra = {METADATA: ""}
     program = torch.export.load(str(out), extra_files=extra).module()
-    assert json.loads(extra[METADATA])["predictor"]["name"] == name
+    assert json.loads(extra[METADATA])["settings"]["name"] == name
     network, detects = read_weights(weights / f"{name}.pt").model.network, name == "sstnet"
     module = (Streaming if streaming else Windowed)(network, detects).eval()
     for batch in (1, 2):
@@ -95,7 +96,7 @@ def test_calibration_sees_what_inference_sees(tmp_path):
         return np.zeros((1, *clips.shape[-2:]), np.float32)
 
     recorder = dataclasses.replace(predictor, run=run)
-    intake = Intake(raw=raw_window(predictor.normalisation))
+    intake = Intake(raw=raw_window(predictor.settings.normalisation))
     assert len(list(recorder.stream_with(intake.frames(open_sources(tmp_path / "frames")[0])))) == 24
     found = clips_of(predictor, str(tmp_path / "frames"), 3)
     assert [clip.dtype for clip in found] == [np.float32] * 3 and np.abs(found).max() < 6  # standard deviations
@@ -108,7 +109,7 @@ def test_calibration_over_many_sequences(tmp_path):
     for name in range(7):
         for number in range(3 if name == 2 else 8):
             write(tmp_path / f"data/s{name}/{number}.png", np.full((32, 32), 10 * name + number, np.uint8))
-    predictor = Predictor(lambda clips: clips[:, -1], "segmentation", 5, (0.0, 1.0), multiple=1)
+    predictor = Predictor(lambda clips: clips[:, -1], ClipSettings(5, (0.0, 1.0)), multiple=1)
     assert [int(clip[0, -1, 0, 0]) for clip in clips_of(predictor, str(tmp_path / "data"), 3)] == [4, 34, 64]
     assert len(clips_of(predictor, str(tmp_path / "data"), 20)) == 20
     with pytest.raises(UserError, match="found too few frames to calibrate on, expected 5 or more"):

@@ -9,6 +9,7 @@ from PIL import Image
 from scripts import run_without_torch, script
 from trees import SIZE, coco, write, write_pairs, write_text
 
+from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import open_dataset
 from utils.metrics.coco_results import as_results, naming_of, read_results
 from utils.predictor.prediction import box_component, from_boxes
@@ -25,7 +26,7 @@ def weights(tmp_path_factory):
     """A detector and a segmentation network of random weights that find things everywhere."""
     torch = pytest.importorskip("torch")
     from nets import build_model
-    from utils.predictor.checkpoint import save_checkpoint
+    from utils.predictor.checkpoint import save_checkpoint, task_of
 
     torch.manual_seed(0)
     folder, paths = tmp_path_factory.mktemp("runs"), {}
@@ -40,10 +41,10 @@ def weights(tmp_path_factory):
             else:
                 list(network.parameters())[-2].mul_(30)
         paths[name] = folder / name / "best.pt"
+        settings = ClipSettings(options.get("num_frames", 5), (60.0, 40.0), task_of(name), name=name, **config)
         save_checkpoint(paths[name], {
-            "model": {"name": name, "options": options}, "threshold": 0.5, "config": config, "ema": None,
-            "normalisation": [[60.0] * 3 if name == "sstnet" else 60.0, 40.0],
-            "num_frames": options.get("num_frames", 5), "network": network.state_dict()})
+            "model": {"name": name, "options": options}, "settings": settings.as_dict(), "config": config,
+            "ema": None, "network": network.state_dict()})
     return paths
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scripts import run_without_torch, script
 
+from utils.clips.settings import ClipSettings
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.predictor.frame_preparation import Intake
 from utils.render.sequence import check_look
@@ -27,8 +28,8 @@ def weights(tmp_path_factory):
     with torch.no_grad():  # an untrained head hardly tells pixels apart
         list(model.network.parameters())[-2].mul_(30)
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    save_checkpoint(path, {"model": {"name": "tsmsa", "options": {}}, "normalisation": [60.0, 40.0], "num_frames": 5,
-                           "threshold": 0.5, "config": {"fit": "crop", "input_size": 64},
+    save_checkpoint(path, {"model": {"name": "tsmsa", "options": {}}, "config": {"fit": "crop", "input_size": 64},
+                           "settings": ClipSettings(5, (60.0, 40.0), name="tsmsa").as_dict(),
                            "network": model.network.state_dict(), "ema": None})
     return path
 

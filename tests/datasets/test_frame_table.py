@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from trees import write_pairs, write_text
 
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.compact_lists import Entries, Rows, Texts
 from utils.datasets.dataset import joined, open_dataset
@@ -103,7 +104,7 @@ def test_many_frames_are_small(tmp_path, monkeypatch):
     write_text(tmp_path / "train.txt", "".join(f"{key}.png\n" for key in keys))
     tracemalloc.start()
     dataset = open_dataset(tmp_path)
-    clips = ClipDataset(dataset.sequences, AllKeys(dataset.sequences), 5, (0, 1))
+    clips = ClipDataset(dataset.sequences, AllKeys(dataset.sequences), ClipSettings(5, (0, 1)))
     kept, peak = (value / count for value in tracemalloc.get_traced_memory())
     tracemalloc.stop()
     assert len(clips) == count and clips.keys[5_432] == ("5", 432)

@@ -2,7 +2,8 @@
 import torch
 
 from nets import build_model
-from utils.predictor.checkpoint import save_checkpoint
+from utils.clips.settings import ClipSettings
+from utils.predictor.checkpoint import save_checkpoint, task_of
 
 FRAMES = 5
 OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
@@ -32,11 +33,12 @@ def write_weights(folder, name, **config):
             last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
             last.bias.zero_()
             last.weight.mul_(5)
-    mean, std = ([[110.0] * 3, [30.0] * 3] if detects else [110.0, 30.0])
     fit = {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}
+    settings = ClipSettings(**{
+        "num_frames": options.get("num_frames", 1), "normalisation": (110.0, 30.0), "task": task_of(name),
+        "threshold": 0.02 if detects else 0.4, "name": name, **fit, **config})
     save_checkpoint(folder / f"{name}.pt", {
-        "model": {"name": name, "options": options}, "normalisation": [mean, std],
-        "num_frames": options.get("num_frames", 1), "threshold": 0.02 if detects else 0.4,
+        "model": {"name": name, "options": options}, "settings": settings.as_dict(),
         "network": network.state_dict(), "ema": None, "config": fit | config})
     return folder / f"{name}.pt"
 

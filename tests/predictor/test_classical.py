@@ -77,7 +77,7 @@ def test_a_stream_of_frames_gives_predictions_in_their_own_pixels():
     clip = frames[3:].astype(np.float32)
     assert np.array_equal(predictions[-1].probability, score("frame-difference", clip))
     assert np.array_equal(predictions[-1].mask, score("frame-difference", clip) > 0.6)
-    assert predictor.name == "frame-difference" and predictor.multiple == 1
+    assert predictor.settings.name == "frame-difference" and predictor.multiple == 1
 
 
 def test_unknown_methods_and_shapes_are_refused():

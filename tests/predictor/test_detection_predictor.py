@@ -10,6 +10,7 @@ from trees import picture, target_mask, write
 
 from nets import build_model
 from utils.clips.rule import clip_indices
+from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.metrics.evaluate import (
@@ -42,8 +43,9 @@ def bright(clips):
     return results
 
 
-def detector(run=bright, **options):
-    return Predictor(run, "detection", **{"num_frames": T, "normalisation": (0.0, 255.0), **options})
+def detector(run=bright, multiple=32, square=True, **options):
+    settings = ClipSettings(**{"num_frames": T, "normalisation": (0.0, 255.0), "task": "detection", **options})
+    return Predictor(run, settings, multiple, square=square)
 
 
 def spot(shape, *targets):
@@ -53,7 +55,8 @@ def spot(shape, *targets):
     return frame
 
 
-@pytest.mark.parametrize("options", [{}, {"input_size": 128}, {"input_size": 128, "fit": "letterbox"}])
+@pytest.mark.parametrize("options", [{}, {"input_size": 128, "fit": "resize"},
+                                     {"input_size": 128, "fit": "letterbox"}])
 @pytest.mark.parametrize("shape", [(64, 64), (50, 90), (90, 33)])
 def test_boxes_are_in_original_pixels(shape, options):
     mean = (0.0, 255.0) if options.get("fit") != "letterbox" else (128.0, 100.0)  # its border is no target
@@ -84,8 +87,8 @@ def test_a_network_gets_one_channel_of_grey_frames(normalisation):
     model = build_model("sstnet", num_frames=T, depth=0.33, width=0.0625)
     filled(model.network)
     frames = [picture(index, (32, 64)) for index in range(4)]
-    predictor = Predictor.from_network(model.network, model.postprocess, num_frames=T, task="detection",
-                                       normalisation=normalisation, threshold=0.0)
+    predictor = Predictor.from_network(model.network, model.postprocess,
+                                       ClipSettings(T, normalisation, "detection", threshold=0.0))
     assert predictor.run.channels == 1
     network = model.network.eval()
 
@@ -180,8 +183,10 @@ def checkpoint(tmp_path_factory):
             pred.weight.mul_(50)
             pred.bias.zero_()
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    save_checkpoint(path, {"model": {"name": "sstnet", "options": options}, "normalisation": [[100, 110, 120], 40.0],
-                           "num_frames": T, "threshold": 0.01, "config": {"fit": "letterbox", "input_size": 64},
+    settings = ClipSettings(T, ([100, 110, 120], 40.0), "detection", 0.01, fit="letterbox", input_size=64,
+                            num_classes=2, name="sstnet")
+    save_checkpoint(path, {"model": {"name": "sstnet", "options": options}, "settings": settings.as_dict(),
+                           "config": {"fit": "letterbox", "input_size": 64},
                            "network": model.network.state_dict(), "ema": None})
     return path, model
 
@@ -191,7 +196,8 @@ def test_a_detector_describes_itself(checkpoint):
 
     path, model = checkpoint
     loaded = Predictor.from_checkpoint(path, "cpu")
-    assert (loaded.task, loaded.fit, loaded.input_size, loaded.num_classes, loaded.note) == (
+    own = loaded.settings
+    assert (own.task, own.fit, own.input_size, own.num_classes, loaded.note) == (
         "detection", "letterbox", 64, 2, "")
     frames = [picture(i, (64, 64)) for i in range(5)]
     found = list(loaded.stream(frames, batch_size=2))
@@ -204,7 +210,7 @@ def test_a_detector_describes_itself(checkpoint):
         expected[:, :4] = expected[:, :4].clip(0, 64)
         rows = found[index].detections
         assert 0 < len(rows) <= 100 and np.allclose(rows, expected[:len(rows)], atol=1e-3)
-    assert Predictor.from_checkpoint(path, "cpu", threshold=0.5).threshold == 0.5
+    assert Predictor.from_checkpoint(path, "cpu", threshold=0.5).settings.threshold == 0.5
 
 
 def test_cuda_gives_what_the_cpu_gives(checkpoint):
@@ -244,12 +250,12 @@ def published(golden, folder, prefix):
 def test_published_weights_say_what_they_are(golden, tmp_path, prefix):
     path = published(golden, tmp_path, prefix)
     predictor = Predictor.from_checkpoint(path, "cpu")
-    assert (predictor.task, predictor.fit, predictor.input_size, predictor.num_frames, predictor.num_classes) == (
-        "detection", "letterbox", 512, 5, 1)
-    assert predictor.normalisation[0] == pytest.approx((0.485 * 255, 0.456 * 255, 0.406 * 255))
-    assert predictor.normalisation[1] == pytest.approx((0.229 * 255, 0.224 * 255, 0.225 * 255))
+    own = predictor.settings
+    assert (own.task, own.fit, own.input_size, own.num_frames, own.num_classes) == ("detection", "letterbox", 512, 5, 1)
+    assert own.normalisation[0] == pytest.approx((0.485 * 255, 0.456 * 255, 0.406 * 255))
+    assert own.normalisation[1] == pytest.approx((0.229 * 255, 0.224 * 255, 0.225 * 255))
     assert "published SSTNet release" in predictor.note and "1 class(es)" in predictor.note
-    small = dataclasses.replace(predictor, input_size=64)  # the same network, for a quick look
+    small = predictor.with_settings(input_size=64)  # the same network, for a quick look
     found, = small.stream([picture(0, (64, 64))])
     assert found.detections.shape[1] == 6 and np.isfinite(found.detections).all()
 
@@ -262,7 +268,8 @@ def test_published_tsmsa_needs_the_frames_levels(golden, tmp_path):
     with pytest.raises(UserError, match="published TSMSA, which does not hold its frames' mean"):
         Predictor.from_checkpoint(tmp_path / "release.pth", "cpu")
     predictor = Predictor.from_checkpoint(tmp_path / "release.pth", "cpu", normalisation=(105.99, 25.6))
-    assert (predictor.task, predictor.num_frames, predictor.normalisation) == ("segmentation", 5, (105.99, 25.6))
+    own = predictor.settings
+    assert (own.task, own.num_frames, own.normalisation) == ("segmentation", 5, (105.99, 25.6))
     assert "published TSMSA release" in predictor.note and "1 slice(s)" in predictor.note
     assert next(predictor.stream([picture(0, (32, 32))])).probability.shape == (32, 32)
 
@@ -328,7 +335,7 @@ def test_boxes_of_a_segmentation_network_are_measured_alike(dataset):
     def run(clips):
         return np.clip(clips[:, -1], 0, 1)
 
-    segmenter = Predictor(run, "segmentation", T, (0.0, 255.0))
+    segmenter = Predictor(run, ClipSettings(T, (0.0, 255.0)))
     ours, theirs = (evaluate_detection(which, dataset, quiet=True) for which in (segmenter, detector()))
     # They differ in what is weaker than the threshold only: the dim targets of b, found last by the components.
     assert ours.overall.compute(0.5)["f1"] == theirs.overall.compute(0.5)["f1"]
@@ -352,7 +359,7 @@ def test_masks_do_for_boxes_and_boxes_for_masks(dataset, tmp_path):
     counts = [evaluate_sequences(detector(), data, quiet=True).overall for data in (dataset, masks)]
     assert counts[0].compute() == counts[1].compute() and counts[0].compute()["pd"] == 0.75
     assert counts[0].compute()["false_components"] == 3 and counts[0].curve()["pd"].max() == 0.75
-    segmenter = Predictor(lambda clips: clips[:, -1], "segmentation", T, (0.0, 255.0))
+    segmenter = Predictor(lambda clips: clips[:, -1], ClipSettings(T, (0.0, 255.0)))
     with pytest.raises(UserError, match="has no mask"):
         evaluate_sequences(segmenter, dataset, quiet=True)
     with pytest.raises(UserError, match="neither boxes nor mask"):

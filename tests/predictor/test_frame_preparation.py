@@ -6,6 +6,7 @@ import pytest
 from scripts import script
 from trees import picture, write
 
+from utils.clips.settings import ClipSettings
 from utils.commands.options import window
 from utils.predictor.frame_preparation import RAW, Intake, raw_window
 from utils.predictor.predictor import Predictor
@@ -35,7 +36,7 @@ def bright(seen=None, normalisation=(128.0, 20.0), num_frames=3):
             seen.extend(np.rint(clips * normalisation[1] + normalisation[0]))
         return 1 / (1 + np.exp(3 - clips[:, -1]))
 
-    return Predictor(run, "segmentation", num_frames, normalisation, multiple=1, name="bright")
+    return Predictor(run, ClipSettings(num_frames, normalisation, name="bright"), multiple=1)
 
 
 def sources(frames):

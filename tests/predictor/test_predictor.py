@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from utils.clips.rule import clip_indices
+from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.grey_levels import Stretch
@@ -30,8 +31,8 @@ def weigh(clips):
     return 1 / (1 + np.exp(-(clips * weights).sum(1)))
 
 
-def predictor(run=weigh, **options):
-    return Predictor(run, "segmentation", **{"num_frames": T, "normalisation": (100.0, 40.0), **options})
+def predictor(run=weigh, multiple=32, **options):
+    return Predictor(run, ClipSettings(**{"num_frames": T, "normalisation": (100.0, 40.0), **options}), multiple)
 
 
 def frames_of(shape, count, dtype=np.uint8, seed=0):
@@ -76,7 +77,7 @@ def test_a_gap_and_a_new_stream_start_anew():
 
 def test_another_frame_size_starts_anew():
     frames = [*frames_of((32, 40), 3), *frames_of((20, 64), 2)]
-    for options in ({}, {"input_size": 64}):
+    for options in ({}, {"fit": "resize", "input_size": 64}):
         found = list(predictor(**options).stream(frames, batch_size=4))
         assert [prediction.mask.shape for prediction in found] == [frame.shape for frame in frames]
         alone = list(predictor(**options).stream(frames[3:]))
@@ -103,7 +104,8 @@ def test_resized_input_gives_original_pixels():
     frame = np.full((48, 100), 20, np.uint8)
     frame[10:20, 60:80] = 250
     seen = []
-    found = next(predictor(lambda clips: seen.append(clips.shape) or weigh(clips), input_size=64).stream([frame]))
+    resizing = predictor(lambda clips: seen.append(clips.shape) or weigh(clips), fit="resize", input_size=64)
+    found = next(resizing.stream([frame]))
     assert seen == [(1, T, 64, 64)]
     assert found.mask.shape == frame.shape and np.mean(found.mask == (frame > 100)) > 0.98
     assert found.probability.min() >= 0 and found.probability.max() <= 1
@@ -134,8 +136,9 @@ def checkpoint(tmp_path_factory):
     torch.manual_seed(3)
     networks = [build_model("tsmsa").network for _ in range(2)]
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    content = {"model": {"name": "tsmsa", "options": {"num_frames": 5}}, "normalisation": [110.0, 30.0],
-               "num_frames": 5, "threshold": 0.04, "config": {"fit": "crop", "input_size": 256},
+    content = {"model": {"name": "tsmsa", "options": {"num_frames": 5}},
+               "settings": ClipSettings(5, (110.0, 30.0), threshold=0.04, input_size=256, name="tsmsa").as_dict(),
+               "config": {"fit": "crop", "input_size": 256},
                "network": networks[0].state_dict(), "ema": networks[1].state_dict()}
     save_checkpoint(path, content)
     return path, content, networks
@@ -147,7 +150,7 @@ def test_a_checkpoint_describes_itself(checkpoint):
     path, content, networks = checkpoint
     frames = frames_of((45, 70), 6)
     loaded = Predictor.from_checkpoint(path, "cpu")
-    assert (loaded.threshold, loaded.num_frames, loaded.name, loaded.input_size) == (0.04, 5, "tsmsa", None)
+    assert loaded.settings == ClipSettings(5, (110.0, 30.0), threshold=0.04, input_size=256, name="tsmsa")
     found = list(loaded.stream(frames, batch_size=4))
     clip = (np.stack([frames[i] for i in clip_indices(range(6), 3, 5)]).astype(np.float32) - 110) / 30
     clip = torch.from_numpy(np.pad(clip, ((0, 0), (0, 3), (0, 2)), mode="edge"))[None]
@@ -155,18 +158,18 @@ def test_a_checkpoint_describes_itself(checkpoint):
         with torch.no_grad():
             expected = network.eval()(clip)[0, 0, :45, :70].sigmoid().numpy()
         assert np.allclose(found[3].probability, expected, atol=1e-5) == same
-    assert Predictor.from_checkpoint(path, "cpu", threshold=0.7).threshold == 0.7
+    assert Predictor.from_checkpoint(path, "cpu", threshold=0.7).settings.threshold == 0.7
 
 
 def test_a_network_in_training_is_used_in_evaluation_mode(checkpoint):
     from nets import build_model
 
     model = build_model("tsmsa")
-    live = Predictor.from_network(model.network.train(), model.postprocess, num_frames=5, normalisation=(100, 40),
-                                  device="cpu", fit="resize", input_size=64)
+    settings = ClipSettings(5, (100, 40), fit="resize", input_size=64)
+    live = Predictor.from_network(model.network.train(), model.postprocess, settings, device="cpu")
     frames = frames_of((32, 32), 2)
     first, second = (list(live.stream(frames))[-1] for _ in range(2))
-    assert live.input_size == 64 and np.array_equal(first.probability, second.probability)
+    assert live.settings.input_size == 64 and np.array_equal(first.probability, second.probability)
 
 
 def test_checkpoints_that_cannot_be_used(checkpoint, tmp_path):
@@ -181,7 +184,7 @@ def test_checkpoints_that_cannot_be_used(checkpoint, tmp_path):
     for change, text in (({"model": {"name": "other", "options": {}}}, "expected one of: .*tsmsa"),
                          ({"ema": {"a": torch.zeros(1)}}, "Missing key"),
                          ({"model": {"name": "tsmsa", "options": {"slices": 3}}}, "slices")):
-        torch.save({"version": 1, **content, **change}, tmp_path / "odd.pt")
+        torch.save({"version": 3, **content, **change}, tmp_path / "odd.pt")
         with pytest.raises(UserError, match=text):
             Predictor.from_checkpoint(tmp_path / "odd.pt")
     with pytest.raises(UserError, match="--device: found 'gpu'"):
@@ -189,6 +192,41 @@ def test_checkpoints_that_cannot_be_used(checkpoint, tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="--device: found 'cuda'"):
             Predictor.from_checkpoint(path, "cuda")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_checkpoints_of_earlier_versions_are_read_alike(checkpoint, tmp_path, version):
+    import torch
+
+    path, content, _ = checkpoint
+    config = {"fit": "resize", "input_size": 64, "register": True, "frame_step": 2, "bad_pixels": True}
+    before = {name: content[name] for name in ("model", "network", "ema")} | {
+        "version": version, "normalisation": [110.0, 30.0], "num_frames": 5, "threshold": 0.04, "config": config}
+    torch.save(before, tmp_path / "before.pt")
+    loaded = Predictor.from_checkpoint(tmp_path / "before.pt", "cpu")
+    assert loaded.settings == ClipSettings(5, (110.0, 30.0), threshold=0.04, name="tsmsa", **config)
+    torch.save({"version": 3, **content, "settings": loaded.settings.as_dict()}, tmp_path / "now.pt")
+    frames = frames_of((45, 70), 6)
+    found, expected = (np.stack([one.probability for one in which.stream(frames)])
+                       for which in (loaded, Predictor.from_checkpoint(tmp_path / "now.pt", "cpu")))
+    assert np.array_equal(found, expected)
+
+
+def test_settings_of_a_later_version_are_named(checkpoint, tmp_path):
+    import torch
+
+    _, content, _ = checkpoint
+    torch.save({"version": 3, **content, "settings": content["settings"] | {"zoom": 2}}, tmp_path / "later.pt")
+    with pytest.raises(UserError, match="later.pt: found settings zoom, which this version does not know; update it"):
+        Predictor.from_checkpoint(tmp_path / "later.pt", "cpu")
+
+
+def test_an_earlier_checkpoint_that_is_garbage_is_named(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"version": 2, "model": 5, "normalisation": 1, "num_frames": 5, "threshold": 0.5, "config": {},
+                "network": {}}, tmp_path / "odd.pt")
+    with pytest.raises(UserError, match="odd.pt: does not fit this version"):
+        Predictor.from_checkpoint(tmp_path / "odd.pt", "cpu")
 
 
 def test_cuda_gives_what_the_cpu_gives(checkpoint):

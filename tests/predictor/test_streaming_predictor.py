@@ -8,6 +8,7 @@ from networks import model_of
 from scenes import panned
 
 from nets import DETECTORS, NETWORKS, build_model
+from utils.clips.settings import ClipSettings
 from utils.predictor.network_run import StreamingRun
 from utils.predictor.predictor import Predictor
 from utils.predictor.torch_run import StreamingTorchRun, TorchRun
@@ -32,10 +33,11 @@ def windows(model, seen=None):
 
 def pair(model, name, precision="float32", compile=False, **options):
     """The predictor of a network, and one that runs it over whole clips."""
-    own = {"task": "detection" if name in DETECTORS else "segmentation", "num_frames": 3, **options}
-    streaming = Predictor.from_network(model.network, model.postprocess, normalisation=(100, 20), device="cpu",
-                                       precision=precision, compile=compile, **own)
-    return streaming, Predictor(windows(model), normalisation=(100.0, 20.0), multiple=model.network.multiple, **own)
+    task = "detection" if name in DETECTORS else "segmentation"
+    settings = ClipSettings(**{"num_frames": 3, "normalisation": (100, 20), "task": task, **options})
+    streaming = Predictor.from_network(model.network, model.postprocess, settings, device="cpu", precision=precision,
+                                       compile=compile)
+    return streaming, Predictor(windows(model), settings, model.network.multiple)
 
 
 @pytest.mark.parametrize("name, options", [("tsmsa", {}), ("tsmsa", {"num_slices": 2, "num_layers": 2}),
@@ -76,7 +78,7 @@ def test_each_view_of_a_frame_is_observed_once(register, count):
             return super().observe(frames)
 
     run = Counting(model.network, model.postprocess, torch.device("cpu"), "float32", False)
-    predictor = Predictor(run, "segmentation", 3, (100.0, 20.0), multiple=8, register=register)
+    predictor = Predictor(run, ClipSettings(3, (100.0, 20.0), register=register), multiple=8)
     list(predictor.stream(panned(9, (64, 64)), batch_size=2))
     assert sum(observed) == count
 

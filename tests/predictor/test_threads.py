@@ -7,6 +7,7 @@ import torch
 from networks import model_of
 from scenes import panned
 
+from utils.clips.settings import ClipSettings
 from utils.predictor.predictor import Predictor
 from utils.predictor.torch_run import MOST_LANES, StreamingTorchRun, torch_run
 from utils.system.threads import IN_LINE
@@ -23,7 +24,7 @@ def threads():
 
 
 def predictor_of(run, register=False, task="segmentation"):
-    return Predictor(run, task, 3, (100.0, 20.0), multiple=32, register=register)
+    return Predictor(run, ClipSettings(3, (100.0, 20.0), task, register=register), multiple=32)
 
 
 @pytest.mark.parametrize("name, task", [("tsmsa", "segmentation"), ("sstnet", "detection"), ("acm", "segmentation")])

@@ -12,6 +12,7 @@ from PIL import Image
 from scripts import run_without_torch, script
 from trees import picture, write
 
+from utils.clips.settings import ClipSettings
 from utils.commands.options import window
 from utils.images.grey_levels import Window, noise_of
 from utils.predictor.frame_preparation import RAW, Intake
@@ -191,7 +192,7 @@ def bright(monkeypatch):
     from utils.predictor.predictor import Predictor
 
     monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
-        lambda clips: 1 / (1 + np.exp(-clips[:, -1])), "segmentation", 5, (200.0, 10.0), name="bright")))
+        lambda clips: 1 / (1 + np.exp(-clips[:, -1])), ClipSettings(5, (200.0, 10.0), name="bright"))))
 
 
 def moving(folder, count=8, dtype=np.uint8, hot=True):

@@ -4,6 +4,7 @@ import torch
 from scripts import ROOT
 
 from nets import build_model
+from utils.clips.settings import ClipSettings
 from utils.clips.transforms import letterbox_clip
 from utils.datasets.dataset import open_dataset
 from utils.images.image_files import read_frame
@@ -59,8 +60,8 @@ def test_eight_clips_are_learnt_by_heart():
     assert losses[2] < 0.4 * losses[0]
     # The running averages of batch norm (momentum 0.03) would need more steps than the fit.
     torch.optim.swa_utils.update_bn([batch["clip"]], network)
-    predictor = Predictor.from_network(network, postprocess, num_frames=FRAMES, normalisation=IMAGENET, device="cpu",
-                                       fit="letterbox", input_size=SIZE, task="detection")
+    settings = ClipSettings(FRAMES, IMAGENET, "detection", fit="letterbox", input_size=SIZE)
+    predictor = Predictor.from_network(network, postprocess, settings, device="cpu")
     metrics = DetectionMetrics()
     for prediction, box in zip(predictor.predict(np.stack(clips)), boxes, strict=True):
         metrics.update(prediction.detections, box)

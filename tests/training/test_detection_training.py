@@ -47,8 +47,8 @@ def test_a_run_leaves_a_checkpoint_that_finds_boxes(data, tmp_path, capsys):
     assert checkpoint["model"]["name"] == "sstnet" and checkpoint["model"]["options"] == {
         "num_frames": 5, "num_slices": 1, "num_layers": 1, "num_classes": 1, "depth": 0.33, "width": 0.0625,
         "fold_frames": True, "temporal": True, "init_std": None}
-    assert checkpoint["normalisation"] == [[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]]
-    assert checkpoint["epoch"] == best["epoch"] and checkpoint["threshold"] == best["threshold"]
+    assert checkpoint["settings"]["normalisation"] == [[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]]
+    assert checkpoint["epoch"] == best["epoch"] and checkpoint["settings"]["threshold"] == best["threshold"]
     assert any(name.startswith("temporal.") for name in checkpoint["network"])
     predictor = Predictor.from_checkpoint(tmp_path / "run/best.pt", device="cpu")
     frame = cv2.imread(str(data / "images/train/data1/0.png"), cv2.IMREAD_UNCHANGED)
@@ -67,7 +67,7 @@ def test_every_choice_trains(data, tmp_path, changes):
     assert all(torch.isfinite(value).all() for value in checkpoint["network"].values())
     assert any(name.startswith("temporal.") for name in checkpoint["network"]) == bool(changes.get("motion_weight", 1))
     if changes.get("threshold"):
-        assert checkpoint["threshold"] == 0.25
+        assert checkpoint["settings"]["threshold"] == 0.25
 
 
 def test_the_weight_of_the_motion_loss_counts(data, tmp_path):
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers(data, tmp_pat
 def test_sixteen_bit_frames_are_normalised_by_their_own_figures(tmp_path):
     root = write_boxed(tmp_path / "deep", dtype=np.uint16)
     run(root, tmp_path / "out")
-    mean, std = load_checkpoint(tmp_path / "out/run/best.pt")["normalisation"]
+    mean, std = load_checkpoint(tmp_path / "out/run/best.pt")["settings"]["normalisation"]
     assert len(mean) == len(std) == 3 and mean == pytest.approx([3600] * 3, rel=0.05)
 
 

@@ -47,7 +47,7 @@ def test_a_run_leaves_all_its_files_and_a_checkpoint_that_describes_itself(data,
     assert json.loads((folder / "config.json").read_text())["input_size"] == 32
     assert (folder / "curves.png").stat().st_size > 1000 and list((folder / "tensorboard").iterdir())
     checkpoint = load_checkpoint(folder / "best.pt")
-    assert checkpoint["epoch"] == best["epoch"] and checkpoint["threshold"] == best["threshold"]
+    assert checkpoint["epoch"] == best["epoch"] and checkpoint["settings"]["threshold"] == best["threshold"]
     assert checkpoint["model"] == {"name": "tsmsa", "options": {"num_frames": 5, "num_slices": 1, "num_layers": 1}}
     assert {"optimizer", "schedule"} <= set(load_checkpoint(folder / "last.pt"))
     frame = cv2.imread(str(data / "images/sequence1/0.png"), cv2.IMREAD_UNCHANGED)
@@ -81,7 +81,7 @@ def test_every_choice_trains(data, tmp_path, changes):
     checkpoint = load_checkpoint(tmp_path / "run" / "best.pt")
     assert all(torch.isfinite(value).all() for value in checkpoint["network"].values())
     if changes.get("threshold"):
-        assert checkpoint["threshold"] == 0.5
+        assert checkpoint["settings"]["threshold"] == 0.5
 
 
 def test_training_starts_from_the_weights_of_another_run(data, tmp_path):

@@ -10,6 +10,7 @@ from cameras import served
 from scripts import script
 from trees import picture, write
 
+from utils.clips.settings import ClipSettings
 from utils.images.frame_names import in_steps, usual_step
 from utils.predictor.frame_preparation import Intake
 from utils.predictor.predictor import Predictor
@@ -43,7 +44,7 @@ def test_thinned_frames_make_clips(tmp_path, step):
         image[10:12, 4 * number:4 * number + 3] = 200
         write(tmp_path / f"frame_{step * number:06d}.png", image)
     source, = open_sources(tmp_path)
-    moved = Predictor(lambda clips: (clips[:, -1] - clips[:, 0] > 100).astype(np.float32), "segmentation", 3, (0., 1.))
+    moved = Predictor(lambda clips: (clips[:, -1] - clips[:, 0] > 100).astype(np.float32), ClipSettings(3, (0., 1.)))
     found = [len(prediction.components) for _, prediction in moved.stream_with(Intake().frames(source))]
     assert found == [0] + [1] * 11
     frames = list(source)
@@ -151,7 +152,7 @@ def test_the_script_does_the_others_and_says_what_is_broken(tmp_path, monkeypatc
     (tmp_path / "in" / "b.mp4").write_bytes(b"no video")
     (tmp_path / "best.pt").write_bytes(b"stand-in")
     monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
-        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), "segmentation", 1, (128.0, 20.0))))
+        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), ClipSettings(1, (128.0, 20.0)))))
     with pytest.raises(UserError, match="1 of 3 sequences .*: b; "):
         script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(tmp_path / "in"),
                                     "--out", str(tmp_path / "out"), "--quiet"])
@@ -239,7 +240,7 @@ def shown(monkeypatch, tmp_path, source):
     """`vid_predict.py` on a source with a network that finds nothing."""
     (tmp_path / "best.pt").write_bytes(b"stand-in")
     monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
-        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), "segmentation", 2, (128.0, 20.0))))
+        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), ClipSettings(2, (128.0, 20.0)))))
     script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(source), "--quiet",
                                 "--out", str(tmp_path / "out")])
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from utils.clips.registration import scene_shift, to_last
 from utils.clips.rule import run_starts
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, file_mask
 from utils.datasets.frame_table import Frame
 from utils.images.components import label
@@ -33,7 +34,7 @@ def target_speeds(sequences: Mapping[str, Sequence[Frame]],
     for name, frames in sequences.items():
         starts = run_starts([frame.number for frame in frames])
         keys += [(name, i) for i, start in enumerate(starts) if i - start >= SPAN - 1]
-    clips = ClipDataset(sequences, keys, SPAN, (0.0, 1.0), mask_of=mask_of)
+    clips = ClipDataset(sequences, keys, ClipSettings(SPAN, (0.0, 1.0)), mask_of=mask_of)
     speeds = []
     for index in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(int):
         images, masks = clips.read(index)

@@ -11,10 +11,11 @@ from utils.clips.bad_pixels import find_defects, kept, mend
 from utils.clips.cache import SharedCache
 from utils.clips.registration import aligned, scene_shift, to_last
 from utils.clips.rule import clip_indices, run_starts
+from utils.clips.settings import ClipSettings
 from utils.datasets.frame_table import Frame, Sequences
 from utils.images.box_masks import mask_of_boxes
 from utils.images.image_files import read_frame, read_mask
-from utils.images.normalise import Normalisation, normalise
+from utils.images.normalise import normalise
 from utils.system.errors import UserError
 
 PICTURES, FACTS = ("image", "mask"), ("shift", "defects")  # what is kept of frames
@@ -43,30 +44,24 @@ class ClipDataset:
     Args:
         sequences: frames of each sequence in order; every frame has a mask, or `boxes` for a detector.
         keys: the key frames, as `(sequence name, position)`.
-        num_frames: T.
-        normalisation: `(mean, std)` in the files' own grey levels, see `normalise`.
+        settings: how the network sees clips; sizes are left to `transform`.
         transform: `(frames (T, H, W), masks (T, H, W) bool, boxes (N, 5), rng) → the same, frames float32`, e.g. crops
             and augmentation; `boxes` are those of the key frame, see `utils.clips.transforms`.
         seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
         cache_bytes: memory for decoded frames, of this process and loader processes together.
         labels: "mask" or "boxes", what a sample holds.
         mask_of: the mask of a frame, from the frame and its image.
-        register: align the frames of a clip, and their masks, to the key frame (`utils.clips.registration`).
-        frame_step: from one frame of a clip to the next, see `clip_indices`.
-        bad_pixels: take them out of the frames (`utils.clips.bad_pixels`).
         replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
             so under `"replaced"`; else its error is raised.
     """
 
-    def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]], num_frames: int,
-                 normalisation: Normalisation, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
+    def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]],
+                 settings: ClipSettings, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
                  seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
-                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, register: bool = False,
-                 frame_step: int = 1, bad_pixels: bool = False, replace_bad: bool = False) -> None:
-        self.sequences, self.keys, self.num_frames = Sequences.of(sequences), keys, num_frames
-        self.normalisation, self.transform, self.seed = normalisation, transform, seed
-        self.labels, self.mask_of, self.register = labels, mask_of, register
-        self.frame_step, self.bad_pixels, self.replace_bad = frame_step, bad_pixels, replace_bad
+                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, replace_bad: bool = False) -> None:
+        self.sequences, self.keys, self.settings = Sequences.of(sequences), keys, settings
+        self.transform, self.seed = transform, seed
+        self.labels, self.mask_of, self.replace_bad = labels, mask_of, replace_bad
         self.sequences.names.build_index()
         self.frames = self.sequences.frames()
         count = len(self.frames)
@@ -81,21 +76,22 @@ class ClipDataset:
         """Clip `index`: frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)`
         bool."""
         name, position = self.keys[index]
+        settings = self.settings
         table, offset = self.sequences[name], self.frames.row_of(name)
         # What lies before the longest clip matters for bad pixels alone.
-        first = 0 if self.bad_pixels else max(0, position - (self.num_frames - 1) * self.frame_step)
+        first = 0 if settings.bad_pixels else max(0, position - (settings.num_frames - 1) * settings.frame_step)
         start = first + run_starts(table[first:position + 1].numbers.tolist())[-1]
-        chosen = clip_indices((), offset + position, self.num_frames, offset + start, self.frame_step)
+        chosen = clip_indices((), offset + position, settings.num_frames, offset + start, settings.frame_step)
         images = [self._image(i) for i in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
             raise UserError(f"{table[position].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
                             "inside a run of frames; split the sequence or resize its frames")
         masks = [self._mask(i, image) for i, image in zip(chosen, images, strict=True)]
-        if self.bad_pixels:
+        if settings.bad_pixels:
             defects = self._defects(offset + start, offset + position)
             images = [mend(image, defects) for image in images]
-        if self.register:
+        if settings.register:
             images = [image.astype(np.float32) for image in images]
             images, masks = self._aligned(chosen, images, masks)
         return np.stack(images), np.stack(masks)
@@ -157,5 +153,6 @@ class ClipDataset:
             frames, masks, boxes = self.transform(frames, masks, boxes,
                                                   np.random.default_rng((self.seed, epoch, index)))
         labels = boxes if self.labels == "boxes" else masks[-1:]
-        return {"clip": normalise(frames, self.normalisation), self.labels: labels.astype(np.float32),
+        axis = 0 if self.settings.task == "detection" else None
+        return {"clip": normalise(frames, self.settings.normalisation, axis), self.labels: labels.astype(np.float32),
                 "key": key.image}

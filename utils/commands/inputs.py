@@ -101,7 +101,7 @@ def in_budget(predictor: Predictor, options: Namespace) -> tuple[Predictor, dict
     figures = choose_threshold(metrics.curve(), options.fa_budget, options.false_budget)
     print(f"threshold {figures['threshold']:.4g} chosen on {metrics.compute()['frames']} training frames set aside: Pd "
           f"{figures['pd']:.4f}, Fa {figures['fa']:.2e}, {figures['false_per_frame']:.3f} false components a frame")
-    return dataclasses.replace(predictor, threshold=figures["threshold"]), figures
+    return predictor.with_settings(threshold=figures["threshold"]), figures
 
 
 NAMED = 12  # sequences listed in an error

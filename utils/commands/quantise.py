@@ -116,20 +116,21 @@ def clips_of(predictor: Predictor, source: str, count: int) -> list[np.ndarray]:
     """
     from utils.video.sources import open_sources
 
+    settings = predictor.settings
     sources = spread([one for one in open_sources(source)
-                      if one.length is None or one.length >= predictor.num_frames], count)
-    span = (predictor.num_frames - 1) * predictor.frame_step + 1  # frames until a clip repeats none
+                      if one.length is None or one.length >= settings.num_frames], count)
+    span = (settings.num_frames - 1) * settings.frame_step + 1  # frames until a clip repeats none
     kept: list[np.ndarray] = []
     for one in sources:
         each = -(-count // len(sources))
         length = one.length or each * span
-        keeper = _Keeper(predictor.task, spread(range(min(span, length) - 1, length), each))
+        keeper = _Keeper(settings.task, spread(range(min(span, length) - 1, length), each))
         frames = ((frame.number, frame.image) for frame in islice(one, length))
         for _ in dataclasses.replace(predictor, run=keeper).stream(frames):
             pass
         kept += keeper.kept
     if not kept:
-        raise UserError(f"{source}: found too few frames to calibrate on, expected {predictor.num_frames} or more")
+        raise UserError(f"{source}: found too few frames to calibrate on, expected {settings.num_frames} or more")
     return kept[:count]
 
 

@@ -88,7 +88,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
-    detector = predictor.task == "detection"
+    detector = predictor.settings.task == "detection"
 
     def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
@@ -136,12 +136,14 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     Raises:
         UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
     """
+    settings = predictor.settings
+
     def load(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
         image = read_frame(frame.image)
         boxes = true_boxes(frame, image.shape)
-        if classes and len(boxes) and boxes[:, 4].max() >= predictor.num_classes:
+        if classes and len(boxes) and boxes[:, 4].max() >= settings.num_classes:
             raise UserError(f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
-                            f"{predictor.num_classes - 1}, which {predictor.name or 'the network'} tells apart; use "
+                            f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
                             "other weights, or --class-agnostic")
         return frame, image, boxes if classes else one_class(boxes)
 

@@ -7,18 +7,23 @@ import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
 
+from nets import DETECTORS
+from utils.clips.settings import ClipSettings
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
 from utils.system.untrusted import require_plain_archive
 
 # 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.training.resume`.
-VERSION = 2
+# 3: `settings`, a `ClipSettings`, instead of normalisation, num_frames and threshold beside the recipe.
+VERSION = 3
 KEPT = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
-KEYS = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
+KEYS = ("version", "model", "settings", "config", "network")
+KEYS_BEFORE_3 = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
 EXPORTS = {  # by the ends of their names: what they are, and who runs them
     ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
     ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
@@ -92,8 +97,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint of this project.
 
     Returns:
-        `version, model {name, options}, normalisation [mean, std], num_frames, threshold, config, network, ema`, and,
-        where training wrote it, `epoch, best, git`; in `last.pt` also what `utils.training.resume` continues from.
+        `version, model {name, options}, settings` (of `ClipSettings.as_dict`)`, config, network, ema`, and, where
+        training wrote it, `epoch, best, git`; in `last.pt` also what `utils.training.resume` continues from.
     Raises:
         UserError: no readable checkpoint of this project.
     """
@@ -101,15 +106,38 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
-    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read.
+    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read; one of an
+    earlier version gets `settings`.
 
     Raises:
         UserError: it is not.
     """
-    missing = [key for key in KEYS if key not in content] if isinstance(content, dict) else list(KEYS)
+    known = content if isinstance(content, dict) else {}
+    before_3 = known.get("version") in (1, 2)
+    missing = [key for key in (KEYS_BEFORE_3 if before_3 else KEYS) if key not in known]
     if missing:
         raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
                         "can be given to training with --weights")
     if content["version"] > VERSION:
         raise UserError(f"{path}: checkpoint version {content['version']}, this code reads up to {VERSION}; update it")
-    return content
+    if not before_3:
+        return content
+    try:
+        return {**content, "version": VERSION, "settings": _settings_before_3(content)}
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
+
+
+def _settings_before_3(content: dict[str, Any]) -> dict[str, Any]:
+    """`ClipSettings` as plain values from a checkpoint that spread them."""
+    model, config = content["model"], content["config"]
+    return ClipSettings(
+        content["num_frames"], content["normalisation"], task_of(model["name"]), content["threshold"],
+        config.get("frame_step", 1), config.get("register", False), config.get("bad_pixels", False),
+        config.get("fit", "crop"), config.get("input_size"), model["options"].get("num_classes", 1), model["name"]
+    ).as_dict()
+
+
+def task_of(model: str) -> str:
+    """What a network of this name is for, one of `utils.clips.settings.TASKS`."""
+    return "detection" if model in DETECTORS else "segmentation"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from utils.clips.settings import ClipSettings
 from utils.predictor.classical_responses import frame_difference, ipi, max_median, mpcm, temporal_variance, top_hat
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
@@ -76,7 +77,7 @@ def classical_predictor(name: str, threshold: float = THRESHOLD) -> Predictor:
     def run(clips: np.ndarray) -> np.ndarray:
         return np.stack([score(name, clip) for clip in clips])
 
-    return Predictor(run, "segmentation", method.num_frames, (0.0, 1.0), threshold, multiple=1, name=name)
+    return Predictor(run, ClipSettings(method.num_frames, (0.0, 1.0), threshold=threshold, name=name), multiple=1)
 
 
 def _method(name: str) -> Method:

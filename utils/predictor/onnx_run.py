@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress
 from utils.system.errors import UserError
 from utils.system.files import require_file
 
 METADATA = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
-VERSION = 1
+VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
 LEAST_SCORE, NMS = 0.001, 0.65  # as of `nets.yolox_head.detections`
 
 
 def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = None, precision: str = "float32",
-              compile: bool = False) -> tuple[OnnxRun, dict[str, Any]]:
-    """An exported network, windowed or streaming, and how it is to be used: keywords of `Predictor`.
+              compile: bool = False) -> tuple[OnnxRun, ClipSettings, int]:
+    """An exported network, windowed or streaming, how it sees clips, and of how many pixels its sides are multiples.
 
     Args:
         path: written by `python -m utils.export --format onnx`.
@@ -37,11 +38,9 @@ def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = No
                         "CPU in the precision given to python -m utils.export; leave it out")
     session = open_session(path, threads)
     about = description(session, path)
-    settings = dict(about["predictor"])
-    settings["normalisation"] = tuple(tuple(value) if isinstance(value, list) else value
-                                      for value in settings["normalisation"])
+    settings = ClipSettings.from_dict(about["settings"], path)
     make = StreamingOnnxRun if about["streaming"] else OnnxRun
-    return make(session, settings["task"]), settings
+    return make(session, settings.task), settings, about["multiple"]
 
 
 def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
@@ -61,13 +60,17 @@ def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
 
 
 def description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
-    """What `utils.export` wrote into the file: `version, streaming, opset, precision, predictor {…}`."""
+    """What `utils.export` wrote into the file: `version, streaming, opset, precision, settings` (of
+    `ClipSettings.as_dict`)`, multiple, state_strides`."""
     text = session.get_modelmeta().custom_metadata_map.get(METADATA)
     if text is None:
         raise UserError(f"{path}: found an ONNX file of something else, expected one made by `python -m utils.export`")
     about = json.loads(text)
     if about["version"] > VERSION:
         raise UserError(f"{path}: exported by version {about['version']}, this code reads up to {VERSION}; update it")
+    if about["version"] == 1:
+        settings = {"fit": "crop", **about.pop("predictor")}
+        about |= {"multiple": settings.pop("multiple", 32), "settings": settings}
     return about
 
 

@@ -1,12 +1,13 @@
 """From frames to predictions in original pixels: the one way that every script and the validation use."""
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice, pairwise
 from typing import Any, NamedTuple
@@ -16,20 +17,17 @@ import numpy as np
 from utils.clips.bad_pixels import DefectFinder
 from utils.clips.registration import scene_shift, to_last
 from utils.clips.rule import clip_indices
+from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
-from utils.images.normalise import channels
+from utils.images.normalise import Normalisation, normalise
 from utils.predictor.frame_preparation import Intake, raw_window
 from utils.predictor.network_run import Run, StreamingRun
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.window import Seen, View, views
-from utils.system.errors import UserError
 from utils.system.files import require_file
 from utils.system.threads import IN_LINE, Lanes, made_ahead
 from utils.video.sources import SourceFrame
-
-Levels = float | Sequence[float]  # grey levels: of grey frames, or of their copies in R, G and B
-TASKS = ("segmentation", "detection")
 
 
 class _Clip(NamedTuple):
@@ -47,44 +45,23 @@ class Predictor:
 
     Args:
         run: the network in any runtime, see `utils.predictor.network_run`. A `StreamingRun` computes what a frame
-            contributes once for all clips that see the frame alike: without `register` that is every clip.
-        task: `segmentation` or `detection`.
-        num_frames: T, frames in a clip; the key frame is the last.
-        normalisation: `(mean, std)` in the frames' own grey levels; each one number, or for detection also three, of
-            the channels R, G and B, which grey frames become.
-        threshold: a pixel, or a box, is predicted where its probability, or score, exceeds this.
+            contributes once for all clips that see the frame alike: without `settings.register` that is every clip.
+        settings: how the network sees clips.
         multiple: height and width that `run` sees are padded to multiples of this, right and below, by the edge.
-        name: of the network, for people.
-        input_size: side of the square that frames are fitted into, as in training; None leaves their own pixels.
-        fit: how they are fitted then, `resize` or `letterbox`.
-        num_classes: that are told apart.
         note: what was recognised in a weights file that does not describe itself.
-        register: align the frames of a clip to its key frame (`utils.clips.registration`), where training did.
-        frame_step: from one frame of a clip to the next (`utils.clips.rule.clip_indices`), as in training.
-        bad_pixels: take them out of the frames of a stream (`utils.clips.bad_pixels`), where training did.
         square: frames that are letterboxed fill up the square, as published; else the network sees less grey beside
             them, which takes less time.
     """
 
     run: Run
-    task: str
-    num_frames: int
-    normalisation: tuple[Levels, Levels]
-    threshold: float = 0.5
+    settings: ClipSettings
     multiple: int = 32
-    name: str = ""
-    input_size: int | None = None
-    fit: str = "resize"
-    num_classes: int = 1
     note: str = ""
-    register: bool = False
-    frame_step: int = 1
-    bad_pixels: bool = False
     square: bool = True
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
-                        normalisation: Sequence[float] | None = None, precision: str = "float32",
+                        normalisation: Normalisation | None = None, precision: str = "float32",
                         compile: bool = False) -> Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
@@ -101,34 +78,27 @@ class Predictor:
         if str(path).lower().endswith(".onnx"):
             from utils.predictor.onnx_run import open_onnx
 
-            run, settings = open_onnx(path, device=device, precision=precision, compile=compile)
-            unknown = sorted(settings.keys() - {item.name for item in fields(cls)})
-            if unknown:
-                raise UserError(f"{path}: found settings {', '.join(unknown)}, which this version does not know; "
-                                "update it")
-            return cls(run, **settings | ({} if threshold is None else {"threshold": threshold}))
-        from utils.predictor.weights import read_weights
+            predictor = cls(*open_onnx(path, device=device, precision=precision, compile=compile))
+        else:
+            from utils.predictor.weights import read_weights
 
-        weights = read_weights(path, normalisation)
-        network, _, postprocess = weights.model
-        settings = weights.settings | ({} if threshold is None else {"threshold": threshold})
-        return cls.from_network(network, postprocess, device=device, note=weights.note, precision=precision,
-                                compile=compile, **settings)
+            weights = read_weights(path, normalisation)
+            network, _, postprocess = weights.model
+            predictor = cls.from_network(network, postprocess, weights.settings, device=device, note=weights.note,
+                                         precision=precision, compile=compile)
+        return predictor if threshold is None else predictor.with_settings(threshold=threshold)
 
     @classmethod
-    def from_network(cls, network: Any, postprocess: Callable[[Any], Any], *, num_frames: int,
-                     normalisation: Sequence[Levels], device: Any = None, threshold: float = 0.5, fit: str = "crop",
-                     input_size: int | None = None, name: str = "", task: str = "segmentation", num_classes: int = 1,
-                     note: str = "", register: bool = False, frame_step: int = 1, bad_pixels: bool = False,
-                     precision: str = "float32", compile: bool = False) -> Predictor:
+    def from_network(cls, network: Any, postprocess: Callable[[Any], Any], settings: ClipSettings, *,
+                     device: Any = None, note: str = "", precision: str = "float32", compile: bool = False
+                     ) -> Predictor:
         """Predict with a copy of a PyTorch network as it is now, on `device`, in evaluation mode.
 
         Args:
             network: clips as `Run` takes them → outputs.
             postprocess: outputs → probabilities `(B, H, W)`, or for each clip boxes `(N, 6)`.
-            num_frames, normalisation, threshold, name, task, num_classes, note, register: as of the class.
-            fit, input_size: how the network was trained: with `resize` and `letterbox` frames are fitted into a square
-                of `input_size` pixels, with `crop` they keep their own pixels.
+            settings: how the network was trained.
+            note: as of the class.
             precision: `float32`, or for speed at some cost of accuracy `bf16` or `fp16` (GPUs only).
             compile: `torch.compile`, which takes up to minutes for each frame size and says how many seconds.
         Raises:
@@ -136,18 +106,15 @@ class Predictor:
         """
         from utils.predictor.torch_run import torch_run
 
-        mean, std = (tuple(map(float, value)) if np.ndim(value) else float(value) for value in normalisation)
-        grey = tuple(np.resize(value, 3).tolist() for value in (mean, std)) if task == "detection" else None
+        grey = None
+        if settings.task == "detection":
+            grey = tuple(np.resize(value, 3).tolist() for value in settings.normalisation)
         run = torch_run(network, postprocess, device, precision, compile, grey)
-        return cls(run, task, num_frames, (mean, std), threshold, network.multiple, name,
-                   input_size=None if fit == "crop" else input_size, fit="resize" if fit == "crop" else fit,
-                   num_classes=num_classes, note=note, register=register, frame_step=frame_step,
-                   bad_pixels=bad_pixels)
+        return cls(run, settings, network.multiple, note)
 
-    def __post_init__(self) -> None:
-        if self.task not in TASKS or self.fit not in ("resize", "letterbox"):
-            raise ValueError(f"got task '{self.task}' and fit '{self.fit}', expected one of {', '.join(TASKS)} and "
-                             "resize or letterbox")
+    def with_settings(self, **changes: Any) -> Predictor:
+        """The same predictor with some of its settings changed, such as `threshold=0.3`."""
+        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **changes))
 
     def stream(self, frames: Iterable[Any], batch_size: int = 1) -> Iterator[Prediction]:
         """Predict every frame of one sequence, in order; call once for each sequence.
@@ -164,7 +131,7 @@ class Predictor:
         Raises:
             ValueError: numbers do not ascend, or a frame is not `(H, W)`.
         """
-        intake = Intake(raw=raw_window(self.normalisation))
+        intake = Intake(raw=raw_window(self.settings.normalisation))
         numbered = (item[:2] if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
         source = (SourceFrame(*item, "", None) for item in numbered)
         for frame, prediction in self.stream_with(intake.frames(source), batch_size):
@@ -180,7 +147,8 @@ class Predictor:
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
         """The clip of every frame; clips hold frames of one size."""
-        window: deque[Seen] = deque(maxlen=(self.num_frames - 1) * self.frame_step + 1)
+        settings = self.settings
+        window: deque[Seen] = deque(maxlen=(settings.num_frames - 1) * settings.frame_step + 1)
         for number, frame, companion in items:
             seen = Seen(number, frame, self._prepare(frame))
             if window and window[-1].frame.shape == frame.shape:
@@ -190,11 +158,11 @@ class Predictor:
             if not window or number != window[-1].number + 1:
                 finder = DefectFinder()
             window.append(seen)
-            chosen = clip_indices([seen.number for seen in window], len(window) - 1, self.num_frames,
-                                  step=self.frame_step)
+            chosen = clip_indices([seen.number for seen in window], len(window) - 1, settings.num_frames,
+                                  step=settings.frame_step)
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
-            if self.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
+            if settings.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
                 seen = [one.repaired(defects, self._repair) for one in seen]
             yield _Clip(number, frame.shape, self._views(seen, steps), companion)
 
@@ -209,40 +177,40 @@ class Predictor:
 
     def _views(self, frames: Sequence[Seen], steps: Sequence[np.ndarray]) -> list[View]:
         """The frames of a clip as it sees them (`utils.clips.registration.aligned`)."""
-        return views(frames, to_last(steps) if self.register else [np.zeros(2)] * len(frames))
+        return views(frames, to_last(steps) if self.settings.register else [np.zeros(2)] * len(frames))
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
-        if not (self.register or self.bad_pixels) or np.array_equal(before, after):
+        if not (self.settings.register or self.settings.bad_pixels) or np.array_equal(before, after):
             return np.zeros(2)
         return scene_shift(before, after)
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
-        return fit_of(shape, self.fit if self.input_size else "crop", self.input_size, self.multiple,
-                      float(np.ravel(self.normalisation[0])[0]), full_scale, self.square)
+        settings = self.settings
+        return fit_of(shape, settings.fit, settings.input_size, self.multiple,
+                      float(np.ravel(settings.normalisation[0])[0]), full_scale, self.square)
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, but for detection (`_input`)."""
         require_grey(frame)
         full_scale = full_scale_of(frame)
         ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
-        if self.task == "detection":
-            return ready
-        mean, std = (np.asarray(value, np.float32) for value in self.normalisation)
-        return (ready - mean) / std
+        return ready if self.settings.task == "detection" else normalise(ready, self.settings.normalisation)
 
     def _repair(self, seen: Seen, mended: np.ndarray, defects: np.ndarray) -> np.ndarray:
         """A frame that was seen, prepared anew from its copy without the light of `defects`."""
         fit = self._fit(mended.shape)
-        if self.task == "detection" and isinstance(fit, Letterbox):  # of which only these places are scaled anew
+        if self.settings.task == "detection" and isinstance(fit, Letterbox):  # only these places are scaled anew
             return fit.again(seen.ready, mended, defects[:, :2].astype(int), full_scale_of(mended))
         return self._prepare(mended)
 
     def _input(self, planes: np.ndarray) -> np.ndarray:
         """What the network takes of prepared planes `(B, …, H, W)`: of segmentation they are normalised already."""
-        if self.task == "segmentation":
+        if self.settings.task == "segmentation":
             return planes
-        return channels(planes, self.normalisation, getattr(self.run, "channels", 3))
+        if getattr(self.run, "channels", 3) == 1:  # a network that knows G and B from R
+            return normalise(planes, [np.ravel(value)[0] for value in self.settings.normalisation])
+        return normalise(planes, self.settings.normalisation, axis=1)
 
     def _start(self, clips: list[_Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
         """The clips' outputs, once they are asked for. Clips start in order: what one has begun to compute of a view,
@@ -277,11 +245,11 @@ class Predictor:
     def _restore(self, number: int, output: np.ndarray, shape: tuple[int, int]) -> Prediction:
         """What the network gives for a clip → the prediction, in original pixels."""
         fit = self._fit(shape)
-        if self.task == "segmentation":
-            return from_probability(number, fit.map_to_frame(output), self.threshold)
+        if self.settings.task == "segmentation":
+            return from_probability(number, fit.map_to_frame(output), self.settings.threshold)
         boxes = fit.to_frame(output)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # others lie beside the frame
-        return from_boxes(number, boxes[inside], shape, self.threshold)
+        return from_boxes(number, boxes[inside], shape, self.settings.threshold)
 
 
 def _batches(clips: Iterable[_Clip], size: int) -> Iterator[list[_Clip]]:

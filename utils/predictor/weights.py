@@ -19,6 +19,7 @@ try:
     from nets.published.kinds import BACKBONE, kind_of, plain_state, sstnet_options, tsmsa_options
     from nets.published.rules import load_published, some
     from nets.sstnet import SSTNet
+    from utils.clips.settings import ClipSettings
     from utils.predictor.checkpoint import check_content, load_file
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "torchvision"):
@@ -35,13 +36,13 @@ NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
 
 @dataclass(frozen=True)
 class Weights:
-    """A network with its weights, and how it is to be used; `settings` are keywords of `Predictor.from_network`.
+    """A network with its weights, and how it is to be used.
 
     `note` says what was recognised in a file that does not describe itself.
     """
 
     model: Model
-    settings: dict[str, Any]
+    settings: ClipSettings
     note: str = ""
 
 
@@ -59,37 +60,27 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
     content = load_file(path)
     try:
         if isinstance(content, dict) and "network" in content:
-            return _own(check_content(path, content))
+            return _own(path, check_content(path, content))
         return _published(path, plain_state(content), normalisation)
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
 
 
-def _own(content: dict[str, Any]) -> Weights:
+def _own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     name, options = content["model"]["name"], dict(content["model"]["options"])
     if name in DETECTORS:
         options["temporal"] = False  # it serves training only
     model = build_model(name, **options)
     model.network.load_state_dict(content.get("ema") or content["network"])
-    config = content["config"]
-    return Weights(model, {
-        "task": _task(name), "num_classes": options.get("num_classes", 1), "num_frames": content["num_frames"],
-        "normalisation": content["normalisation"], "threshold": content["threshold"],
-        "fit": config.get("fit", "crop"), "input_size": config.get("input_size"), "name": name,
-        "register": config.get("register", False), "frame_step": config.get("frame_step", 1),
-        "bad_pixels": config.get("bad_pixels", False)})
-
-
-def _task(name: str) -> str:
-    return "detection" if name in DETECTORS else "segmentation"
+    return Weights(model, ClipSettings.from_dict(content["settings"], path))
 
 
 def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None) -> Weights:
     kind = kind_of(state)
     if kind == "sstnet":
         options = sstnet_options(state)
-        settings = {"num_classes": options["num_classes"], "normalisation": IMAGENET, "fit": "letterbox",
-                    "input_size": SSTNET_SIZE}
+        settings = ClipSettings(options["num_frames"], IMAGENET, "detection", fit="letterbox", input_size=SSTNET_SIZE,
+                                num_classes=options["num_classes"], name=kind)
         text = (f"{options['num_classes']} class(es), frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}, ImageNet's "
                 "mean and standard deviation of 8-bit RGB")
         model = build_model(kind, **options, temporal=False)
@@ -98,7 +89,8 @@ def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisati
             raise UserError(f"{path}: found a state dict of the published TSMSA, which does not hold its frames' mean "
                             "and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
                             "with --weights and use that checkpoint")
-        options, settings = tsmsa_options(state), {"normalisation": normalisation}
+        options = tsmsa_options(state)
+        settings = ClipSettings(options["num_frames"], normalisation, name=kind)
         text = f"{options['num_slices']} slice(s), grey mean {normalisation[0]:g}, std {normalisation[1]:g}"
         model = build_model(kind, **options)
     else:
@@ -107,7 +99,6 @@ def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisati
         raise UserError(f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
                         "TSMSA; give another --weights")
     report = load_published(model.network, state)
-    settings |= {"task": _task(kind), "num_frames": options["num_frames"], "threshold": 0.5, "name": kind}
     return Weights(model, settings, f"{path}: published {NAMES[kind]} release, {len(state)} entries of which "
                                     f"{len(report.dropped)} do not serve the prediction: {options['num_frames']} "
                                     f"frames, {text}")

@@ -47,7 +47,7 @@ def tell_raw(source: FrameSource) -> None:
 def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor: Predictor) -> None:
     """Warn about frames in other units than the training frames'."""
     image = intake.prepare(image)
-    mean, std = (float(np.mean(value)) for value in predictor.normalisation)
+    mean, std = (float(np.mean(value)) for value in predictor.settings.normalisation)
     if abs(image.mean() - mean) > FAR * std:
         warn(f"{source.path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
              f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these; --window p0.5,p99.9 "
@@ -79,7 +79,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
         raise UserError(f"{source.path}: results would take the place of the source; give another folder with --out")
     results = Results(out, {
         "source": source.path, "sequence": source.name, "fps": fps, "weights": options.weights,
-        "model": predictor.name, "task": predictor.task, "threshold": predictor.threshold,
+        "model": predictor.settings.name, "task": predictor.settings.task, "threshold": predictor.settings.threshold,
     }, class_names(predictor), None if options.no_tracks else Tracker())
     try:
         with ExitStack() as stack:
@@ -98,14 +98,15 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
     if total and count < total:
         warn(f"{source.path}: {count} frames could be read, {total} were announced")
-    if count == 1 < predictor.num_frames:
+    if count == 1 < predictor.settings.num_frames:
         warn(f"{source.path}: one frame; the network looks for what moves from frame to frame, and misses most in one")
     sizes = {(image["width"], image["height"]) for image in results.images}
     if len(sizes) > 1:
         warn(f"{source.path}: frames of {len(sizes)} sizes; no clip holds frames of several, and the video has the "
              "first one's size")
     tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
-    said = summary(source.name, results.records, "components" if predictor.task == "segmentation" else "boxes") + tracks
+    what = "components" if predictor.settings.task == "segmentation" else "boxes"
+    said = summary(source.name, results.records, what) + tracks
     paths = [*(writer.path for writer in writers), masks, *results.paths()]
     return "\n".join([said, pace(source, count, time.perf_counter() - began), *(f"  {path}" for path in paths)])
 
@@ -134,7 +135,7 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, opti
             if trails:
                 trails.update(frame.number, tracked)
             picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
-                           heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.threshold,
+                           heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.settings.threshold,
                            title=source.name, scale=options.scale, trails=trails, roi=options.roi)
             for writer in writers:
                 writer.write(picture)
@@ -173,8 +174,8 @@ def pace(source: FrameSource, count: int, seconds: float) -> str:
 
 def intake_of(options: Namespace, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
     """What prepares the frames of one sequence; `on_raw` is called where raw frames begin."""
-    return Intake(options.stride, options.roi, options.window, options.invert, raw_window(predictor.normalisation),
-                  on_raw)
+    return Intake(options.stride, options.roi, options.window, options.invert,
+                  raw_window(predictor.settings.normalisation), on_raw)
 
 
 def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:
@@ -191,7 +192,8 @@ def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> lis
 
 def class_names(predictor: Predictor) -> list[str]:
     """Names of the predictor's classes."""
-    return ["target"] if predictor.num_classes == 1 else [f"class{i}" for i in range(predictor.num_classes)]
+    count = predictor.settings.num_classes
+    return ["target"] if count == 1 else [f"class{i}" for i in range(count)]
 
 
 def summary(name: str, records: list[dict[str, Any]], what: str) -> str:

@@ -77,11 +77,12 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: Facts, sho
     boxes = DetectionMetrics()
     for part in watch.boxes.values():
         boxes.merge(part)
+    settings = predictor.settings
     spread = bootstrap.segmentation_draws(list(parts.values()), draws)
     seconds = max(result.seconds - result.counting, 1e-9)
     limits = {f"pd_at_fa_{limit:.0e}": pd for limit, pd in curve["pd_at_fa"].items()}
     return {
-        "name": name, "network": predictor.name, "task": predictor.task, "threshold": predictor.threshold,
+        "name": name, "network": settings.name, "task": settings.task, "threshold": settings.threshold,
         "frames_per_second": result.frames / seconds, "counting_seconds": result.counting,
         "figures": result.overall.compute() | limits | {key: curve[key] for key in ("pixel_auc", "pd_fa_auc")},
         "intervals": bootstrap.intervals(spread),
@@ -90,9 +91,9 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: Facts, sho
         "sequences": result.sequences,
         "bands": watch.log.bands(draws),
         "roc": {key: curve[key].tolist() for key in ("threshold", "fa", "pd")},
-        "detection": boxes.compute(predictor.threshold, areas=False),
+        "detection": boxes.compute(settings.threshold, areas=False),
         "detection_intervals": bootstrap.intervals(
-            bootstrap.detection_draws(list(watch.boxes.values()), predictor.threshold, draws)),
+            bootstrap.detection_draws(list(watch.boxes.values()), settings.threshold, draws)),
         "pr": {rule: thinned(boxes.curve(rule)) for rule in ("centre", "iou")},
         "compat": {key: metrics.compute() for key, metrics in result.counted.items()},
         "alarms": _tiles(alarm_tiles(watch.log)), "misses": _tiles(miss_tiles(watch.log)),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from utils.clips.settings import ClipSettings
+from utils.images.normalise import Normalisation
 from utils.system.errors import UserError
 
 CHOICES = {
@@ -170,6 +172,14 @@ class TrainConfig:
     def clones_targets(self) -> bool:
         """Whether targets are cloned at all."""
         return self.target_augmentation and self.clones > 0
+
+    def clip_settings(self, normalisation: Normalisation) -> ClipSettings:
+        """How the network sees clips of this `normalisation`, with the threshold that is fixed, if one is."""
+        return ClipSettings(
+            self.num_frames, normalisation, task="detection" if self.detector else "segmentation",
+            threshold=self.threshold or 0.5, frame_step=self.frame_step, register=self.register,
+            bad_pixels=self.bad_pixels, fit=self.fit, input_size=self.input_size,
+            num_classes=self.num_classes if self.detector else 1, name=self.model)
 
     def network_options(self) -> dict[str, Any]:
         """The options of `nets.build_model` that shape the network."""

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 
 from utils.clips.augment import TrainTransform
 from utils.clips.clones import TargetAugmentation
+from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, box_mask, file_mask, no_mask
 from utils.clips.transforms import ClipTransform, GeometricAugmentation, IntensityJitter
 from utils.datasets.frame_table import AllKeys, Sequences
 from utils.images.fit import GREY, margin_level
-from utils.images.normalise import Normalisation
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
@@ -34,14 +34,14 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def training_loader(config: TrainConfig, sequences: Sequences, normalisation: Normalisation, std: float,
+def training_loader(config: TrainConfig, sequences: Sequences, settings: ClipSettings, std: float,
                     full_scale: float, pin_memory: bool = False) -> tuple[EpochSampler, DataLoader]:
     """A recipe's clips, one for each frame of `sequences`.
 
     Args:
         config: the recipe.
         sequences: frames to learn from, with masks, or with boxes for a detector.
-        normalisation: of the clips, in grey levels.
+        settings: how the network sees them.
         std: the dataset's standard deviation in grey levels, the unit of intensity jitter.
         full_scale: largest grey level of the files' type.
         pin_memory: for a GPU.
@@ -54,11 +54,10 @@ def training_loader(config: TrainConfig, sequences: Sequences, normalisation: No
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()
-    transform = train_transform(config, std, full_scale, float(np.ravel(normalisation[0])[0]))
-    clips = ClipDataset(sequences, AllKeys(sequences), config.num_frames, normalisation, transform.with_boxes,
+    transform = train_transform(config, std, full_scale, float(np.ravel(settings.normalisation[0])[0]))
+    clips = ClipDataset(sequences, AllKeys(sequences), settings, transform.with_boxes,
                         config.seed, (config.cache_mb << 20) // several, "boxes" if config.detector else "mask",
-                        mask_of, config.register, config.frame_step, config.bad_pixels,
-                        config.on_bad_frame == "skip")
+                        mask_of, config.on_bad_frame == "skip")
     draw = config.clips_drawn(len(clips)) or len(clips)
     batch = min(config.batch_size, draw) // several * several
     if not batch or config.batch_size % several:

@@ -47,10 +47,10 @@ class Parts:
         learnt_from = self.training.frames()
         self.grey = dataset.normalisation or measure_normalisation(learnt_from)
         self.full_scale = float(np.iinfo(read_frame(learnt_from[0].image).dtype).max)
-        self.normalisation = self._normalisation()
+        self.settings = config.clip_settings(self._normalisation())
         self.weights_note = ""
         self.model = self._build()
-        self.sampler, self.loader = training_loader(config, self.training, self.normalisation, self.grey[1],
+        self.sampler, self.loader = training_loader(config, self.training, self.settings, self.grey[1],
                                                     self.full_scale, pin_memory=device.type == "cuda")
         self.learner = self._learner()
 
@@ -90,7 +90,7 @@ class Parts:
         frames = [sum(map(len, part.values())) for part in (self.training, self.validation)]
         mean, std = self.grey
         source = "from the dataset table" if self.dataset.normalisation else "measured on the training frames"
-        if self.normalisation is IMAGENET:
+        if self.settings.normalisation == IMAGENET:
             source += "; clips are normalised by ImageNet's"
         several = f" (one of {self.sampler.processes} processes)" if self.sampler.processes > 1 else ""
         return (f"{self.dataset.name} ({self.dataset.layout}): {frames[0]} training frames of {len(self.training)} "

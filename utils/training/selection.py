@@ -109,10 +109,10 @@ def validate(predictor: Predictor, dataset: Dataset, config: TrainConfig,
     For detectors `choice`, the mean of AP50 and centre AP, ranks the epochs: of boxes of a few pixels AP50 alone is
     brittle, and centre AP alone does not see their size.
     """
-    measure = evaluate_detection if predictor.task == "detection" else evaluate_sequences
+    measure = evaluate_detection if predictor.settings.task == "detection" else evaluate_sequences
     overall = measure(predictor, dataset, batch_size=4, quiet=config.quiet or rank() > 0, title="validation",
                       on_frame=on_frame, on_bad_frame=on_bad_frame).overall
-    if predictor.task != "detection":
+    if predictor.settings.task != "detection":
         return choose_threshold(overall.curve(), config.fa_budget, config.false_budget, config.threshold)
     figures = overall.compute(config.threshold or best_score(overall), areas=False)
     kept = ("threshold", "ap50", "ap", "centre_ap", "precision", "recall", "f1", "pd", "centre_precision", "centre_f1",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import cv2
-import numpy as np
 import torch
 
 from utils.datasets.dataset import Dataset
@@ -202,11 +201,8 @@ class TrainingRun:
         self._measure_statistics()
         self.learner.agree()
         config, parts = self.config, self.parts
-        own = {"task": "detection", "num_classes": config.num_classes} if config.detector else {}
-        predictor = Predictor.from_network(self.learner.averaged, parts.model.postprocess, num_frames=config.num_frames,
-                                           normalisation=parts.normalisation, device=parts.device, fit=config.fit,
-                                           input_size=config.input_size, register=config.register,
-                                           frame_step=config.frame_step, bad_pixels=config.bad_pixels, **own)
+        predictor = Predictor.from_network(self.learner.averaged, parts.model.postprocess, parts.settings,
+                                           device=parts.device)
         return validate(predictor, dataclasses.replace(self.dataset, sequences=parts.validation), config,
                         self._while_validating if processes() == 1 else None,
                         self._bad_frame if config.on_bad_frame == "skip" else None)
@@ -230,12 +226,12 @@ class TrainingRun:
             return
         progress.bad_frames = _summed(bad_frames)
         config, state = self.config, self.learner.state()
+        settings = self.parts.settings
+        settings = dataclasses.replace(settings, threshold=float(progress.best.get("threshold", settings.threshold)))
         content = {
             "model": {"name": config.model, "options": config.network_options()},
-            "normalisation": np.array(self.parts.normalisation).tolist(), "num_frames": config.num_frames,
-            "threshold": float(progress.best.get("threshold", config.threshold or 0.5)), "config": config.as_dict(),
-            "network": state["network"], "ema": state["ema"], "epoch": progress.epoch, "best": progress.best,
-            "git": git_revision(),
+            "settings": settings.as_dict(), "config": config.as_dict(), "network": state["network"],
+            "ema": state["ema"], "epoch": progress.epoch, "best": progress.best, "git": git_revision(),
         }
         if chosen:
             save_checkpoint(config.folder / "best.pt", content)

@@ -1,0 +1,81 @@
+"""How a network sees clips: one frozen object in checkpoints, exports, `Predictor`, training and validation."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from utils.images.fit import FITS
+from utils.images.normalise import Normalisation
+from utils.system.errors import UserError
+
+TASKS = ("segmentation", "detection")
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What a network was trained on, and so has to be shown again, and what its outputs mean.
+
+    Args:
+        num_frames: T, frames in a clip; the key frame is the last.
+        normalisation: `(mean, std)` in the frames' own grey levels; each one number, or for detection also three, of
+            the channels R, G and B, which grey frames become.
+        task: `segmentation` or `detection`.
+        threshold: a pixel, or a box, is predicted where its probability, or score, exceeds this.
+        frame_step: from one frame of a clip to the next (`utils.clips.rule.clip_indices`).
+        register: align the frames of a clip to its key frame (`utils.clips.registration`).
+        bad_pixels: take bad pixels out of the frames (`utils.clips.bad_pixels`).
+        fit: how frames get their size, see `utils.images.fit`: with `resize` and `letterbox` they are fitted into a
+            square of `input_size` pixels; with `crop` training takes squares out of them, and predictions see all of
+            them in their own pixels.
+        input_size: side of that square, in pixels.
+        num_classes: that are told apart.
+        name: of the network, for people.
+    Raises:
+        ValueError: an unknown task or fit, or a fit without its size.
+    """
+
+    num_frames: int
+    normalisation: Normalisation
+    task: str = "segmentation"
+    threshold: float = 0.5
+    frame_step: int = 1
+    register: bool = False
+    bad_pixels: bool = False
+    fit: str = "crop"
+    input_size: int | None = None
+    num_classes: int = 1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS or self.fit not in FITS:
+            raise ValueError(f"got task '{self.task}' and fit '{self.fit}', expected one of {', '.join(TASKS)} and one "
+                             f"of {', '.join(FITS)}")
+        if self.fit != "crop" and not self.input_size:
+            raise ValueError(f"got fit '{self.fit}' without an input_size, expected the side of the square")
+        levels = tuple(tuple(map(float, value)) if np.ndim(value) else float(value) for value in self.normalisation)
+        object.__setattr__(self, "normalisation", levels)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and checkpoints."""
+        values = dataclasses.asdict(self)
+        return values | {"normalisation": [np.asarray(value).tolist() for value in self.normalisation]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: object) -> ClipSettings:
+        """What `as_dict` gave.
+
+        Args:
+            values: also of an earlier version, which lacks some.
+            source: the file that holds them, for messages.
+        Raises:
+            UserError: a later version has written settings that this one does not know.
+        """
+        unknown = sorted(values.keys() - {item.name for item in dataclasses.fields(cls)})
+        if unknown:
+            raise UserError(f"{source}: found settings {', '.join(unknown)}, which this version does not know; update "
+                            "it")
+        return cls(**values)
