@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.predictor.network_run import NetworkRun
 from utils.predictor.onnx_run import METADATA
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
@@ -93,8 +94,8 @@ class _Clips:
         return None if clip is None else {self.name: clip}
 
 
-class _Keeper:
-    """A `Run` that keeps the clips at `positions`, of those it is given one by one, and finds nothing in any."""
+class _Keeper(NetworkRun):
+    """A run that keeps the clips at `positions`, of those it is given one by one, and finds nothing in any."""
 
     def __init__(self, task: str, positions: Collection[int]) -> None:
         self.task, self.positions = task, positions

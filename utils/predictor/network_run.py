@@ -1,29 +1,69 @@
 """What a `Predictor` needs of a network, whatever library runs it. PyTorch's is in `utils.predictor.torch_run`."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from utils.system.threads import IN_LINE, Lanes
 
-class Run(Protocol):
-    """A network in any runtime: a function will do. Arrays are numpy float32, normalised, H and W multiples of
-    `Predictor.multiple`."""
+
+class NetworkRun:
+    """A network in any runtime: a derived class says what it can do by replacing what it does otherwise.
+
+    Arrays are numpy float32, normalised, H and W multiples of `Predictor.multiple`.
+    """
+
+    channels: int = 3  # of a detector's clips: R, G and B, or 1 where the network knows G and B from R
 
     def __call__(self, clips: np.ndarray) -> Any:
-        """Segmentation: clips (B, T, H, W) → probabilities (B, H, W). Detection: (B, 3, T, H, W) → for each clip (N, 6)
-        x1, y1, x2, y2 in pixels of the input, score, class."""
+        """What the network finds in the key frames, the last ones, of whole clips.
+
+        Args:
+            clips: (B, T, H, W); for detection (B, 3, T, H, W), or as before where `channels` is 1.
+        Returns:
+            Segmentation: probabilities (B, H, W). Detection: for each clip (N, 6) x1, y1, x2, y2 in pixels of the
+            input, score, class.
+        """
+        raise NotImplementedError
+
+    def lanes(self) -> AbstractContextManager[Lanes]:
+        """How the batches of a stream run; here one after the other."""
+        return nullcontext(IN_LINE)
 
 
-@runtime_checkable
-class StreamingRun(Run, Protocol):
-    """A `Run` that keeps what it computed for a frame, for every clip that the frame is in. It has no state of its own:
+class StreamingRun(NetworkRun):
+    """A run that keeps what it computed for a frame, for every clip that the frame is in. It has no state of its own:
     the predictor holds what frames contributed, and knows which of them make a clip."""
 
     def observe(self, frames: np.ndarray) -> Sequence[Any]:
-        """Frames (N, H, W), for detection (N, 3, H, W) → what each of them contributes, N objects of any kind."""
+        """What each frame contributes to the clips that it is in.
+
+        Args:
+            frames: (N, H, W); for detection (N, 3, H, W), or as before where `channels` is 1.
+        Returns:
+            N objects of any kind.
+        """
+        raise NotImplementedError
 
     def decide(self, keys: np.ndarray, windows: Sequence[Sequence[Any]]) -> Any:
-        """Key frames (B, H, W), for detection (B, 3, H, W), and for each clip what its T frames contributed, in order →
-        results as of `Run`."""
+        """What the network finds in key frames, as of `NetworkRun`.
+
+        Args:
+            keys: B of the frames that `observe` takes.
+            windows: for each clip what its T frames contributed, in order, the key frame's last.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class FunctionRun(NetworkRun):
+    """A function over whole clips, as `NetworkRun.__call__`, with all else as it is there."""
+
+    function: Callable[[np.ndarray], Any]
+
+    def __call__(self, clips: np.ndarray) -> Any:
+        return self.function(clips)

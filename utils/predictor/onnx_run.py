@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress
+from utils.predictor.network_run import NetworkRun, StreamingRun
 from utils.system.errors import UserError
 from utils.system.files import require_file
 
@@ -86,7 +87,7 @@ def detections(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return suppress(np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32), NMS)
 
 
-class OnnxRun:
+class OnnxRun(NetworkRun):
     """A windowed export as the `run` of a `Predictor`."""
 
     def __init__(self, session: Any, task: str) -> None:
@@ -110,7 +111,7 @@ class _Contribution:
         self.parts: list[np.ndarray] | None = None
 
 
-class StreamingOnnxRun(OnnxRun):
+class StreamingOnnxRun(OnnxRun, StreamingRun):
     """A streaming export: a frame's contribution to the state is computed once, while the frame is decided on."""
 
     def __init__(self, session: Any, task: str) -> None:

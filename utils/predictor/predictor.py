@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice, pairwise
@@ -22,7 +21,7 @@ from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation, normalise
 from utils.predictor.frame_preparation import Intake, raw_window
-from utils.predictor.network_run import Run, StreamingRun
+from utils.predictor.network_run import FunctionRun, NetworkRun, StreamingRun
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.window import Seen, View, views
 from utils.system.files import require_file
@@ -44,8 +43,9 @@ class Predictor:
     """Normalises, resizes, pads, runs and undoes.
 
     Args:
-        run: the network in any runtime, see `utils.predictor.network_run`. A `StreamingRun` computes what a frame
-            contributes once for all clips that see the frame alike: without `settings.register` that is every clip.
+        run: the network in any runtime, see `utils.predictor.network_run`; a function over clips becomes a
+            `FunctionRun`. A `StreamingRun` computes what a frame contributes once for all clips that see the frame
+            alike: without `settings.register` that is every clip.
         settings: how the network sees clips.
         multiple: height and width that `run` sees are padded to multiples of this, right and below, by the edge.
         note: what was recognised in a weights file that does not describe itself.
@@ -53,11 +53,15 @@ class Predictor:
             them, which takes less time.
     """
 
-    run: Run
+    run: NetworkRun | Callable[[np.ndarray], Any]
     settings: ClipSettings
     multiple: int = 32
     note: str = ""
     square: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.run, NetworkRun):
+            object.__setattr__(self, "run", FunctionRun(self.run))
 
     @classmethod
     def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
@@ -95,7 +99,7 @@ class Predictor:
         """Predict with a copy of a PyTorch network as it is now, on `device`, in evaluation mode.
 
         Args:
-            network: clips as `Run` takes them → outputs.
+            network: clips as `NetworkRun` takes them → outputs.
             postprocess: outputs → probabilities `(B, H, W)`, or for each clip boxes `(N, 6)`.
             settings: how the network was trained.
             note: as of the class.
@@ -140,7 +144,7 @@ class Predictor:
     def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
                     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        with self.run.lanes() if hasattr(self.run, "lanes") else nullcontext(IN_LINE) as lanes:
+        with self.run.lanes() as lanes:
             started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
             for clips, outputs in made_ahead(started, lanes.count + 1):
                 yield from self._restored(clips, outputs())
@@ -208,7 +212,7 @@ class Predictor:
         """What the network takes of prepared planes `(B, …, H, W)`: of segmentation they are normalised already."""
         if self.settings.task == "segmentation":
             return planes
-        if getattr(self.run, "channels", 3) == 1:  # a network that knows G and B from R
+        if self.run.channels == 1:  # a network that knows G and B from R
             return normalise(planes, [np.ravel(value)[0] for value in self.settings.normalisation])
         return normalise(planes, self.settings.normalisation, axis=1)
 

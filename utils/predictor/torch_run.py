@@ -1,4 +1,4 @@
-"""PyTorch networks as the `Run` of a `Predictor`."""
+"""PyTorch networks as the run of a `Predictor`."""
 from __future__ import annotations
 
 import sys
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from nets.inference.folding import Grey
 from nets.inference.runtime import Runtime
 from nets.inference.streaming import can_stream
+from utils.predictor.network_run import NetworkRun, StreamingRun
 from utils.system.errors import UserError
 from utils.system.machine import keep_memory, pick_device
 from utils.system.threads import IN_LINE, Lanes, open_lanes
@@ -24,8 +25,8 @@ PRECISIONS = {"float32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 MOST_LANES = 4  # more would keep more frames waiting
 
 
-class TorchRun:
-    """A network over whole clips, see `utils.predictor.network_run.Run`.
+class TorchRun(NetworkRun):
+    """A network over whole clips.
 
     `network` is copied as it is now, with its batch norms folded (`nets.inference.runtime.Runtime`). On a GPU the steps
     of networks that stream are replayed as CUDA graphs, unless they are compiled. With `compile` clips go through one
@@ -85,8 +86,8 @@ class TorchRun:
         return result
 
 
-class StreamingTorchRun(TorchRun):
-    """A network that streams, see `utils.predictor.network_run.StreamingRun`."""
+class StreamingTorchRun(TorchRun, StreamingRun):
+    """A network that streams."""
 
     def observe(self, frames: np.ndarray) -> list[tuple[Tensor, ...]]:
         batch = _images(frames)
@@ -105,7 +106,7 @@ def _images(frames: np.ndarray) -> Tensor:
 
 def torch_run(network: nn.Module, postprocess: Callable[[Any], Any], device: Any = None, precision: str = "float32",
               compile: bool = False, grey: Grey | None = None) -> TorchRun:
-    """The `Run` of a PyTorch network; `device` and `precision` as of `Predictor.from_network`, `grey` of `TorchRun`.
+    """The run of a PyTorch network; `device` and `precision` as of `Predictor.from_network`, `grey` of `TorchRun`.
 
     Raises:
         UserError: `device` is unknown or not there, or does not have this precision.
