@@ -121,12 +121,12 @@ def test_a_mat_bomb(tmp_path, monkeypatch):
     assert os.path.getsize(tmp_path / "x.mat") < 2 << 20
     resource_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     import utils.system.untrusted as untrusted
-    untrusted_limit, untrusted.MOST_BYTES = untrusted.MOST_BYTES, 64 << 20
+    untrusted_limit, untrusted.MAX_FILE_BYTES = untrusted.MAX_FILE_BYTES, 64 << 20
     try:
         with pytest.raises(UserError, match="unpacks to more than 64 MiB"):
             read_frame(tmp_path / "x.mat")
     finally:
-        untrusted.MOST_BYTES = untrusted_limit
+        untrusted.MAX_FILE_BYTES = untrusted_limit
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - resource_before < 200_000
 
 

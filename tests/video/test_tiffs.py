@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from trees import picture, write
 
-from utils.images.grey_levels import MIDDLE
+from utils.images.grey_levels import MIDDLE_LEVEL
 from utils.images.image_files import read_frame
 from utils.system.errors import UserError
 from utils.video import tiff
@@ -125,7 +125,7 @@ def test_degrees_and_shares_keep_their_differences(tmp_path, values, many):
     source, = open_sources(tmp_path)
     frames = [frame.image.astype(float) for frame in source]
     said, = source.notes
-    assert "are no whole grey levels; in all frames" in said and f"level {MIDDLE}" in said
+    assert "are no whole grey levels; in all frames" in said and f"level {MIDDLE_LEVEL}" in said
     scale, offset = np.polyfit(values(0).ravel(), frames[0].ravel(), 1)
     assert f"a difference of 1 as {scale:.0f} levels" in said
     for number, frame in enumerate(frames):

@@ -16,7 +16,7 @@ from utils.clips.transforms import (
     random_crop_boxes,
     resize_clip,
 )
-from utils.images.fit import GREY
+from utils.images.fit import MARGIN_GREY
 
 
 def batch_augmentation(
@@ -77,7 +77,7 @@ class TrainTransform(ClipTransform):
     target_probability: float
     steps: tuple[ClipTransform, ...]
     full_scale: float = 255.0
-    margin: float = GREY
+    margin: float = MARGIN_GREY
     crop: int = 0
 
     def with_boxes(

@@ -14,7 +14,7 @@ import numpy as np
 
 from utils.images.boxes import cut
 from utils.images.components import label_targets
-from utils.images.fit import GREY, Letterbox, resize_mask, resize_plane
+from utils.images.fit import MARGIN_GREY, Letterbox, resize_mask, resize_plane
 
 NO_BOXES = np.zeros((0, 5))
 
@@ -117,7 +117,7 @@ def _place(shape: tuple[int, int], targets: Sequence[Sequence[int]], size: int, 
 
 def letterbox_clip(
     frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0,
-    margin: float = GREY,
+    margin: float = MARGIN_GREY,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Letterboxes a clip into a square of `size` pixels (see `utils.images.fit`): frames bicubic with grey levels from
     0 to `full_scale` and `margin` around them, masks by nearest neighbour. Raises ValueError for shapes that differ."""

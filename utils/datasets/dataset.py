@@ -22,7 +22,7 @@ from utils.images.image_files import read_frame
 from utils.system.errors import UserError
 from utils.system.machine import give_back
 
-MANY = 50_000  # frames, beyond which what listing them took is worth giving back
+MANY_FRAMES = 50_000  # frames, beyond which what listing them took is worth giving back
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "mas
         UserError: no dataset there, no way to tell the split, labels missing, or a list that is empty or broken.
     """
     dataset = _open(root, split, need, report or Report())
-    if len(dataset.frames) > MANY:
+    if len(dataset.frames) > MANY_FRAMES:
         give_back()
     return dataset
 

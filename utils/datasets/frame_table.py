@@ -16,7 +16,7 @@ import numpy as np
 from utils.datasets.compact_lists import Box, Rows, Texts, boxes_at
 
 NO_MASK = -1
-WHOLE = "\0"  # in place of an ending: the beginning is the path already
+WHOLE_PATH = "\0"  # in place of an ending: the beginning is the path already
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class FrameColumns:
 
     def _place(self, path: str, stem: str) -> int:
         folder, slash, name = path.rpartition("/")
-        known = (folder + slash, name[len(stem):]) if name.startswith(stem) else (path, WHOLE)
+        known = (folder + slash, name[len(stem):]) if name.startswith(stem) else (path, WHOLE_PATH)
         return self.places.setdefault(known, len(self.places))
 
     def done(self, stems: Iterable[str]) -> FrameColumns:
@@ -79,7 +79,7 @@ class FrameColumns:
 
     def _path(self, place: int, stem: str) -> str:
         beginning, ending = self.places[place]
-        return os.path.join(self.root, beginning if ending == WHOLE else beginning + stem + ending)
+        return os.path.join(self.root, beginning if ending == WHOLE_PATH else beginning + stem + ending)
 
     def frame(self, row: int, sequence: str) -> Frame:
         """The frame in `row`, of the sequence of that name."""

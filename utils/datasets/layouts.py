@@ -14,7 +14,7 @@ from utils.system.errors import UserError
 
 SPLIT_FOLDERS = ("train", "test", "val")
 SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
-MAX_DEPTH = 6  # folders below the root; links that lead in circles end here
+MAX_FOLDER_DEPTH = 6  # folders below the root; links that lead in circles end here
 
 
 class Paths(Mapping[str, str]):
@@ -113,7 +113,7 @@ class Files:
         return None
 
 
-def _walk(folder: str, below: str, depth: int = MAX_DEPTH) -> Iterator[tuple[str, list[str]]]:
+def _walk(folder: str, below: str, depth: int = MAX_FOLDER_DEPTH) -> Iterator[tuple[str, list[str]]]:
     """Folders, written as `below/…`, and the names of the image files in each, in no particular order."""
     names, wanted = [], {}
     with os.scandir(folder) as entries:

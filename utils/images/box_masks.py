@@ -8,15 +8,15 @@ import numpy as np
 from utils.images.boxes import box_problem
 from utils.images.components import boxes_of, label, label_targets
 
-METHODS = ("half-max", "box")
-RING = 6  # px around the grown box from which the local background is measured
-GROW = 1  # px beyond the box that a target may reach
+MASK_METHODS = ("half-max", "box")
+BACKGROUND_RING = 6  # px around the grown box from which the local background is measured
+BOX_GROWTH = 1  # px beyond the box that a target may reach
 CENTRE_PULL = 0.5  # how much less a pixel at the box's corner counts than one at its centre, when the peak is sought
 MIN_CONTRAST = 2.0  # peak contrast below this many standard deviations of the ring is hopeless
 MIN_PIXELS = 2
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # shares of the peak's contrast
-EIGHT = np.ones((3, 3), bool)
-FOUR = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
+CONTRAST_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # shares of the peak's contrast
+EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+FOUR_NEIGHBOURS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 
 
 def boxes_of_mask(mask: np.ndarray) -> np.ndarray:
@@ -42,8 +42,8 @@ def _pixels(box: Sequence[float], shape: tuple[int, int], grow: int = 0) -> tupl
 def _ring(image: np.ndarray, box: tuple[int, int, int, int], targets: np.ndarray) -> np.ndarray:
     """Values of the pixels around `box` that belong to no target."""
     x1, y1, x2, y2 = box
-    top, left = max(y1 - RING, 0), max(x1 - RING, 0)
-    window = (slice(top, y2 + RING), slice(left, x2 + RING))
+    top, left = max(y1 - BACKGROUND_RING, 0), max(x1 - BACKGROUND_RING, 0)
+    window = (slice(top, y2 + BACKGROUND_RING), slice(left, x2 + BACKGROUND_RING))
     outside = ~targets[window]
     outside[y1 - top: y2 - top, x1 - left: x2 - left] = False
     return image[window][outside]
@@ -73,13 +73,13 @@ def _component(signed: np.ndarray, peak: tuple[int, int], edge: np.ndarray) -> n
     """The component around `peak` at half of its value; at a higher level where that one leaks over the `edge`."""
     from scipy import ndimage
 
-    for level in LEVELS:
+    for level in CONTRAST_SHARES:
         labels, _ = label_targets(signed >= signed[peak] * level)
         part = labels == labels[peak]
         if not (part & edge).any():
             break
     if part.sum() < MIN_PIXELS:
-        around = ndimage.binary_dilation(part, EIGHT) & ~part
+        around = ndimage.binary_dilation(part, EIGHT_NEIGHBOURS) & ~part
         if around.any():
             part[np.unravel_index(np.argmax(np.where(around, signed, -np.inf)), part.shape)] = True
     return part
@@ -103,7 +103,7 @@ def half_max_mask(image: np.ndarray, box: Sequence[float], targets: np.ndarray) 
         `(H, W)` bool mask of at least 2 pixels, and whether the 2x2 fallback was taken.
     """
     mask = np.zeros(image.shape, bool)
-    grown = _pixels(box, image.shape, GROW)
+    grown = _pixels(box, image.shape, BOX_GROWTH)
     area = (slice(grown[1], grown[3]), slice(grown[0], grown[2]))
     patch = image[area].astype(np.float64)
     ring = _ring(image, grown, targets)
@@ -138,8 +138,8 @@ def convert_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: s
     """
     from scipy import ndimage
 
-    if method not in METHODS:
-        raise ValueError(f"method '{method}', expected one of {', '.join(METHODS)}")
+    if method not in MASK_METHODS:
+        raise ValueError(f"method '{method}', expected one of {', '.join(MASK_METHODS)}")
     targets = np.zeros(image.shape, bool)
     for box in boxes:
         problem = box_problem(box, image.shape)
@@ -155,7 +155,7 @@ def convert_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: s
             mask |= part
             fallbacks += fell_back
     if dilate or (dilate is None and method == "half-max"):
-        mask = ndimage.binary_dilation(mask, FOUR)
+        mask = ndimage.binary_dilation(mask, FOUR_NEIGHBOURS)
     return mask, fallbacks
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-OUTSIDE = 1.0  # px that a box may reach beyond the image, as rounding does
-BLOCK = 64  # boxes that are compared with all others at once
+OUTSIDE_TOLERANCE = 1.0  # px that a box may reach beyond the image, as rounding does
+BLOCK_OF_BOXES = 64  # boxes that are compared with all others at once
 
 
 def box_problem(box: Sequence[float], shape: tuple[int, int]) -> str | None:
@@ -15,7 +15,7 @@ def box_problem(box: Sequence[float], shape: tuple[int, int]) -> str | None:
     text = f"box {x1:g},{y1:g},{x2:g},{y2:g} (x1,y1,x2,y2)"
     if not (x2 > x1 and y2 > y1):
         return f"{text} of no area"
-    if x1 < -OUTSIDE or y1 < -OUTSIDE or x2 > w + OUTSIDE or y2 > h + OUTSIDE:
+    if x1 < -OUTSIDE_TOLERANCE or y1 < -OUTSIDE_TOLERANCE or x2 > w + OUTSIDE_TOLERANCE or y2 > h + OUTSIDE_TOLERANCE:
         return f"{text} outside the image of {w}x{h} (w x h)"
     return None
 
@@ -86,11 +86,11 @@ def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
     limit = np.float64(limit)  # as torchvision compares: an IoU of 0.3 in single precision is above 0.3
     chosen, waiting = [boxes[:0]], boxes
     while len(waiting):  # box by box, thousands of them would take seconds
-        block = waiting[:BLOCK]
+        block = waiting[:BLOCK_OF_BOXES]
         clash = (box_iou(block, waiting) > limit) & (block[:, None, 5] == waiting[None, :, 5])
         stays = np.ones(len(block), bool)
         for index in np.flatnonzero(np.tril(clash[:, :len(block)], -1).any(1)):
             stays[index] = not clash[index, :index][stays[:index]].any()
         chosen.append(block[stays])
-        waiting = waiting[BLOCK:][~clash[stays, BLOCK:].any(0)]
+        waiting = waiting[BLOCK_OF_BOXES:][~clash[stays, BLOCK_OF_BOXES:].any(0)]
     return np.concatenate(chosen)

@@ -14,15 +14,15 @@ from PIL import Image
 from utils.images.boxes import cut
 from utils.images.components import label_targets
 
-GREY = 128.0  # of 255, as published
+MARGIN_GREY = 128.0  # of 255, as published
 BICUBIC_REACH = 2  # px of the frame on either side, or of the input where that is coarser
-TILE = 32  # px of the input, side of what is scaled anew at once
+TILE_SIDE = 32  # px of the input, side of what is scaled anew at once
 
 
 def margin_level(mean: float, full_scale: float) -> float:
     """Grey level of the margins: 128 of 255 as published, and the dataset's mean for files of another type, whose
     levels may be far from half of the full scale (cameras of 14 bits in files of 16)."""
-    return GREY if full_scale == 255 else mean
+    return MARGIN_GREY if full_scale == 255 else mean
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Letterbox:
 
     shape: tuple[int, int]
     size: tuple[int, int]
-    margin: float = GREY
+    margin: float = MARGIN_GREY
 
     def __post_init__(self) -> None:
         if min(*self.shape, *self.size) < 1:
@@ -70,14 +70,14 @@ class Letterbox:
         alone: only what these reach is scaled anew."""
         scale = np.divide(self.inner, self.shape)
         reach = BICUBIC_REACH * np.maximum(1, 1 / scale)
-        first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE
-        last = np.ceil((places + 1 + reach) * scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE
+        first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE_SIDE
+        last = np.ceil((places + 1 + reach) * scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE_SIDE
         tiles = {(y, x) for low, high in zip(first.tolist(), last.tolist(), strict=True)
                  for y in range(low[0], high[0] + 1) for x in range(low[1], high[1] + 1)}
         canvas = ready.copy()
         for y, x in tiles:
-            end = min(TILE * (y + 1), self.inner[0]), min(TILE * (x + 1), self.inner[1])
-            self._scale_into(canvas, image, (TILE * y, TILE * x), end, full_scale)
+            end = min(TILE_SIDE * (y + 1), self.inner[0]), min(TILE_SIDE * (x + 1), self.inner[1])
+            self._scale_into(canvas, image, (TILE_SIDE * y, TILE_SIDE * x), end, full_scale)
         return canvas
 
     def _scale_into(self, canvas: np.ndarray, image: np.ndarray, start: tuple[int, int], end: tuple[int, int],
@@ -179,7 +179,7 @@ class Resized:
 Fit = Padded | Resized | Letterbox
 
 
-def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = GREY,
+def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = MARGIN_GREY,
            full_scale: float = 255.0, square: bool = True) -> Fit:
     """How frames of `shape` are fitted; `input_size` is the side of the square input, not used by `crop`, `mean` and
     `full_scale` those of the frames' grey levels, see `margin_level`; without `square` a letterbox has no more margins

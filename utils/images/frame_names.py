@@ -25,8 +25,8 @@ def frame_numbers(names: Sequence[str]) -> list[int] | None:
     return numbers if len(set(numbers)) == len(names) else None
 
 
-LEAST = 4  # names from which a usual step can be told
-JITTER = 0.25  # share of the usual step by which time stamps may be off and still have it
+MIN_NAMES_FOR_STEP = 4  # names from which a usual step can be told
+TIME_STAMP_JITTER = 0.25  # share of the usual step by which time stamps may be off and still have it
 
 
 def pattern(name: str) -> str:
@@ -58,13 +58,14 @@ def usual_step(numbers: Sequence[int]) -> int | None:
     Args:
         numbers: of a sequence's files, ascending.
     Returns:
-        The median difference where most are about that, else None; None also for fewer than `LEAST` numbers.
+        The median difference where most are about that, else None; None also for fewer than `MIN_NAMES_FOR_STEP`
+        numbers.
     """
     steps = [after - before for before, after in pairwise(numbers)]
-    if len(numbers) < LEAST:
+    if len(numbers) < MIN_NAMES_FOR_STEP:
         return None
     step = median_low(steps)
-    near = sum(abs(one - step) <= JITTER * step for one in steps)
+    near = sum(abs(one - step) <= TIME_STAMP_JITTER * step for one in steps)
     return step if 2 * near > len(steps) else None
 
 
@@ -91,7 +92,7 @@ def remark(numbers: Sequence[int]) -> str:
     """What is to be said about the numbers of a sequence's files, empty where nothing is."""
     step = usual_step(numbers)
     if step is None:
-        lonely = len(numbers) >= LEAST and never_consecutive(numbers)
+        lonely = len(numbers) >= MIN_NAMES_FOR_STEP and never_consecutive(numbers)
         return ("the numbers of the frames are irregular and never consecutive, so that every clip is one frame again "
                 "and again and no motion is seen; number the frames one after the other") if lonely else ""
     if step == 1:

@@ -8,20 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.images.image_files import TOP, beyond_levels, plain_levels
+from utils.images.image_files import MAX_GREY_LEVEL, beyond_levels, plain_levels
 
-INNER = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
-NARROW, QUIET = 64, 0.2  # range and noise below which whole levels are too coarse for a frame with fractions
-MIDDLE = 32768  # the level of what lies in the middle of the first frame's range
-ROOM = 8  # times the first frame's range that levels have room for: later frames may be hotter or colder
+RANGE_PERCENTILES = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
+# Range and noise below which whole levels are too coarse for a frame with fractions.
+MAX_FINE_RANGE, MAX_FINE_NOISE = 64, 0.2
+MIDDLE_LEVEL = 32768  # the level of what lies in the middle of the first frame's range
+RANGE_HEADROOM = 8  # times the first frame's range that levels have room for: later frames may be hotter or colder
 
 
-class Levels:
+class LevelMapper:
     """Brings the frames of one source to uint8 or uint16, all of them alike, as the first frame needs it.
 
     Whole numbers from 0 to 65535 stay as they are, and fractions are rounded where whole levels can hold them, as in
     datasets (`utils.images.image_files.read_frame`). Other values, such as degrees, are mapped by factor · (value -
-    middle) + `MIDDLE`, with a power of ten as factor. Frames without any contrast decide nothing.
+    middle) + `MIDDLE_LEVEL`, with a power of ten as factor. Frames without any contrast decide nothing.
 
     Args:
         path: of the source, for what is said.
@@ -43,8 +44,8 @@ class Levels:
         if not self.decided and image.min() < image.max():
             self._decide(image.astype(np.float64))
         if self.factor:
-            image = (image.astype(np.float64) - self.middle) * self.factor + MIDDLE
-        if not self.told and self.decided and (image.min() < -0.5 or image.max() > TOP + 0.5):
+            image = (image.astype(np.float64) - self.middle) * self.factor + MIDDLE_LEVEL
+        if not self.told and self.decided and (image.min() < -0.5 or image.max() > MAX_GREY_LEVEL + 0.5):
             self.told = True
             self.notes.append(f"{self.path}: some values lie outside of what 16 bits hold and are cut to the nearest "
                               "level")
@@ -53,26 +54,28 @@ class Levels:
 
     def _decide(self, image: np.ndarray) -> None:
         self.decided = True
-        low, high = np.percentile(image, INNER)
-        fine = _has_fractions(image) and high - low < NARROW and noise_in(np.diff(image, axis=1), 2 ** 0.5) < QUIET
+        low, high = np.percentile(image, RANGE_PERCENTILES)
+        fine = (_has_fractions(image) and high - low < MAX_FINE_RANGE
+                and noise_in(np.diff(image, axis=1), 2 ** 0.5) < MAX_FINE_NOISE)
         if not (beyond_levels(image) or fine):
             return
-        span = max(high - low, np.ptp(image) / (ROOM / 2))  # of what is in this frame nothing is cut
-        self.factor = 10.0 ** math.floor(math.log10(TOP / (ROOM * span)))
+        span = max(high - low, np.ptp(image) / (RANGE_HEADROOM / 2))  # of what is in this frame nothing is cut
+        self.factor = 10.0 ** math.floor(math.log10(MAX_GREY_LEVEL / (RANGE_HEADROOM * span)))
         self.middle = round((low + high) / 2 * self.factor) / self.factor
         self.notes.append(
             f"{self.path}: values such as {image.min():.6g} to {image.max():.6g} are no whole grey levels; in all "
-            f"frames {self.middle:.6g} counts as level {MIDDLE}, and a difference of 1 as {self.factor:g} levels")
+            f"frames {self.middle:.6g} counts as level {MIDDLE_LEVEL}, and a difference of 1 as {self.factor:g} levels")
 
 
 def _has_fractions(image: np.ndarray) -> bool:
     return bool((image != np.rint(image)).any())
 
 
-COLOURFUL = 12.0  # mean difference between the channels beyond which colours carry something; coding leaves 1 or 2
+# Mean difference between the channels beyond which colours carry something; coding leaves 1 or 2.
+MIN_COLOUR_DIFFERENCE = 12.0
 
 
-class Grey:
+class GreyConverter:
     """Turns pictures of one source into grey; says once that they are in colour.
 
     Args:
@@ -91,7 +94,7 @@ class Grey:
             return picture
         if self.notes is not None:
             part = picture[::4, ::4].astype(np.int16)
-            if np.ptp(part, axis=2).mean() > COLOURFUL:
+            if np.ptp(part, axis=2).mean() > MIN_COLOUR_DIFFERENCE:
                 self.notes.append(f"{self.path}: the frames are in colour and are turned grey, which does not bring "
                                   "back what a palette (pseudo-colour) stands for; record white-hot or black-hot")
             self.notes = None
@@ -103,10 +106,10 @@ def full_scale_of(image: np.ndarray) -> float:
     return float(np.iinfo(image.dtype).max) if image.dtype.kind in "ui" else 255.0
 
 
-RATE = 0.05  # share by which a range of percentiles follows the frames
-SAMPLE = 65536  # pixels that percentiles are taken of
-PERCENTILES = 0.5, 99.9  # the usual ones: few pixels are targets
-DEEPEST = 255   # level of frames of 8 bits
+RANGE_FOLLOWING_RATE = 0.05  # share by which a range of percentiles follows the frames
+SAMPLE_PIXELS = 65536  # pixels that percentiles are taken of
+USUAL_PERCENTILES = 0.5, 99.9  # the usual ones: few pixels are targets
+MAX_8_BIT_LEVEL = 255   # level of frames of 8 bits
 
 
 class SlowRange:
@@ -125,11 +128,11 @@ class SlowRange:
     def update(self, frame: np.ndarray, least: float) -> tuple[float, float]:
         """Take in a frame `(H, W)` whose percentiles count as at least `least` levels apart; returns the range `(low,
         high)` to show it in."""
-        step = max(1, int((frame.size / SAMPLE) ** 0.5))
+        step = max(1, int((frame.size / SAMPLE_PIXELS) ** 0.5))
         low, high = np.percentile(frame[::step, ::step], self.percentiles)
         middle, half = (low + high) / 2, max(high - low, least) / 2
         levels = np.array([middle - half, middle + (1 + self.above) * half])
-        self.levels = levels if self.levels is None else self.levels + RATE * (levels - self.levels)
+        self.levels = levels if self.levels is None else self.levels + RANGE_FOLLOWING_RATE * (levels - self.levels)
         return float(self.levels[0]), float(self.levels[1])
 
 
@@ -175,7 +178,7 @@ class Stretch:
     """Grey levels shown as black and white, which follow the frames slowly (`SlowRange`)."""
 
     def __init__(self) -> None:
-        self._range = SlowRange(*PERCENTILES, above=0.1)
+        self._range = SlowRange(*USUAL_PERCENTILES, above=0.1)
 
     def update(self, frame: np.ndarray) -> tuple[float, float]:
         """Take in a frame `(H, W)`; returns the levels `(black, white)` to show it with."""

@@ -11,10 +11,10 @@ from utils.system.files import atomic_write
 from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_regular
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
-TAIL = 4096  # bytes at a file's end among which its end mark is looked for
-TOP = 65535  # the highest grey level
-OVERSHOOT = 0.05  # of the range, that resampling puts below 0
-LEAST_RANGE = 8  # levels between the darkest and the brightest pixel below which rounding takes what fractions tell
+END_BYTES = 4096  # bytes at a file's end among which its end mark is looked for
+MAX_GREY_LEVEL = 65535  # the highest grey level
+MAX_OVERSHOOT = 0.05  # of the range, that resampling puts below 0
+MIN_RANGE_TO_ROUND = 8  # levels from the darkest to the brightest pixel; of less, rounding takes what fractions tell
 ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios differ by less than this share
 
 
@@ -22,7 +22,7 @@ def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
     import cv2
 
     data = read_bytes(path, "an image file")
-    _refuse_truncated(path, data[:8].tobytes(), data[-TAIL:].tobytes(), data.size)
+    _refuse_truncated(path, data[:8].tobytes(), data[-END_BYTES:].tobytes(), data.size)
     require_image_size(path, data)
     try:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
@@ -56,7 +56,7 @@ def check_end(path: str | os.PathLike) -> None:
         require_regular(path, "an image file")
         with open(path, "rb") as file:
             head, size = file.read(8), file.seek(0, os.SEEK_END)
-            file.seek(max(size - TAIL, 0))
+            file.seek(max(size - END_BYTES, 0))
             tail = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
@@ -113,33 +113,35 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
     """
     image = read_values(path)
     if found := beyond_levels(image):
-        raise UserError(f"{path}: found {found}, expected whole grey levels from 0 to {TOP}; multiply and shift the "
-                        "values of all frames of the dataset alike, and write the frames as images of 16 bits")
+        raise UserError(f"{path}: found {found}, expected whole grey levels from 0 to {MAX_GREY_LEVEL}; multiply and "
+                        "shift the values of all frames of the dataset alike, and write the frames as images of 16 "
+                        "bits")
     return plain_levels(image)
 
 
 def beyond_levels(image: np.ndarray) -> str:
-    """What of a frame's values whole levels from 0 to `TOP` cannot hold, empty where they can; what resampling puts
-    below 0 does not count."""
+    """What of a frame's values whole levels from 0 to `MAX_GREY_LEVEL` cannot hold, empty where they can; what
+    resampling puts below 0 does not count."""
     if not image.size or image.dtype in (np.uint8, np.uint16, np.bool_):
         return ""
     low, high = float(image.min()), float(image.max())
     if not np.isfinite((low, high)).all():
         return "values that are no finite numbers"
-    if low < -max(0.5, OVERSHOOT * (high - low)) or high > TOP + 0.5:
+    if low < -max(0.5, MAX_OVERSHOOT * (high - low)) or high > MAX_GREY_LEVEL + 0.5:
         return f"values from {low:g} to {high:g}"
-    if 0 < high - low < LEAST_RANGE and (image != np.rint(image)).any():
+    if 0 < high - low < MIN_RANGE_TO_ROUND and (image != np.rint(image)).any():
         return f"values from {low:g} to {high:g} with fractions"
     return ""
 
 
 def plain_levels(image: np.ndarray) -> np.ndarray:
-    """Values of any type as uint8 or uint16, rounded and cut to 0 to `TOP`; those of these types as they are."""
+    """Values of any type as uint8 or uint16, rounded and cut to 0 to `MAX_GREY_LEVEL`; those of these types as they
+    are."""
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype == np.bool_:
         return image.astype(np.uint8) * 255
-    return np.clip(np.rint(image), 0, TOP).astype(np.uint8 if image.max(initial=0) <= 255 else np.uint16)
+    return np.clip(np.rint(image), 0, MAX_GREY_LEVEL).astype(np.uint8 if image.max(initial=0) <= 255 else np.uint16)
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -4,19 +4,19 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-RING = 10
+SNR_RING = 10
 
 
 def surroundings(mask: np.ndarray) -> tuple[slice, slice]:
     """The window that holds the target `mask` (H, W) and its whole ring."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (slice(max(rows[0] - RING, 0), rows[-1] + RING + 1),
-            slice(max(columns[0] - RING, 0), columns[-1] + RING + 1))
+    return (slice(max(rows[0] - SNR_RING, 0), rows[-1] + SNR_RING + 1),
+            slice(max(columns[0] - SNR_RING, 0), columns[-1] + SNR_RING + 1))
 
 
 def ring_of(mask: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:
     """The ring (H, W) bool around `mask` (H, W) bool, without the pixels of any target in `targets` (H, W) bool."""
-    ring = (ndimage.distance_transform_edt(~mask) <= RING) & ~mask
+    ring = (ndimage.distance_transform_edt(~mask) <= SNR_RING) & ~mask
     return ring if targets is None else ring & ~targets
 
 

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from utils.images.grey_levels import DEEPEST, PERCENTILES, SlowRange, Window, noise_of, require_grey
+from utils.images.grey_levels import MAX_8_BIT_LEVEL, USUAL_PERCENTILES, SlowRange, Window, noise_of, require_grey
 from utils.predictor.prediction import Component, Prediction
 from utils.system.errors import UserError
 from utils.video.sources import SourceFrame
 
-RAW = Window(*PERCENTILES, percent=True)  # of raw frames, for a network that has learnt from 8 bits
+RAW = Window(*USUAL_PERCENTILES, percent=True)  # of raw frames, for a network that has learnt from 8 bits
 
 
 def raw_window(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
     """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B: where the mean is
     a level of 8 bits by `RAW`; None, as they are, to one that has learnt from raw frames, and to a classical method,
     whose mean is 0."""
-    return RAW if 0 < np.max(normalisation[0]) <= DEEPEST else None
+    return RAW if 0 < np.max(normalisation[0]) <= MAX_8_BIT_LEVEL else None
 
 
 class Intake:
@@ -65,7 +65,7 @@ class Intake:
                 raise UserError(f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
                                 "expected a region inside it")
             image = image[y:y + h, x:x + w]
-        if self.raw and not self.window and image.max() > DEEPEST:
+        if self.raw and not self.window and image.max() > MAX_8_BIT_LEVEL:
             self.window, self.gap = self.raw, 1  # in one clip, all would seem to move
             self.on_raw()
         if self.window:

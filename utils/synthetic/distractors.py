@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.images.snr import RING
+from utils.images.snr import SNR_RING
 from utils.synthetic.scenes import BORDER, Camera, Scene, fractal
 from utils.synthetic.targets import body_of_area, spot
 
@@ -96,12 +96,12 @@ def add_glints(rng: np.random.Generator, found: Distractors, density: float, snr
         blur = float(np.hypot(*camera.velocity.T).mean()) * camera.exposure
         body = body_of_area(rng, float(np.exp(rng.uniform(np.log(2), np.log(40)))), sensor.psf, blur)
         y, x = np.round(place).astype(int)
-        around = scene.fixed[max(y - RING, 0):y + RING + 1, max(x - RING, 0):x + RING + 1]
+        around = scene.fixed[max(y - SNR_RING, 0):y + SNR_RING + 1, max(x - SNR_RING, 0):x + SNR_RING + 1]
         deviation = (around.var() + sensor.noise_level(around.mean()) ** 2) ** 0.5
         amplitude = min(1.3 * rng.uniform(*snr) * deviation, GLARE)
         pulse = 0.75 + 0.25 * np.sin(2 * np.pi * np.arange(frames) / rng.uniform(20, 80) + rng.uniform(0, 6))
         paths = place - camera.position
-        near = ((paths > -2 * RING) & (paths < np.array(shape) + 2 * RING)).all(axis=1)
+        near = ((paths > -2 * SNR_RING) & (paths < np.array(shape) + 2 * SNR_RING)).all(axis=1)
         for index in np.flatnonzero(near):
             seen = spot(body, paths[index], -camera.velocity[index] * camera.exposure, tuple(shape))
             if seen is not None:

@@ -17,26 +17,27 @@ import numpy as np
 
 from utils.system.errors import UserError
 
-MOST_PIXELS = 1 << 26  # of an image; 8192 x 8192
-LARGE = f"expected at most {MOST_PIXELS:,} pixels; cut or shrink it"
-MOST_BYTES = 1 << 30  # of an image file, or of the arrays in a .mat file
-WEIGHTS = 20  # GiB, more than any weights file of these networks
-NUMBERS = frozenset({"double", "single", "logical", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
-                     "uint64"})
-_HEADER, _COMPRESSED = 128, 15  # bytes before the first element of a .mat file; the type of a compressed element
+MAX_IMAGE_PIXELS = 1 << 26  # of an image; 8192 x 8192
+SIZE_ADVICE = f"expected at most {MAX_IMAGE_PIXELS:,} pixels; cut or shrink it"
+MAX_FILE_BYTES = 1 << 30  # of an image file, or of the arrays in a .mat file
+MAX_WEIGHTS_GIB = 20  # more than any weights file of these networks
+NUMBER_KINDS = frozenset({"double", "single", "logical", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+                          "uint64"})
+_HEADER_BYTES = 128  # before the first element of a .mat file
+_COMPRESSED_KIND = 15  # of an element of a .mat file
 
 
 def read_bytes(path: str | os.PathLike, expected: str) -> np.ndarray:
     """A whole file, `(N,)` uint8.
 
     Raises:
-        UserError: it cannot be read, is a device or a pipe, or is larger than `MOST_BYTES`.
+        UserError: it cannot be read, is a device or a pipe, or is larger than `MAX_FILE_BYTES`.
     """
     try:
         size = require_regular(path, expected)
-        if size > MOST_BYTES:
-            raise UserError(f"{path}: found {size >> 20} MiB, expected {expected} of at most {MOST_BYTES >> 20} MiB; "
-                            "fetch the file again")
+        if size > MAX_FILE_BYTES:
+            raise UserError(f"{path}: found {size >> 20} MiB, expected {expected} of at most {MAX_FILE_BYTES >> 20} "
+                            "MiB; fetch the file again")
         return np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
@@ -65,18 +66,18 @@ def require_regular(path: str | os.PathLike, expected: str) -> int:
 
 
 def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> None:
-    """Raise `UserError` where an image file's header speaks of more than `MOST_PIXELS` pixels."""
+    """Raise `UserError` where an image file's header speaks of more than `MAX_IMAGE_PIXELS` pixels."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
     except Image.DecompressionBombError:
-        raise UserError(f"{path}: found an image of far more than {MOST_PIXELS:,} pixels, {LARGE}") from None
+        raise UserError(f"{path}: found an image of far more than {MAX_IMAGE_PIXELS:,} pixels, {SIZE_ADVICE}") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return  # the decoder, which knows other kinds too, says what is wrong
-    if width * height > MOST_PIXELS:
-        raise UserError(f"{path}: found an image of {width}x{height} (w x h), {LARGE}")
+    if width * height > MAX_IMAGE_PIXELS:
+        raise UserError(f"{path}: found an image of {width}x{height} (w x h), {SIZE_ADVICE}")
 
 
 def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
@@ -86,8 +87,8 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
     as a zip bomb (also one whose entries share their bytes). Files that are no archives pass.
     """
     size = os.path.getsize(path)
-    if size > WEIGHTS << 30:
-        raise UserError(f"{path}: found {size >> 30} GiB, expected {kind} of at most {WEIGHTS} GiB")
+    if size > MAX_WEIGHTS_GIB << 30:
+        raise UserError(f"{path}: found {size >> 30} GiB, expected {kind} of at most {MAX_WEIGHTS_GIB} GiB")
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -104,10 +105,10 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
 def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
     """The array `name` `(…)` of a MATLAB file up to version 7.2, None where there is no such array.
 
-    Compressed parts are unpacked up to `MOST_BYTES` only, and no array of other kinds than numbers is built.
+    Compressed parts are unpacked up to `MAX_FILE_BYTES` only, and no array of other kinds than numbers is built.
 
     Raises:
-        UserError: it cannot be read, or would need more than `MOST_BYTES` of memory.
+        UserError: it cannot be read, or would need more than `MAX_FILE_BYTES` of memory.
     """
     from scipy.io import loadmat, whosmat
 
@@ -118,9 +119,9 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
         if name not in found:
             return None
         shape, kind = found[name]
-        if kind not in NUMBERS or np.prod(shape, dtype=np.float64) * 8 > MOST_BYTES:
+        if kind not in NUMBER_KINDS or np.prod(shape, dtype=np.float64) * 8 > MAX_FILE_BYTES:
             raise UserError(f"{path}: found {name} of kind {kind} and shape {tuple(shape)}, expected numbers of at "
-                            f"most {MOST_BYTES >> 20} MiB")
+                            f"most {MAX_FILE_BYTES >> 20} MiB")
         plain.seek(0)
         return loadmat(plain, variable_names=[name])[name]
     except (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, zlib.error) as error:
@@ -130,19 +131,19 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
 def _unpacked(path: str | os.PathLike, data: bytes) -> bytes:
     """A .mat file whose compressed elements are replaced by what is in them; other versions of the format as they are.
     """
-    if len(data) < _HEADER or data[:1] == b"\0" or data[126:128] not in (b"IM", b"MI"):
+    if len(data) < _HEADER_BYTES or data[:1] == b"\0" or data[126:128] not in (b"IM", b"MI"):
         return data
     order = "little" if data[126:128] == b"IM" else "big"
-    parts, at, room = [data[:_HEADER]], _HEADER, MOST_BYTES
+    parts, at, room = [data[:_HEADER_BYTES]], _HEADER_BYTES, MAX_FILE_BYTES
     while at + 8 <= len(data):
         kind, size = (int.from_bytes(data[at + i:at + i + 4], order) for i in (0, 4))
-        element = data[at + 8:at + 8 + size] if kind == _COMPRESSED else data[at:at + 8 + size]
-        if kind == _COMPRESSED:
+        element = data[at + 8:at + 8 + size] if kind == _COMPRESSED_KIND else data[at:at + 8 + size]
+        if kind == _COMPRESSED_KIND:
             unpacker = zlib.decompressobj()
             element = unpacker.decompress(element, room)
             if unpacker.unconsumed_tail:
                 raise UserError(f"{path}: found a .mat file of {len(data) >> 10:,} KiB that unpacks to more than "
-                                f"{MOST_BYTES >> 20} MiB; fetch it again, from a source you trust")
+                                f"{MAX_FILE_BYTES >> 20} MiB; fetch it again, from a source you trust")
         parts.append(element)
         room = max(room - len(element), 1)
         at += 8 + size

@@ -15,7 +15,7 @@ from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, box_mask, file_mask, no_mask
 from utils.clips.transforms import ClipTransform, GeometricAugmentation, IntensityJitter
 from utils.datasets.frame_table import AllKeys, Sequences
-from utils.images.fit import GREY, margin_level
+from utils.images.fit import MARGIN_GREY, margin_level
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
@@ -108,7 +108,8 @@ class EpochSampler(Sampler):
                 yield self.epoch * passes + i // self.length, int(order[i])
 
 
-def train_transform(config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = GREY) -> TrainTransform:
+def train_transform(config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = MARGIN_GREY
+                    ) -> TrainTransform:
     """The transform of a recipe; `mean` and `std` are the dataset's in the sensor's units."""
     steps: list[ClipTransform] = []
     if config.clones_targets:

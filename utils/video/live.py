@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.images.frame_names import (
-    LEAST,
+    MIN_NAMES_FOR_STEP,
     ascending,
     frame_numbers,
     frames_between,
@@ -21,13 +21,13 @@ from utils.images.frame_names import (
     remark,
     usual_step,
 )
-from utils.images.grey_levels import Grey, Levels
+from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
 from utils.system.errors import UserError
 from utils.video.sources import SourceFrame, pages_of, video_frame
 
-STOPPED = "no more frames were asked for"
-SETTLED = 0.05  # seconds without change after which a file counts as written
+STOP_REASON = "no more frames were asked for"
+SETTLING_SECONDS = 0.05  # seconds without change after which a file counts as written
 
 
 def is_live(path: str) -> bool:
@@ -107,7 +107,7 @@ class LiveSource:
         Raises:
             UserError: not one frame came.
         """
-        grey, thread = Grey(self.path, self.notes), threading.Thread(target=self._take, daemon=True)
+        grey, thread = GreyConverter(self.path, self.notes), threading.Thread(target=self._take, daemon=True)
         thread.start()
         try:
             while True:
@@ -123,7 +123,7 @@ class LiveSource:
         finally:
             with self._changed:
                 self._stop.set()
-                self.end = self.end or STOPPED
+                self.end = self.end or STOP_REASON
             thread.join(2 * self.patience)
             self.capture.release()
         if not self.used:
@@ -132,7 +132,7 @@ class LiveSource:
     def report(self) -> str:
         """What became of the frames that came, and why there are no more, in a line."""
         with self._changed:
-            came, dropped, used, end = self.came, self.dropped, self.used, self.end or STOPPED
+            came, dropped, used, end = self.came, self.dropped, self.used, self.end or STOP_REASON
         late = f", {came - dropped - used} came too late" if came > dropped + used else ""
         return (f"{self.name}: {came} frames came, {dropped} of them were dropped to keep up, {used} used{late}; "
                 f"the end: {end}")
@@ -188,7 +188,7 @@ class GrowingFolder:
         Raises:
             UserError: an image cannot be read, or is a TIFF of many pages.
         """
-        levels, waiting, learnt = Levels(self.path, self.notes), [], False
+        levels, waiting, learnt = LevelMapper(self.path, self.notes), [], False
         for fresh in self._looks():
             waiting += fresh
             learnt = learnt or self._learn(waiting)
@@ -218,14 +218,14 @@ class GrowingFolder:
             return self._last is not None
         names[:] = ordered(names)
         numbers = ascending(names)
-        told = numbers is None or len(names) >= LEAST or any(b - a == 1 for a, b in pairwise(numbers))
+        told = numbers is None or len(names) >= MIN_NAMES_FOR_STEP or any(b - a == 1 for a, b in pairwise(numbers))
         if told or last:
             self._numbered, self._step = numbers is not None, usual_step(numbers or ()) or 1
             if said := remark(numbers or ()):
                 self.notes.append(f"{self.path}: as far as the first {len(names)} files tell, {said}")
         return told
 
-    def _frames(self, names: list[str], levels: Levels) -> Iterator[SourceFrame]:
+    def _frames(self, names: list[str], levels: LevelMapper) -> Iterator[SourceFrame]:
         for name in ordered(names) if self._numbered else names:
             number = self._place(name)
             if number is None:
@@ -274,7 +274,7 @@ class GrowingFolder:
     def _whole(self, path: Path) -> bool:
         try:
             about = path.stat()
-            if about.st_size == 0 or time.time() - about.st_mtime < SETTLED:
+            if about.st_size == 0 or time.time() - about.st_mtime < SETTLING_SECONDS:
                 return False
             check_end(path)
         except (UserError, FileNotFoundError):

@@ -21,7 +21,7 @@ ENCODERS = (("libx264", {"preset": "ultrafast", "tune": "zerolatency", "crf": "2
             ("mpeg4", {"qmin": "3", "qmax": "3"}))
 KEY_SECONDS = 2  # of the video between two key frames
 FLUSH_SECONDS = 2  # between two moments at which what was written is brought to the disk itself
-INDEX = (4096, 48)  # bytes, and bytes a frame, that are more than an index ever takes
+INDEX_BYTES, INDEX_BYTES_A_FRAME = 4096, 48  # together more than an index ever takes
 
 
 class Segments:
@@ -104,7 +104,7 @@ def join(segments: Path, path: Path, count: int) -> None:
         if packets_of(file.name) != sizes or len(sizes) < count or not _shows(file.name):
             raise OSError("read back, it is not what was written")
 
-    room = {"moov_size": str(INDEX[0] + INDEX[1] * (count + 1))}
+    room = {"moov_size": str(INDEX_BYTES + INDEX_BYTES_A_FRAME * (count + 1))}
     try:
         with atomic_write(path, check) as file, av.open(os.fspath(segments)) as source, \
                 av.open(file.name, "w", format="mp4", options=room) as target:

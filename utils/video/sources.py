@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.images.frame_names import ascending, in_steps, natural_key, ordered, remark
-from utils.images.grey_levels import Grey, Levels
+from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
 from utils.system.errors import UserError
 from utils.video.tiff import Pages, list_pages
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
 TIFF_SUFFIXES = (".tif", ".tiff")
-MAX_DEPTH = 6  # folders below the source; links that lead in circles end here
+MAX_SOURCE_DEPTH = 6  # folders below the source; links that lead in circles end here
 
 
 class SourceFrame(NamedTuple):
@@ -61,11 +61,11 @@ class FrameSource:
         """
         if self.problem:
             raise UserError(self.problem)
-        levels, numbers = Levels(self.path, self.notes), [number for number, _ in self.files]
+        levels, numbers = LevelMapper(self.path, self.notes), [number for number, _ in self.files]
         for number, (own, path) in zip(in_steps(numbers), self.files, strict=True):
             yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path, own)
         if not self.files:
-            grey = Grey(self.path, self.notes)
+            grey = GreyConverter(self.path, self.notes)
             with Capture(self.path) as capture:
                 for number, picture in enumerate(capture):
                     yield SourceFrame(number, grey(picture), video_frame(number)[1], None)
@@ -80,7 +80,7 @@ class PageSource(FrameSource):
     def __iter__(self) -> Iterator[SourceFrame]:
         from PIL import Image
 
-        levels = Levels(self.path, self.notes)
+        levels = LevelMapper(self.path, self.notes)
         with Image.open(self.path) as image:
             for number, place in enumerate(self.pages):
                 try:
@@ -169,7 +169,7 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
                         "check --source")
     if not path.is_dir():
         return [_file_source(path)]
-    sources = _folder_sources(path, "", MAX_DEPTH)
+    sources = _folder_sources(path, "", MAX_SOURCE_DEPTH)
     if not sources:
         raise UserError(f"{path}: found a folder without images or videos, expected "
                         f"{', '.join(sorted(IMAGE_SUFFIXES))} or .mp4 files; give the folder that holds the frames")

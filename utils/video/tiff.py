@@ -6,10 +6,10 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-SUBFILE, OFFSETS, SIZES = 254, (273, 324), (279, 325)  # tags; data lies in strips or in tiles
-SMALLER = 1 | 4  # bits of `SUBFILE`: a thumbnail, a mask
-MOST = 1 << 16  # tags of a page, and pieces of its data; more is no image
-WIDTHS = {3: "H", 4: "I", 16: "Q"}  # types of the numbers asked for here
+SUBFILE_TAG, OFFSET_TAGS, SIZE_TAGS = 254, (273, 324), (279, 325)  # tags; data lies in strips or in tiles
+REDUCED_KINDS = 1 | 4  # bits of `SUBFILE_TAG`: a thumbnail, a mask
+MAX_ENTRIES = 1 << 16  # tags of a page, and pieces of its data; more is no image
+NUMBER_FORMATS = {3: "H", 4: "I", 16: "Q"}  # types of the numbers asked for here
 
 
 class Pages(NamedTuple):
@@ -53,7 +53,7 @@ class _File:
             seen.add(at)
             (entries,), start = self.read(at, count), at + struct.calcsize(f"{self.order}{count}")
             after = start + entries * (head + inline)
-            if entries > MOST:
+            if entries > MAX_ENTRIES:
                 raise EOFError
             self.read(after, pointer)  # the table is whole
             yield dict(self._values(start + i * (head + inline), head, entry, inline, pointer) for i in range(entries))
@@ -61,11 +61,11 @@ class _File:
 
     def _values(self, at: int, head: int, entry: str, inline: int, pointer: str) -> tuple[int, tuple[int, ...]]:
         tag, kind, count = self.read(at, entry)
-        if tag not in (SUBFILE, *OFFSETS, *SIZES) or kind not in WIDTHS:
+        if tag not in (SUBFILE_TAG, *OFFSET_TAGS, *SIZE_TAGS) or kind not in NUMBER_FORMATS:
             return tag, ()
-        if count > MOST:
+        if count > MAX_ENTRIES:
             return tag, (self.size + 1,)
-        layout = f"{count}{WIDTHS[kind]}"
+        layout = f"{count}{NUMBER_FORMATS[kind]}"
         place = at + head if struct.calcsize(f"{self.order}{layout}") <= inline else self.read(at + head, pointer)[0]
         try:
             return tag, self.read(place, layout)
@@ -86,9 +86,10 @@ def list_pages(path: str | os.PathLike) -> Pages:
         whole, missing = [], 0
         try:
             for place, table in enumerate(file.tables()):
-                if any(kind & SMALLER for kind in table.get(SUBFILE, ())):
+                if any(kind & REDUCED_KINDS for kind in table.get(SUBFILE_TAG, ())):
                     continue
-                offsets, sizes = (next((table[tag] for tag in tags if table.get(tag)), ()) for tags in (OFFSETS, SIZES))
+                offsets, sizes = (next((table[tag] for tag in tags if table.get(tag)), ())
+                                  for tags in (OFFSET_TAGS, SIZE_TAGS))
                 ends = map(sum, zip(offsets, sizes, strict=True)) if len(offsets) == len(sizes) else offsets
                 if max(ends, default=0) <= file.size:
                     whole.append(place)
