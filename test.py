@@ -27,7 +27,7 @@ from utils.commands.options import (
 from utils.commands.segmentation_details import assess, countings
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
-from utils.metrics.segmentation import RULES
+from utils.metrics.segmentation import MASK_RULES
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.system.command_line import Parser, make_folder
@@ -47,7 +47,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
     add_budget_options(parser)
     parser.add_argument("--out", metavar="FOLDER", help="for metrics.json (default: test/ beside the weights, or in "
                         "runs/DATASET_METHOD)")
-    parser.add_argument("--rule", choices=RULES, default=RULES[0],
+    parser.add_argument("--rule", choices=MASK_RULES, default=MASK_RULES[0],
                         help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
     parser.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
     parser.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
@@ -85,16 +85,16 @@ def main(argv: list[str] | None = None) -> None:
     make_folder(out)
     from utils.metrics.breakdown import TargetLog
     from utils.metrics.evaluate import evaluate_sequences
-    from utils.metrics.target_facts import Facts
+    from utils.metrics.target_facts import TargetFacts
 
     predictor = open_predictor(options, dataset)
     truth = require_masks(dataset, predictor)
     predictor, chosen_on = in_budget(predictor, options)
-    log = None if options.no_details else TargetLog(Facts(dataset), options.rule)
+    log = None if options.no_details else TargetLog(TargetFacts(dataset), options.rule)
     result = evaluate_sequences(
         predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
         workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
-        on_frame=mask_writer(out / "masks") if options.save_masks else None, also=RULES,
+        on_frame=mask_writer(out / "masks") if options.save_masks else None, also=MASK_RULES,
         compat=countings(options), observe=log)
     parts = {"overall": result.overall} | result.subsets
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}

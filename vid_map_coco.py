@@ -17,7 +17,7 @@ from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
 from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results
-from utils.metrics.detection import LEAST_IOU, RULES, DetectionMetrics
+from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
@@ -30,8 +30,8 @@ COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap5
            ("F1", "f1", ".4f"), ("false/frame", "false_per_frame", ".3f"), ("Pd", "pd", ".4f"),
            ("false/frame (centre)", "centre_false_per_frame", ".3f"))
 SIZES = (("below 8x8", "tiny"), ("8x8 to 16x16", "8_16"), ("16x16 to 32x32", "16_32"))
-MOST_POINTS = 250  # of the curve over the threshold, in metrics.json
-CURVES = {"iou": f"IoU at least {LEAST_IOU:g}", "centre": "centres less than 3 px apart"}
+MAX_CURVE_POINTS = 250  # of the curve over the threshold, in metrics.json
+CURVES = {"iou": f"IoU at least {MIN_IOU:g}", "centre": "centres less than 3 px apart"}
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -78,19 +78,19 @@ def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) 
     """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
     from utils.render.curves import plot_precision_recall
 
-    curves: dict[str, Any] = {rule: metrics.interpolated(rule) for rule in RULES}
+    curves: dict[str, Any] = {rule: metrics.interpolated(rule) for rule in BOX_RULES}
     points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}
     plot_precision_recall({CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]}
                            for rule, curve in curves.items()}, out / "pr_curve.png",
                           f"precision over recall (o: score {figures['threshold']:.3g})")
     with atomic_write(out / "pr_curve.txt") as file:
-        names = "; ".join(f"precision_{rule}: {CURVES[rule]}" for rule in RULES)
+        names = "; ".join(f"precision_{rule}: {CURVES[rule]}" for rule in BOX_RULES)
         file.write(f"# interpolated precision, the largest at that recall or beyond; {names}\n".encode())
-        np.savetxt(file, np.stack([curves["iou"]["recall"], *(curves[rule]["precision"] for rule in RULES)], 1),
-                   "%.2f %.6f %.6f", header=" ".join(["recall", *(f"precision_{rule}" for rule in RULES)]))
+        np.savetxt(file, np.stack([curves["iou"]["recall"], *(curves[rule]["precision"] for rule in BOX_RULES)], 1),
+                   "%.2f %.6f %.6f", header=" ".join(["recall", *(f"precision_{rule}" for rule in BOX_RULES)]))
     for rule, curve in curves.items():
         every = metrics.curve(rule)
-        step = -(-len(every["threshold"]) // MOST_POINTS) or 1
+        step = -(-len(every["threshold"]) // MAX_CURVE_POINTS) or 1
         curve["by_threshold"] = {name: values[::step] for name, values in every.items()}
     return curves
 
@@ -103,7 +103,7 @@ def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset)
     sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
     overall = figures["overall"]
     print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {about['model']}, precision, recall and F1 of "
-          f"scores above {threshold:.4g} at IoU {LEAST_IOU:g}")
+          f"scores above {threshold:.4g} at IoU {MIN_IOU:g}")
     print(table(figures | listed(sequences), COLUMNS))
     print("AP50 by size of target: " + ", ".join(f"{name} {shown(overall[f'ap50_{key}'], '.4f')}"
                                                  for name, key in SIZES))

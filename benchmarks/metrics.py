@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.measure import add_ratios, alternate, check_json, parser, report
 from utils.datasets.frame_table import Frame
 from utils.metrics.breakdown import TargetLog
-from utils.metrics.segmentation import RULES, SegmentationMetrics
-from utils.metrics.target_facts import Facts
+from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
+from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.system.errors import UserError, user_errors
 
@@ -60,7 +60,7 @@ def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, 
         return metrics.compute()
 
     def everything() -> dict[str, float]:
-        parts, log = [SegmentationMetrics(rule) for rule in RULES], TargetLog(Facts(None))
+        parts, log = [SegmentationMetrics(rule) for rule in MASK_RULES], TargetLog(TargetFacts(None))
         for number, (prediction, mask) in enumerate(frames):
             probability = cv2.GaussianBlur(prediction.astype(np.float32), (5, 5), 1)
             for part in parts:

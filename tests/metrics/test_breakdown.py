@@ -12,8 +12,8 @@ from utils.datasets.dataset import open_dataset
 from utils.images.components import label
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.evaluate import evaluate_sequences
-from utils.metrics.segmentation import RULES, SegmentationMetrics, outcome
-from utils.metrics.target_facts import Facts, chains, notes_of
+from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics, outcome
+from utils.metrics.target_facts import TargetFacts, chains, notes_of
 from utils.predictor.classical import classical_predictor
 from utils.render.contact_sheet import ENLARGED, SIDE, alarm_tiles, miss_tiles, sheet
 from utils.render.overlay import FALSE
@@ -27,11 +27,11 @@ def data(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(data):
-    log = TargetLog(Facts(data))
-    return data, evaluate_sequences(classical_predictor("top-hat"), data, also=RULES, quiet=True, observe=log), log
+    log = TargetLog(TargetFacts(data))
+    return data, evaluate_sequences(classical_predictor("top-hat"), data, also=MASK_RULES, quiet=True, observe=log), log
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", MASK_RULES)
 @pytest.mark.parametrize("dense", [False, True])
 def test_the_outcome_is_what_the_metrics_count(rule, dense):
     for prediction, mask in random_frames(np.random.default_rng(9), 200, dense):

@@ -8,7 +8,7 @@ from typing import Any
 
 from utils.images.grey_levels import Window
 from utils.metrics import bootstrap
-from utils.metrics.figures import EMPTY
+from utils.metrics.figures import EMPTY_FRAMES
 from utils.metrics.published_countings import COUNTINGS
 from utils.predictor.classical import METHODS, THRESHOLD
 from utils.predictor.frame_preparation import RAW
@@ -107,7 +107,7 @@ def running(options: Namespace) -> dict[str, Any]:
 
 def add_detail_options(parser: Parser) -> None:
     """What the figures are to be, and what is to be left out."""
-    parser.add_argument("--empty-frames", choices=tuple(EMPTY), default="leave-out",
+    parser.add_argument("--empty-frames", choices=tuple(EMPTY_FRAMES), default="leave-out",
                         help="what frames without targets add to nIoU (default: %(default)s)")
     parser.add_argument("--compat", nargs="+", default=[], metavar="NAME", choices=(*COUNTINGS, "all"),
                         help=f"count also as published code does: {', '.join(COUNTINGS)}, all (see docs/metrics.md)")

@@ -11,9 +11,9 @@ from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import BANDS, TargetLog
 from utils.metrics.evaluate import Evaluation
-from utils.metrics.figures import EMPTY, ratio
+from utils.metrics.figures import EMPTY_FRAMES, ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
-from utils.metrics.segmentation import RULES, SegmentationMetrics
+from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
 from utils.system.tables import aligned, shown, table
 
@@ -51,8 +51,8 @@ def assess(options: Namespace, dataset: Dataset, result: Evaluation, log: Target
     curve = not options.no_curve
     summed = {rule: sum(parts.values(), SegmentationMetrics(rule)) for rule, parts in result.by_rule.items()}
     rules = {rule: with_curve(metrics, options.empty_frames, curve) for rule, metrics in summed.items()}
-    content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY[options.empty_frames]}
-    print("\n".join(["", f"by both rules (nIoU: {EMPTY[options.empty_frames]})",
+    content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY_FRAMES[options.empty_frames]}
+    print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[options.empty_frames]})",
                      table(rules, [column for column in WITH_INTERVAL if curve or column[1] in rules[options.rule]])]))
     if options.draws:
         content |= _intervals(options, dataset, result, curve)
@@ -78,7 +78,7 @@ def _intervals(options: Namespace, dataset: Dataset, result: Evaluation, curve: 
              for name, chosen in sets.items() if chosen}
     found |= {f"overall_{rule}": bootstrap.intervals(bootstrap.segmentation_draws(
         list(result.by_rule[rule].values()), options.draws, curve=curve, empty=options.empty_frames))
-        for rule in RULES if rule != options.rule and rule in result.by_rule}
+        for rule in MASK_RULES if rule != options.rule and rule in result.by_rule}
     return {"intervals": found, "bootstrap": bootstrap.about(len(parts), options.draws)}
 
 

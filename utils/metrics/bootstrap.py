@@ -20,8 +20,8 @@ from utils.metrics.figures import curves, figures, ratio
 from utils.metrics.segmentation import SegmentationMetrics
 
 DRAWS, LEVEL, SEED = 1000, 0.95, 0
-FEW = 10  # sequences below which an interval is to be taken with care
-_CHUNK = 1 << 24  # numbers held at a time
+MIN_SEQUENCES = 10  # sequences below which an interval is to be taken with care
+_MAX_NUMBERS = 1 << 24  # numbers held at a time
 Intervals = dict[str, tuple[float, float]]
 
 
@@ -64,7 +64,7 @@ def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS,
     widest = max(value[0].size for value in counts.values())
     result: dict[str, list[np.ndarray]] = {}
     drawn = weights(len(parts), draws, seed).astype(np.float64)
-    for chunk in np.array_split(drawn, -(-draws * widest // _CHUNK)):
+    for chunk in np.array_split(drawn, -(-draws * widest // _MAX_NUMBERS)):
         sums = {name: np.tensordot(chunk, value, 1) for name, value in counts.items()}
         found = figures(sums, empty)
         if curve:
@@ -149,7 +149,7 @@ def better(first: np.ndarray, second: np.ndarray) -> float:
 
 def about(sequences: int, draws: int = DRAWS, seed: int = SEED) -> dict[str, Any]:
     """How the intervals were made, for metrics.json and people."""
-    return {"level": LEVEL, "draws": draws, "seed": seed, "sequences": sequences, "few": sequences < FEW}
+    return {"level": LEVEL, "draws": draws, "seed": seed, "sequences": sequences, "few": sequences < MIN_SEQUENCES}
 
 
 def said(made: Mapping[str, Any]) -> str:

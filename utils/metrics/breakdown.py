@@ -14,14 +14,14 @@ from utils.images.components import Components, peaks_of
 from utils.metrics.bootstrap import DRAWS, SEED, interval, weights
 from utils.metrics.figures import ratio
 from utils.metrics.segmentation import outcome
-from utils.metrics.target_facts import Facts, Target, chains
+from utils.metrics.target_facts import Target, TargetFacts, chains
 from utils.predictor.prediction import Prediction
 
 # Upper ends of the bands, which belong to them; the last has none.
 BANDS = {"snr": ("SNR", (3.0, 5.0, 10.0)), "area": ("size, pixels", (4.0, 9.0, 25.0, 80.0)),
          "speed": ("speed, pixels a frame", (0.5, 1.0, 2.0, 4.0))}
-MOST_ALARMS = 20  # kept of a frame, the surest
-NEAR = 4.0  # pixels a frame that one and the same false alarm may go
+MAX_ALARMS = 20  # kept of a frame, the surest
+MAX_ALARM_SPEED = 4.0  # pixels a frame that one and the same false alarm may go
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TargetLog:
         rule: see `utils.metrics.segmentation`.
     """
 
-    def __init__(self, facts: Facts, rule: str = "centroid") -> None:
+    def __init__(self, facts: TargetFacts, rule: str = "centroid") -> None:
         self.facts, self.rule = facts, rule
         self.targets: list[Target] = []
         self.found: list[bool] = []
@@ -68,7 +68,7 @@ class TargetLog:
             self.alarms[frame.sequence][frame.number] = [
                 Alarm(frame.sequence, frame.number, frame.image, tuple(map(float, false.centroid[index])),
                       int(false.area[index]), float(scores[index]))
-                for index in np.argsort(-scores, kind="stable")[:MOST_ALARMS]]
+                for index in np.argsort(-scores, kind="stable")[:MAX_ALARMS]]
         return found, false
 
     def bands(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, list[dict[str, Any]]]:
@@ -103,7 +103,7 @@ class TargetLog:
         """The surest false alarms, each with the number of frames it is in: one that stays at its place (or goes at
         most 4 px a frame) is shown once, where it is surest; of equally sure ones those that stay longest come first.
         """
-        groups = [chain for name in self.sequences for chain in chains(self.alarms[name], NEAR)]
+        groups = [chain for name in self.sequences for chain in chains(self.alarms[name], MAX_ALARM_SPEED)]
         tops = [(max(chain, key=lambda alarm: (alarm.score, alarm.area)), len(chain)) for chain in groups]
         return sorted(tops, key=lambda top: (-top[0].score, -top[1], -top[0].area))[:most]
 

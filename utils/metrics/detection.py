@@ -29,8 +29,8 @@ from utils.images.boxes import box_iou
 from utils.images.components import MATCH_DISTANCE
 from utils.predictor.prediction import MOST
 
-RULES = ("iou", "centre")
-LEAST_IOU = 0.5
+BOX_RULES = ("iou", "centre")
+MIN_IOU = 0.5
 RECALLS = np.linspace(0, 1, 101)
 _TIE = 1e-9  # rounding must not turn a distance of exactly 3 px into a hit
 NAN = float("nan")
@@ -82,7 +82,7 @@ class DetectionMetrics:
             (all), `matched, false_detections, centre_matched, centre_false_detections` (above the threshold).
         """
 
-        by_rule = {rule: self.by_class(rule) for rule in RULES}
+        by_rule = {rule: self.by_class(rule) for rule in BOX_RULES}
         result = average_precision(self.found, self.true, areas)
         result["centre_ap"] = _mean(interpolated(*part).mean() for part in by_rule["centre"].values() if part[2])
         result |= _published([part for part in by_rule["iou"].values() if part[2]])
@@ -129,8 +129,8 @@ class DetectionMetrics:
 
     def by_class(self, rule: str) -> dict[int, tuple[np.ndarray, np.ndarray, int]]:
         """For each class: scores `(N,)` in descending order, which of them are hits `(N,)`, number of true boxes."""
-        if rule not in RULES:
-            raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(RULES)}")
+        if rule not in BOX_RULES:
+            raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(BOX_RULES)}")
         classes = np.unique(np.concatenate([np.zeros(0), *(found[:, 5] for found in self.found),
                                             *(true[:, 4] for true in self.true)]))
         result = {}
@@ -153,7 +153,7 @@ def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
     if not (len(found) and len(true)):
         return hit
     if rule == "iou":
-        quality, least = box_iou(found, true), LEAST_IOU
+        quality, least = box_iou(found, true), MIN_IOU
     else:
         centres = [(boxes[:, :2] + boxes[:, 2:4]) / 2 for boxes in (found, true)]
         quality = -np.hypot(*np.moveaxis(centres[0][:, None] - centres[1][None], -1, 0))
@@ -202,11 +202,11 @@ def _over(part: np.ndarray, whole: int) -> np.ndarray:
     return part / whole if whole else np.full(part.shape, NAN)
 
 
-_BELOW = 1e-6  # both ends of COCO's ranges belong to them; a target of 8×8 pixels is to count once, as the larger kind
+_SLIVER = 1e-6  # both ends of COCO's ranges belong to them; a target of 8×8 pixels is to count once, as the larger kind
 # Areas of the true box in pixels, from … to; the last three are COCO's own.
-AREAS = {"tiny": (0, 8 ** 2 - _BELOW), "8_16": (8 ** 2, 16 ** 2 - _BELOW), "16_32": (16 ** 2, 32 ** 2 - _BELOW),
+AREAS = {"tiny": (0, 8 ** 2 - _SLIVER), "8_16": (8 ** 2, 16 ** 2 - _SLIVER), "16_32": (16 ** 2, 32 ** 2 - _SLIVER),
          "small": (0, 32 ** 2), "medium": (32 ** 2, 96 ** 2), "large": (96 ** 2, 1e10)}
-_EVERYTHING = {"": (0, 1e10)}
+_ALL_AREAS = {"": (0, 1e10)}
 
 
 def average_precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], areas: bool = True) -> dict[str, float]:
@@ -220,7 +220,7 @@ def average_precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], a
         `ap50`, `ap` and, with `areas`, `ap50_NAME` and `ap_NAME`; NaN where there is no such target.
     """
     sizes = np.concatenate([np.zeros(0), *((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in true)])
-    ranges = _EVERYTHING | (AREAS if areas else {})
+    ranges = _ALL_AREAS | (AREAS if areas else {})
     held = [name for name, (low, high) in ranges.items() if ((sizes >= low) & (sizes <= high)).any()]
     precision = _precision(found, true, [ranges[name] for name in held]) if held else None
     result = {}

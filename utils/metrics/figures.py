@@ -13,7 +13,7 @@ import numpy as np
 
 TALLIES = ("intersection", "predicted", "matched", "false_pixels", "false_components")
 # What a frame without targets adds to the mean that is nIoU.
-EMPTY = {"leave-out": "frames without targets are left out",
+EMPTY_FRAMES = {"leave-out": "frames without targets are left out",
          "zero": "a frame without targets counts as 0, whatever is predicted",
          "one": "a frame without targets counts as 1 where nothing is predicted, else as 0"}
 FA_LIMITS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4)
@@ -34,12 +34,12 @@ def figures(counts: Counts, empty: str = "leave-out") -> dict[str, Any]:
 
     Args:
         counts: see the module's text.
-        empty: what frames without targets add to nIoU, one of `EMPTY`.
+        empty: what frames without targets add to nIoU, one of `EMPTY_FRAMES`.
     Raises:
         ValueError: `empty` is none of these.
     """
-    if empty not in EMPTY:
-        raise ValueError(f"empty frames: got '{empty}', expected one of {', '.join(EMPTY)}")
+    if empty not in EMPTY_FRAMES:
+        raise ValueError(f"empty frames: got '{empty}', expected one of {', '.join(EMPTY_FRAMES)}")
     hit, predicted, matched, false_pixels, false = (_first(counts[name]) for name in TALLIES)
     true, targets, frames = counts["target_pixels"], counts["targets"], counts["frames"]
     shared, averaged = counts["niou"], counts["frames_with_target"] if empty == "leave-out" else frames

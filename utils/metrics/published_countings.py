@@ -68,11 +68,11 @@ class CompatMetrics(SegmentationMetrics):
     def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
                targets: Components, found: Components | None) -> dict[str, np.ndarray]:
         right = super()._tally(pixel, height, levels, mask, targets, found)
-        if self.counting not in _FAULTS:
+        if self.counting not in _FAULTY_TALLIES:
             return right
         prediction = np.zeros(mask.shape, bool)
         prediction.reshape(-1)[pixel] = True
-        values = _FAULTS[self.counting](prediction, mask, targets)
+        values = _FAULTY_TALLIES[self.counting](prediction, mask, targets)
         names = ("matched", "false_pixels", "false_components")
         return right | {name: np.array([value], np.int64) for name, value in zip(names, values, strict=True)}
 
@@ -122,7 +122,7 @@ def _border(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tu
     return int(hit.sum()), int(outside.sum()), len(label(outside))
 
 
-_FAULTS = {"area": _by_area, "reuse": _reused, "shooting-border": _border}
+_FAULTY_TALLIES = {"area": _by_area, "reuse": _reused, "shooting-border": _border}
 
 
 def shifts(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> list[tuple[str, str, Any, Any]]:

@@ -5,7 +5,7 @@ the figures of the whole.
 
 - `iou` (the papers' mIoU): Σ intersection / Σ union over all frames, pooled.
 - `niou`: mean over the frames that have a target of the frame's IoU. Frames without targets are left out of this mean,
-  unless `compute` is told otherwise (`utils.metrics.figures.EMPTY`).
+  unless `compute` is told otherwise (`utils.metrics.figures.EMPTY_FRAMES`).
 - `pixel_accuracy`: Σ intersection / Σ target pixels; `pixel_precision`: … / Σ predicted pixels; `pixel_f1` of the two.
 - `pd`: targets found / targets; a target is an 8-connected component of the mask.
 - `fa`: false pixels / all pixels, frames without targets included.
@@ -41,13 +41,13 @@ from utils.images.components import (
 )
 from utils.metrics.figures import NIOU_BITS, TALLIES, curves, figures
 
-RULES = ("centroid", "shooting")
+MASK_RULES = ("centroid", "shooting")
 # Evenly spaced in the logit from −4 to 12: networks differ in where their scores lie, and the interesting end of a
 # Pd-Fa curve is at probabilities like 0.9999. Contains 0.5.
 DEFAULT_THRESHOLDS = 1 / (1 + np.exp(-np.linspace(-4, 12, 65)))
 _PIXEL_BINS = (0x3F800000 >> 16) + 1  # float32 in [0, 1] order like their bits; the upper half is the bin's number
-_SUMS = ("frames", "frames_with_target", "frames_with_probability", "empty_right", "pixels", "targets", "target_pixels",
-         "niou")
+_COUNTS = ("frames", "frames_with_target", "frames_with_probability", "empty_right", "pixels", "targets",
+           "target_pixels", "niou")
 
 
 class SegmentationMetrics:
@@ -62,15 +62,15 @@ class SegmentationMetrics:
     """
 
     def __init__(self, rule: str = "centroid", thresholds: np.ndarray | None = None) -> None:
-        if rule not in RULES:
-            raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(RULES)}")
+        if rule not in MASK_RULES:
+            raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(MASK_RULES)}")
         self.rule = rule
         # Numbers that float32 holds exactly, so that comparing in single or double precision gives the same pixels.
         thresholds = DEFAULT_THRESHOLDS if thresholds is None else thresholds
         self.thresholds = np.asarray(thresholds, np.float32).astype(np.float64)
         if self.thresholds.ndim != 1 or not len(self.thresholds) or (np.diff(self.thresholds) <= 0).any():
             raise ValueError("thresholds must be one list of ascending numbers")
-        self._counts: dict[str, Any] = dict.fromkeys(_SUMS, 0)
+        self._counts: dict[str, Any] = dict.fromkeys(_COUNTS, 0)
         self._counts |= {name: np.zeros(1, np.int64) for name in TALLIES}
         self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in TALLIES}
         self._counts |= {name: np.zeros(_PIXEL_BINS, np.int64) for name in ("all_bins", "target_bins")}
@@ -179,7 +179,7 @@ class SegmentationMetrics:
         """The figures of the module's docstring, and the counts they come from.
 
         Args:
-            empty: what frames without targets add to `niou`, one of `utils.metrics.figures.EMPTY`.
+            empty: what frames without targets add to `niou`, one of `utils.metrics.figures.EMPTY_FRAMES`.
         Returns:
             `iou, niou, pixel_accuracy, pixel_precision, pixel_f1, pd, precision, f1, fa, false_per_frame` (float, NaN
             where undefined) and `targets, matched, false_components, false_pixels, pixels, frames, frames_with_target`
@@ -278,7 +278,7 @@ def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Compon
     """Which targets of one frame are found, and the false components: what `SegmentationMetrics` counts.
 
     Args:
-        rule: one of `RULES`.
+        rule: one of `MASK_RULES`.
         prediction, mask: `(H, W)` bool.
         targets: `label(mask)`.
     Returns:

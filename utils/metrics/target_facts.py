@@ -24,10 +24,10 @@ from utils.datasets.problems import Report
 from utils.images.components import Components, label
 from utils.images.snr import local_snr
 
-REACH = 4  # frames over which a speed is taken
-FARTHEST = 10.0  # pixels a frame that a target may go
-LONGEST_GAP = 5  # frames after which a target that was not seen is another one
-OUTSIDE = 1.0  # pixels that a component's centroid may lie outside of its box
+SPEED_SPAN = 4  # frames over which a speed is taken
+MAX_TARGET_SPEED = 10.0  # pixels a frame that a target may go
+MAX_GAP = 5  # frames after which a target that was not seen is another one
+BOX_MARGIN = 1.0  # pixels that a component's centroid may lie outside of its box
 NAN = float("nan")
 
 
@@ -74,7 +74,7 @@ def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
     return dict(result)
 
 
-class Facts:
+class TargetFacts:
     """The targets of a dataset's frames; each frame is looked at once, however many methods ask for it. Without a
     dataset nothing is known but the pixels."""
 
@@ -115,8 +115,8 @@ class Facts:
 def _note(notes: Sequence[Note], centroid: np.ndarray) -> Note | None:
     """The annotation whose box holds the centroid, the one with the nearest centre."""
     y, x = centroid + 0.5
-    held = [note for note in notes if note.box[0] - OUTSIDE <= x <= note.box[2] + OUTSIDE
-            and note.box[1] - OUTSIDE <= y <= note.box[3] + OUTSIDE]
+    held = [note for note in notes if note.box[0] - BOX_MARGIN <= x <= note.box[2] + BOX_MARGIN
+            and note.box[1] - BOX_MARGIN <= y <= note.box[3] + BOX_MARGIN]
     return min(held, default=None, key=lambda note: np.hypot((note.box[0] + note.box[2]) / 2 - x,
                                                             (note.box[1] + note.box[3]) / 2 - y))
 
@@ -133,7 +133,7 @@ def _tracks(pairs: Iterable[tuple[Target, int | None]]) -> list[list[Target]]:
     frames: dict[int, list[Target]] = defaultdict(list)
     for target, known in pairs:
         (named[known] if known is not None else frames[target.number]).append(target)
-    return [*named.values(), *chains(frames, FARTHEST)]
+    return [*named.values(), *chains(frames, MAX_TARGET_SPEED)]
 
 
 def chains(frames: dict[int, list], farthest: float) -> list[list]:
@@ -141,13 +141,13 @@ def chains(frames: dict[int, list], farthest: float) -> list[list]:
 
     Args:
         frames: for ascending numbers what is there.
-        farthest: pixels a frame that a chain may go; it ends after `LONGEST_GAP` frames without a thing.
+        farthest: pixels a frame that a chain may go; it ends after `MAX_GAP` frames without a thing.
     """
     done: list[list] = []
     active: list[tuple[int, list]] = []  # the number of the last frame, and the chain
     for number, things in sorted(frames.items()):
-        done += [chain for last, chain in active if number - last > LONGEST_GAP]
-        active = [(last, chain) for last, chain in active if number - last <= LONGEST_GAP]
+        done += [chain for last, chain in active if number - last > MAX_GAP]
+        active = [(last, chain) for last, chain in active if number - last <= MAX_GAP]
         heads = np.array([chain[-1].centroid for _, chain in active]).reshape(-1, 1, 2)
         gaps = np.array([number - last for last, _ in active]).reshape(-1, 1)
         away = np.hypot(*np.moveaxis(heads - np.array([thing.centroid for thing in things]).reshape(1, -1, 2), -1, 0))
@@ -171,9 +171,13 @@ def speeds(track: Sequence[Target]) -> list[float]:
     """Pixels a frame of each sighting; NaN for a target that is seen once."""
     result = []
     for index, target in enumerate(track):
-        earlier = [other for other in track[max(index - REACH, 0):index] if 0 < target.number - other.number <= REACH]
-        later = [other for other in track[index + 1:index + 1 + REACH] if 0 < other.number - target.number <= REACH]
-        other = earlier[0] if earlier else later[-1] if later else None
-        distance = np.hypot(*np.subtract(target.centroid, other.centroid)) if other else NAN
-        result.append(float(distance / abs(target.number - other.number)) if other else NAN)
+        before, after = track[max(index - SPEED_SPAN, 0):index], track[index + 1:index + 1 + SPEED_SPAN]
+        earlier = [other for other in before if 0 < target.number - other.number <= SPEED_SPAN]
+        later = [other for other in after if 0 < other.number - target.number <= SPEED_SPAN]
+        if not (earlier or later):
+            result.append(NAN)
+            continue
+        other = earlier[0] if earlier else later[-1]
+        distance = np.hypot(*np.subtract(target.centroid, other.centroid))
+        result.append(float(distance / abs(target.number - other.number)))
     return result

@@ -12,7 +12,7 @@ from utils.commands.inputs import names_of, only_sequences, open_labelled, predi
 from utils.commands.options import add_data_options
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
-from utils.metrics.target_facts import Facts
+from utils.metrics.target_facts import TargetFacts
 from utils.report.frames import TRUE, chosen, encoded, pictures
 from utils.report.measure import measure
 from utils.report.page import page
@@ -57,7 +57,7 @@ def machine(device: str | None) -> str:
     return f"{name}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
 
 
-def frames_of(methods: list[dict[str, Any]], dataset: Dataset, facts: Facts, options: Namespace
+def frames_of(methods: list[dict[str, Any]], dataset: Dataset, facts: TargetFacts, options: Namespace
               ) -> dict[str, list[dict[str, Any]]]:
     """The frames that the page shows, by sequence (single images all in one); takes the methods' own parts out of them.
     """
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out: found '{options.out}', expected a file NAME.html")
     make_folder(out.parent)
-    facts = Facts(dataset)
+    facts = TargetFacts(dataset)
     shown = frozenset(frame.image for frame in chosen(dataset, options.frames, options.limit))
     methods = []
     for name, source in zip(names, options.methods, strict=True):

@@ -16,15 +16,15 @@ from utils.metrics.breakdown import TargetLog
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.evaluate import Evaluation, evaluate_sequences, one_class, rounded
 from utils.metrics.published_countings import COUNTINGS
-from utils.metrics.segmentation import RULES, SegmentationMetrics
-from utils.metrics.target_facts import Facts
+from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
+from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles
 from utils.report.frames import FALSE, HIT, encoded, webp
 
 RULE = "centroid"
-MOST_POINTS = 150  # of a curve on the page
+MAX_CURVE_POINTS = 150  # of a curve on the page
 TILE_QUALITY = 80
 
 
@@ -32,7 +32,7 @@ class Watch:
     """Takes note of all that one method finds: boxes of every frame, and of those in `shown` (image paths)
     components and the numbers of the true targets that are missed."""
 
-    def __init__(self, facts: Facts, shown: frozenset[str], least_side: float) -> None:
+    def __init__(self, facts: TargetFacts, shown: frozenset[str], least_side: float) -> None:
         self.log = TargetLog(facts, RULE)
         self.shown, self.least_side = shown, least_side
         self.boxes: dict[str, DetectionMetrics] = {}
@@ -54,7 +54,7 @@ class Watch:
                                             encoded(components, mask.shape[1], kind, scores)]
 
 
-def measure(name: str, predictor: Predictor, dataset: Dataset, facts: Facts, shown: frozenset[str], *,
+def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFacts, shown: frozenset[str], *,
             least_side: float = 0, draws: int = bootstrap.DRAWS, **settings: Any) -> dict[str, Any]:
     """Predict every frame once and count everything.
 
@@ -71,7 +71,7 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: Facts, sho
         What `utils.report.page` needs of a method, without pictures of frames; numbers, lists and text alone.
     """
     watch = Watch(facts, shown, least_side)
-    result = evaluate_sequences(predictor, dataset, rule=RULE, also=RULES, compat=tuple(COUNTINGS), observe=watch,
+    result = evaluate_sequences(predictor, dataset, rule=RULE, also=MASK_RULES, compat=tuple(COUNTINGS), observe=watch,
                                 title=name, **settings)
     parts, curve = result.by_rule[RULE], result.overall.curve()
     boxes = DetectionMetrics()
@@ -112,11 +112,11 @@ def _rule_intervals(result: Evaluation, draws: int) -> dict[str, dict[str, tuple
 
 
 def thinned(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    """At most `MOST_POINTS` points in ascending recall, about evenly spaced in it, the first and last among them."""
+    """At most `MAX_CURVE_POINTS` points in ascending recall, about evenly spaced in it, with the first and last."""
     recall, precision = curve["recall"][::-1], curve["precision"][::-1]
     if not len(recall) or np.isnan(recall).any():
         return {"recall": [], "precision": []}
-    pick = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], MOST_POINTS - 1)))
+    pick = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], MAX_CURVE_POINTS - 1)))
     pick = np.unique(np.append(pick, len(recall) - 1))
     return {"recall": np.round(recall[pick], 5).tolist(), "precision": np.round(precision[pick], 5).tolist()}
 
