@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from benchmarks.literal.sstnet import LiteralSSTNet
 from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets import Model, build_model
-from nets.published.rules import load_published
+from nets.published.loading import load_published
 
 LITERAL = {"tsmsa": LiteralTSMSA, "sstnet": LiteralSSTNet}
 

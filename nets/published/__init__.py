@@ -1,4 +1,4 @@
 """State dicts in published names, loaded into the networks of this project."""
-from nets.published.rules import load_published
+from nets.published.loading import load_published
 
 __all__ = ["load_published"]

@@ -7,23 +7,31 @@ from typing import Any
 
 from torch import Tensor
 
-BACKBONE = "backbone."
-CONTAINERS = ("model", "state_dict")  # keys under which weights files hold their state dict
+BACKBONE_PREFIX = "backbone."
+STATE_KEYS = ("model", "state_dict")  # keys under which weights files hold their state dict
 # What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck.
-MARKS = (("sstnet", "neck.conv_ref."), ("yolox", "backbone.backbone.dark2."), ("tsmsa", "SSTCell.cell_list."))
+NETWORK_PREFIXES = (
+    ("sstnet", "neck.conv_ref."), ("yolox", "backbone.backbone.dark2."), ("tsmsa", "SSTCell.cell_list."),
+)
 
 
-def plain_state(content: Any) -> dict[str, Tensor]:
+def extract_state(content: Any) -> dict[str, Tensor]:
     """The state dict in a weights file's content, there or one level down, without a leading `module.`; {} for none."""
     if not isinstance(content, Mapping):
         return {}
-    inner = next((content[key] for key in CONTAINERS if isinstance(content.get(key), Mapping)), content)
-    return {str(name).removeprefix("module."): value for name, value in inner.items() if isinstance(value, Tensor)}
+    for key in STATE_KEYS:
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    return {str(name).removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
 
 
-def kind_of(state: Mapping[str, Tensor]) -> str:
+def identify_network(state: Mapping[str, Tensor]) -> str:
     """ "tsmsa", "sstnet", "yolox" or, for names of no known network, ""."""
-    return next((kind for kind, mark in MARKS if any(name.startswith(mark) for name in state)), "")
+    for network, prefix in NETWORK_PREFIXES:
+        if any(name.startswith(prefix) for name in state):
+            return network
+    return ""
 
 
 def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -32,7 +40,7 @@ def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     blocks = _count(state, r"backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
     base = state["backbone.backbone.stem.conv.conv.weight"].shape[0]
     options: dict[str, Any] = {"depth": round(blocks / 3, 2), "width": base / 64}
-    if kind_of(state) == "sstnet":
+    if identify_network(state) == "sstnet":
         options["num_classes"] = state["head.cls_preds.0.weight"].shape[0]
         options["num_frames"] = state["neck.conv_ref.0.conv.weight"].shape[1] // (4 * base) + 1
         for name, pattern in (("num_slices", r"SSTNet\.cell_list\.(\d)\d\."),

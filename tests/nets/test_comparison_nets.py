@@ -5,7 +5,7 @@ import torch
 from known_answers import assert_close, fill, known
 
 from nets import NETWORKS, build_model
-from nets.published.rules import load_published
+from nets.published.loading import load_published
 
 # Parameters that the papers and their comparison tables state, in millions and to their number of digits. ALCNet's and
 # ISTDU-Net's are those of what influences the output; the shapes at hand hold a decoder and a head more.

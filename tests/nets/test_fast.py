@@ -11,7 +11,7 @@ from benchmarks.literal.sstnet import LiteralSSTNet
 from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets.inference.folding import folded
 from nets.inference.streaming import Stream, can_stream
-from nets.published.rules import load_published
+from nets.published.loading import load_published
 from nets.sstnet import SSTNet
 from nets.tsmsa import TSMSA
 

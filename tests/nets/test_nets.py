@@ -10,7 +10,7 @@ from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets import build_model
 from nets.blocks import Fuse, PairBlock, ResidualBlock
 from nets.convlstm import CrossSliceConvLSTM
-from nets.published.rules import load_published
+from nets.published.loading import load_published
 from nets.tsmsa import TSMSA
 
 SETTINGS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]

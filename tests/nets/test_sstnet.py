@@ -7,7 +7,7 @@ from known_answers import assert_close, fill, known
 from torch.nn.utils import parameters_to_vector
 
 from nets import build_model
-from nets.published.rules import load_published
+from nets.published.loading import load_published
 from nets.sstnet import SSTNet, TrainingOutput, detection_criterion
 from nets.yolox_head import assign, decode, detections, pad_targets, pairwise_iou, yolox_loss
 

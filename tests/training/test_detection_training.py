@@ -165,10 +165,10 @@ def test_training_starts_from_another_run_with_other_classes_and_slices(data, tm
 
 def published_names(width):
     """A state dict in published names, with random weights, of an SSTNet of that width."""
-    from nets.published.rules import _rules
+    from nets.published.loading import rules_for
 
     network = build_model("sstnet", width=width, temporal=False).network
-    rules, _ = _rules(network)
+    rules, _ = rules_for(network)
     state, values = {}, network.state_dict()
     for rule in rules:
         if rule.merge is None:

@@ -16,8 +16,14 @@ try:
     from torch import Tensor, nn
 
     from nets import DETECTORS, Model, build_model
-    from nets.published.kinds import BACKBONE, kind_of, plain_state, sstnet_options, tsmsa_options
-    from nets.published.rules import load_published, some
+    from nets.published.kinds import (
+        BACKBONE_PREFIX,
+        extract_state,
+        identify_network,
+        sstnet_options,
+        tsmsa_options,
+    )
+    from nets.published.loading import abridge, load_published
     from nets.sstnet import SSTNet
     from utils.clips.settings import ClipSettings
     from utils.predictor.checkpoint import check_content, load_file
@@ -61,7 +67,7 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
     try:
         if isinstance(content, dict) and "network" in content:
             return _own(path, check_content(path, content))
-        return _published(path, plain_state(content), normalisation)
+        return _published(path, extract_state(content), normalisation)
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
 
@@ -76,7 +82,7 @@ def _own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
 
 
 def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None) -> Weights:
-    kind = kind_of(state)
+    kind = identify_network(state)
     if kind == "sstnet":
         options = sstnet_options(state)
         settings = ClipSettings(options["num_frames"], IMAGENET, "detection", fit="letterbox", input_size=SSTNET_SIZE,
@@ -95,7 +101,7 @@ def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisati
         model = build_model(kind, **options)
     else:
         found = "a YOLOX, whose backbone can be trained from with --weights" if kind else \
-            f"{len(state)} entries such as {some(list(state), 3)}" if state else "no weights"
+            f"{len(state)} entries such as {abridge(list(state), 3)}" if state else "no weights"
         raise UserError(f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
                         "TSMSA; give another --weights")
     report = load_published(model.network, state)
@@ -126,7 +132,7 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
     try:
         if isinstance(content, dict) and "network" in content:
             return f"{path}: {_from_checkpoint(network, check_content(path, content), path, model)}"
-        return f"{path}: {_from_published(network, plain_state(content), path, model)}"
+        return f"{path}: {_from_published(network, extract_state(content), path, model)}"
     except (RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{path}: weights do not fit this network: {error}") from None
 
@@ -149,10 +155,11 @@ def _from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, mod
 
 
 def _from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
-    kind = kind_of(state)
+    kind = identify_network(state)
     if not kind:
         raise UserError(f"{path}: recognised neither a checkpoint nor published weights: found "
-                        f"{some(list(state), 3) or 'no tensors'}, expected the names of {' or '.join(TEXTS.values())}")
+                        f"{abridge(list(state), 3) or 'no tensors'}, expected the names of "
+                        f"{' or '.join(TEXTS.values())}")
     if model not in SERVES[kind]:
         raise UserError(f"{path}: found {TEXTS[kind]}, expected weights of {model}; give "
                         f"--model {SERVES[kind][0]}, or other --weights")
@@ -160,7 +167,7 @@ def _from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, 
     if not isinstance(network, SSTNet):
         load_published(network, state)
         return text
-    taken = {name: value for name, value in state.items() if kind == "sstnet" or name.startswith(BACKBONE)}
+    taken = {name: value for name, value in state.items() if kind == "sstnet" or name.startswith(BACKBONE_PREFIX)}
     report = load_published(network, taken, strict=False)
     _require_backbone(report.missing, sstnet_options(state))
     unused = [*report.unexpected, *(name for name in state if name not in taken)]
@@ -168,14 +175,14 @@ def _from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, 
 
 
 def _require_backbone(missing: Sequence[str], options: Mapping[str, Any]) -> None:
-    names = [name for name in missing if name.startswith(BACKBONE)]
+    names = [name for name in missing if name.startswith(BACKBONE_PREFIX)]
     if names:
         built = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
-        raise ValueError(f"nothing for {some(names)}; they are of a network with {built}")
+        raise ValueError(f"nothing for {abridge(names)}; they are of a network with {built}")
 
 
 def _summary(target: Mapping[str, Tensor], missing: Sequence[str], unused: Sequence[str]) -> str:
     text = f"{len(target) - len(missing)} of the network's {len(target)} entries taken"
     for what, names in (("left as initialised", missing), ("not used", unused)):
-        text += f"; {what}: {some(names)}" if names else ""
+        text += f"; {what}: {abridge(names)}" if names else ""
     return text
