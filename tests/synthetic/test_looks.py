@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import fft, ndimage
 
-from utils.synthetic.camera_looks import BLOCK, Look, lossy
+from utils.images.snr import local_snr
+from utils.synthetic.camera_looks import BLOCK_SIDE, Look, code_as_video
 from utils.synthetic.sequence import SyntheticConfig, make_sequence
 from utils.synthetic.structures import add_structures
 
@@ -67,10 +68,10 @@ def test_a_look_does_what_it_says():
 def test_lossy_video_is_cosine_coding_of_differences():
     """Against SciPy's transform; a fine quantum changes nothing, a coarse one leaves the frames' likeness."""
     clip = np.clip(np.random.default_rng(1).normal(120, 20, (14, 19, 30)), 0, 255)
-    assert lossy(clip, 1e-6) == pytest.approx(clip, abs=1e-4)
-    coarse = lossy(clip, 6.0)
+    assert code_as_video(clip, 1e-6) == pytest.approx(clip, abs=1e-4)
+    coarse = code_as_video(clip, 6.0)
     assert coarse.shape == clip.shape and 1 < np.abs(coarse - clip).mean() < 20
-    steps = 6.0 * (1 + np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) / 2)
+    steps = 6.0 * (1 + np.add.outer(np.arange(BLOCK_SIDE), np.arange(BLOCK_SIDE)) / 2)
     first = fft.dctn(clip[0, :8, :8] - 128, norm="ortho")
     assert coarse[0, :8, :8] == pytest.approx(fft.idctn(np.rint(first / steps) * steps, norm="ortho") + 128)
     second = fft.dctn(clip[1, :8, :8] - coarse[0, :8, :8], norm="ortho")
@@ -82,8 +83,7 @@ def test_recorded_snr_is_of_the_changed_frames():
     made = make_sequence(replace(SMALL, look_share=1.0, structures=2.0, still_share=0.5), "train", 2)
     assert made.frames.dtype == np.uint8 and made.targets
     assert same(made, make_sequence(replace(SMALL, look_share=1.0, structures=2.0, still_share=0.5), "train", 2))
-    from utils.images.snr import local_snr
     for target in made.targets:
-        frame = target["frame"]
-        found = abs(local_snr(made.frames[frame], target["mask"], made.masks[frame]))
-        assert found == pytest.approx(target["snr"], abs=1e-3)
+        frame = target.frame
+        found = abs(local_snr(made.frames[frame], target.mask, made.masks[frame]))
+        assert found == pytest.approx(target.snr, abs=1e-3)

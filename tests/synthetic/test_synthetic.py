@@ -15,10 +15,10 @@ from scripts import ROOT
 
 from utils.datasets.dataset import open_dataset
 from utils.images.snr import local_snr, ring_of
-from utils.synthetic.brightness import Limits, Response
+from utils.synthetic.brightness import Response, SnrLimits
 from utils.synthetic.dataset import main, write_dataset
 from utils.synthetic.distractors import Distractors, Sensor, add_glints
-from utils.synthetic.scenes import KINDS, Scene, camera_path, film, picture_scene, procedural_scene
+from utils.synthetic.scenes import SCENE_KINDS, Scene, camera_path, film, picture_scene, procedural_scene
 from utils.synthetic.sequence import SyntheticConfig, labelled_box, make_sequence, to_counts
 from utils.synthetic.targets import Body, body_of_area, spot
 from utils.system.errors import UserError
@@ -126,12 +126,12 @@ def test_a_sequence_is_of_one_class_and_within_the_range(changes):
     classes = set()
     for index in range(5):
         made = make_sequence(config, "train", index)
-        values = [target["snr"] for target in made.targets]
+        values = [target.snr for target in made.targets]
         assert values and min(values) >= config.snr[0] and max(values) <= config.snr[1]
         assert max(values) <= 3 or min(values) > 3
         assert made.facts["snr_class"] == ("low" if max(values) <= 3 else "high")
         classes.add(made.facts["snr_class"])
-        assert {target["contrast"] for target in made.targets} == {-1 if config.dark_share else 1}
+        assert {target.contrast for target in made.targets} == {-1 if config.dark_share else 1}
     assert classes == ({"low"} if config.snr[1] <= 3 else {"high"} if config.snr[0] > 3 else {"low", "high"})
 
 
@@ -141,15 +141,15 @@ def test_the_light_of_a_target_moves_slowly_in_brightness_and_lies_where_its_mas
     for index in range(3):
         made = make_sequence(config, "train", index)
         for track in range(len(made.facts["tracks"])):
-            peaks = np.array([t["peak"] for t in made.targets if t["track"] == track])
+            peaks = np.array([t.peak for t in made.targets if t.track == track])
             assert peaks.min() > 0 and peaks.max() <= 5 * peaks.min()
             assert np.median(np.abs(np.diff(np.log(peaks)))) < 0.15
         for target in made.targets:
-            ys, xs = np.nonzero(target["mask"])
+            ys, xs = np.nonzero(target.mask)
             # a target at the border shows a part of itself alone
-            if 8 < target["centre"][0] < 88 and 8 < target["centre"][1] < 88:
+            if 8 < target.centre[0] < 88 and 8 < target.centre[1] < 88:
                 inner += 1
-                assert np.hypot(ys.mean() - target["centre"][0], xs.mean() - target["centre"][1]) < 1.0
+                assert np.hypot(ys.mean() - target.centre[0], xs.mean() - target.centre[1]) < 1.0
     assert inner > 20
 
 
@@ -197,7 +197,7 @@ def test_amplitude_for_a_wanted_snr():
             assert local_snr(image + sign * amplitude * light, mask) == pytest.approx(sign * snr, rel=1e-6)
             assert response.snr(sign * amplitude) == pytest.approx(sign * snr, rel=1e-6)
     assert response.amplitude(500.0) == float("inf")  # its own light in the ring forbids it
-    assert Limits(1.0, 3.0).aims().high < 3.0 < Limits(3.001, 10.0).aims().low
+    assert SnrLimits(1.0, 3.0).aims().high < 3.0 < SnrLimits(3.001, 10.0).aims().low
 
 
 def test_targets_move_on_the_sensor_and_against_the_scene():
@@ -206,7 +206,7 @@ def test_targets_move_on_the_sensor_and_against_the_scene():
         made = make_sequence(config, "test", index)
         camera = np.array(made.facts["camera"])
         for track in range(len(made.facts["tracks"])):
-            path = {t["frame"]: t["centre"] for t in made.targets if t["track"] == track}
+            path = {t.frame: t.centre for t in made.targets if t.track == track}
             for frame in path:
                 if frame + 4 in path:
                     on_sensor = path[frame + 4] - path[frame]
@@ -250,7 +250,7 @@ def test_the_view_follows_the_camera_with_sub_pixel_precision():
     assert clip[:, 20, 20] == pytest.approx(expected, abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SCENE_KINDS)
 def test_every_kind_of_scene_has_room_for_bright_targets(kind):
     for seed in range(3):
         scene = procedural_scene(np.random.default_rng(seed), kind, (120, 150))

@@ -18,7 +18,7 @@ from utils.images.snr import local_snr, ring_of, surroundings
 from utils.synthetic.targets import Spot, Track
 
 CLASS_BORDER = 3.0  # a sequence's targets are all at or below this SNR, or all above it
-SLACK = 2.0         # a target's SNR may drift by this factor around its own, so that its brightness changes slowly
+MAX_SNR_DRIFT = 2.0  # factor by which a target's SNR may drift around its own, so that its brightness changes slowly
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Limits:
+class SnrLimits:
     """The SNR a sequence's targets may have in a frame as written: `low` ≤ SNR ≤ `high`."""
     low: float
     high: float
 
-    def aims(self) -> Limits:
+    def aims(self) -> SnrLimits:
         """What to aim at: away from the limits, so that neither rounding nor another shape of the ring leads out, and
         farthest from the border between the classes."""
         width = 0.2 * (self.high - self.low)
         below, above = (0.1 if abs(limit - CLASS_BORDER) < 0.01 else 0.03 for limit in (self.low, self.high))
-        return Limits(self.low + min(below * self.low, width), self.high - min(above * self.high, width))
+        return SnrLimits(self.low + min(below * self.low, width), self.high - min(above * self.high, width))
 
 
 @dataclass(frozen=True)
@@ -118,26 +118,26 @@ def _smooth_between(wanted: np.ndarray, lower: np.ndarray, upper: np.ndarray) ->
     return np.exp(np.clip(series, low, high))
 
 
-def _amplitude_range(response: Response, track: Track, limits: Limits, floor: float,
+def _amplitude_range(response: Response, track: Track, limits: SnrLimits, floor: float,
                      room: float) -> tuple[float, float, float] | None:
     """Wanted, lowest and highest amplitude in one frame, or None if no amplitude puts the SNR between the limits."""
-    lowest = max(response.amplitude(max(limits.low, track.snr / SLACK), track.sign), floor)
+    lowest = max(response.amplitude(max(limits.low, track.snr / MAX_SNR_DRIFT), track.sign), floor)
     if lowest > room:
         lowest = max(response.amplitude(limits.low, track.sign), floor)
-    highest = min(response.amplitude(min(limits.high, track.snr * SLACK), track.sign), room)
+    highest = min(response.amplitude(min(limits.high, track.snr * MAX_SNR_DRIFT), track.sign), room)
     if lowest > room or track.sign * response.snr(track.sign * lowest) > limits.high:
         return None
     wanted = min(max(response.amplitude(track.snr, track.sign), floor), room)
     return wanted, lowest, max(highest, lowest)
 
 
-def settle(clip: np.ndarray, tracks: list[Track], limits: Limits, floor: float,
+def settle(clip: np.ndarray, tracks: list[Track], limits: SnrLimits, floor: float,
            write: Callable[[np.ndarray], np.ndarray], span: tuple[float, float]) -> None:
     """Give every track its amplitudes, so that its SNR lies between `limits` in each frame as written.
 
     A target's brightness changes slowly over the clip; the SNR follows from it and from what lies behind the target,
-    and stays within a factor `SLACK` of the track's own SNR where the scene allows it. A frame in which no brightness
-    reaches the limits (a saturated or too restless background) loses the target, in image and mask alike.
+    and stays within a factor `MAX_SNR_DRIFT` of the track's own SNR where the scene allows it. A frame in which no
+    brightness reaches the limits (a saturated or too restless background) loses the target, in image and mask alike.
 
     Args:
         clip: (T, H, W) levels without targets, noise included.
@@ -158,7 +158,7 @@ def settle(clip: np.ndarray, tracks: list[Track], limits: Limits, floor: float,
         _correct(clip[frame], [t for t in tracks if frame in t.spots], frame, places, limits, floor, write)
 
 
-def _brighten(clip: np.ndarray, tracks: list[Track], track: Track, places: dict, aims: Limits, floor: float,
+def _brighten(clip: np.ndarray, tracks: list[Track], track: Track, places: dict, aims: SnrLimits, floor: float,
               span: tuple[float, float]) -> None:
     ranges = {}
     for frame in sorted(track.spots):
@@ -175,7 +175,7 @@ def _brighten(clip: np.ndarray, tracks: list[Track], track: Track, places: dict,
     track.amplitudes = dict(zip(ranges, map(float, series), strict=True))
 
 
-def _correct(image: np.ndarray, tracks: list[Track], frame: int, places: dict, limits: Limits, floor: float,
+def _correct(image: np.ndarray, tracks: list[Track], frame: int, places: dict, limits: SnrLimits, floor: float,
              write: Callable[[np.ndarray], np.ndarray]) -> None:
     """Nudge the amplitudes of one frame until every SNR as written is between the limits; drop what never is."""
     aims = limits.aims()

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-BLOCK = 8        # side of the blocks that lossy video works on
-GROUP = 12       # frames from one that is coded by itself to the next
-MIDDLE = 128.0   # level that such a frame is coded against
+BLOCK_SIDE = 8  # pixels, of the blocks that lossy video works on
+GROUP_FRAMES = 12  # from one that is coded by itself to the next
+BASE_LEVEL = 128.0  # that such a frame is coded against
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Look:
         percentiles = rng.uniform(0, 2), rng.uniform(97, 100)
         span = rng.uniform(0, 30), rng.uniform(180, 255)
         amount, softness, quantum = rng.uniform(0.3, 1.5), rng.uniform(0.4, 0.9), rng.uniform(1.0, 6.0)
-        return cls(halo * amount, reach, percentiles if stretched else None, span, soft * softness, coded * quantum)
+        return cls(amount if halo else 0.0, reach, percentiles if stretched else None, span, softness if soft else 0.0,
+                   quantum if coded else 0.0)
 
     def apply(self, clip: np.ndarray) -> np.ndarray:
         """Levels (T, H, W) as the sensor gives them → as they are recorded; they may leave 0 to 255."""
@@ -50,30 +51,30 @@ class Look:
             clip = self.span[0] + (clip - low) * ((self.span[1] - self.span[0]) / max(high - low, 1.0))
         if self.softness:
             clip = ndimage.gaussian_filter(clip, (0, self.softness, self.softness))
-        return lossy(np.clip(clip, 0, 255), self.quantum) if self.quantum else clip
+        return code_as_video(np.clip(clip, 0, 255), self.quantum) if self.quantum else clip
 
 
 def _cosines() -> np.ndarray:
-    """The orthonormal cosine basis (BLOCK, BLOCK), a row a frequency."""
-    order = np.arange(BLOCK)
-    basis = np.cos(np.pi * (2 * order[None] + 1) * order[:, None] / (2 * BLOCK)) * (2 / BLOCK) ** 0.5
+    """The orthonormal cosine basis (BLOCK_SIDE, BLOCK_SIDE), a row a frequency."""
+    order = np.arange(BLOCK_SIDE)
+    basis = np.cos(np.pi * (2 * order[None] + 1) * order[:, None] / (2 * BLOCK_SIDE)) * (2 / BLOCK_SIDE) ** 0.5
     basis[0] /= 2 ** 0.5
     return basis
 
 
-def lossy(clip: np.ndarray, quantum: float) -> np.ndarray:
+def code_as_video(clip: np.ndarray, quantum: float) -> np.ndarray:
     """Levels (T, H, W) after lossy video coding in its simplest form, without motion compensation: of each frame the
     difference from the decoded frame before, of every twelfth the frame itself, in blocks of 8×8 cosines rounded to
     multiples of `quantum` levels, coarser for higher frequencies."""
     basis = _cosines()
-    steps = quantum * (1 + np.add.outer(np.arange(BLOCK), np.arange(BLOCK)) / 2)
+    steps = quantum * (1 + np.add.outer(np.arange(BLOCK_SIDE), np.arange(BLOCK_SIDE)) / 2)
     height, width = clip.shape[1:]
-    padded = np.pad(clip, [(0, 0), (0, -height % BLOCK), (0, -width % BLOCK)], mode="edge")
-    rows, columns = padded.shape[1] // BLOCK, padded.shape[2] // BLOCK
+    padded = np.pad(clip, [(0, 0), (0, -height % BLOCK_SIDE), (0, -width % BLOCK_SIDE)], mode="edge")
+    rows, columns = padded.shape[1] // BLOCK_SIDE, padded.shape[2] // BLOCK_SIDE
     decoded, known = [], np.empty(0)
     for t, frame in enumerate(padded):
-        base = known if t % GROUP else np.full_like(frame, MIDDLE)
-        blocks = (frame - base).reshape(rows, BLOCK, columns, BLOCK)
+        base = known if t % GROUP_FRAMES else np.full_like(frame, BASE_LEVEL)
+        blocks = (frame - base).reshape(rows, BLOCK_SIDE, columns, BLOCK_SIDE)
         # no optimize: no BLAS, the same sums everywhere
         blocks = np.einsum("aibj,ui->aubj", blocks, basis)
         blocks = np.einsum("aubj,vj->aubv", blocks, basis)

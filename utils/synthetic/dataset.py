@@ -19,23 +19,26 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
+from tqdm import tqdm
 
 from utils.datasets.coco import TARGET, box_entry, category_entries, coco_content, image_entry, write_coco
+from utils.datasets.splits import SPLITS
 from utils.images.image_files import write_picture
-from utils.synthetic.sequence import SPLITS, SyntheticConfig, labelled_box, make_sequence, pictures_of
+from utils.synthetic.sequence import SyntheticConfig, labelled_box, make_sequence, pictures_of
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
 
 VERSION = 1
-SHORT = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
-         "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST"), "size": "N"}
+METAVARS = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
+            "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST")}  # of the options that take two values
+METAVARS_BY_TYPE = {int: "N", float: "X", str: "FOLDER"}
 
 
 def index_file(split: str) -> str:
@@ -56,34 +59,52 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": runs}
 
 
-def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class WrittenTarget:
+    """A target in a `frame` of a sequence, its `track` there (from 0), and what its annotation says of it."""
+
+    frame: int
+    track: int
+    label: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WrittenSequence:
+    """What the annotations say of a sequence whose pictures are written; `facts` as of `SyntheticSequence`."""
+
+    name: str
+    targets: list[WrittenTarget]
+    facts: dict[str, Any]
+
+
+def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> WrittenSequence:
     """Make one sequence, write its pictures below `folder` and return what the annotations say about it."""
     config, split, index, folder, name = job
     made = make_sequence(config, split, index)
     for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
         for t, picture in enumerate(pictures):
             write_picture(Path(folder, kind, name, f"{t}.png"), picture)
-    targets = [{**{key: t[key] for key in ("frame", "track", "area", "snr", "contrast")},
-                "bbox": labelled_box(t["bbox"], config.least_box, config.size),
-                "segmentation": run_lengths(t["mask"])} for t in made.targets]
-    return {"name": name, "targets": targets, "facts": made.facts}
+    targets = [WrittenTarget(target.frame, target.track, {
+        "area": target.area, "snr": target.snr, "contrast": target.contrast,
+        "bbox": labelled_box(target.bbox, config.least_box, config.size), "segmentation": run_lengths(target.mask)})
+        for target in made.targets]
+    return WrittenSequence(name, targets, made.facts)
 
 
-def _coco(config: SyntheticConfig, split: str, sequences: list[dict[str, Any]]) -> dict[str, Any]:
+def _coco_of(config: SyntheticConfig, split: str, sequences: list[WrittenSequence]) -> dict[str, Any]:
     images, annotations, tracks = [], [], 0
     for sequence in sequences:
-        first, name = len(images) + 1, sequence["name"]
+        first, name = len(images) + 1, sequence.name
         images += [image_entry(first + t, f"images/{name}/{t}.png", config.size, sequence=name, frame=t)
                    for t in range(config.frames)]
-        for target in sequence["targets"]:
-            target = dict(target)
-            annotations.append(box_entry(len(annotations) + 1, first + target.pop("frame"), 1, iscrowd=0,
-                                         track_id=tracks + target.pop("track") + 1, **target))
-        tracks += len(sequence["facts"]["tracks"])
+        annotations += [box_entry(len(annotations) + number, first + target.frame, 1, iscrowd=0,
+                                  track_id=tracks + target.track + 1, **target.label)
+                        for number, target in enumerate(sequence.targets, 1)]
+        tracks += len(sequence.facts["tracks"])
     info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
             "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.plain()}
     return {"info": info, **coco_content(images, annotations, category_entries([TARGET])),
-            "sequences": [{"name": s["name"], **s["facts"]} for s in sequences]}
+            "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences]}
 
 
 def _leave_interrupts() -> None:
@@ -91,7 +112,7 @@ def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _made(jobs: list[tuple], workers: int) -> Iterator[dict[str, Any]]:
+def _make_sequences(jobs: list[tuple], workers: int) -> Iterator[WrittenSequence]:
     if workers < 2:
         yield from map(_write_sequence, jobs)
         return
@@ -106,18 +127,16 @@ def _names(config: SyntheticConfig, split: str) -> list[str]:
 
 
 def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int, quiet: bool) -> None:
-    from tqdm import tqdm
-
     jobs = [(config, split, index, str(folder), name) for index, name in enumerate(_names(config, split))]
-    sequences = list(tqdm(_made(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
+    sequences = list(tqdm(_make_sequences(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
                           file=sys.stderr, disable=quiet))
-    coco = _coco(config, split, sequences)
+    coco = _coco_of(config, split, sequences)
     write_coco(folder / annotation_file(split), coco)
     with atomic_write(folder / index_file(split)) as file:
         file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
 
 
-def _present(out: Path, split: str) -> dict[str, Any] | None:
+def _read_split(out: Path, split: str) -> dict[str, Any] | None:
     """The annotations of a split that was written to `out` before, or None."""
     try:
         found = json.loads((out / annotation_file(split)).read_text(encoding="utf-8"))
@@ -126,7 +145,7 @@ def _present(out: Path, split: str) -> dict[str, Any] | None:
         return None  # not there, or not ours; the caller says so
 
 
-def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
+def _has_settings(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
     """Whether `found` was made with the same settings, leaving aside those that concern the other split alone."""
     if found is None or found["info"].get("version") != VERSION:
         return False
@@ -138,7 +157,7 @@ def _same(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> 
 
 def _remove(out: Path, split: str) -> None:
     """Remove a split written before, if there is one: its index, its sequences and its annotations, in this order."""
-    found = _present(out, split)
+    found = _read_split(out, split)
     if found is None:
         return
     (out / index_file(split)).unlink(missing_ok=True)
@@ -169,7 +188,7 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
         for split in splits:
             pictures_of(config, split)
     wanted = [split for split in splits
-              if config.count(split) and (overwrite or not _same(_present(out, split), config, split))]
+              if config.count(split) and (overwrite or not _has_settings(_read_split(out, split), config, split))]
     if not wanted:
         return []
     _refuse(out, wanted, config, overwrite)
@@ -186,7 +205,7 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
 
 def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bool) -> None:
     """Raise UserError if `out` holds what is in the way of the `wanted` splits and may not be removed."""
-    there = {split: _present(out, split) for split in SPLITS}
+    there = {split: _read_split(out, split) for split in SPLITS}
     for split in wanted:
         if there[split] and not overwrite:
             raise UserError(f"{out}: found a {split} set made with other settings, expected the same or none; give "
@@ -205,7 +224,7 @@ def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bo
 
 def _install(made: Path, out: Path, split: str) -> None:
     """Move a finished split into place: pictures first, the index last."""
-    names = [sequence["name"] for sequence in _present(made, split)["sequences"]]
+    names = [sequence["name"] for sequence in _read_split(made, split)["sequences"]]
     for kind in ("images", "masks"):
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -235,14 +254,15 @@ def _parser() -> Parser:
             given["action"] = argparse.BooleanOptionalAction
         elif item.name == "size":
             given |= {"nargs": "+", "metavar": "N", "type": str}
+        elif pair:
+            given |= {"type": type(item.default[0]), "nargs": 2, "metavar": METAVARS[item.name]}
         else:
-            given |= {"type": type(item.default[0]) if pair else kind, "nargs": 2 if pair else None,
-                      "metavar": SHORT.get(item.name, "FOLDER" if kind is str else "X" if kind is float else "N")}
+            given |= {"type": kind, "metavar": METAVARS_BY_TYPE[kind]}
         parser.add_argument("--" + item.name.replace("_", "-"), **given)
     return parser
 
 
-def _size(words: list[str]) -> tuple[int, int]:
+def _parse_size(words: list[str]) -> tuple[int, int]:
     """`128`, `96x128` or `96 128`: height and width."""
     numbers = [word for given in words for word in given.lower().split("x")]
     if len(numbers) not in (1, 2) or not all(number.isdecimal() for number in numbers):
@@ -257,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out, split, workers = (given.pop(key) for key in ("out", "split", "workers"))
     overwrite, quiet = given.pop("overwrite"), given.pop("quiet")
     if "size" in given:
-        given["size"] = _size(given["size"])
+        given["size"] = _parse_size(given["size"])
     if split == "test" and "seed" in given:
         seed = given.pop("seed")
         if given.setdefault("test_seed", seed) != seed:
@@ -268,7 +288,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     splits = SPLITS if split == "both" else (split,)
     made = write_dataset(config, out, splits, workers, overwrite, quiet)
     for name in splits:
-        found = _present(Path(out), name)
+        found = _read_split(Path(out), name)
         if found is not None:
             state = "made" if name in made else "already there"
             print(f"{name}: {len(found['sequences'])} sequences, {len(found['images'])} frames, "

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from utils.images.snr import SNR_RING
-from utils.synthetic.scenes import BORDER, Camera, Scene, fractal
+from utils.synthetic.scenes import SPLINE_BORDER, Camera, Scene, fractal
 from utils.synthetic.targets import body_of_area, spot
 
-GLARE = 120.0  # levels; no distractor is brighter than this, so that few saturate
+MAX_BRIGHTNESS = 120.0  # levels that a distractor adds at most, so that few saturate
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def add_pixels(rng: np.random.Generator, found: Distractors, count: int, blinkin
     frames, height, width = found.light.shape
     for _ in range(count):
         y, x = int(rng.integers(1, height - 1)), int(rng.integers(1, width - 1))
-        amplitude = min(1.3 * rng.uniform(*snr) * deviation, GLARE)
+        amplitude = min(1.3 * rng.uniform(*snr) * deviation, MAX_BRIGHTNESS)
         on = np.ones(frames)
         if blinking:
             switch = rng.uniform(size=frames) < rng.uniform(0.1, 0.5)
@@ -92,13 +92,13 @@ def add_glints(rng: np.random.Generator, found: Distractors, density: float, snr
     canvas = scene.fixed.shape
     count = int(rng.poisson(density * canvas[0] * canvas[1] / (shape[0] * shape[1])))
     for _ in range(count):
-        place = rng.uniform(BORDER, np.array(canvas) - BORDER)
+        place = rng.uniform(SPLINE_BORDER, np.array(canvas) - SPLINE_BORDER)
         blur = float(np.hypot(*camera.velocity.T).mean()) * camera.exposure
         body = body_of_area(rng, float(np.exp(rng.uniform(np.log(2), np.log(40)))), sensor.psf, blur)
         y, x = np.round(place).astype(int)
         around = scene.fixed[max(y - SNR_RING, 0):y + SNR_RING + 1, max(x - SNR_RING, 0):x + SNR_RING + 1]
         deviation = (around.var() + sensor.noise_level(around.mean()) ** 2) ** 0.5
-        amplitude = min(1.3 * rng.uniform(*snr) * deviation, GLARE)
+        amplitude = min(1.3 * rng.uniform(*snr) * deviation, MAX_BRIGHTNESS)
         pulse = 0.75 + 0.25 * np.sin(2 * np.pi * np.arange(frames) / rng.uniform(20, 80) + rng.uniform(0, 6))
         paths = place - camera.position
         near = ((paths > -2 * SNR_RING) & (paths < np.array(shape) + 2 * SNR_RING)).all(axis=1)

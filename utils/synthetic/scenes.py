@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -17,10 +18,10 @@ from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_bytes, require_image_size
 
-KINDS = ("cloud", "ground", "sea", "building")
+SCENE_KINDS = ("cloud", "ground", "sea", "building")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 DARKEST, BRIGHTEST = 8.0, 205.0  # scenes stay inside, so that a target still has room above them
-BORDER = 4                       # pixels of scene outside the path that the spline needs
+SPLINE_BORDER = 4  # pixels of scene outside the path that the spline needs
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Camera:
 
     def canvas(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Size (Hc, Wc) a scene needs so that a frame of `shape` fits everywhere along the path."""
-        return tuple(int(np.ceil(top)) + size + 2 * BORDER + 1
+        return tuple(int(np.ceil(top)) + size + 2 * SPLINE_BORDER + 1
                      for top, size in zip(self.position.max(axis=0), shape, strict=True))
 
 
@@ -56,7 +57,7 @@ def camera_path(rng: np.random.Generator, frames: int, pan: float, jitter: float
     velocity = np.stack([np.sin(angle), np.cos(angle)], axis=1) * pace[:, None]
     position = np.concatenate([np.zeros((1, 2)), np.cumsum((velocity[1:] + velocity[:-1]) / 2, axis=0)])
     position = position + rng.normal(0, 1, (frames, 2)) * (jitter * rng.uniform(0.3, 1))
-    position += BORDER - position.min(axis=0)
+    position += SPLINE_BORDER - position.min(axis=0)
     return Camera(position, velocity, exposure=rng.uniform(0.2, 0.7))
 
 
@@ -92,8 +93,8 @@ def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> np.ndarray:
         frame = sum(view(fixed, corner + step * smear, shape) for step in steps) / len(steps)
         if drifting is not None:
             # The layer wraps around so that it never runs out, whatever the clip's length.
-            rows, columns = (np.mod(corner[axis] - scene.drift[axis] * index + np.arange(shape[axis]) - BORDER,
-                                    drifting.shape[axis] - 2 * BORDER) + BORDER for axis in (0, 1))
+            rows, columns = (np.mod(corner[axis] - scene.drift[axis] * index + np.arange(shape[axis]) - SPLINE_BORDER,
+                                    drifting.shape[axis] - 2 * SPLINE_BORDER) + SPLINE_BORDER for axis in (0, 1))
             frame = frame + spline(drifting, rows, columns)
         clip.append(frame)
     return np.stack(clip)
@@ -257,7 +258,7 @@ _MAKERS = {"cloud": _cloud, "ground": _ground, "sea": _sea, "building": _buildin
 
 
 def procedural_scene(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Scene:
-    """A scene of one of `KINDS` with `shape` (Hc, Wc)."""
+    """A scene of one of `SCENE_KINDS` with `shape` (Hc, Wc)."""
     return _MAKERS[kind](rng, shape)
 
 
@@ -277,7 +278,6 @@ def list_pictures(folder: str | Path) -> list[Path]:
 def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) -> Scene:
     """A random part of a picture as a scene of `shape` (Hc, Wc): shrunk by up to 2 where it is large enough, enlarged
     by up to 2 and then mirrored where it is too small. Raises UserError if the file cannot be read."""
-    import cv2  # the one thing here that needs it
     data = read_bytes(path, "a picture")
     require_image_size(path, data)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
@@ -294,6 +294,6 @@ def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) 
     reach = [max(0, int(np.ceil(need * step)) + 1 - size) for size, need in zip(picture.shape, shape, strict=True)]
     picture = np.pad(picture, [(0, reach[0]), (0, reach[1])], mode="symmetric")
     corner = [rng.uniform(0, size - 1 - (need - 1) * step) for size, need in zip(picture.shape, shape, strict=True)]
-    padded = ndimage.spline_filter(np.pad(picture, BORDER, mode="reflect"), 3, mode="mirror")
-    rows, columns = (BORDER + start + step * np.arange(need) for start, need in zip(corner, shape, strict=True))
+    padded = ndimage.spline_filter(np.pad(picture, SPLINE_BORDER, mode="reflect"), 3, mode="mirror")
+    rows, columns = (SPLINE_BORDER + start + step * np.arange(need) for start, need in zip(corner, shape, strict=True))
     return Scene(path.stem, np.clip(spline(padded, rows, columns), 0, 255))

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from utils.datasets.splits import SPLITS
 from utils.images.boxes import cut, grown
 from utils.images.snr import local_snr
-from utils.synthetic.brightness import CLASS_BORDER, Limits, add_light, masks_of, settle
+from utils.synthetic.brightness import CLASS_BORDER, SnrLimits, add_light, masks_of, settle
 from utils.synthetic.camera_looks import Look
 from utils.synthetic.distractors import Distractors, Sensor, add_glints, add_pixels
 from utils.synthetic.scenes import (
-    KINDS,
+    SCENE_KINDS,
     Camera,
     Scene,
     camera_path,
@@ -30,13 +31,13 @@ from utils.synthetic.structures import add_structures
 from utils.synthetic.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path, spot
 from utils.system.errors import UserError
 
-SPLITS = ("train", "test")
-SMALLEST = 48                     # pixels; a target, its ring and its way need that much
-FLOOR = 0.5                       # least brightness of a target's brightest pixel, in deviations of the temporal noise
-FLICKER = 5.0                     # most that a target's brightness may change over a clip, as a factor
-MIN_FRAMES = 5                    # in which a target is seen at least, the length of a clip
-ABOVE = CLASS_BORDER + 1e-3       # least SNR in a sequence of the upper class
-GAIN, OFFSET, TOP = 48.0, 1500.0, 16383.0  # 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts
+MIN_SIDE = 48  # pixels; a target, its ring and its way need that much
+MIN_PEAK_TO_NOISE = 0.5  # of a target's brightest pixel, in deviations of the temporal noise
+MAX_BRIGHTNESS_RATIO = 5.0  # between the brightest and the darkest that a target is in a clip
+MIN_FRAMES = 5  # in which a target is seen at least, the length of a clip
+MIN_UPPER_SNR = CLASS_BORDER + 1e-3  # in a sequence of the upper class
+# 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts.
+COUNTS_PER_LEVEL, BLACK_COUNT, MAX_COUNT = 48.0, 1500.0, 16383.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class SyntheticConfig:
         require(self.train_sequences >= 0, "train_sequences", "0 or more")
         require(self.test_sequences >= 0, "test_sequences", "0 or more")
         require(self.frames >= 5, "frames", "at least 5, the length of a clip")
-        require(min(self.size) >= SMALLEST, "size", f"at least {SMALLEST} pixels in height and width")
+        require(min(self.size) >= MIN_SIDE, "size", f"at least {MIN_SIDE} pixels in height and width")
         require(self.bits in (8, 16), "bits", "8 or 16")
         require(self.seed >= 0, "seed", "0 or more")
         require(self.test_seed >= 0, "test_seed", "0 or more")
@@ -119,14 +120,29 @@ class SyntheticConfig:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
+@dataclass(frozen=True, eq=False)
+class SyntheticTarget:
+    """One target in one `frame`: its `track` (from 0), `mask` (H, W) bool, `area` in pixels, `snr`, `bbox` (x, y,
+    width, height), `contrast` (1 brighter, -1 darker than its surroundings), `peak` (level it adds to its brightest
+    pixel) and `centre` (y, x)."""
+    frame: int
+    track: int
+    mask: np.ndarray
+    area: int
+    snr: float
+    bbox: list[int]
+    contrast: int
+    peak: float
+    centre: np.ndarray
+
+
 @dataclass
 class SyntheticSequence:
-    """`frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets`: for each target in each frame `frame`,
-    `track` (from 0), `bbox` (x, y, width, height), `area`, `snr`, `contrast` (1 or -1), `mask` (H, W) bool, `peak`
-    (level it adds to its brightest pixel) and `centre` (y, x); `facts` about scene, camera, tracks and distractors."""
+    """`frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets` frame by frame, track after track; `facts`
+    about scene, camera, tracks and distractors, as the dataset's annotations hold them."""
     frames: np.ndarray
     masks: np.ndarray
-    targets: list[dict[str, Any]]
+    targets: list[SyntheticTarget]
     facts: dict[str, Any]
 
 
@@ -134,12 +150,14 @@ def to_counts(levels: np.ndarray, bits: int) -> np.ndarray:
     """Levels as they are written: rounded and limited, uint8 or uint16."""
     if bits == 8:
         return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return np.clip(np.rint(OFFSET + GAIN * levels), 0, TOP).astype(np.uint16)
+    return np.clip(np.rint(BLACK_COUNT + COUNTS_PER_LEVEL * levels), 0, MAX_COUNT).astype(np.uint16)
 
 
 def level_span(bits: int) -> tuple[float, float]:
     """Darkest and brightest level that survives `to_counts`."""
-    return (0.0, 255.0) if bits == 8 else (-OFFSET / GAIN, (TOP - OFFSET) / GAIN)
+    if bits == 8:
+        return 0.0, 255.0
+    return -BLACK_COUNT / COUNTS_PER_LEVEL, (MAX_COUNT - BLACK_COUNT) / COUNTS_PER_LEVEL
 
 
 def is_empty(config: SyntheticConfig, index: int) -> bool:
@@ -147,24 +165,24 @@ def is_empty(config: SyntheticConfig, index: int) -> bool:
     return int((index + 1) * config.empty_share) > int(index * config.empty_share)
 
 
-def limits_of(config: SyntheticConfig, index: int) -> Limits:
+def limits_of(config: SyntheticConfig, index: int) -> SnrLimits:
     """The SNR class of sequence `index`: low or high, mixed evenly by the golden ratio (from 0.4: then every kind
     of background has both within the first twelve); one alone where the range leaves hardly any room for the other."""
     low, high = config.snr
     some_low, some_high = 1.2 * low <= CLASS_BORDER, high >= 1.2 * CLASS_BORDER
     if not some_high or (some_low and (0.4 + 0.618034 * (index + 1)) % 1 < config.low_share):
-        return Limits(low, min(high, CLASS_BORDER))
-    return Limits(max(low, ABOVE), high)
+        return SnrLimits(low, min(high, CLASS_BORDER))
+    return SnrLimits(max(low, MIN_UPPER_SNR), high)
 
 
-def _scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
+def _make_scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
     canvas = camera.canvas(config.size)
     if config.backgrounds:
         pictures = pictures_of(config, split)
         place = int(rng.integers(len(pictures))) if config.pictures[1] < 0 else index % len(pictures)
         scene = picture_scene(rng, pictures[place], canvas)
     else:
-        scene = procedural_scene(rng, KINDS[index % len(KINDS)], canvas)
+        scene = procedural_scene(rng, SCENE_KINDS[index % len(SCENE_KINDS)], canvas)
     middle = scene.fixed.mean()
     drifting = None if scene.drifting is None else config.contrast * scene.drifting
     return Scene(scene.kind, middle + config.contrast * (scene.fixed - middle), drifting, scene.drift)
@@ -184,8 +202,8 @@ def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
     return pictures
 
 
-def _distractors(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, clip: np.ndarray, scene: Scene,
-                 camera: Camera, sensor: Sensor) -> Distractors:
+def _draw_distractors(config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, clip: np.ndarray,
+                      scene: Scene, camera: Camera, sensor: Sensor) -> Distractors:
     found = Distractors(np.zeros_like(clip))
     if config.distractors:
         snr = (limits.low, limits.high)
@@ -197,28 +215,28 @@ def _distractors(config: SyntheticConfig, rng: np.random.Generator, limits: Limi
     return found
 
 
-def _steady(track: Track, drawn: int) -> bool:
+def _is_steady(track: Track, drawn: int) -> bool:
     """Whether a settled track kept nearly all frames it was drawn with, at a brightness that real targets have."""
     peaks = track.amplitudes.values()
-    return len(track.spots) >= max(MIN_FRAMES, 0.9 * drawn) and max(peaks) <= FLICKER * min(peaks)
+    return len(track.spots) >= max(MIN_FRAMES, 0.9 * drawn) and max(peaks) <= MAX_BRIGHTNESS_RATIO * min(peaks)
 
 
-def _settled_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera, sensor: Sensor,
-                    clip: np.ndarray) -> list[Track]:
+def _settle_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, sensor: Sensor,
+                   clip: np.ndarray) -> list[Track]:
     """Targets for `clip`, drawn anew when one meets scenery in which the wanted SNR needs the impossible."""
-    floor = FLOOR * sensor.noise_level(float(clip.mean()))
+    floor = MIN_PEAK_TO_NOISE * sensor.noise_level(float(clip.mean()))
     count = int(rng.integers(config.targets[0], config.targets[1] + 1))
     for _ in range(8):
-        tracks = _tracks(config, rng, limits, camera, sensor.psf, count)
+        tracks = _propose_tracks(config, rng, limits, camera, sensor.psf, count)
         drawn = [len(track.spots) for track in tracks]
         settle(clip, tracks, limits, floor, lambda levels: to_counts(levels, config.bits), level_span(config.bits))
-        if all(_steady(track, count) for track, count in zip(tracks, drawn, strict=True)):
+        if all(_is_steady(track, count) for track, count in zip(tracks, drawn, strict=True)):
             break
     return tracks
 
 
-def _tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Limits, camera: Camera, psf: float,
-            count: int) -> list[Track]:
+def _propose_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, psf: float,
+                    count: int) -> list[Track]:
     aims = limits.aims()
     tracks: list[Track] = []
     for _ in range(count):
@@ -246,14 +264,14 @@ def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticS
     look, move, sense, distract, aim, shine, build, develop = (np.random.Generator(np.random.PCG64(r)) for r in roots)
     limits = limits_of(config, index)
     stands = develop.uniform() < config.still_share
-    camera = camera_path(move, config.frames, *(0.0, 0.0) if stands else (config.pan, config.jitter))
-    scene = _scene(config, look, split, index, camera)
+    camera = camera_path(move, config.frames, 0.0 if stands else config.pan, 0.0 if stands else config.jitter)
+    scene = _make_scene(config, look, split, index, camera)
     add_structures(build, scene.fixed, config.structures, config.size)
     sensor = Sensor.draw(sense, config.frames, config.size, config.noise)
     clip = film(scene, camera, config.size)
-    distractors = _distractors(config, distract, limits, clip, scene, camera, sensor)
+    distractors = _draw_distractors(config, distract, limits, clip, scene, camera, sensor)
     clip = sensor.expose(shine, clip + distractors.light)
-    tracks = [] if is_empty(config, index) else _settled_tracks(config, aim, limits, camera, sensor, clip)
+    tracks = [] if is_empty(config, index) else _settle_tracks(config, aim, limits, camera, sensor, clip)
     clip = np.stack([add_light(image, tracks, t) for t, image in enumerate(clip)])
     if develop.uniform() < config.look_share:
         clip = Look.draw(develop).apply(clip)
@@ -265,19 +283,20 @@ def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticS
              "camera": np.round(camera.position, 4).tolist(), "distractors": distractors.places(),
              "tracks": [{"style": track.style, "snr": round(track.snr, 4),
                          "frames": [min(track.spots), max(track.spots)]} for track in tracks]}
-    return SyntheticSequence(frames, masks, list(_targets(tracks, frames, masks)), facts)
+    return SyntheticSequence(frames, masks, list(_list_targets(tracks, frames, masks)), facts)
 
 
-def _targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) -> Iterator[dict[str, Any]]:
+def _list_targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) -> Iterator[SyntheticTarget]:
     for number, track in enumerate(tracks):
         for t in sorted(track.spots):
             mask = np.zeros(masks.shape[1:], bool)
             mask[track.spots[t].window] = track.spots[t].mask
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             snr = local_snr(frames[t], mask, masks[t])
-            yield {"frame": t, "track": number, "mask": mask, "area": int(mask.sum()), "snr": round(abs(snr), 4),
-                   "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
-                   "contrast": 1 if snr > 0 else -1, "peak": track.sign * track.amplitudes[t], "centre": track.path[t]}
+            box = [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
+            yield SyntheticTarget(frame=t, track=number, mask=mask, area=int(mask.sum()), snr=round(abs(snr), 4),
+                                  bbox=box, contrast=1 if snr > 0 else -1, peak=track.sign * track.amplitudes[t],
+                                  centre=track.path[t])
 
 
 def labelled_box(box: Sequence[float], least: float, size: tuple[int, int]) -> list[float]:

@@ -10,8 +10,8 @@ import numpy as np
 from utils.synthetic.scenes import BRIGHTEST, DARKEST
 
 MIN_CONTRAST = 25.0  # levels between a structure and the scene's mean
-STEP = 6.0           # pixels; the length of a piece of a branch or of a wire
-DEPTH = 3            # how often a branch divides
+PIECE_LENGTH = 6.0  # pixels, of a branch or of a wire
+MAX_DIVISIONS = 3  # of a branch
 
 Segment = tuple[float, float, float, float, float]  # y, x of both ends, thickness
 
@@ -56,23 +56,23 @@ def _branch(rng: np.random.Generator, shape: tuple[int, int]) -> list[Segment]:
         start = (rng.uniform(0.2, 1) * shape[0], 0.0 if left else float(shape[1]))
         heading = rng.normal(-0.4 if left else np.pi + 0.4, 0.4)
     found: list[Segment] = []
-    _grow(rng, found, start, heading, size * rng.uniform(0.15, 0.6), rng.uniform(1.0, 5.0), DEPTH)
+    _grow(rng, found, start, heading, size * rng.uniform(0.15, 0.6), rng.uniform(1.0, 5.0), MAX_DIVISIONS)
     return found
 
 
 def _grow(rng: np.random.Generator, found: list[Segment], start: tuple[float, float], heading: float, length: float,
           thickness: float, depth: int) -> None:
     y, x = start
-    pieces = max(int(length / STEP), 1)
+    pieces = max(int(length / PIECE_LENGTH), 1)
     for piece in range(pieces):
         heading += rng.normal(0, 0.12)
         width = max(thickness * (1 - 0.7 * piece / pieces), 0.6)
-        end = y + STEP * np.sin(heading), x + STEP * np.cos(heading)
+        end = y + PIECE_LENGTH * np.sin(heading), x + PIECE_LENGTH * np.cos(heading)
         found.append((y, x, *end, width))
         y, x = end
         if depth > 1 and rng.uniform() < 0.2:
             _grow(rng, found, end, heading + rng.choice([-1, 1]) * rng.uniform(0.3, 0.9),
-                  (length - piece * STEP) * rng.uniform(0.4, 0.8), 0.7 * width, depth - 1)
+                  (length - piece * PIECE_LENGTH) * rng.uniform(0.4, 0.8), 0.7 * width, depth - 1)
 
 
 def _pole(rng: np.random.Generator, shape: tuple[int, int]) -> list[Segment]:
@@ -96,7 +96,7 @@ def _pole(rng: np.random.Generator, shape: tuple[int, int]) -> list[Segment]:
 def _wire(rng: np.random.Generator, shape: tuple[int, int]) -> list[Segment]:
     """A wire right across the scene that sags between its ends."""
     ends, sag = rng.uniform(0, shape[0], 2), rng.uniform(0, 0.15) * shape[0]
-    across = np.linspace(0, 1, max(int(shape[1] / STEP), 2))
+    across = np.linspace(0, 1, max(int(shape[1] / PIECE_LENGTH), 2))
     y = ends[0] + (ends[1] - ends[0]) * across + 4 * sag * across * (1 - across)
     x, thickness = across * shape[1], rng.uniform(0.5, 2.0)
     return [(y[i], x[i], y[i + 1], x[i + 1], thickness) for i in range(len(across) - 1)]

@@ -12,9 +12,9 @@ from scipy.special import erf
 
 from utils.synthetic.scenes import Camera
 
-MIN_AREA, MAX_AREA = 2, 80   # pixels of a target's mask
-REACH = 4                    # frames before the key frame in a clip of five: over these a target must be seen to move
-MIN_MOTION = 1.2             # pixels over REACH frames, both on the sensor and against the scene
+MIN_AREA, MAX_AREA = 2, 80  # pixels of a target's mask
+MOTION_FRAMES = 4  # before the key frame in a clip of five: over these a target must be seen to move
+MIN_MOTION = 1.2  # pixels over MOTION_FRAMES frames, both on the sensor and against the scene
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ def _sources(body: Body) -> tuple[np.ndarray, np.ndarray]:
     """Points (P, 2) that fill the ellipse evenly (a sunflower spiral), and their weights: warmer in the middle."""
     count = 1 if body.semi[0] == 0 else int(np.clip(3 * body.semi[0] * body.semi[1], 7, 90))
     order = np.arange(count)
-    radius, turn = np.sqrt((order + 0.5) / count) * (count > 1), order * np.pi * (3 - np.sqrt(5))
+    radius, turn = np.sqrt((order + 0.5) / count), order * np.pi * (3 - np.sqrt(5))
+    if count == 1:
+        radius = np.zeros(1)
     along, across = body.semi[0] * radius * np.cos(turn), body.semi[1] * radius * np.sin(turn)
     sine, cosine = np.sin(body.angle), np.cos(body.angle)
     return np.stack([sine * along + cosine * across, cosine * along - sine * across], axis=1), 1 - 0.4 * radius ** 2
@@ -118,11 +120,11 @@ class Track:
 
 
 def _moves(path: np.ndarray, frames: np.ndarray) -> bool:
-    """Whether the path's points at `frames` always get away from where they were REACH frames before."""
+    """Whether the path's points at `frames` always get away from where they were MOTION_FRAMES frames before."""
     part = path[frames]
-    if len(part) <= REACH:
+    if len(part) <= MOTION_FRAMES:
         return False
-    return bool((np.hypot(*(part[REACH:] - part[:-REACH]).T) >= MIN_MOTION).all())
+    return bool((np.hypot(*(part[MOTION_FRAMES:] - part[:-MOTION_FRAMES]).T) >= MIN_MOTION).all())
 
 
 def _anchor(rng: np.random.Generator, style: str, shape: np.ndarray, frames: int,
