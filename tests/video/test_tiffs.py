@@ -3,6 +3,7 @@ import io
 import re
 import struct
 import time
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -102,6 +103,45 @@ def test_tables_of_pages(tmp_path, order, big):
     assert tiff.list_pages(path) == ((), 1, True)
     path.write_bytes(b"no TIFF")
     assert tiff.list_pages(path) == ((0,), 0, False)
+
+
+def write_table(path, tags, body=b""):
+    """A TIFF of one page: `body` from place 8 on, then the table of its `(tag, type, count, value)`."""
+    rows = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II" + struct.pack("<HI", 42, 8 + len(body))
+    path.write_bytes(head + body + struct.pack("<H", len(tags)) + rows + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize("tags, whole", [
+    ([(270, 2, 1 << 20, 8)] * 200, (0,)),  # descriptions that share their bytes, 200 MiB as text
+    ([(273, 4, 1 << 18, 8), (279, 4, 1 << 18, 8)], ()),  # strips, more than any image has
+], ids=["texts", "strips"])
+def test_large_values_of_a_table_cost_no_memory(tmp_path, tags, whole):
+    path = write_table(tmp_path / "x.tif", tags, bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        assert tiff.list_pages(path).whole == whole
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_values_of_a_wrong_type_raise_nothing(tmp_path):
+    tags = {254: 4, 256: 4, 257: 4, 258: 3, 259: 3, 273: 4, 277: 3, 278: 4, 279: 4}
+    for wrong in tags:
+        for kind in (0, 1, 2, 3, 5, 11, 16, 0xFFFF):
+            for count in (0, 2, 1 << 31):
+                rows = [(tag, kind, count, 8) if tag == wrong else (tag, own, 1, 8) for tag, own in tags.items()]
+                pages = tiff.list_pages(write_table(tmp_path / "x.tif", rows, bytes(16)))
+                assert len(pages.whole) + pages.missing <= 1 and not pages.broken
+
+
+def test_tables_that_lead_in_a_circle_end(tmp_path):
+    count = 300
+    tables = b"".join(struct.pack("<HHHIII", 1, 256, 4, 1, 8, 8 + 18 * ((place + 1) % count)) for place in range(count))
+    (tmp_path / "x.tif").write_bytes(b"II" + struct.pack("<HI", 42, 8) + tables)
+    assert tiff.list_pages(tmp_path / "x.tif") == (tuple(range(count)), 0, False)
 
 
 # --- values ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,9 @@
-"""The pages of a TIFF file, told from its tables alone: no pixel is decoded."""
+"""The pages of a TIFF file, told from its tables alone: no pixel is decoded.
+
+Own code and not a library's, as it reads of a stranger's file the few numbers that it needs, each at most `MOST` times:
+tifffile 2026.3 reads every description and every list of strips whole (100 that share 8 MiB take 800 MiB), raises
+whatever the values of a wrong type lead to, and does not end where long chains of tables lead in a circle.
+"""
 from __future__ import annotations
 
 import os
