@@ -78,7 +78,7 @@ def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) 
     """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
     from utils.render.curves import plot_precision_recall
 
-    curves: dict[str, Any] = {rule: metrics.interpolated(rule) for rule in BOX_RULES}
+    curves: dict[str, Any] = {rule: metrics.interpolate(rule) for rule in BOX_RULES}
     points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}
     plot_precision_recall({CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]}
                            for rule, curve in curves.items()}, out / "pr_curve.png",

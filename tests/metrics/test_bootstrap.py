@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from utils.metrics.bootstrap import (
-    better,
+    compare_draws,
     detection_draws,
+    draw_sequences,
     interval,
     intervals,
     segmentation_draws,
-    weights,
 )
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.segmentation import SegmentationMetrics
@@ -43,9 +43,10 @@ def detection_parts(rng, sequences=5, frames=6):
 
 
 def test_weights_draw_with_replacement_and_the_same_again():
-    drawn = weights(7, 500, seed=3)
+    drawn = draw_sequences(7, 500, seed=3)
     assert drawn.shape == (500, 7) and (drawn.sum(1) == 7).all() and drawn.max() > 1
-    assert np.array_equal(drawn, weights(7, 500, seed=3)) and not np.array_equal(drawn, weights(7, 500, seed=4))
+    assert np.array_equal(drawn, draw_sequences(7, 500, seed=3))
+    assert not np.array_equal(drawn, draw_sequences(7, 500, seed=4))
     assert drawn.mean(0) == pytest.approx(np.ones(7), abs=0.2)
 
 
@@ -53,7 +54,7 @@ def test_weights_draw_with_replacement_and_the_same_again():
 def test_draws_equal_measuring_the_drawn_sequences(empty):
     parts = segmentation_parts(np.random.default_rng(1))
     draws = segmentation_draws(parts, 12, seed=5, empty=empty)
-    for index, row in enumerate(weights(len(parts), 12, seed=5)):
+    for index, row in enumerate(draw_sequences(len(parts), 12, seed=5)):
         literal = SegmentationMetrics()
         for part, count in zip(parts, row, strict=True):
             for _ in range(count):
@@ -68,7 +69,7 @@ def test_draws_equal_measuring_the_drawn_sequences(empty):
 def test_detection_draws_equal_measuring_the_drawn_sequences():
     parts = detection_parts(np.random.default_rng(2))
     draws = detection_draws(parts, 0.35, 25, seed=6)
-    for index, row in enumerate(weights(len(parts), 25, seed=6)):
+    for index, row in enumerate(draw_sequences(len(parts), 25, seed=6)):
         literal = DetectionMetrics()
         for part, count in zip(parts, row, strict=True):
             for _ in range(count):
@@ -108,7 +109,7 @@ def test_empty_cases():
     assert np.isnan(interval(draws["ap50"])).all() and np.isnan(interval(draws["centre_ap"])).all()
 
 
-def test_better_counts_resamples():
+def test_comparing_counts_resamples_equal_ones_half():
     nan = np.nan
-    assert better(np.array([1, 2, 3, nan]), np.array([0, 2, 4, 1])) == pytest.approx(0.5)
-    assert np.isnan(better(np.array([nan]), np.array([1.0])))
+    assert compare_draws(np.array([1, 2, 3, nan]), np.array([0, 2, 4, 1])) == pytest.approx(0.5)
+    assert np.isnan(compare_draws(np.array([nan]), np.array([1.0])))

@@ -83,7 +83,7 @@ def test_the_curve_at_iou_50_is_that_of_pycocotools():
         metrics = DetectionMetrics()
         for found, true in random_frames(seed, classes=2):
             metrics.update(np.array(found).reshape(-1, 6), np.array(true).reshape(-1, 5))
-        assert metrics.interpolated()["precision"].mean() == pytest.approx(metrics.compute()["ap50"], abs=1e-9)
+        assert metrics.interpolate()["precision"].mean() == pytest.approx(metrics.compute()["ap50"], abs=1e-9)
 
 
 def test_answers_known_by_hand():

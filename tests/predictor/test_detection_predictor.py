@@ -17,7 +17,7 @@ from utils.metrics.evaluate import (
     compare_detections,
     evaluate_detection,
     evaluate_sequences,
-    rounded,
+    round_detections,
     true_boxes,
 )
 from utils.predictor.prediction import components_of, from_boxes, from_probability, match_components, painted
@@ -385,9 +385,9 @@ def test_classes(dataset):
 def test_rounding_keeps_every_score():
     scores = np.random.default_rng(0).random(1000).astype(np.float32)
     rows = np.concatenate([np.full((1000, 4), 1 / 3), scores[:, None], np.zeros((1000, 1))], 1).astype(np.float32)
-    kept = rounded(rows)
+    kept = round_detections(rows)
     assert (kept[:, 4].astype(np.float32) == scores).all() and (kept[:, 0] == 0.333).all()
-    assert rounded(boxes()).shape == (0, 6)
+    assert round_detections(boxes()).shape == (0, 6)
 
 
 def test_boxes_that_touch_are_counted_apart(tmp_path):

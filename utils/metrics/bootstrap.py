@@ -25,7 +25,7 @@ _MAX_NUMBERS = 1 << 24  # numbers held at a time
 Intervals = dict[str, tuple[float, float]]
 
 
-def weights(sequences: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
+def draw_sequences(sequences: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
     """How often each sequence is in each resample: `(draws, sequences)` int64, every row sums to `sequences`."""
     drawn = np.random.default_rng(seed).integers(0, max(sequences, 1), (draws, sequences))
     row = np.arange(draws)[:, None] * sequences
@@ -42,7 +42,7 @@ def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def stacked(parts: Sequence[SegmentationMetrics], curve: bool = True) -> dict[str, np.ndarray]:
+def stack_counts(parts: Sequence[SegmentationMetrics], curve: bool = True) -> dict[str, np.ndarray]:
     """The counts of each sequence in one array by name, `(sequences, …)` float64; with those of the `curve` or not."""
     names = [name for name in parts[0].counts if curve or not (name.startswith("curve_") or name.endswith("_bins"))]
     return {name: np.array([part.counts[name] for part in parts], np.float64) for name in names}
@@ -60,10 +60,10 @@ def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS,
     Returns:
         Arrays `(draws,)` by the figures' names; all NaN with fewer than two sequences.
     """
-    counts = stacked(parts, curve)
+    counts = stack_counts(parts, curve)
     widest = max(value[0].size for value in counts.values())
     result: dict[str, list[np.ndarray]] = {}
-    drawn = weights(len(parts), draws, seed).astype(np.float64)
+    drawn = draw_sequences(len(parts), draws, seed).astype(np.float64)
     for chunk in np.array_split(drawn, -(-draws * widest // _MAX_NUMBERS)):
         sums = {name: np.tensordot(chunk, value, 1) for name, value in counts.items()}
         found = figures(sums, empty)
@@ -83,7 +83,7 @@ def detection_draws(parts: Sequence[DetectionMetrics], threshold: float, draws: 
 
     As AP has it, the detections of a resample are ranked anew: a detection counts as often as its sequence was drawn.
     """
-    drawn, result = weights(len(parts), draws, seed), {}
+    drawn, result = draw_sequences(len(parts), draws, seed), {}
     frames, targets = drawn @ _sizes(parts, "frames"), drawn @ _sizes(parts, "targets")
     for rule, names in (("iou", ("precision", "recall", "f1", "false_per_frame", "ap50")),
                         ("centre", ("centre_precision", "pd", "centre_f1", "centre_false_per_frame", "centre_ap"))):
@@ -139,7 +139,7 @@ def intervals(draws: Mapping[str, np.ndarray], level: float = LEVEL) -> Interval
     return {name: interval(values, level) for name, values in draws.items()}
 
 
-def better(first: np.ndarray, second: np.ndarray) -> float:
+def compare_draws(first: np.ndarray, second: np.ndarray) -> float:
     """Share of the resamples `(draws,)` in which the first method's figure is larger than the second's, equal ones
     counted half; NaN where either is undefined in all of them."""
     both = ~(np.isnan(first) | np.isnan(second))

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils.datasets.frame_table import Frame
 from utils.images.components import Components, peaks_of
-from utils.metrics.bootstrap import DRAWS, SEED, interval, weights
+from utils.metrics.bootstrap import DRAWS, SEED, draw_sequences, interval
 from utils.metrics.figures import ratio
 from utils.metrics.segmentation import outcome
 from utils.metrics.target_facts import Target, TargetFacts, chains
@@ -81,7 +81,7 @@ class TargetLog:
         self.facts.follow()
         owner = np.array([self.sequences.index(target.sequence) for target in self.targets], np.int64)
         found = np.array(self.found, bool)
-        drawn = weights(len(self.sequences), draws, seed)
+        drawn = draw_sequences(len(self.sequences), draws, seed)
         result = {}
         for key, (_, ends) in BANDS.items():
             values = np.array([getattr(target, key) for target in self.targets], np.float64)

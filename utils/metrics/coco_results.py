@@ -71,7 +71,7 @@ def naming_of(dataset: Dataset) -> Naming:
 
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
     """Detections `(N, 6)` of frames as COCO results; boxes in thousandths of a pixel, as
-    `utils.metrics.evaluate.rounded`."""
+    `utils.metrics.evaluate.round_detections`."""
     return [{"image_id": naming.ids[frame.image], "category_id": naming.category(int(number)),
              "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)], "score": score}
             for frame, rows in detections for x1, y1, x2, y2, score, number in rows.tolist()]
@@ -114,23 +114,24 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
     classes = {item["id"]: index for index, item in enumerate(naming.categories)}
     rows: dict[str, list[list[float]]] = defaultdict(list)
     for index, item in enumerate(content):
-        image, category, box, score = _checked(path, index, item)
+        image, category, box, score = _read_entry(path, index, item)
         if image not in images:
             raise UserError(f"{path}: entry {index} is about image {image!r}, which is none of the {len(images)} of "
-                            f"this split; expected ids of {_source(naming)}; give the results of this --split")
+                            f"this split; expected ids of {_describe_source(naming)}; give the results of this --split")
         if not any_class and category not in classes:
             raise UserError(f"{path}: entry {index} has category {category!r}, expected one of "
-                            f"{', '.join(map(str, classes))} ({_source(naming)}); correct it or give --class-agnostic")
+                            f"{', '.join(map(str, classes))} ({_describe_source(naming)}); correct it or give "
+                            "--class-agnostic")
         x, y, w, h = box
         rows[images[image]].append([x, y, x + w, y + h, score, 0 if any_class else classes[category]])
     return {image: np.array(found, np.float64) for image, found in rows.items()}
 
 
-def _source(naming: Naming) -> str:
+def _describe_source(naming: Naming) -> str:
     return naming.source[0] if naming.source else "images and classes counted from 1 in the dataset's order"
 
 
-def _checked(path: str | os.PathLike, index: int, item: Any) -> tuple[Any, Any, list[float], float]:
+def _read_entry(path: str | os.PathLike, index: int, item: Any) -> tuple[Any, Any, list[float], float]:
     """Image, category, box and score of an entry; raises `UserError` where it is none."""
     try:
         image, category, box, score = item["image_id"], item["category_id"], item["bbox"], item["score"]

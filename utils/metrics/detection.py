@@ -84,8 +84,9 @@ class DetectionMetrics:
 
         by_rule = {rule: self.by_class(rule) for rule in BOX_RULES}
         result = average_precision(self.found, self.true, areas)
-        result["centre_ap"] = _mean(interpolated(*part).mean() for part in by_rule["centre"].values() if part[2])
-        result |= _published([part for part in by_rule["iou"].values() if part[2]])
+        with_targets = {rule: [part for part in parts.values() if part[2]] for rule, parts in by_rule.items()}
+        result["centre_ap"] = _mean(interpolate_precision(*part).mean() for part in with_targets["centre"])
+        result |= _published_figures(with_targets["iou"])
         targets = sum(map(len, self.true))
         names = {"iou": ("precision", "recall", "f1", "false_per_frame", "matched", "false_detections"),
                  "centre": ("centre_precision", "pd", "centre_f1", "centre_false_per_frame", "centre_matched",
@@ -117,14 +118,14 @@ class DetectionMetrics:
         matched, taken = np.cumsum(hit)[last], (np.arange(len(score)) + 1)[last]
         score, targets = score[last], sum(map(len, self.true))
         below = np.append(score[1:], 0)[: len(score)]
-        figures = {"threshold": (score + below) / 2, "precision": matched / taken, "recall": _over(matched, targets),
-                   "f1": 2 * matched / (taken + targets), "false_per_frame": _over(taken - matched, len(self.true))}
+        figures = {"threshold": (score + below) / 2, "precision": matched / taken, "recall": _divide(matched, targets),
+                   "f1": 2 * matched / (taken + targets), "false_per_frame": _divide(taken - matched, len(self.true))}
         return {name: values[::-1].astype(np.float64) for name, values in figures.items()}
 
-    def interpolated(self, rule: str = "iou") -> dict[str, np.ndarray]:
+    def interpolate(self, rule: str = "iou") -> dict[str, np.ndarray]:
         """The curve that average precision is the mean of: `(101,)` arrays `recall` and `precision`, the mean over the
         classes that have targets; NaN where none has."""
-        curves = [interpolated(*part) for part in self.by_class(rule).values() if part[2]]
+        curves = [interpolate_precision(*part) for part in self.by_class(rule).values() if part[2]]
         return {"recall": RECALLS.copy(), "precision": np.mean(curves, 0) if curves else np.full(101, NAN)}
 
     def by_class(self, rule: str) -> dict[int, tuple[np.ndarray, np.ndarray, int]]:
@@ -167,10 +168,15 @@ def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
     return hit
 
 
-def interpolated(score: np.ndarray, hit: np.ndarray, targets: int) -> np.ndarray:
-    """Precision at the recalls 0, 0.01 … 1, each the largest at that recall or beyond, 0 beyond the last: `(101,)`.
+def interpolate_precision(score: np.ndarray, hit: np.ndarray, targets: int) -> np.ndarray:
+    """Precision at the recalls 0, 0.01 … 1, each the largest at that recall or beyond, 0 beyond the last.
 
-    score: `(N,)` in descending order; hit: `(N,)` bool; targets: number of true boxes, at least 1.
+    Args:
+        score: `(N,)` in descending order.
+        hit: `(N,)` bool.
+        targets: number of true boxes, at least 1.
+    Returns:
+        `(101,)` float64.
     """
     matched = np.cumsum(hit)
     precision = matched / (np.arange(len(score)) + 1)
@@ -178,12 +184,12 @@ def interpolated(score: np.ndarray, hit: np.ndarray, targets: int) -> np.ndarray
     return best[np.searchsorted(matched / targets, RECALLS, side="left")]
 
 
-def _published(parts: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> dict[str, float]:
+def _published_figures(parts: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> dict[str, float]:
     precisions, recalls = [], []
     for score, hit, targets in parts:
         matched = int(hit.sum())
         recalls.append(matched / targets)
-        precisions.append(_mean(interpolated(score, hit, targets)[: 100 * matched // targets]))
+        precisions.append(_mean(interpolate_precision(score, hit, targets)[: 100 * matched // targets]))
     precision, recall = _mean(precisions), _mean(recalls)
     f1 = _ratio(2 * precision * recall, precision + recall)
     return {"published_precision": precision, "published_recall": recall, "published_f1": f1}
@@ -198,7 +204,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else NAN
 
 
-def _over(part: np.ndarray, whole: int) -> np.ndarray:
+def _divide(part: np.ndarray, whole: int) -> np.ndarray:
     return part / whole if whole else np.full(part.shape, NAN)
 
 

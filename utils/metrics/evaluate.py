@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
+from tqdm import tqdm
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
@@ -97,8 +98,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     began, counting = time.perf_counter(), 0.0
     by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *also))}
     counted = {name: CompatMetrics(name) for name in compat}
-    for frame, (image, mask), prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size,
-                                                       workers, limit, quiet, title):
+    for frame, (image, mask), prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size,
+                                                     workers, limit, quiet, title):
         predicted = time.perf_counter()
         probability = prediction.probability if curve else None
         own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
@@ -113,8 +114,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         counting += time.perf_counter() - predicted
         if on_frame is not None:
             on_frame(frame, prediction)
-    by_rule = {name: _joined(dataset, parts) for name, parts in by_rule.items()}
-    overall, subsets = _summed(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
+    by_rule = {name: _join(dataset, parts) for name, parts in by_rule.items()}
+    overall, subsets = _sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
     return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
                       overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counted)
 
@@ -145,22 +146,22 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
             raise UserError(f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
                             f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
                             "other weights, or --class-agnostic")
-        return frame, image, boxes if classes else one_class(boxes)
+        return frame, image, boxes if classes else merge_classes(boxes)
 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
-    for frame, boxes, prediction in _predicted(predictor, dataset, _tolerant(load, on_bad_frame), batch_size, workers,
-                                                limit, quiet, title):
-        found = rounded(grown(prediction.detections, least_side))
-        found = found if classes else one_class(found)
+    for frame, boxes, prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers,
+                                              limit, quiet, title):
+        found = round_detections(grown(prediction.detections, least_side))
+        found = found if classes else merge_classes(found)
         detections.setdefault(frame.sequence, []).append((frame, found))
         metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
         if on_frame is not None:
             on_frame(frame, prediction)
-    metrics = _joined(dataset, metrics)
-    overall, subsets = _summed(dataset, metrics, DetectionMetrics)
-    listed = [item for part in _joined(dataset, detections).values() for item in part]
+    metrics = _join(dataset, metrics)
+    overall, subsets = _sum_up(dataset, metrics, DetectionMetrics)
+    listed = [item for part in _join(dataset, detections).values() for item in part]
     return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
 
 
@@ -180,14 +181,14 @@ def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classe
         for frame in frames[: limit or None]:
             boxes, own = true_boxes(frame), grown(found.get(frame.image, np.zeros((0, 6))), least_side)
             if not classes:
-                boxes, own = one_class(boxes), one_class(own)
+                boxes, own = merge_classes(boxes), merge_classes(own)
             detections.append((frame, own))
             metrics[name].update(own, boxes)
-    overall, subsets = _summed(dataset, metrics, DetectionMetrics)
+    overall, subsets = _sum_up(dataset, metrics, DetectionMetrics)
     return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
 
 
-def rounded(detections: np.ndarray) -> np.ndarray:
+def round_detections(detections: np.ndarray) -> np.ndarray:
     """Detections `(N, 6)` → float64 as they are written: boxes in thousandths of a pixel, scores to 9 digits, which
     single precision needs."""
     result = np.round(np.asarray(detections, np.float64), 3)
@@ -195,14 +196,14 @@ def rounded(detections: np.ndarray) -> np.ndarray:
     return result
 
 
-def one_class(boxes: np.ndarray) -> np.ndarray:
+def merge_classes(boxes: np.ndarray) -> np.ndarray:
     """Boxes or detections whose last column, the class, is 0."""
     boxes = boxes.copy()
     boxes[:, -1] = 0
     return boxes
 
 
-def _tolerant(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
+def _skip_bad(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
               ) -> Callable[[Frame], Result | None]:
     """`load`, which gives None where it would raise `UserError`, as long as somebody is to be told."""
     def tolerant(frame: Frame) -> Result | None:
@@ -217,14 +218,12 @@ def _tolerant(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError
     return tolerant
 
 
-def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
-               batch_size: int, workers: int, limit: int, quiet: bool, title: str
-               ) -> Iterator[tuple[Frame, Any, Prediction]]:
+def _predict(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
+             batch_size: int, workers: int, limit: int, quiet: bool, title: str
+             ) -> Iterator[tuple[Frame, Any, Prediction]]:
     """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
     None for a frame to leave out."""
-    from tqdm import tqdm
-
-    frames = [frame for name in _share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
+    frames = [frame for name in _share_of_process(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(total=len(frames), desc=title or None, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True,
               mininterval=0.5) as bar:
         for _, loaded in groupby(filter(None, read_ahead(load, frames, workers)), key=lambda item: item[0].sequence):
@@ -234,7 +233,7 @@ def _predicted(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], t
                 bar.update()
 
 
-def _share(dataset: Dataset, limit: int) -> list[str]:
+def _share_of_process(dataset: Dataset, limit: int) -> list[str]:
     """The sequences that this process predicts: each belongs to one process, and all have about as many frames."""
     loads = [0] * processes()
     own = []
@@ -246,13 +245,13 @@ def _share(dataset: Dataset, limit: int) -> list[str]:
     return [name for name in dataset.sequences if name in own]
 
 
-def _joined(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
+def _join(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
     """What all processes have for their sequences, in the dataset's order."""
     everything = {name: part for own in gathered(parts) for name, part in own.items()}
     return {name: everything[name] for name in dataset.sequences if name in everything}
 
 
-def _summed(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]
+def _sum_up(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]
             ) -> tuple[Metrics, dict[str, Metrics]]:
     """The whole and the dataset's subsets, from the sequences."""
     overall, subsets = make(), {name: make() for name in dataset.subsets}

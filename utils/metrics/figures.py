@@ -87,7 +87,7 @@ def pd_within(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
     """The best Pd `(…)` that any of the thresholds reaches at no more than `limit` false pixels / pixels; 0 where every
     threshold has more, NaN without targets."""
     best = np.where(fa <= limit, pd, 0.0).max(-1)
-    return _number(np.where(np.isnan(pd).any(-1), np.nan, best))
+    return _as_number(np.where(np.isnan(pd).any(-1), np.nan, best))
 
 
 def step_area(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
@@ -96,7 +96,7 @@ def step_area(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
     fa = np.minimum(np.take_along_axis(fa, order, -1), limit)
     best = np.maximum.accumulate(np.take_along_axis(pd, order, -1), axis=-1)
     widths = np.diff(np.concatenate([fa, np.full((*fa.shape[:-1], 1), limit)], -1), axis=-1)
-    return _number((widths * best).sum(-1) / limit)
+    return _as_number((widths * best).sum(-1) / limit)
 
 
 def rank_area(everything: np.ndarray, positive: np.ndarray) -> Any:
@@ -105,8 +105,8 @@ def rank_area(everything: np.ndarray, positive: np.ndarray) -> Any:
     positive = np.asarray(positive, np.float64)
     negative = np.asarray(everything, np.float64) - positive
     below = np.cumsum(negative, axis=-1) - negative
-    return _number(ratio((positive * (below + negative / 2)).sum(-1), positive.sum(-1) * negative.sum(-1)))
+    return _as_number(ratio((positive * (below + negative / 2)).sum(-1), positive.sum(-1) * negative.sum(-1)))
 
 
-def _number(value: Any) -> Any:
+def _as_number(value: Any) -> Any:
     return float(value) if np.ndim(value) == 0 else value

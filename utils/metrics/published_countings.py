@@ -90,29 +90,29 @@ class CompatMetrics(SegmentationMetrics):
         return result
 
 
-def _near(target: np.ndarray, components: Components) -> np.ndarray:
+def _components_near(target: np.ndarray, components: Components) -> np.ndarray:
     """Indices of the components whose centroid is less than 3 px from a target's, in raster order."""
     return np.flatnonzero(((components.centroid - target) ** 2).sum(1) < MATCH_DISTANCE ** 2 - _TIE)
 
 
-def _by_area(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
+def _tally_by_area(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
     """`[area for area in all_areas if area not in matched_areas]`."""
     found, taken = label(prediction), []
     for target in targets.centroid:
-        free = [index for index in _near(target, found) if index not in taken]
+        free = [index for index in _components_near(target, found) if index not in taken]
         taken += free[:1]
     false = [int(area) for area in found.area if area not in found.area[taken]]
     return len(taken), sum(false), len(false)
 
 
-def _reused(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
+def _tally_reused(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
     found = label(prediction)
-    taken = [near[0] for near in (_near(target, found) for target in targets.centroid) if len(near)]
+    taken = [near[0] for near in (_components_near(target, found) for target in targets.centroid) if len(near)]
     false = np.setdiff1d(np.arange(len(found)), taken)
     return len(taken), int(found.area[false].sum()), len(false)
 
 
-def _border(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
+def _tally_border(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
     """`picture[y - 1:y + 2, x - 1:x + 2]` and `[y - 4:y + 5, x - 4:x + 5]` as they are: a negative start counts from
     the far end, which leaves nothing of the window."""
     hit, outside = np.zeros(len(targets), bool), prediction.copy()
@@ -122,7 +122,7 @@ def _border(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tu
     return int(hit.sum()), int(outside.sum()), len(label(outside))
 
 
-_FAULTY_TALLIES = {"area": _by_area, "reuse": _reused, "shooting-border": _border}
+_FAULTY_TALLIES = {"area": _tally_by_area, "reuse": _tally_reused, "shooting-border": _tally_border}
 
 
 def shifts(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> list[tuple[str, str, Any, Any]]:

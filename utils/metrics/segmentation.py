@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from utils.images.boxes import raster_order
@@ -91,8 +92,8 @@ class SegmentationMetrics:
                 batch.
             TypeError: prediction or mask is of floats.
         """
-        prediction, mask = _boolean(prediction, "prediction"), _boolean(mask, "mask")
-        probability = None if probability is None else _array(probability).astype(np.float32, copy=False)
+        prediction, mask = _as_boolean(prediction, "prediction"), _as_boolean(mask, "mask")
+        probability = None if probability is None else _as_array(probability).astype(np.float32, copy=False)
         for name, other in (("mask", mask), ("probability", probability)):
             if other is not None and other.shape != prediction.shape:
                 raise ValueError(f"{name} has shape {other.shape}, expected {prediction.shape} like the prediction")
@@ -114,7 +115,7 @@ class SegmentationMetrics:
                boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
         counts = self._counts
         pixel = np.flatnonzero(prediction)
-        found = None if boxes is None else _found(boxes, mask.shape, np.array([threshold]))
+        found = None if boxes is None else _components_at(boxes, mask.shape, np.array([threshold]))
         tally = self._tally(pixel, np.ones(len(pixel), np.int64), 1, mask, targets, found)
         for name, value in tally.items():
             counts[name] += value
@@ -131,7 +132,7 @@ class SegmentationMetrics:
         elif not len(pixel):
             counts["empty_right"] += 1
         if probability is not None:
-            found = None if boxes is None else _found(boxes, mask.shape, self.thresholds)
+            found = None if boxes is None else _components_at(boxes, mask.shape, self.thresholds)
             self._frame_curve(probability, mask, targets, found)
 
     def _frame_curve(self, probability: np.ndarray, mask: np.ndarray, targets: Components, found: Components | None
@@ -150,15 +151,16 @@ class SegmentationMetrics:
     def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
                targets: Components, found: Components | None) -> dict[str, np.ndarray]:
         """Counts `(levels,)` of the nested predictions {height ≥ level}; their components are `found`, where given."""
-        result = {"predicted": _reach(height, levels), "intersection": _reach(height[mask.reshape(-1)[pixel]], levels)}
+        result = {"predicted": _count_reaching(height, levels),
+                  "intersection": _count_reaching(height[mask.reshape(-1)[pixel]], levels)}
         if self.rule == "shooting":
-            return result | _shooting(pixel, height, levels, mask, targets)
+            return result | _tally_shooting(pixel, height, levels, mask, targets)
         components = label_levels(pixel, height, mask.shape[1], levels) if found is None else found
         taken = match(targets.centroid, components.centroid, components.level) >= 0
         level, false = components.level, ~taken
-        return result | {"matched": _per_level(level[taken], levels),
-                         "false_components": _per_level(level[false], levels),
-                         "false_pixels": _per_level(level[false], levels, components.area[false])}
+        return result | {"matched": _count_levels(level[taken], levels),
+                         "false_components": _count_levels(level[false], levels),
+                         "false_pixels": _count_levels(level[false], levels, components.area[false])}
 
     def merge(self, other: SegmentationMetrics) -> SegmentationMetrics:
         """Add the counts of `other` to these.
@@ -222,49 +224,47 @@ class SegmentationMetrics:
         return self._counts
 
 
-def _array(value: Any) -> np.ndarray:
+def _as_array(value: Any) -> np.ndarray:
     if hasattr(value, "detach"):  # a tensor, perhaps on another device
         value = value.detach().cpu()
     return np.asarray(value)
 
 
-def _boolean(value: Any, name: str) -> np.ndarray:
-    array = _array(value)
+def _as_boolean(value: Any, name: str) -> np.ndarray:
+    array = _as_array(value)
     if array.dtype.kind not in "bui":
         raise TypeError(f"{name} holds {array.dtype}, expected booleans: compare probabilities with a threshold first")
     return array if array.dtype == np.bool_ else array != 0
 
 
-def _found(boxes: np.ndarray, shape: tuple[int, int], thresholds: np.ndarray) -> Components:
+def _components_at(boxes: np.ndarray, shape: tuple[int, int], thresholds: np.ndarray) -> Components:
     """Boxes `(N, 5 or more)` as components at every threshold that their score exceeds, in single precision."""
     boxes = raster_order(boxes)
     height = np.searchsorted(thresholds.astype(np.float32), boxes[:, 4].astype(np.float32), side="left")
     return at_levels(of_boxes(boxes, shape), height, len(thresholds))
 
 
-def _per_level(level: np.ndarray, levels: int, weight: np.ndarray | None = None) -> np.ndarray:
+def _count_levels(level: np.ndarray, levels: int, weight: np.ndarray | None = None) -> np.ndarray:
     counts = np.bincount(level, weight, minlength=levels + 1)[1:]
     return counts.astype(np.int64)
 
 
-def _reach(height: np.ndarray, levels: int) -> np.ndarray:
+def _count_reaching(height: np.ndarray, levels: int) -> np.ndarray:
     """How many pixels reach each level."""
-    return np.cumsum(_per_level(height, levels)[::-1])[::-1]
+    return np.cumsum(_count_levels(height, levels)[::-1])[::-1]
 
 
-def _shooting(pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
+def _tally_shooting(pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
               targets: Components) -> dict[str, np.ndarray]:
-    found, outside = _shot(pixel, height, mask, targets)
+    found, outside = _shoot(pixel, height, mask, targets)
     components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
-    return {"matched": _reach(found, levels), "false_pixels": _reach(height[outside], levels),
-            "false_components": _per_level(components.level, levels)}
+    return {"matched": _count_reaching(found, levels), "false_pixels": _count_reaching(height[outside], levels),
+            "false_components": _count_levels(components.level, levels)}
 
 
-def _shot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
+def _shoot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
           ) -> tuple[np.ndarray, np.ndarray]:
     """The highest level at which each target is found by the shooting rule, and which pixels are false."""
-    import cv2
-
     raised = np.zeros(mask.shape, np.uint16)
     raised.reshape(-1)[pixel] = height
     near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
@@ -286,7 +286,7 @@ def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Compon
     """
     if rule == "shooting":
         pixel = np.flatnonzero(prediction)
-        found, outside = _shot(pixel, np.ones(len(pixel), np.int64), mask, targets)
+        found, outside = _shoot(pixel, np.ones(len(pixel), np.int64), mask, targets)
         return found > 0, label_pixels(pixel[outside], mask.shape[1])
     components = label(prediction)
     taken = match(targets.centroid, components.centroid)

@@ -89,8 +89,8 @@ class TargetFacts:
             components = label(mask)
             targets, tracks = [], []
             for index, (centroid, area) in enumerate(zip(components.centroid, components.area, strict=True)):
-                note = _note(self.notes.get(frame.image, ()), centroid)
-                snr = note.snr if note and note.snr is not None else _measured(image, mask, components, index)
+                note = _find_note(self.notes.get(frame.image, ()), centroid)
+                snr = note.snr if note and note.snr is not None else _measure_snr(image, mask, components, index)
                 targets.append(Target(frame.sequence, frame.number, frame.image, tuple(map(float, centroid)), int(area),
                                       abs(float(snr))))
                 tracks.append(note.track if note else None)
@@ -106,13 +106,13 @@ class TargetFacts:
         count = 0
         for pairs in sequences.values():
             pairs.sort(key=lambda pair: (pair[0].number, pair[0].centroid))
-            for track in _tracks(pairs):
+            for track in _split_tracks(pairs):
                 for target, speed in zip(track, speeds(track), strict=True):
                     target.track, target.speed = count, speed
                 count += 1
 
 
-def _note(notes: Sequence[Note], centroid: np.ndarray) -> Note | None:
+def _find_note(notes: Sequence[Note], centroid: np.ndarray) -> Note | None:
     """The annotation whose box holds the centroid, the one with the nearest centre."""
     y, x = centroid + 0.5
     held = [note for note in notes if note.box[0] - BOX_MARGIN <= x <= note.box[2] + BOX_MARGIN
@@ -121,13 +121,13 @@ def _note(notes: Sequence[Note], centroid: np.ndarray) -> Note | None:
                                                             (note.box[1] + note.box[3]) / 2 - y))
 
 
-def _measured(image: np.ndarray, mask: np.ndarray, components: Components, index: int) -> float:
+def _measure_snr(image: np.ndarray, mask: np.ndarray, components: Components, index: int) -> float:
     own = np.zeros(mask.shape, bool)
     own.reshape(-1)[components.pixel[components.owner == index]] = True
     return local_snr(image, own, mask)
 
 
-def _tracks(pairs: Iterable[tuple[Target, int | None]]) -> list[list[Target]]:
+def _split_tracks(pairs: Iterable[tuple[Target, int | None]]) -> list[list[Target]]:
     """Targets of one sequence by number → tracks."""
     named: dict[int, list[Target]] = defaultdict(list)
     frames: dict[int, list[Target]] = defaultdict(list)

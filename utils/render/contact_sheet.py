@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from utils.images.grey_levels import Stretch
@@ -55,8 +56,6 @@ def _frames(count: int) -> str:
 
 def _crop(log: TargetLog, path: str, centre: tuple[float, float], colour: tuple[int, int, int]) -> np.ndarray:
     """The surroundings of `centre` (y, x) with a mark around it, and marks around the true targets."""
-    import cv2
-
     frame = read_frame(path)
     top, left = (round(value) - SIDE // 2 for value in centre)
     black, white = Stretch().update(frame[max(top - SIDE, 0):top + 2 * SIDE, max(left - SIDE, 0):left + 2 * SIDE])
@@ -74,8 +73,6 @@ def _crop(log: TargetLog, path: str, centre: tuple[float, float], colour: tuple[
 
 def _mark(picture: np.ndarray, at: tuple[float, float], corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
     """Four corners of a square around a place, which leave the place itself free."""
-    import cv2
-
     y, x = (round((value - start + 0.5) * ENLARGED) for value, start in zip(at, corner, strict=True))
     reach, arm = 6 * ENLARGED, 2 * ENLARGED
     for dy in (-1, 1):
@@ -87,8 +84,6 @@ def _mark(picture: np.ndarray, at: tuple[float, float], corner: tuple[int, int],
 
 def sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
     """All tiles on one picture `(H, W, 3)` uint8 BGR."""
-    import cv2
-
     side = SIDE * ENLARGED
     rows = max(1, -(-len(tiles) // COLUMNS))
     page = np.full((44 + rows * (side + CAPTION + GAP), GAP + COLUMNS * (side + GAP), 3), PAPER, np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 
 from utils.images.components import label
@@ -68,8 +69,6 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     Returns:
         `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
     """
-    import cv2
-
     scale = scale or max(1, -(-LONGER_SIDE // max(frame.shape)))
     size = tuple(max(1, round(side * scale)) for side in frame.shape)
     grey = _shown(frame, levels or Stretch().update(frame), size)
@@ -102,8 +101,6 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
 
 
 def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
-    import cv2
-
     black, white = levels
     grey = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
     shrinks = size[0] < frame.shape[0]
@@ -113,8 +110,6 @@ def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]
 
 def _heated(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Probability as colour; it covers more where it is higher, and nothing below about 0.01."""
-    import cv2
-
     share = cv2.resize(probability, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     cover = (0.65 * np.clip((share - 0.01) / 0.3, 0, 1))[:, :, None]
@@ -123,8 +118,6 @@ def _heated(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 def _outline_mask(picture: np.ndarray, prediction: Prediction, hits: np.ndarray | None) -> None:
     """Outline the mask a few pixels outside, in the colours of hits and false alarms."""
-    import cv2
-
     found = label(prediction.mask)
     good = np.ones(len(found), bool) if hits is None else hits
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GAP + 1, 2 * GAP + 1))
@@ -140,8 +133,6 @@ def _outline_mask(picture: np.ndarray, prediction: Prediction, hits: np.ndarray 
 
 def _outline(picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int],
              gap: int = GAP) -> None:
-    import cv2
-
     for component in components:
         x1, y1, x2, y2 = (round(value * scale) for value in component.box)
         cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
@@ -149,8 +140,6 @@ def _outline(picture: np.ndarray, components: Sequence[Component], scale: float,
 
 def _trail(picture: np.ndarray, way: np.ndarray, component: Component, scale: float) -> None:
     """Draw the way that a target has come, up to the outline around it."""
-    import cv2
-
     x1, y1, x2, y2 = component.box
     outside = np.abs(way - way[-1]).max(axis=1) > max(x2 - x1, y2 - y1) / 2 + GAP / scale
     points = np.rint((way[outside] * scale - 0.5) * 16).astype(np.int32)  # in sixteenths of a pixel
@@ -193,16 +182,12 @@ def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _text_size(text: str, size: float = 0.45) -> tuple[int, int]:
-    import cv2
-
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     return width, height
 
 
 def _write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float = 0.45) -> None:
     """Text whose box has its upper left corner at (x, y)."""
-    import cv2
-
     cv2.putText(picture, text, (int(x), int(y + _text_size(text, size)[1])), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1,
                 cv2.LINE_AA)
 
@@ -227,8 +212,6 @@ def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool) -> list[t
 
 
 def _framed(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int, int, int] | None]]) -> np.ndarray:
-    import cv2
-
     width = max(picture.shape[1], NARROWEST)
     spare = width - picture.shape[1]
     picture = cv2.copyMakeBorder(picture, 26, 24, spare // 2, spare - spare // 2, cv2.BORDER_CONSTANT, value=PAPER)

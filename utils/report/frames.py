@@ -5,6 +5,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from utils.datasets.dataset import Dataset
@@ -49,8 +50,6 @@ def webp(picture: np.ndarray, quality: int = QUALITY) -> str:
     Raises:
         UserError: this OpenCV cannot write WebP.
     """
-    import cv2
-
     done, data = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not done:
         raise UserError("OpenCV: cannot write WebP, expected a build with it; pip install opencv-python-headless")
@@ -59,8 +58,6 @@ def webp(picture: np.ndarray, quality: int = QUALITY) -> str:
 
 def pictures(frames: Sequence[Frame]) -> dict[str, dict[str, Any]]:
     """For each image's path `w`, `h` of the frame and `p`, its picture; contrast follows each sequence."""
-    import cv2
-
     result: dict[str, dict[str, Any]] = {}
     stretch, sequence = Stretch(), None
     for frame in frames:

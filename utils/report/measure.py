@@ -14,7 +14,7 @@ from utils.images.components import label, peaks_of
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.detection import DetectionMetrics
-from utils.metrics.evaluate import Evaluation, evaluate_sequences, one_class, rounded
+from utils.metrics.evaluate import Evaluation, evaluate_sequences, merge_classes, round_detections
 from utils.metrics.published_countings import COUNTINGS
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
@@ -41,7 +41,7 @@ class Watch:
     def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
         hits, false = self.log(frame, image, mask, prediction)
         true = boxes_of_mask(mask) if frame.boxes is None else np.array(frame.boxes, np.float64).reshape(-1, 5)[:, :4]
-        found = one_class(rounded(grown(prediction.detections, self.least_side)))
+        found = merge_classes(round_detections(grown(prediction.detections, self.least_side)))
         self.boxes.setdefault(frame.sequence, DetectionMetrics()).update(
             found, np.concatenate([true, np.zeros((len(true), 1))], 1))
         if frame.image in self.shown:

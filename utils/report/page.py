@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from utils.metrics.bootstrap import better
+from utils.metrics.bootstrap import compare_draws
 from utils.metrics.breakdown import BANDS
 from utils.metrics.figures import ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
@@ -75,7 +75,7 @@ def comparison(methods: Sequence[Method]) -> str:
         return ""
     rows = "".join(f"<tr><th scope=row>{escape(first)} over {escape(second)}</th><td>{text}</td>"
                    f"<td>{figure_text(100 * share, 'rate')} %</td></tr>"
-                   for text, first, second, share in comparisons(methods, better))
+                   for text, first, second, share in comparisons(methods, compare_draws))
     return ("<details><summary>How sure is the order?</summary><p class=soft>Share of the resamples, the same "
             "sequences drawn for both, in which the first method has the larger figure; 50 % says nothing, 97.5 % is "
             "what an interval of the difference that excludes 0 would show.</p>"
