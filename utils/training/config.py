@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from utils.clips.settings import ClipSettings
+from utils.images.fit import FITS
 from utils.images.normalise import Normalisation
 from utils.system.errors import UserError
 
 CHOICES = {
     "model": ("tsmsa", "sstnet", "acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet"),
     "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "yolox"),
-    "fit": ("crop", "resize", "letterbox"),
+    "fit": FITS,
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant", "yolox"),
     "amp": ("off", "bf16", "fp16"),
