@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from tqdm import tqdm
+
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import check_root
 from utils.datasets.problems import Collected
 from utils.datasets.quick_check import THREADS, _wrong_mask
+from utils.images.box_masks import boxes_of_mask
+from utils.images.boxes import box_problem
 from utils.images.frame_names import natural_key
-from utils.images.image_files import same_aspect
+from utils.images.image_files import read_frame, read_mask, same_aspect
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 
@@ -31,9 +35,6 @@ class Facts:
 
 def inspect(frame: Frame) -> Facts:
     """Decode a frame and its mask, and compare them with each other and with the boxes."""
-    from utils.images.boxes import box_problem
-    from utils.images.image_files import read_frame
-
     facts = Facts()
     try:
         image = read_frame(frame.image)
@@ -58,9 +59,6 @@ def inspect(frame: Frame) -> Facts:
 
 
 def _inspect_mask(frame: Frame, facts: Facts) -> None:
-    from utils.images.box_masks import boxes_of_mask
-    from utils.images.image_files import read_frame, read_mask
-
     values = read_frame(frame.mask)
     if facts.size and values.shape != facts.size:
         if same_aspect(values.shape, facts.size):
@@ -90,8 +88,6 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
     Raises:
         UserError: `root` is no dataset's folder.
     """
-    from tqdm import tqdm
-
     check_root(root)
     report = Collected()
     try:

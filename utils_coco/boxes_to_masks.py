@@ -7,11 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from tqdm import tqdm
+
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
+from utils.images.box_masks import convert_boxes
+from utils.images.image_files import read_frame, write_picture
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
@@ -82,12 +87,6 @@ def convert(root: str, out: str | None = None, method: str = "half-max", dilate:
 
 
 def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dilate: bool | None, quiet: bool) -> str:
-    import numpy as np
-    from tqdm import tqdm
-
-    from utils.images.box_masks import convert_boxes
-    from utils.images.image_files import read_frame, write_picture
-
     areas, targets, fallbacks = [], 0, 0
     for frame in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
         try:

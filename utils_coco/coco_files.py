@@ -9,6 +9,7 @@ from typing import Any
 from utils.datasets.compact_lists import Entry
 from utils.datasets.layouts import Files, check_root, list_files
 from utils.datasets.lists import split_of
+from utils.images.boxes import box_problem
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.system.files import atomic_write, writing
@@ -26,8 +27,6 @@ def coco_summary(content: dict[str, Any]) -> str:
 
 def require_box(where: str, box: Sequence[Any], size: tuple[float, float]) -> None:
     """Raise `UserError` for a box of no area, or outside an image of `size` (height, width)."""
-    from utils.images.boxes import box_problem
-
     problem = box_problem([float(value) for value in box[:4]], size)
     if problem:
         raise UserError(f"{where}: {problem}; correct the annotation")

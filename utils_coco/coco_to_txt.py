@@ -17,6 +17,7 @@ if not __package__:  # run as a file
 from utils.datasets.coco import coco_entries, load_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.lists import parse_line
+from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
 
@@ -67,8 +68,6 @@ def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
 
 def _sizes(content: dict[str, Any], paths: Sequence[str] | None) -> Iterator[tuple[float, float] | None]:
     """(height, width) of every image: the json's, else the file's, else None."""
-    from utils.images.image_files import image_size
-
     for i, image in enumerate(content["images"]):
         size = image.get("height"), image.get("width")
         if all(isinstance(side, int) and side > 0 for side in size):

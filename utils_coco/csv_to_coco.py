@@ -9,13 +9,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.images.image_files import write_picture
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
+from utils.video.sources import open_sources
 from utils_coco.coco_files import coco_summary, refuse_existing, require_box
 from utils_coco.video_labels import Label, LabelledVideo, labelled_videos
 
@@ -41,9 +45,6 @@ class Conversion:
 
     def frames(self, video: LabelledVideo) -> Iterator[tuple[str, tuple[int, int], list[tuple]]]:
         """Name, (height, width) and boxes of every frame kept; all boxes of the video are checked."""
-        from utils.images.image_files import write_picture
-        from utils.video.sources import open_sources
-
         labels: dict[int, list[Label]] = {}
         for label in video.labels:
             labels.setdefault(label.frame, []).append(label)
@@ -106,8 +107,6 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
         UserError: labels or videos are missing or broken, a box of no area or outside the frame, a frame that the video
             does not have, or `out` holds something already or cannot be written.
     """
-    from tqdm import tqdm
-
     folder, below = Path(out), Path("annotations") / f"instances_{split}2017.json"
     if frames and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{out}: found files there, expected a new or empty folder for frames; give another --out")

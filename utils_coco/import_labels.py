@@ -14,8 +14,9 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.images.boxes import box_problem
 from utils.images.frame_names import frame_numbers, natural_key
-from utils.images.image_files import IMAGE_SUFFIXES
+from utils.images.image_files import IMAGE_SUFFIXES, image_size
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
@@ -156,8 +157,6 @@ def match(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[
 def _checked(image: Image, boxes: Sequence[Named], size: tuple[int, int], classes: Sequence[str],
              one_class: bool) -> list[tuple]:
     """Boxes of an image with class numbers, cut where they leave it by less than `MARGIN`."""
-    from utils.images.boxes import box_problem
-
     result = []
     for *corners, name in boxes:
         limits = (size[1], size[0], size[1], size[0])
@@ -187,8 +186,6 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     Raises:
         UserError: images or labels are missing or broken, labels name other images, or `out` is not empty.
     """
-    from utils.images.image_files import image_size
-
     root, source = Path(out), Path(labels)
     if not source.exists():
         raise UserError(f"{labels}: no such file or folder, expected the labels; correct --labels")
@@ -208,8 +205,6 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
 
 
 def _write(root: Path, found: Sequence[Image], matched: Match, one_class: bool, link: bool) -> list[str]:
-    from utils.images.image_files import image_size
-
     boxes, masks = matched.boxes, matched.masks
     classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)
     said = []

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -14,6 +16,8 @@ from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.splits import NoSplit
+from utils.images.box_masks import boxes_of_mask
+from utils.images.image_files import image_size, read_mask
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import coco_summary
@@ -31,11 +35,6 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     Raises:
         UserError: an image or mask cannot be read, or a mask has another aspect than its image.
     """
-    from tqdm import tqdm
-
-    from utils.images.box_masks import boxes_of_mask
-    from utils.images.image_files import image_size, read_mask
-
     def frames() -> Iterator[tuple[str, tuple[int, int], list[Box]]]:
         for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
             size = image_size(frame.image)

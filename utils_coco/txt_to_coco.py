@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from tqdm import tqdm
+
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Entry
 from utils.datasets.lists import read_lines
+from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import (
     coco_summary,
@@ -65,10 +68,6 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
         UserError: no such list, a broken line, a box of no area or outside its image, an image that is missing or
             listed twice, a class without a name, or a file that is there or cannot be written.
     """
-    from tqdm import tqdm
-
-    from utils.images.image_files import image_size
-
     if Path(source).suffix.lower() == ".json":
         raise UserError(f"{source}: found a json, expected a txt list; for the other way there is "
                         "`python -m utils_coco.coco_to_txt`")

@@ -11,6 +11,7 @@ from typing import Any
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
+from utils.video.sources import VIDEO_SUFFIXES
 
 COLUMNS = ("frame", "class", "x", "y", "w", "h")
 
@@ -90,8 +91,6 @@ def labelled_videos(labels: str, videos: str) -> tuple[list[LabelledVideo], list
     Raises:
         UserError: a folder is missing, there is no csv, a csv is broken, or it has no video or several.
     """
-    from utils.video.sources import VIDEO_SUFFIXES
-
     tables = _files(labels, "--labels", frozenset({".csv"}))
     films = _files(videos, "--videos", VIDEO_SUFFIXES)
     if not tables:

@@ -5,6 +5,7 @@ import sys
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
+from utils.images.boxes import box_problem
 from utils.images.frame_names import never_consecutive
 from utils.images.image_files import check_end, image_size, same_aspect
 from utils.system.errors import UserError
@@ -23,8 +24,6 @@ def quick_check(dataset: Dataset) -> None:
         UserError: the first file that is missing, truncated or no image, mask of another aspect, or box of no area or
             outside its image; the text names the command that lists them all.
     """
-    from utils.images.boxes import box_problem
-
     resized: list[str] = []
     try:
         for frames in dataset.sequences.values():

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from utils.images.boxes import box_problem
@@ -15,8 +16,8 @@ CENTRE_PULL = 0.5  # how much less a pixel at the box's corner counts than one a
 MIN_CONTRAST = 2.0  # peak contrast below this many standard deviations of the ring is hopeless
 MIN_PIXELS = 2
 CONTRAST_SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # shares of the peak's contrast
-EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
-FOUR_NEIGHBOURS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
+EIGHT_NEIGHBOURS = np.ones((3, 3), np.uint8)
+FOUR_NEIGHBOURS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def boxes_of_mask(mask: np.ndarray) -> np.ndarray:
@@ -69,17 +70,19 @@ def _edge(box: tuple[int, int, int, int], shape: tuple[int, int]) -> np.ndarray:
     return edge
 
 
+def _dilate(mask: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    return cv2.dilate(mask.astype(np.uint8), neighbours) > 0
+
+
 def _component(signed: np.ndarray, peak: tuple[int, int], edge: np.ndarray) -> np.ndarray:
     """The component around `peak` at half of its value; at a higher level where that one leaks over the `edge`."""
-    from scipy import ndimage
-
     for level in CONTRAST_SHARES:
         labels, _ = label_targets(signed >= signed[peak] * level)
         part = labels == labels[peak]
         if not (part & edge).any():
             break
     if part.sum() < MIN_PIXELS:
-        around = ndimage.binary_dilation(part, EIGHT_NEIGHBOURS) & ~part
+        around = _dilate(part, EIGHT_NEIGHBOURS) & ~part
         if around.any():
             part[np.unravel_index(np.argmax(np.where(around, signed, -np.inf)), part.shape)] = True
     return part
@@ -136,8 +139,6 @@ def convert_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: s
     Raises:
         ValueError: an unknown method, or a box of no area or outside the image.
     """
-    from scipy import ndimage
-
     if method not in MASK_METHODS:
         raise ValueError(f"method '{method}', expected one of {', '.join(MASK_METHODS)}")
     targets = np.zeros(image.shape, bool)
@@ -155,7 +156,7 @@ def convert_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: s
             mask |= part
             fallbacks += fell_back
     if dilate or (dilate is None and method == "half-max"):
-        mask = ndimage.binary_dilation(mask, FOUR_NEIGHBOURS)
+        mask = _dilate(mask, FOUR_NEIGHBOURS)
     return mask, fallbacks
 
 

@@ -121,8 +121,6 @@ class Letterbox:
 
 def spread(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A map `(H, W)` float32 in [0, 1] → `shape` (h, w), interpolated linearly and kept in range."""
-    import cv2
-
     plane = cv2.resize(np.ascontiguousarray(plane), shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.clip(plane, 0, 1)
 

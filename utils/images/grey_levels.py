@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from utils.images.image_files import MAX_GREY_LEVEL, beyond_levels, plain_levels
@@ -88,8 +89,6 @@ class GreyConverter:
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """A picture `(H, W)` or `(H, W, 3)` uint8 BGR → `(H, W)`."""
-        import cv2
-
         if picture.ndim == 2:
             return picture
         if self.notes is not None:
@@ -168,8 +167,6 @@ def noise_in(differences: np.ndarray, gain: float) -> float:
 def noise_of(image: np.ndarray) -> float:
     """Standard deviation of the noise in a frame (H, W), in its own levels: from what differs from a plane over 3 x 3
     pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996)."""
-    import cv2
-
     rough = cv2.filter2D(image.astype(np.float32), -1, np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32))
     return noise_in(rough, 6)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
@@ -19,8 +21,6 @@ ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios diff
 
 
 def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
-    import cv2
-
     data = read_bytes(path, "an image file")
     _refuse_truncated(path, data[:8].tobytes(), data[-END_BYTES:].tobytes(), data.size)
     require_image_size(path, data)
@@ -67,8 +67,6 @@ def check_end(path: str | os.PathLike) -> None:
 
 def _grey(image: np.ndarray) -> np.ndarray:
     """`(H, W)` or `(H, W, 1|3|4)` → `(H, W)`; colour-coded grey keeps its values exactly."""
-    import cv2
-
     if image.ndim == 2:
         return image
     if image.shape[2] == 1:
@@ -161,8 +159,6 @@ def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> 
     Raises:
         UserError: unreadable, or of another aspect than `shape`.
     """
-    import cv2
-
     image = _grey(_decode(path))
     mask = image > max(int(image.max(initial=0)) // 2, 0)
     if shape is not None and mask.shape != tuple(shape):
@@ -182,8 +178,6 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     if Path(path).suffix.lower() == ".mat":
         plane = _mat_plane(path)
         return plane.shape[0], plane.shape[1]
-    from PIL import Image
-
     try:
         with Image.open(path) as image:
             return image.height, image.width
@@ -202,8 +196,6 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     Raises:
         OSError: it cannot be written, or is too large for the format; see `utils.system.files.writing`.
     """
-    import cv2
-
     done, data = cv2.imencode(Path(path).suffix, picture)
     if not done:
         raise OSError(f"{picture.shape[1]}x{picture.shape[0]} pixels are too many for this format")

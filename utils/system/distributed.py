@@ -1,7 +1,7 @@
 """Several processes that train one network under `torchrun`: who is who, what they tell each other.
 
-Every function works in a single process too, where it does nothing or gives back what it got. `rank` and `processes`
-need no PyTorch.
+Every function works in a single process too, where it does nothing or gives back what it got. PyTorch, which takes
+seconds to import, is imported where it is needed: `rank` and `processes` do without.
 """
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from utils.system.errors import UserError
+from utils.system.machine import pick_device
 
 if TYPE_CHECKING:
     import torch
@@ -54,8 +55,6 @@ def process_group(device: str) -> Iterator[torch.device]:
     """
     import torch
     from torch import distributed
-
-    from utils.system.machine import pick_device
 
     if processes() == 1:
         yield pick_device(device)

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from utils.system.errors import UserError
 
@@ -67,8 +68,6 @@ def require_regular(path: str | os.PathLike, expected: str) -> int:
 
 def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> None:
     """Raise `UserError` where an image file's header speaks of more than `MAX_IMAGE_PIXELS` pixels."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
@@ -110,7 +109,7 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
     Raises:
         UserError: it cannot be read, or would need more than `MAX_FILE_BYTES` of memory.
     """
-    from scipy.io import loadmat, whosmat
+    from scipy.io import loadmat, whosmat  # takes 0.2 s, and few datasets are made of such files
 
     data = read_bytes(path, "a .mat file").tobytes()
     try:

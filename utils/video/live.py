@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from utils.images.frame_names import (
@@ -54,8 +55,6 @@ class LiveSource:
 
     def __init__(self, path: str, patience: float = 10.0) -> None:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        import cv2
-
         if "OPENCV_LOG_LEVEL" not in os.environ:  # what it warns of is said by the error below and by `report`
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         self.path, self.patience, self.notes = _shown(path), patience, []

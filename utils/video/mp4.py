@@ -1,4 +1,7 @@
-"""An mp4 that plays whatever ends its writing: a segment for each frame first, an ordinary file of all of them last."""
+"""An mp4 that plays whatever ends its writing: a segment for each frame first, an ordinary file of all of them last.
+
+PyAV is imported where it is needed: most commands write no video.
+"""
 from __future__ import annotations
 
 import contextlib
@@ -8,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 
 from utils.system.disk import GrowingFile
@@ -62,7 +66,6 @@ class Segments:
     def write(self, picture: np.ndarray) -> None:
         """Append a picture `(H, W, 3)` uint8 BGR of the size given."""
         import av
-        import cv2
 
         frame = av.VideoFrame.from_ndarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
         frame.pts, frame.time_base = self.count, self.stream.codec_context.time_base

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from utils.images.frame_names import ascending, in_steps, natural_key, ordered, remark
 from utils.images.grey_levels import GreyConverter, LevelMapper
@@ -78,8 +80,6 @@ class PageSource(FrameSource):
     pages: tuple[int, ...] = ()
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        from PIL import Image
-
         levels = LevelMapper(self.path, self.notes)
         with Image.open(self.path) as image:
             for number, place in enumerate(self.pages):
@@ -116,8 +116,6 @@ class Capture:
     def __init__(self, path: str | os.PathLike) -> None:
         # FFmpeg reports broken files on stderr by itself; the error below says it in one line.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        import cv2
-
         self.capture = cv2.VideoCapture(str(path))
         if not self.capture.isOpened():
             raise UserError(f"{path}: not a readable video ({os.path.getsize(path)} bytes); {_advice(Path(path))}")

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+import cv2
 import numpy as np
+from PIL import GifImagePlugin, Image
 
 from utils.images.image_files import write_picture
 from utils.system.disk import GrowingFile
@@ -111,8 +113,6 @@ class GifWriter:
         self.count += 1
         if (self.count - 1) % self.step:
             return
-        from PIL import GifImagePlugin, Image
-
         if not any(self.size):
             share = min(1.0, self.longer_side / max(picture.shape[:2]))
             self.size = tuple(max(1, round(side * share)) for side in picture.shape[:2])
@@ -183,8 +183,6 @@ def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     It is shrunk where it is larger, its aspect kept, and continued at the bottom and on the right: by its edge for one
     pixel, else by black.
     """
-    import cv2
-
     share = min(1.0, size[0] / picture.shape[0], size[1] / picture.shape[1])
     if share < 1:
         sides = [min(max(1, round(side * share)), whole)
@@ -199,8 +197,6 @@ def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _palette() -> Any:
     """131 greys for the frames and a 5×5×5 cube of colours for what is drawn on them: the same in every frame."""
-    from PIL import Image
-
     greys = [(level,) * 3 for level in np.linspace(0, 255, 131).round().astype(int).tolist()]
     steps = (0, 64, 128, 191, 255)
     colours = [(r, g, b) for r in steps for g in steps for b in steps]
