@@ -11,25 +11,32 @@ from pathlib import Path
 
 from utils.commands.inputs import (
     check_predictor,
-    in_budget,
-    listed,
-    only_sequences,
+    fit_to_budget,
     open_labelled,
     open_predictor,
+    pick_rows,
     results_folder,
+    select_sequences,
 )
 from utils.commands.options import (
     add_budget_options,
     add_data_options,
     add_detail_options,
     add_predictor_options,
+    budget_of,
+    choice_of,
+    hardware_of,
 )
-from utils.commands.segmentation_details import assess, countings
+from utils.commands.segmentation_details import DetailSettings, assess, countings_of
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
+from utils.metrics.breakdown import TargetLog
+from utils.metrics.evaluate import evaluate_sequences
 from utils.metrics.segmentation import MASK_RULES
+from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
+from utils.render.curves import plot_curves
 from utils.system.command_line import Parser, make_folder
 from utils.system.errors import user_errors
 from utils.system.files import write_json
@@ -58,7 +65,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
 
 def mask_writer(folder: Path) -> Callable[[Frame, Prediction], None]:
     """A callback that writes `folder/SEQUENCE/FRAME.png`."""
-    from utils.video.writers import write_mask
+    from utils.video.writers import write_mask  # imports PyAV
 
     def write(frame: Frame, prediction: Prediction) -> None:
         write_mask(folder / frame.sequence / f"{Path(frame.image).stem}.png", prediction.mask)
@@ -79,23 +86,23 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, and write metrics.json."""
     options = parse(argv)
-    check_predictor(options)
-    dataset = only_sequences(open_labelled(options, "masks"), options.sequences)
-    out = results_folder(options, dataset.root, "test")
+    choice, budget = choice_of(options), budget_of(options)
+    check_predictor(choice)
+    dataset = select_sequences(open_labelled(options.data_root, options.split, "masks"), options.sequences)
+    out = results_folder(choice, options.out, dataset.root, "test")
     make_folder(out)
-    from utils.metrics.breakdown import TargetLog
-    from utils.metrics.evaluate import evaluate_sequences
-    from utils.metrics.target_facts import TargetFacts
-
-    predictor = open_predictor(options, dataset)
+    predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
     truth = require_masks(dataset, predictor)
-    predictor, chosen_on = in_budget(predictor, options)
+    chosen_on = None
+    if budget:
+        predictor, chosen_on = fit_to_budget(predictor, budget, batch_size=options.batch_size,
+                                             workers=options.workers, quiet=options.quiet)
     log = None if options.no_details else TargetLog(TargetFacts(dataset), options.rule)
     result = evaluate_sequences(
         predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
         workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
         on_frame=mask_writer(out / "masks") if options.save_masks else None, also=MASK_RULES,
-        compat=countings(options), observe=log)
+        compat=countings_of(options.compat), observe=log)
     parts = {"overall": result.overall} | result.subsets
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}
@@ -107,18 +114,17 @@ def main(argv: list[str] | None = None) -> None:
                "seconds": result.seconds, "frames_per_second": rate, "counting_seconds": result.counting}
     print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.settings.name} at threshold "
           f"{predictor.settings.threshold:.4g}, rule {options.rule}; true targets are {truth}")
-    print(table(figures | listed(sequences), COLUMNS))
+    print(table(figures | pick_rows(sequences), COLUMNS))
     print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
           f"{1e3 * result.counting / result.frames:.1f} ms of each")
     if not options.no_curve:
-        from utils.render.curves import plot_curves
-
         curves = {name: metrics.curve() for name, metrics in parts.items()}
         content |= {"curve": curves["overall"], "subset_curves": {name: curves[name] for name in result.subsets}}
         plot_curves(curves, out / "pd_fa.png", predictor.settings.threshold)
         whole = curves["overall"]
         print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {out / 'pd_fa.png'}")
-    content |= assess(options, dataset, result, log, out)
+    details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)
+    content |= assess(details, dataset, result, log, out)
     write_json(out / "metrics.json", content)
     if options.save_masks:
         print(f"masks in {out / 'masks'}")

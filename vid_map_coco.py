@@ -11,8 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from utils.commands.inputs import check_predictor, listed, only_sequences, open_labelled, open_predictor, results_folder
-from utils.commands.options import add_data_options, add_predictor_options
+from utils.commands.inputs import (
+    check_predictor,
+    open_labelled,
+    open_predictor,
+    pick_rows,
+    results_folder,
+    select_sequences,
+)
+from utils.commands.options import add_data_options, add_predictor_options, choice_of, hardware_of
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
@@ -65,7 +72,7 @@ def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
         about |= {"detections_from": options.detections, "model": "detections", "threshold": threshold}
         return compare_detections(dataset, found, **settings), about
     make_folder(out)
-    predictor = open_predictor(options, dataset)
+    predictor = open_predictor(choice_of(options), hardware_of(options), dataset.normalisation)
     result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
                                 quiet=options.quiet, title="measuring", **settings)
     about |= {"weights": options.weights, "model": predictor.settings.name, "task": predictor.settings.task,
@@ -104,7 +111,7 @@ def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset)
     overall = figures["overall"]
     print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {about['model']}, precision, recall and F1 of "
           f"scores above {threshold:.4g} at IoU {MIN_IOU:g}")
-    print(table(figures | listed(sequences), COLUMNS))
+    print(table(figures | pick_rows(sequences), COLUMNS))
     print("AP50 by size of target: " + ", ".join(f"{name} {shown(overall[f'ap50_{key}'], '.4f')}"
                                                  for name, key in SIZES))
     print("as the papers print them: " + ", ".join(f"{name} {shown(overall[f'published_{name.lower()}'], '.4f')}"
@@ -127,12 +134,13 @@ def intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) 
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, and write the files."""
     options = parse(argv)
-    check_predictor(options, "detections")
+    choice = choice_of(options)
+    check_predictor(choice, detections=options.detections)
     if options.detections and not Path(options.detections).is_file():
         raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
-    whole = open_labelled(options, "boxes")
-    dataset, naming = only_sequences(whole, options.sequences), naming_of(whole)
-    out = results_folder(options, options.data_root, "map")
+    whole = open_labelled(options.data_root, options.split, "boxes")
+    dataset, naming = select_sequences(whole, options.sequences), naming_of(whole)
+    out = results_folder(choice, options.out, options.data_root, "map", options.detections)
     result, about = measure(options, dataset, naming, out)
     content = report(result, about, dataset)
     if options.draws:

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from utils.commands.inputs import check_predictor, open_predictor, results_folder, take_bundled
-from utils.commands.options import add_hardware_options, add_predictor_options, add_preparation_options
+from utils.commands.options import (
+    add_hardware_options,
+    add_predictor_options,
+    add_preparation_options,
+    choice_of,
+    hardware_of,
+)
 from utils.render.sequence import DEFAULT_FPS, render, warn
 from utils.render.source_truth import Truth
 from utils.system.command_line import Parser, make_folder, number
@@ -63,16 +69,17 @@ def sources_of(options: Namespace) -> list[Any]:
 def main(argv: list[str] | None = None) -> None:
     """Predict every sequence of the source."""
     options = parse(argv)
-    take_bundled(options)
-    check_predictor(options)
+    choice = take_bundled(choice_of(options))
+    check_predictor(choice)
+    options.weights = choice.weights
     sources = sources_of(options)
     truth = Truth(options.truth) if options.truth else None
     if truth:
         truth.require(sources)
     name = sources[0].name if len(sources) == 1 else Path(options.source).name
-    out = results_folder(options, name, f"predict/{name}")
+    out = results_folder(choice, options.out, name, f"predict/{name}")
     make_folder(out)
-    predictor = dataclasses.replace(open_predictor(options), square=False)
+    predictor = dataclasses.replace(open_predictor(choice, hardware_of(options)), square=False)
     if options.motion_compensation:
         predictor = predictor.with_settings(register=options.motion_compensation == "on")
     failed = []

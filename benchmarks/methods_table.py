@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from utils.commands.inputs import open_predictor
+from utils.commands.options import Hardware, PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.image_files import read_frame
-from utils.predictor.classical import METHODS, classical_predictor
-from utils.predictor.predictor import Predictor
+from utils.predictor.classical import METHODS
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
-from utils.system.files import require_file
 from utils.system.tables import markdown_rows, shown
 from utils.training.run_log import LOG, read_log
 
@@ -87,13 +87,13 @@ def clips_seen(weights: str) -> int | None:
     return sum(row["clips"] for row in rows if row["epoch"] <= last)
 
 
-def predictor_of(figures: dict[str, Any], device: str | None) -> Predictor:
+def choice_of(figures: dict[str, Any]) -> PredictorChoice:
+    """What the figures were measured of. Raises UserError for a method that is not known."""
     if figures["weights"]:
-        require_file(figures["weights"])
-        return Predictor.from_checkpoint(figures["weights"], device, figures["threshold"])
+        return PredictorChoice(figures["weights"], threshold=figures["threshold"])
     if figures["model"] not in METHODS:
         raise UserError(f"{figures['model']}: found neither weights nor a method of this version")
-    return classical_predictor(figures["model"], figures["threshold"])
+    return PredictorChoice(method=figures["model"], threshold=figures["threshold"])
 
 
 def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
@@ -103,7 +103,7 @@ def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
 
     from utils.predictor.weights import read_weights
 
-    predictor = predictor_of(figures, device)
+    predictor = open_predictor(choice_of(figures), Hardware(device), quiet=True)
     seen = parameters = gflops = milliseconds = None
     try:
         frames = open_dataset(figures["data_root"], figures["split"], need="images").frames[:count]

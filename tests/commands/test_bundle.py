@@ -7,7 +7,7 @@ import torch
 from scripts import script
 
 from utils.bundle import COPIED, SUMS, bundle, sha256
-from utils.commands.inputs import BUNDLED
+from utils.commands.inputs import BUNDLED_WEIGHTS
 from utils.datasets.dataset import open_dataset
 from utils.predictor.checkpoint import load_checkpoint
 from utils.synthetic.dataset import main as synthetic
@@ -15,7 +15,7 @@ from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 from utils.training.trainer import train
 
-FOLDERS = sorted(path.parent for path in BUNDLED.glob("*/best.pt"))
+FOLDERS = sorted(path.parent for path in BUNDLED_WEIGHTS.glob("*/best.pt"))
 LIMIT = 20e6  # bytes, all of weights/
 
 
@@ -55,7 +55,7 @@ def test_a_run_that_is_not_complete_is_named(run, tmp_path):
 
 def test_there_are_bundled_weights_within_the_limit():
     assert [folder.name for folder in FOLDERS] == ["sstnet", "tsmsa", "tsmsa_ir"]
-    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) < LIMIT
+    assert sum(path.stat().st_size for path in BUNDLED_WEIGHTS.rglob("*") if path.is_file()) < LIMIT
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -66,7 +66,7 @@ def test_bundled_weights_are_whole_and_described(folder):
     card = (folder / "README.md").read_text()
     assert all(heading in card for heading in ("## Made by", "## What it saw", "## Measured", "## Where it fails"))
     assert load_checkpoint(folder / "best.pt")["config"] == json.loads((folder / "config.json").read_text())
-    assert folder.name in (BUNDLED / "README.md").read_text()
+    assert folder.name in (BUNDLED_WEIGHTS / "README.md").read_text()
 
 
 def test_own_footage_needs_no_weights(tmp_path, monkeypatch, capsys):

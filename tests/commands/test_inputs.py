@@ -77,6 +77,8 @@ def test_a_wrong_choice_is_one_line_before_torch_is_imported(name, tmp_path):
              (["--weights", "a", "--method", "top-hat"], "expected one of")]
     if name != "vid_predict":  # which has weights of its own
         wrong.append(([], "and --method NAME"))
+    if name == "test":
+        wrong.append((["--method", "top-hat", "--fa-budget", "0.1", "--threshold", "0.5"], "found --threshold as well"))
     for given, text in wrong:
         done = run_without_torch(name, *data, *given)
         assert done.returncode == 2 and text in done.stderr and done.stderr.count("\n") == 1

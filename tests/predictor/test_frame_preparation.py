@@ -7,7 +7,7 @@ from scripts import script
 from trees import picture, write
 
 from utils.clips.settings import ClipSettings
-from utils.commands.options import window
+from utils.commands.options import parse_window
 from utils.predictor.frame_preparation import RAW, Intake, raw_window
 from utils.predictor.predictor import Predictor
 from utils.video.sources import SourceFrame
@@ -44,16 +44,16 @@ def sources(frames):
 
 
 def test_percentiles_given_by_hand_are_those_of_raw_frames():
-    assert window("p0.5,p99.9") == RAW
+    assert parse_window("p0.5,p99.9") == RAW
     noise = [np.random.default_rng(n).normal(8000, 20, SHAPE).round().astype(np.uint16) for n in range(4)]
-    given, own = Intake(window=window("p0.5,p99.9")), Intake(raw=RAW)
+    given, own = Intake(window=parse_window("p0.5,p99.9")), Intake(raw=RAW)
     for frame in noise:
         shown = given.prepare(frame)
         assert np.array_equal(shown, own.prepare(frame)) and 1.7 < shown.std() < 2.3
-    stretched = Intake(window=window("7940,8060"))  # levels are taken as they are given
+    stretched = Intake(window=parse_window("7940,8060"))  # levels are taken as they are given
     assert stretched.prepare(noise[0]).std() > 30
     counts = [[len(found.components) for found in bright().stream(map(intake.prepare, noise))]
-              for intake in (Intake(window=window("p0.5,p99.9")), stretched)]
+              for intake in (Intake(window=parse_window("p0.5,p99.9")), stretched)]
     assert sum(counts[0]) == 0 and min(counts[1]) > 10
 
 

@@ -13,7 +13,7 @@ from scripts import run_without_torch, script
 from trees import picture, write
 
 from utils.clips.settings import ClipSettings
-from utils.commands.options import window
+from utils.commands.options import parse_window
 from utils.images.grey_levels import Window, noise_of
 from utils.predictor.frame_preparation import RAW, Intake
 from utils.predictor.prediction import box_component, from_boxes, from_probability
@@ -41,7 +41,7 @@ def test_windows_and_polarity():
     fixed = Intake(window=Window(7000, 9000)).prepare(image)
     assert fixed.dtype == np.uint8 and fixed.min() == 0 and fixed.max() == 255
     assert fixed[image == image[4, 0]][0] == round((float(image[4, 0]) - 7000) * 255 / 2000)
-    percent = Intake(window=window("p0,p100"))
+    percent = Intake(window=parse_window("p0,p100"))
     assert percent.prepare(image).reshape(-1)[[0, -1]].tolist() == [0, 255]
     brighter = percent.prepare(image + np.uint16(400))  # the window follows slowly: no flicker
     assert 20 < int(brighter[0, 0]) < 30
@@ -49,7 +49,7 @@ def test_windows_and_polarity():
     assert Intake(invert=True).prepare(picture())[0, 0] == 255 - picture()[0, 0]
     for text in ("9000,7000", "p1,99", "p1,p101", "7000", "a,b"):
         with pytest.raises(Exception, match="expected levels such as"):
-            window(text)
+            parse_window(text)
 
 
 def test_a_region_is_seen_alone_and_results_are_the_whole_frames():
@@ -244,14 +244,14 @@ def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights,
     shallow = Intake(raw=RAW)
     assert np.array_equal(shallow.prepare(picture().astype(np.uint16)), picture())  # 8 bits in files of 16
     image = np.linspace(6000, 10000, 64).astype(np.uint16).reshape(8, 8)
-    deep = Intake(raw=window("p0,p100")).prepare(image)
+    deep = Intake(raw=parse_window("p0,p100")).prepare(image)
     assert deep.dtype == np.uint8 and deep.min() == 0 and deep.max() == 255
     noise = np.random.default_rng(0).normal(8000, 20, (64, 80)).round().astype(np.uint16)
     noise[:, 40:] += np.uint16(300)  # an edge is no noise
     assert noise_of(noise) == pytest.approx(20, rel=0.1)
     shown = Intake(window=RAW).prepare(noise)
     assert 1.7 < shown[:, :40].std() < 2.3 and abs(shown.mean() - 128) < 5
-    own = Intake(window=Window(6000, 8000), raw=window("p0,p100")).prepare(image)
+    own = Intake(window=Window(6000, 8000), raw=parse_window("p0,p100")).prepare(image)
     assert (own == 255).mean() > 0.4  # what the user asks for comes first
 
 

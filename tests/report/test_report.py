@@ -12,7 +12,8 @@ import pytest
 from moving import FRAMES, write_moving
 from scripts import ROOT
 
-from utils.commands.inputs import names_of, weights_of
+from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor, names_of
+from utils.commands.options import PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.components import label
 from utils.metrics.evaluate import evaluate_detection
@@ -125,10 +126,18 @@ def test_names_tell_methods_apart(tmp_path):
     with pytest.raises(UserError, match="found twice"):
         names_of(["runs/a", "runs/a/best.pt"])
     with pytest.raises(UserError, match="no such run or method.*top-hat"):
-        weights_of("nothing")
+        find_predictor("nothing")
     with pytest.raises(UserError, match=r"no best\.pt"):
-        weights_of(str(tmp_path))
-    assert weights_of("ipi") is None
+        find_predictor(str(tmp_path))
+    assert find_predictor("ipi") == PredictorChoice(weights=None, method="ipi")
+
+
+def test_networks_run_as_the_options_say(report, tmp_path):
+    weights = str(BUNDLED_WEIGHTS / "sstnet" / "best.pt")
+    for given, text in ((["--device", "nowhere"], "nowhere"), (["--precision", "fp16"], "found fp16 on a CPU")):
+        with pytest.raises(UserError, match=text):
+            command.main([weights, "--data-root", report[0].root, "--out", str(tmp_path / "page.html"), "--device",
+                          "cpu", "--quiet", *given])
 
 
 def test_mistakes_end_before_torch_is_imported(tmp_path):

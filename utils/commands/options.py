@@ -1,10 +1,11 @@
-"""Options that several commands share: data, source, hardware, details, predictor, budget."""
+"""Options that several commands share, and what is made of them once they are parsed: what predicts, on what hardware,
+and how a threshold is chosen."""
 from __future__ import annotations
 
 import argparse
 import re
 from argparse import Namespace
-from typing import Any
+from dataclasses import dataclass
 
 from utils.images.grey_levels import Window
 from utils.metrics import bootstrap
@@ -13,10 +14,59 @@ from utils.metrics.published_countings import COUNTINGS
 from utils.predictor.classical import METHODS, THRESHOLD
 from utils.predictor.frame_preparation import RAW
 from utils.system.command_line import Parser, number
+from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 
 
-def window(text: str) -> Window:
+@dataclass(frozen=True)
+class PredictorChoice:
+    """What predicts: a trained network or a classical method, and above which threshold.
+
+    Args:
+        weights: file of a trained network.
+        method: name of a classical method, where there are no weights.
+        threshold: of probability or score in [0, 1]; None: the weights' own, or that of all methods.
+    """
+
+    weights: str | None = None
+    method: str | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a network runs on, and how.
+
+    Args:
+        device: `cpu`, `cuda` or `cuda:N`; None: `cuda` where there is one, else `cpu`.
+        precision, compile: as of `Predictor.from_network`.
+        batch_size: clips that go through the network together.
+    """
+
+    device: str | None = None
+    precision: str = "float32"
+    compile: bool = False
+    batch_size: int = 1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How a threshold is chosen on training frames: the most targets found within so many false alarms.
+
+    Args:
+        root: the dataset of those frames.
+        fa, false_per_frame: the largest false-alarm rate and the most false components a frame.
+        val_sequences, val_fraction: which of its training frames, as of `utils.training.selection.hold_out`.
+    """
+
+    root: str
+    fa: float
+    false_per_frame: float
+    val_sequences: tuple[str, ...]
+    val_fraction: float
+
+
+def parse_window(text: str) -> Window:
     """`type=` of an option: `7000,9000` are grey levels, `p0.5,p99.9` percentiles of the frames."""
     found = re.fullmatch(r"(p?)(\d+(?:\.\d+)?),(p?)(\d+(?:\.\d+)?)", text.strip())
     if not found or found[1] != found[3] or float(found[2]) >= float(found[4]) or \
@@ -26,7 +76,7 @@ def window(text: str) -> Window:
     return Window(float(found[2]), float(found[4]), bool(found[1]))
 
 
-def region(text: str) -> tuple[int, int, int, int]:
+def parse_region(text: str) -> tuple[int, int, int, int]:
     """`type=` of an option: x,y,w,h in pixels."""
     found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.strip())
     values = tuple(map(int, found.groups())) if found else ()
@@ -39,10 +89,10 @@ def add_preparation_options(parser: Parser) -> None:
     """Options about a source's frames."""
     parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
                         help="every Nth frame only: slow targets move further in a clip (default: %(default)s)")
-    parser.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
+    parser.add_argument("--roi", type=parse_region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
                         "pixels; results are in the whole frame's pixels")
-    parser.add_argument("--window", type=window, metavar="A,B", help="grey levels to be shown to the network as 0 to "
-                        "255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
+    parser.add_argument("--window", type=parse_window, metavar="A,B", help="grey levels to be shown to the network as "
+                        "0 to 255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
                         f"{RAW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW} where the weights "
                         "have learnt from 8 bits)")
     parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
@@ -60,6 +110,11 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
                         "with the method's own k)")
 
 
+def choice_of(options: Namespace) -> PredictorChoice:
+    """What `add_predictor_options` asked for."""
+    return PredictorChoice(options.weights, options.method, options.threshold)
+
+
 def add_budget_options(parser: Parser) -> None:
     """Options of a threshold that is chosen on training frames, as a training run chooses it."""
     parser.add_argument("--fa-budget", type=number(float, 0, 1), metavar="X", help="choose the threshold on training "
@@ -73,6 +128,20 @@ def add_budget_options(parser: Parser) -> None:
                         "sequences, or NAME:N from frame N on, to choose on (default: as in training)")
     parser.add_argument("--val-fraction", type=number(float, 0, 1), default=TrainConfig().val_fraction, metavar="X",
                         help="with --fa-budget and without --val-sequences: the share set aside (default: %(default)s)")
+
+
+def budget_of(options: Namespace) -> Budget | None:
+    """What `add_budget_options` asked for, beside the options of predictor and data; None without a budget.
+
+    Raises:
+        UserError: a threshold is given as well.
+    """
+    if options.fa_budget is None:
+        return None
+    if options.threshold is not None:
+        raise UserError("--fa-budget: found --threshold as well, expected one of the two; leave one out")
+    return Budget(options.budget_root or options.data_root, options.fa_budget, options.false_budget,
+                  tuple(options.val_sequences), options.val_fraction)
 
 
 def add_data_options(parser: Parser) -> None:
@@ -89,7 +158,7 @@ def add_data_options(parser: Parser) -> None:
 
 
 def add_hardware_options(parser: Parser) -> None:
-    """Options about how the network is run: `running(options)` are keywords of `Predictor.from_checkpoint`."""
+    """Options about how the network is run."""
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
                         help="clips that go through the network together (default: %(default)s)")
@@ -100,9 +169,9 @@ def add_hardware_options(parser: Parser) -> None:
                         "(it says how long), then less time a frame")
 
 
-def running(options: Namespace) -> dict[str, Any]:
-    """What `add_hardware_options` asked for, as keywords of `Predictor.from_checkpoint`."""
-    return {"device": options.device, "precision": options.precision, "compile": options.compile}
+def hardware_of(options: Namespace) -> Hardware:
+    """What `add_hardware_options` asked for."""
+    return Hardware(options.device, options.precision, options.compile, options.batch_size)
 
 
 def add_detail_options(parser: Parser) -> None:

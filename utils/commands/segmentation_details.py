@@ -2,7 +2,8 @@
 countings, contact sheets."""
 from __future__ import annotations
 
-from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -17,18 +18,36 @@ from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
 from utils.system.tables import aligned, shown, table
 
-WITH_INTERVAL = (("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
-                 ("nIoU", "niou", ".4f"), ("AUC", "pixel_auc", ".5f"), ("Pd, Fa <= 1e-6", "pd_at_fa_1e-06", ".4f"),
-                 ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"), ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"))
+COLUMNS_WITH_INTERVALS = (
+    ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"), ("nIoU", "niou", ".4f"),
+    ("AUC", "pixel_auc", ".5f"), ("Pd, Fa <= 1e-6", "pd_at_fa_1e-06", ".4f"),
+    ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"), ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"))
 
 
-def countings(options: Namespace) -> tuple[str, ...]:
-    """The faulty countings that are asked for."""
-    return tuple(COUNTINGS) if "all" in options.compat else tuple(options.compat)
+@dataclass(frozen=True)
+class DetailSettings:
+    """What the details are to be.
+
+    Args:
+        rule: the one that the first table has, see `utils.metrics.segmentation`.
+        empty: what frames without targets add to nIoU, a key of `utils.metrics.figures.EMPTY_FRAMES`.
+        draws: resamples of the sequences for intervals (0: none).
+        curve: with the figures of Pd over Fa.
+    """
+
+    rule: str
+    empty: str
+    draws: int
+    curve: bool
 
 
-def with_curve(metrics: SegmentationMetrics, empty: str, curve: bool) -> dict[str, Any]:
-    """Figures of one set, with the single numbers of its curve."""
+def countings_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The faulty countings that are asked for by their names, or by "all"."""
+    return tuple(COUNTINGS) if "all" in names else tuple(names)
+
+
+def compute_figures(metrics: SegmentationMetrics, empty: str, curve: bool) -> dict[str, Any]:
+    """Figures of one set, with the single numbers of its `curve` where that is wanted."""
     result = metrics.compute(empty)
     if curve:
         whole = metrics.curve()
@@ -37,28 +56,27 @@ def with_curve(metrics: SegmentationMetrics, empty: str, curve: bool) -> dict[st
     return result
 
 
-def assess(options: Namespace, dataset: Dataset, result: Evaluation, log: TargetLog | None, out: Path
+def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: TargetLog | None, out: Path
            ) -> dict[str, Any]:
     """Print what is asked for and write the contact sheets; returns what joins metrics.json.
 
     Args:
-        options: with those of `add_options`, `rule` and `no_curve`.
+        settings: what is asked for.
         dataset: that was measured.
         result: of `evaluate_sequences` with both rules.
         log: that observed it, or None.
         out: folder for the sheets.
     """
-    curve = not options.no_curve
     summed = {rule: sum(parts.values(), SegmentationMetrics(rule)) for rule, parts in result.by_rule.items()}
-    rules = {rule: with_curve(metrics, options.empty_frames, curve) for rule, metrics in summed.items()}
-    content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY_FRAMES[options.empty_frames]}
-    print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[options.empty_frames]})",
-                     table(rules, [column for column in WITH_INTERVAL if curve or column[1] in rules[options.rule]])]))
-    if options.draws:
-        content |= _intervals(options, dataset, result, curve)
-        _print_intervals(content, rules[options.rule])
+    rules = {rule: compute_figures(metrics, settings.empty, settings.curve) for rule, metrics in summed.items()}
+    content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY_FRAMES[settings.empty]}
+    columns = [column for column in COLUMNS_WITH_INTERVALS if settings.curve or column[1] in rules[settings.rule]]
+    print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[settings.empty]})", table(rules, columns)]))
+    if settings.draws:
+        content |= _compute_intervals(settings, dataset, result)
+        _print_intervals(content, rules[settings.rule])
     if log is not None:
-        content["bands"] = log.bands(options.draws or bootstrap.DRAWS)
+        content["bands"] = log.bands(settings.draws or bootstrap.DRAWS)
         _print_bands(content["bands"])
         content["contact_sheets"] = write_sheets(log, out)
         print(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
@@ -68,23 +86,22 @@ def assess(options: Namespace, dataset: Dataset, result: Evaluation, log: Target
     return content
 
 
-def _intervals(options: Namespace, dataset: Dataset, result: Evaluation, curve: bool) -> dict[str, Any]:
-    parts = result.by_rule[options.rule]
+def _compute_intervals(settings: DetailSettings, dataset: Dataset, result: Evaluation) -> dict[str, Any]:
+    parts = result.by_rule[settings.rule]
     sets = {"overall": list(parts.values())}
     sets |= {name: [part for sequence, part in parts.items() if sequence in members]
              for name, members in dataset.subsets.items()}
-    found = {name: bootstrap.intervals(bootstrap.segmentation_draws(chosen, options.draws, curve=curve,
-                                                                    empty=options.empty_frames))
-             for name, chosen in sets.items() if chosen}
-    found |= {f"overall_{rule}": bootstrap.intervals(bootstrap.segmentation_draws(
-        list(result.by_rule[rule].values()), options.draws, curve=curve, empty=options.empty_frames))
-        for rule in MASK_RULES if rule != options.rule and rule in result.by_rule}
-    return {"intervals": found, "bootstrap": bootstrap.about(len(parts), options.draws)}
+    sets |= {f"overall_{rule}": list(result.by_rule[rule].values()) for rule in MASK_RULES
+             if rule != settings.rule and rule in result.by_rule}
+    found = {name: bootstrap.intervals(bootstrap.segmentation_draws(members, settings.draws, curve=settings.curve,
+                                                                    empty=settings.empty))
+             for name, members in sets.items() if members}
+    return {"intervals": found, "bootstrap": bootstrap.about(len(parts), settings.draws)}
 
 
 def _print_intervals(content: dict[str, Any], figures: dict[str, Any]) -> None:
     about, ends = content["bootstrap"], content["intervals"]["overall"]
-    columns = [column for column in WITH_INTERVAL if column[1] in figures]
+    columns = [column for column in COLUMNS_WITH_INTERVALS if column[1] in figures]
     rows = {"figure": figures} | {name: {key: ends[key][side] for _, key, _ in columns}
                                   for side, name in enumerate(("from", "to"))}
     print("\n".join(["", bootstrap.said(about), table(rows, columns)]))

@@ -8,8 +8,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from utils.commands.inputs import names_of, only_sequences, open_labelled, predictor_of, weights_of
-from utils.commands.options import add_data_options
+from utils.commands.inputs import find_predictor, names_of, open_labelled, open_predictor, select_sequences
+from utils.commands.options import add_data_options, hardware_of
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
 from utils.metrics.target_facts import TargetFacts
@@ -77,9 +77,8 @@ def main(argv: list[str] | None = None) -> None:
     """Measure every method, write the page and the table, and print the table."""
     options = parse(argv)
     names = names_of(options.methods)
-    for source in options.methods:
-        weights_of(source)
-    dataset = only_sequences(open_labelled(options, "masks"), options.sequences)
+    choices = [find_predictor(source) for source in options.methods]
+    dataset = select_sequences(open_labelled(options.data_root, options.split, "masks"), options.sequences)
     out = Path(options.out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out: found '{options.out}', expected a file NAME.html")
@@ -87,8 +86,8 @@ def main(argv: list[str] | None = None) -> None:
     facts = TargetFacts(dataset)
     shown = frozenset(frame.image for frame in chosen(dataset, options.frames, options.limit))
     methods = []
-    for name, source in zip(names, options.methods, strict=True):
-        predictor = predictor_of(source, options.device, dataset.normalisation)
+    for name, choice in zip(names, choices, strict=True):
+        predictor = open_predictor(choice, hardware_of(options), dataset.normalisation, quiet=True)
         methods.append(measure(name, predictor, dataset, facts, shown, least_side=options.least_box,
                                draws=options.draws, batch_size=options.batch_size, workers=options.workers,
                                limit=options.limit, quiet=options.quiet))
