@@ -92,7 +92,7 @@ def measure(root: str, workers: int, clips: int) -> None:
     opened, peak = pss_mib(pid), peak_mib(pid)
     training, _ = hold_out(dataset.sequences, (), 0.15)
     config = TrainConfig(input_size=32, batch_size=8, workers=workers, cache_mb=16, register=False, bad_pixels=False)
-    _, loader = training_loader(config, training, (128.0, 30.0), 30.0, 255.0)
+    _, loader = training_loader(config, training, config.clip_settings((128.0, 30.0)), 30.0, 255.0)
     batches = iter(loader)
     for _ in islice(batches, clips // 8):
         pass

@@ -9,6 +9,7 @@ from scripts import run_without_torch, script
 
 from utils.clips.settings import ClipSettings
 from utils.metrics.segmentation import SegmentationMetrics
+from utils.predictor.classical import classical_predictor
 from utils.predictor.frame_preparation import Intake
 from utils.render.sequence import check_look
 from utils.system.errors import UserError
@@ -155,7 +156,8 @@ def test_frames_in_other_units_are_remarked(weights, tmp_path, capsys):
                str(tmp_path / "out")]
     script("vid_predict").main(command)
     assert "raw frames; the network, which has learnt from 8 bits" in capsys.readouterr().err
-    check_look(Namespace(path="x"), np.full((32, 32), 250, np.uint8), Intake(), Namespace(normalisation=(60.0, 10.0)))
+    predictor = classical_predictor("top-hat").with_settings(normalisation=(60.0, 10.0))
+    check_look(Namespace(path="x"), np.full((32, 32), 250, np.uint8), Intake(), predictor)
     assert "x: the frames' mean is 250 (uint8), that of the training frames 60" in capsys.readouterr().err
 
 
