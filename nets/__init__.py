@@ -22,7 +22,7 @@ from nets.single_frame.uiunet import UIUNet
 from nets.single_frame.unet import UNet
 from nets.sstnet import SSTNet, detection_criterion
 from nets.tsmsa import TSMSA
-from nets.yolox_head import detections
+from nets.yolox_head import decode_detections
 
 NETWORKS: dict[str, type[nn.Module]] = {
     "acm": ACM,
@@ -41,8 +41,10 @@ DETECTORS = frozenset({"sstnet"})
 class Model(NamedTuple):
     """A network with what trains and what reads it.
 
-    network: clip → outputs. criterion: (outputs, targets) → {name: weighted loss}, their sum is minimised.
-    postprocess: outputs → result.
+    Attributes:
+        network: clip → outputs.
+        criterion: (outputs, targets) → {name: weighted loss}, their sum is minimised.
+        postprocess: outputs → result.
     """
 
     network: nn.Module
@@ -50,7 +52,7 @@ class Model(NamedTuple):
     postprocess: Callable[..., Any]
 
 
-def probabilities(logits: Tensor) -> Tensor:
+def decode_probabilities(logits: Tensor) -> Tensor:
     """Segmentation logits (B, 1, H, W) → probabilities (B, H, W) float in [0, 1]."""
     return logits.squeeze(1).sigmoid()
 
@@ -58,15 +60,19 @@ def probabilities(logits: Tensor) -> Tensor:
 def build_model(name: str, *, loss: str | None = None, loss_options: dict | None = None, **options) -> Model:
     """Build a network by name, e.g. `build_model("tsmsa", num_slices=2)`.
 
-    loss, loss_options: criterion and its options (losses.py), for segmentation networks "bce_soft_iou" where None;
-    detectors have one, "yolox", with the option motion_weight. options: those of the network's constructor.
-
-    Segmentation networks have a criterion (logits (B, 1, H, W), {"mask": (B, 1, H, W) float in {0, 1}}) → {name: loss}
-    and the postprocessing `probabilities`. Detectors (`DETECTORS`) have a criterion (outputs, {"boxes": for each image
-    (N, 5) float x1, y1, x2, y2, class in input pixels}) → {name: loss} and the postprocessing `detections`, which is
-    (raw output of eval mode, score=0.001, nms=0.65) → for each image (N, 6) float x1, y1, x2, y2, score, class.
-
-    Raises ValueError for an unknown name, option or loss, listing the known ones.
+    Args:
+        name: a key of `NETWORKS`.
+        loss, loss_options: criterion and its options (losses.py), for segmentation networks "bce_soft_iou" where None;
+            detectors have one, "yolox", with the option motion_weight.
+        options: those of the network's constructor.
+    Returns:
+        Segmentation networks with a criterion (logits (B, 1, H, W), {"mask": (B, 1, H, W) float in {0, 1}}) → {name:
+        loss} and the postprocessing `decode_probabilities`. Detectors (`DETECTORS`) with a criterion (outputs,
+        {"boxes": for each image (N, 5) float x1, y1, x2, y2, class in input pixels}) → {name: loss} and the
+        postprocessing `decode_detections`, which is (raw output of eval mode, score=0.001, nms=0.65) → for each image
+        (N, 6) float x1, y1, x2, y2, score, class.
+    Raises:
+        ValueError: an unknown name, option or loss; the text lists the known ones.
     """
     if name not in NETWORKS:
         raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(NETWORKS))}")
@@ -81,6 +87,6 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
             raise ValueError(
                 f"got loss {loss!r} with options {loss_options} for model {name!r}, expected 'yolox' with motion_weight"
             )
-        return Model(NETWORKS[name](**options), partial(detection_criterion, **loss_options), detections)
+        return Model(NETWORKS[name](**options), partial(detection_criterion, **loss_options), decode_detections)
     criterion = build_criterion(loss or "bce_soft_iou", **(loss_options or {}))
-    return Model(NETWORKS[name](**options), criterion, probabilities)
+    return Model(NETWORKS[name](**options), criterion, decode_probabilities)

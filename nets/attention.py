@@ -31,7 +31,7 @@ class GlobalContext(nn.Module):
         return torch.einsum("bcp,tbp->tbc", query, weight).unsqueeze(-1) * key
 
 
-class MultiHead(nn.Module):
+class MultiHeadAttention(nn.Module):
     """Multi-head attention (SSTNet) with the channels as tokens and 32×32 pooled pixels as their embedding.
 
     query (B, C, 1024); key = value (T, B, C, 1024); float → (T, B, C, 1024) float. A softmax ignores a
@@ -68,7 +68,7 @@ class MultiHead(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-class PastFuture(nn.Module):
+class PastFutureAttention(nn.Module):
     """Maps σ(p) and σ(r) of the motion gates in slices 1 and up.
 
     `p = past(query=pool(u_0), key=value=pool(m_t))`, `r = future(query=pool(u_{T-1}), key=value=p)`, both upsampled
@@ -98,7 +98,7 @@ class ConstantMaps(nn.Module):
 
     def __init__(self, kind: type[nn.Module]):
         super().__init__()
-        self.grids = nn.Parameter(torch.zeros(1, 2, kind.side, kind.side)) if kind is MultiHead else None
+        self.grids = nn.Parameter(torch.zeros(1, 2, kind.side, kind.side)) if kind is MultiHeadAttention else None
 
     def forward(self, like: Tensor) -> Tensor:
         if self.grids is None:
@@ -106,7 +106,7 @@ class ConstantMaps(nn.Module):
         return _upsample(self.grids, like.shape[-2:]).sigmoid()
 
 
-ATTENTIONS: dict[str, type[nn.Module]] = {"gc": GlobalContext, "mha": MultiHead}
+ATTENTIONS: dict[str, type[nn.Module]] = {"gc": GlobalContext, "mha": MultiHeadAttention}
 
 
 def _upsample(x: Tensor, size: torch.Size) -> Tensor:

@@ -99,14 +99,14 @@ class PairBlock(ResidualBlock):
         half = x.shape[1]
         y, skip = self._part(x, slice(half))
         shared_y, shared_skip = self._part(shared, slice(half, None), self.pointwise.bias)
-        return self.finish(plus_shared(y, shared_y), plus_shared(skip, shared_skip))
+        return self.finish(add_shared(y, shared_y), add_shared(skip, shared_skip))
 
     def _part(self, x: Tensor, part: slice, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         y = F.conv2d(x, self.depthwise1.weight[part], padding=1, groups=x.shape[1])
         return F.conv2d(y, self.pointwise.weight[:, part], bias), F.conv2d(x, self.skip.weight[:, part])
 
 
-def plus_shared(x: Tensor, shared: Tensor) -> Tensor:
+def add_shared(x: Tensor, shared: Tensor) -> Tensor:
     """x (T·B, C, H, W), to be changed in place, plus shared (B, C, H, W) in each of the T parts."""
     batch = shared.shape[0]  # len() would fix it in an export
     if not torch.compiler.is_exporting() and batch == 1:  # an axis more would hide a channels-last layout

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from nets.attention import ATTENTIONS, ConstantMaps, PastFuture
+from nets.attention import ATTENTIONS, ConstantMaps, PastFutureAttention
 from nets.blocks import split_frames
 
 
@@ -40,7 +40,7 @@ def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
 
 
-def clip_window(observe: Callable[[Tensor], tuple[Tensor, ...]], frames: Tensor) -> list[tuple[Tensor, ...]]:
+def observe_clip(observe: Callable[[Tensor], tuple[Tensor, ...]], frames: Tensor) -> list[tuple[Tensor, ...]]:
     """What the frames (T, B, C, H, W) of clips contribute, all observed as one batch: T tuples of (B, …) tensors."""
     return list(zip(*(split_frames(part, len(frames)) for part in observe(frames.flatten(0, 1))), strict=True))
 
@@ -85,7 +85,7 @@ class Motion(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, attention: str):
         super().__init__()
-        self.attention = PastFuture(ATTENTIONS[attention], channels)
+        self.attention = PastFutureAttention(ATTENTIONS[attention], channels)
         self.mix_past = nn.Conv2d(2 * channels, channels, 1, bias=False)
         self.mix_future = nn.Conv2d(2 * channels, channels, 1, bias=False)
         self.gates = conv3x3(in_channels + 2 * channels, 4 * channels)
@@ -211,7 +211,7 @@ class CrossSliceConvLSTM(nn.Module):
 
     def states(self, x: Tensor) -> list[States]:
         """x (B, T, in_channels, H, W) float → the states of every layer, ordered by slice, then layer."""
-        return self.run(clip_window(self.observe, x.transpose(0, 1)))
+        return self.run(observe_clip(self.observe, x.transpose(0, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, in_channels, H, W) float → h of the last layer of the last slice,

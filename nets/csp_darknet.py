@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nets.blocks import ConvNormAct
 
 
-def conv(
+def yolox_conv(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, activation: type[nn.Module] = nn.SiLU
 ) -> ConvNormAct:
     """YOLOX's convolution → batch norm (eps 1e-3, momentum 0.03) → SiLU."""
@@ -22,8 +22,8 @@ class Bottleneck(nn.Module):
 
     def __init__(self, channels: int, shortcut: bool):
         super().__init__()
-        self.conv1 = conv(channels, channels, 1)
-        self.conv2 = conv(channels, channels, 3)
+        self.conv1 = yolox_conv(channels, channels, 1)
+        self.conv2 = yolox_conv(channels, channels, 3)
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,10 +40,10 @@ class CSPLayer(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, depth: int, shortcut: bool = True):
         super().__init__()
         half = out_channels // 2
-        self.conv1 = conv(in_channels, half, 1)
-        self.conv2 = conv(in_channels, half, 1)
+        self.conv1 = yolox_conv(in_channels, half, 1)
+        self.conv2 = yolox_conv(in_channels, half, 1)
         self.blocks = nn.Sequential(*(Bottleneck(half, shortcut) for _ in range(depth)))
-        self.conv3 = conv(2 * half, out_channels, 1)
+        self.conv3 = yolox_conv(2 * half, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv3(torch.cat((self.blocks(self.conv1(x)), self.conv2(x)), 1))
@@ -54,8 +54,8 @@ class SpatialPyramid(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.conv1 = conv(channels, channels // 2, 1)
-        self.conv2 = conv(2 * channels, channels, 1)
+        self.conv1 = yolox_conv(channels, channels // 2, 1)
+        self.conv2 = yolox_conv(2 * channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [self.conv1(x)]
@@ -67,18 +67,18 @@ class SpatialPyramid(nn.Module):
 class CSPDarknet(nn.Module):
     """(B, 3, H, W) float, H and W multiples of 32 → maps of 4, 8 and 16 × `base` channels at H/8, H/16 and H/32.
 
-    grey: see `nets.inference.folding.folded`; then (B, 1, H, W).
+    grey: see `nets.inference.folding.fold_network`; then (B, 1, H, W).
     """
 
     def __init__(self, base: int, depth: int):
         super().__init__()
         self.grey = False
-        self.stem = conv(12, base, 3)
-        self.dark2 = nn.Sequential(conv(base, 2 * base, 3, 2), CSPLayer(2 * base, 2 * base, depth))
-        self.dark3 = nn.Sequential(conv(2 * base, 4 * base, 3, 2), CSPLayer(4 * base, 4 * base, 3 * depth))
-        self.dark4 = nn.Sequential(conv(4 * base, 8 * base, 3, 2), CSPLayer(8 * base, 8 * base, 3 * depth))
+        self.stem = yolox_conv(12, base, 3)
+        self.dark2 = nn.Sequential(yolox_conv(base, 2 * base, 3, 2), CSPLayer(2 * base, 2 * base, depth))
+        self.dark3 = nn.Sequential(yolox_conv(2 * base, 4 * base, 3, 2), CSPLayer(4 * base, 4 * base, 3 * depth))
+        self.dark4 = nn.Sequential(yolox_conv(4 * base, 8 * base, 3, 2), CSPLayer(8 * base, 8 * base, 3 * depth))
         self.dark5 = nn.Sequential(
-            conv(8 * base, 16 * base, 3, 2),
+            yolox_conv(8 * base, 16 * base, 3, 2),
             SpatialPyramid(16 * base),
             CSPLayer(16 * base, 16 * base, depth, shortcut=False),
         )
@@ -109,9 +109,9 @@ class DarknetFPN(nn.Module):
             raise ValueError(f"got depth={depth}, width={width}, expected depth above 0 and width at least 1/64")
         self.channels = 4 * base
         self.darknet = CSPDarknet(base, blocks)
-        self.lateral_conv0 = conv(16 * base, 8 * base, 1)
+        self.lateral_conv0 = yolox_conv(16 * base, 8 * base, 1)
         self.C3_p4 = CSPLayer(16 * base, 8 * base, blocks, shortcut=False)
-        self.reduce_conv1 = conv(8 * base, 4 * base, 1)
+        self.reduce_conv1 = yolox_conv(8 * base, 4 * base, 1)
         self.C3_p3 = CSPLayer(8 * base, 4 * base, blocks, shortcut=False)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.process_sums import processes, sum_over_processes
+from nets.process_sums import count_processes, sum_over_processes
 
 
 def _wide(tensor: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
     bce = -(mask * probability.log() + (1 - mask) * (1 - probability).log())
     focal = torch.expm1(-bce).square() * bce
     balance = 0.25 + 0.5 * mask
-    return processes() * (balance * (1 - iou) * focal ** (0.5 * iou + 0.5)).sum()
+    return count_processes() * (balance * (1 - iou) * focal ** (0.5 * iou + 0.5)).sum()
 
 
 def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Tensor:

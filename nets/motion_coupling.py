@@ -1,7 +1,7 @@
 """Motion coupling: joining the key frame's features with what moved in the frames before it.
 
-`MotionCouplingModule` is TSMSA's and SSTNet's module over the ConvLSTM's states; `FrameCoupling` is SSTNet's neck over
-the frames of a clip.
+`MotionCoupling` is TSMSA's module over the states of the ConvLSTM, `FrameCoupling` SSTNet's neck over the frames of a
+clip.
 """
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from nets.blocks import PairBlock, ResidualBlock, plus_shared, split_frames, weighted_sum
+from nets.blocks import PairBlock, ResidualBlock, add_shared, split_frames, weighted_sum
 from nets.convlstm import conv3x3
-from nets.csp_darknet import conv
+from nets.csp_darknet import yolox_conv
 
 
-def over_frames(module: nn.Module | Callable[[Tensor], Tensor], frames: Tensor, fold: bool) -> Tensor:
+def apply_to_frames(module: nn.Module | Callable[[Tensor], Tensor], frames: Tensor, fold: bool) -> Tensor:
     """`module` over every frame: (T, B, C, H, W) float → (T, B, C', H', W') float.
 
     fold: all frames as one batch of T·B, whose batch norms see all of them together; else one call a frame, each with
@@ -29,7 +29,7 @@ def over_frames(module: nn.Module | Callable[[Tensor], Tensor], frames: Tensor, 
 
 def conv_pair(in_channels: int, middle: int, out_channels: int, last: type[nn.Module] = nn.SiLU) -> nn.Sequential:
     """Two 3×3 convolutions with batch norm and SiLU, the second one with the activation `last`."""
-    return nn.Sequential(conv(in_channels, middle, 3), conv(middle, out_channels, 3, activation=last))
+    return nn.Sequential(yolox_conv(in_channels, middle, 3), yolox_conv(middle, out_channels, 3, activation=last))
 
 
 class FrameCoupling(nn.Module):
@@ -51,7 +51,9 @@ class FrameCoupling(nn.Module):
         self.key_mix = conv_pair(2 * channels, 2 * channels, channels)
         self.pair_frame = conv3x3(channels, 2 * channels, bias=False)
         self.pair_key = conv3x3(channels, 2 * channels, bias=False)
-        self.pair = nn.Sequential(nn.BatchNorm2d(2 * channels, 1e-3, 0.03), nn.SiLU(), conv(2 * channels, channels, 3))
+        self.pair = nn.Sequential(
+            nn.BatchNorm2d(2 * channels, 1e-3, 0.03), nn.SiLU(), yolox_conv(2 * channels, channels, 3)
+        )
         self.frame_weights = nn.Parameter(torch.full((num_frames - 1,), 1 / (num_frames - 1)))
         self.frame_mix = conv_pair(channels, channels, channels)
         self.final = conv_pair(2 * channels, 2 * channels, channels)
@@ -66,8 +68,8 @@ class FrameCoupling(nn.Module):
         float → (B, C, H, W) float."""
         gate = self.reference(torch.cat(earlier, 1))
         current = self.key_mix(torch.cat((self.current(gate * key), key), 1))
-        pairs = plus_shared(parts, self.pair_key(key)).unflatten(0, (len(earlier), -1))
-        pairs = over_frames(self.pair, pairs, self.fold or not self.training)
+        pairs = add_shared(parts, self.pair_key(key)).unflatten(0, (len(earlier), -1))
+        pairs = apply_to_frames(self.pair, pairs, self.fold or not self.training)
         mixed = weighted_sum(self.frame_weights, pairs)
         return self.final(torch.cat((self.frame_mix(mixed), current), 1))
 

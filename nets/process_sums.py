@@ -2,7 +2,7 @@
 
 Under DistributedDataParallel, which averages gradients, the processes together minimise the mean of their losses. A
 loss that is a function of sums over the whole batch therefore takes those sums over all processes, with gradients
-through them; one that is itself a sum counts `processes()` times its own share.
+through them; one that is itself a sum counts `count_processes()` times its own share.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed
 
 
-def processes() -> int:
+def count_processes() -> int:
     """Processes that train together; 1 outside a process group."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
@@ -33,4 +33,4 @@ class _AllReduce(torch.autograd.Function):
 
 def sum_over_processes(share: Tensor) -> Tensor:
     """The sum of every process's `share`, float of any shape, with gradients to all of them; every process calls it."""
-    return share if processes() == 1 else _AllReduce.apply(share)
+    return share if count_processes() == 1 else _AllReduce.apply(share)

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import check_clip
-from nets.convlstm import CrossSliceConvLSTM, clip_window
+from nets.convlstm import CrossSliceConvLSTM, observe_clip
 from nets.csp_darknet import DarknetFPN
-from nets.motion_coupling import FrameCoupling, over_frames
+from nets.motion_coupling import FrameCoupling, apply_to_frames
 from nets.yolox_head import YOLOXHead, yolox_loss
 
-TEMPORAL = "temporal."
+TEMPORAL_PREFIX = "temporal."
 
 
 class TrainingOutput(NamedTuple):
@@ -44,7 +44,7 @@ class MotionCoordination(nn.Module):
 
     def forward(self, frames: Tensor, features: Tensor) -> Tensor:
         """frames (T, B, 3, H, W), features (T, B, C, H/8, W/8), float → scalar."""
-        window = clip_window(lambda batch: self.lstm.observe(self.embedding(batch)), frames)
+        window = observe_clip(lambda batch: self.lstm.observe(self.embedding(batch)), frames)
         expanded = self.expand(torch.cat(self.lstm.run(window)[-1].h, 1))
         # Pooling first leaves a quarter of the values to the activation, which is monotonic.
         target = F.leaky_relu(F.adaptive_max_pool2d(expanded, features.shape[-2:]), 0.01)
@@ -100,7 +100,7 @@ class SSTNet(nn.Module):
 
     def features(self, frames: Tensor) -> Tensor:
         """Backbone: (T, B, 3, H, W) float → (T, B, C, H/8, W/8) float. In eval mode no frame depends on another."""
-        return over_frames(self.backbone, frames, self.fold_frames or not self.training)
+        return apply_to_frames(self.backbone, frames, self.fold_frames or not self.training)
 
     def forward(self, clip: Tensor) -> Tensor | TrainingOutput:
         """clip (B, 3, T, H, W) float32, RGB, normalised; H and W multiples of 32. → raw head output (B, 5 + classes,
@@ -130,7 +130,7 @@ class SSTNet(nn.Module):
 
 def _ignore_temporal(network: SSTNet, state: dict, prefix: str, *_) -> None:
     if network.temporal is None:
-        for name in [name for name in state if name.startswith(prefix + TEMPORAL)]:
+        for name in [name for name in state if name.startswith(prefix + TEMPORAL_PREFIX)]:
             del state[name]
 
 

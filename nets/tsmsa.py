@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct, Fuse, ResidualBlock, check_clip
-from nets.convlstm import CrossSliceConvLSTM, clip_window
+from nets.convlstm import CrossSliceConvLSTM, observe_clip
 from nets.motion_coupling import MotionCoupling
 
 
@@ -99,7 +99,7 @@ class TSMSA(nn.Module):
         (B, 1, H, W) float32 of the last frame. H and W: multiples of 8. Raises ValueError for any other shape."""
         check_clip(clip, self.in_channels, self.num_frames, self.multiple)
         frames = (clip.unsqueeze(1) if clip.dim() == 4 else clip).movedim(2, 0)
-        return self.decide(frames[-1], clip_window(self.observe, frames))
+        return self.decide(frames[-1], observe_clip(self.observe, frames))
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
         """What each frame contributes to every clip that it is in: frames (N, in_channels, H, W) → (N, …) tensors."""

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from nets.csp_darknet import conv
-from nets.process_sums import processes, sum_over_processes
+from nets.csp_darknet import yolox_conv
+from nets.process_sums import count_processes, sum_over_processes
 
 STRIDE = 8
-RADIUS = 2.5  # strides around a target's centre within which cells are candidates
-CANDIDATES = 10  # IoUs whose sum says how many cells a target takes
+CENTRE_RADIUS = 2.5  # strides around a target's centre within which cells are candidates
+NUM_LARGEST_IOUS = 10  # IoUs whose sum says how many cells a target takes
 
 
 class YOLOXHead(nn.Module):
@@ -30,9 +30,9 @@ class YOLOXHead(nn.Module):
 
     def __init__(self, in_channels: int, hidden: int, num_classes: int):
         super().__init__()
-        self.stem = conv(in_channels, hidden, 1)
-        self.cls_convs = nn.Sequential(conv(hidden, hidden, 3), conv(hidden, hidden, 3))
-        self.reg_convs = nn.Sequential(conv(hidden, hidden, 3), conv(hidden, hidden, 3))
+        self.stem = yolox_conv(in_channels, hidden, 1)
+        self.cls_convs = nn.Sequential(yolox_conv(hidden, hidden, 3), yolox_conv(hidden, hidden, 3))
+        self.reg_convs = nn.Sequential(yolox_conv(hidden, hidden, 3), yolox_conv(hidden, hidden, 3))
         self.cls_pred = nn.Conv2d(hidden, num_classes, 1)
         self.reg_pred = nn.Conv2d(hidden, 4, 1)
         self.obj_pred = nn.Conv2d(hidden, 1, 1)
@@ -53,7 +53,7 @@ def cell_centres(height: int, width: int, like: Tensor) -> Tensor:
     return (torch.stack((x, y), -1).reshape(-1, 2) + 0.5) * STRIDE
 
 
-def decode(raw: Tensor) -> Tensor:
+def decode_boxes(raw: Tensor) -> Tensor:
     """Raw output (B, 5 + classes, h, w) float → boxes (B, h·w, 4) float32, x1, y1, x2, y2 in pixels:
     centre (xy + cell)·8, size exp(wh)·8."""
     corner = cell_centres(*raw.shape[-2:], like=raw.float()) - STRIDE / 2
@@ -64,13 +64,13 @@ def decode(raw: Tensor) -> Tensor:
     return torch.cat((centre - half, centre + half), -1)
 
 
-def detections(raw: Tensor, score: float = 0.001, nms: float = 0.65) -> list[Tensor]:
+def decode_detections(raw: Tensor, score: float = 0.001, nms: float = 0.65) -> list[Tensor]:
     """Raw output (B, 5 + classes, h, w) → for each image (N, 6) float32: x1, y1, x2, y2 in pixels of the network's
     input (not clipped to it), score = σ(objectness)·σ(class) of the best class, class; highest score first.
 
     score: the least one kept; nms: IoU above which, within a class, the lower one of two boxes goes.
     """
-    boxes = decode(raw)
+    boxes = decode_boxes(raw)
     probability = raw[:, 4:].float().flatten(2).sigmoid()
     best, classes = probability[:, 1:].max(1)
     scores = probability[:, 0] * best
@@ -125,14 +125,14 @@ def assign(raw: Tensor, boxes: Tensor, targets: Tensor, valid: Tensor) -> tuple[
     centres = cell_centres(*raw.shape[-2:], like=boxes)
     middle = (targets[..., :2] + targets[..., 2:4]) / 2
     inside = ((centres > targets[:, :, None, :2]) & (centres < targets[:, :, None, 2:4])).all(-1)
-    near = ((centres - middle[:, :, None]).abs() < RADIUS * STRIDE).all(-1)
+    near = ((centres - middle[:, :, None]).abs() < CENTRE_RADIUS * STRIDE).all(-1)
     inside, near = inside & valid[..., None], near & valid[..., None]
     candidate = (inside | near).any(1, keepdim=True) & valid[..., None]
 
     iou = pairwise_iou(targets[..., :4], boxes).where(candidate, 0.0)
     cost = _class_cost(raw, targets[..., 4].long()) - 3 * (iou + 1e-8).log() + 1e5 * ~(inside & near)
     cost = cost.where(candidate, math.inf)
-    limit = min(CANDIDATES, iou.shape[-1])
+    limit = min(NUM_LARGEST_IOUS, iou.shape[-1])
     count = iou.topk(limit).values.sum(-1).int().clamp(min=1)
     cheapest = cost.topk(limit, largest=False)
     take = (torch.arange(limit, device=raw.device) < count[..., None]) & cheapest.values.isfinite()
@@ -164,7 +164,7 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
     if len(boxes) != len(raw):
         raise ValueError(f"got boxes of {len(boxes)} images, expected one tensor for each of {len(raw)} images")
     raw = raw.float()
-    decoded = decode(raw)
+    decoded = decode_boxes(raw)
     targets, valid = pad_targets(boxes, raw.shape[1] - 5, decoded)
     cells = raw[:, 4:].flatten(2).transpose(1, 2)
     if not targets.shape[1]:
@@ -176,7 +176,7 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
         predicted = decoded[assigned]
     iou = _iou(matched[:, :4], predicted)
     one_hot = F.one_hot(matched[:, 4].long(), cells.shape[-1] - 1) * iou.detach()[:, None]
-    total = sum_over_processes(raw.new_tensor(len(matched))).clamp(min=1) / processes()
+    total = sum_over_processes(raw.new_tensor(len(matched))).clamp(min=1) / count_processes()
     return {
         "iou": 5 * (1 - iou.square()).sum() / total,
         "objectness": _bce_sum(cells[..., 0], assigned.float()) / total,

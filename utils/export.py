@@ -79,13 +79,13 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     import torch
     from torch.export import Dim
 
-    from nets.inference.exportable import Streaming, Windowed
+    from nets.inference.exportable import ClipExport, StreamExport
     from nets.inference.streaming import can_stream
 
     network, detects = weights.model.network, weights.settings.task == "detection"
     if streaming and not can_stream(network):
         raise UserError(f"--streaming: found {weights.settings.name}, which reads no clips; leave the option out")
-    module = (Streaming if streaming else Windowed)(network, detects).eval()
+    module = (StreamExport if streaming else ClipExport)(network, detects).eval()
     batch, rows, columns = Dim("batch"), Dim("rows", min=2, max=1024), Dim("columns", min=2, max=1024)
     multiple, frames = side_multiple(network), weights.settings.num_frames
     size = example_size(multiple)

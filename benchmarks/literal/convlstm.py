@@ -25,7 +25,7 @@ class GlobalContext(nn.Module):
         return (query * self.conv_mask(key).softmax(-1)).sum(-1, keepdim=True) * key
 
 
-class MultiHead(nn.MultiheadAttention):
+class MultiHeadAttention(nn.MultiheadAttention):
     """query, key (B, C, 1024) float → (B, C, 1024) float; the value is the key."""
 
     def __init__(self, channels: int):
@@ -41,7 +41,7 @@ class Node(nn.Module):
     def __init__(self, width: int, channels: int, attention: str):
         super().__init__()
         self.attention = attention
-        kind = {"gc": GlobalContext, "mha": MultiHead}[attention]
+        kind = {"gc": GlobalContext, "mha": MultiHeadAttention}[attention]
         self.conv = nn.Conv2d(width + channels, 4 * channels, 3, padding=1)
         self.conv2 = nn.Conv2d(2 * width + 2 * channels, 4 * channels, 3, padding=1)
         self.motion = nn.Sequential(nn.Conv2d(width + 2 * channels, 4 * channels, 3, padding=1))

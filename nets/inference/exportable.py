@@ -12,36 +12,36 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nets.convlstm import clip_window
-from nets.inference.folding import folded
+from nets.convlstm import observe_clip
+from nets.inference.folding import fold_network
 from nets.inference.streaming import can_stream
-from nets.yolox_head import decode
+from nets.yolox_head import decode_boxes
 
 
-def results(raw: Tensor, detects: bool) -> tuple[Tensor, ...]:
+def decode_output(raw: Tensor, detects: bool) -> tuple[Tensor, ...]:
     """A network's raw output → (probabilities,) or (boxes, scores)."""
     if not detects:
         return (raw.squeeze(1).sigmoid(),)
     probability = raw[:, 4:].flatten(2).transpose(1, 2).sigmoid()
-    return decode(raw), probability[..., :1] * probability[..., 1:]
+    return decode_boxes(raw), probability[..., :1] * probability[..., 1:]
 
 
-class Windowed(nn.Module):
+class ClipExport(nn.Module):
     """clips (B, T, H, W), for detectors (B, 3, T, H, W) → results."""
 
     def __init__(self, network: nn.Module, detects: bool):
         super().__init__()
-        self.network, self.detects = plain(network), detects
+        self.network, self.detects = fold_for_export(network), detects
 
     def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
         if not can_stream(self.network):
-            return results(self.network(clips), self.detects)
+            return decode_output(self.network(clips), self.detects)
         frames = (clips.unsqueeze(1) if clips.dim() == 4 else clips).movedim(2, 0)
-        window = clip_window(self.network.observe, frames)
-        return results(self.network.decide(frames[-1], window), self.detects)
+        window = observe_clip(self.network.observe, frames)
+        return decode_output(self.network.decide(frames[-1], window), self.detects)
 
 
-class Streaming(nn.Module):
+class StreamExport(nn.Module):
     """frames (B, C, H, W) and the state → results and the next state.
 
     A sequence begins with the state that repeats what its first frame contributed: run that frame with a state of
@@ -50,14 +50,14 @@ class Streaming(nn.Module):
 
     def __init__(self, network: nn.Module, detects: bool):
         super().__init__()
-        self.network, self.detects = plain(network), detects
+        self.network, self.detects = fold_for_export(network), detects
 
     def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         new = self.network.observe(frames)
         # Joined before anything else is done with them, so that an export knows from the start that their B are one.
         lines = [torch.cat((part, own.unsqueeze(0))) for part, own in zip(state, new, strict=True)]
         window = [*zip(*(line.unbind(0) for line in lines), strict=True)]
-        return *results(self.network.decide(frames, window), self.detects), *(line[1:] for line in lines)
+        return *decode_output(self.network.decide(frames, window), self.detects), *(line[1:] for line in lines)
 
     def empty_state(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Zeros in the shapes of the state that belongs to `frames`."""
@@ -66,6 +66,6 @@ class Streaming(nn.Module):
         return tuple(torch.zeros((self.network.num_frames - 1, *part.shape)) for part in parts)
 
 
-def plain(network: nn.Module) -> nn.Module:
+def fold_for_export(network: nn.Module) -> nn.Module:
     """A folded copy in float32 on the CPU, contiguous: runtimes choose layouts of their own."""
-    return folded(network).float().cpu().to(memory_format=torch.contiguous_format)
+    return fold_network(network).float().cpu().to(memory_format=torch.contiguous_format)

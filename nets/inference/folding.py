@@ -17,11 +17,11 @@ from nets.csp_darknet import CSPDarknet
 from nets.motion_coupling import FrameCoupling
 from nets.sstnet import SSTNet
 
-Grey = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of R, G and B
+GreyNormalisation = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of R, G and B
 
 
 @torch.no_grad()
-def folded(network: nn.Module, grey: Grey | None = None) -> nn.Module:
+def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> nn.Module:
     """A copy of `network` for inference, which gives its eval-mode outputs to about 1e-6 of their range.
 
     In eval mode, without gradients, channels-last, with every batch norm after a convolution folded into it, and

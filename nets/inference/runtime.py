@@ -14,21 +14,26 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from nets.inference.folding import Grey, folded
+from nets.inference.folding import GreyNormalisation, fold_network
 from nets.inference.streaming import Stream, can_stream
 
-MOST_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
+MAX_FRAMES_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Runtime:
-    """`network` ready for inference; it is copied, later changes to it have no effect.
+    """A network ready for inference.
 
-    device: a torch device. precision: "float32"; or "bfloat16" (CPUs and GPUs that have it) or "float16" (GPUs) for
-    convolutions and attention, which costs accuracy: measure it on data of your own. compile: `torch.compile`, which
-    takes from half a minute to minutes at the first clip or frame of each shape. graphs: replay a stream's steps as
-    CUDA graphs (GPUs only; not together with `compile`). grey: as of `nets.inference.folding.folded`. Raises ValueError
-    for choices that do not go together.
+    Args:
+        network: is copied; later changes to it have no effect.
+        device: a torch device.
+        precision: "float32"; or "bfloat16" (CPUs and GPUs that have it) or "float16" (GPUs) for convolutions and
+            attention, which costs accuracy: measure it on data of your own.
+        compile: `torch.compile`, which takes from half a minute to minutes at the first clip or frame of each shape.
+        graphs: replay a stream's steps as CUDA graphs (GPUs only; not together with `compile`).
+        grey: as of `nets.inference.folding.fold_network`.
+    Raises:
+        ValueError: choices that do not go together.
     """
 
     def __init__(
@@ -38,14 +43,14 @@ class Runtime:
         precision: str = "float32",
         compile: bool = False,
         graphs: bool = False,
-        grey: Grey | None = None,
+        grey: GreyNormalisation | None = None,
     ):
         self.device = torch.device(device)
         if precision not in PRECISIONS:
             raise ValueError(f"got precision {precision!r}, expected one of {', '.join(PRECISIONS)}")
         if graphs and (self.device.type != "cuda" or compile):
             raise ValueError(f"got graphs on {self.device}, compile={compile}: CUDA graphs need a GPU and no compile")
-        self.network = folded(network, grey).to(self.device)
+        self.network = fold_network(network, grey).to(self.device)
         self.half = PRECISIONS[precision]
         if self.half is not None:  # once here instead of at every call
             for module in self.network.modules():
@@ -55,18 +60,21 @@ class Runtime:
             for name in ("forward", "observe", "decide"):
                 if hasattr(self.network, name):
                     setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
-        on_cpu = self.device.type == "cpu"
-        self._most_observed = 1 if compile else MOST_OBSERVED if on_cpu else sys.maxsize
-        self._one_by_one = compile or on_cpu
+        self._max_observed = sys.maxsize
+        if compile:
+            self._max_observed = 1
+        elif self.device.type == "cpu":
+            self._max_observed = MAX_FRAMES_OBSERVED
+        self._one_by_one = compile or self.device.type == "cpu"
         self._stream = None
         if can_stream(self.network):
             if graphs:
-                self.network.observe = Recorded(self.network.observe)
-                self.network.decide = Recorded(self.network.decide)
+                self.network.observe = RecordedFunction(self.network.observe)
+                self.network.decide = RecordedFunction(self.network.decide)
             self._stream = Stream(self.network)
 
     def windows(self, clips: Tensor) -> Tensor:
-        """Clips (B, …) as the network takes them, on any device → its outputs, float32 on `device`."""
+        """Clips (B, …) as the network takes them, on any device → its outputs (B, …), float32 on `device`."""
         with torch.inference_mode(), self._autocast():
             return self.network(self.to_device(clips)).float()
 
@@ -76,21 +84,34 @@ class Runtime:
             return self._stream(self.to_device(frame)).float()
 
     def chunk(self, frames: Tensor) -> Tensor:
-        """The next N frames of each of B sequences, (N, B, C, H, W), as one batch → outputs (N, B, …)."""
+        """The next N frames of each of B sequences, (N, B, C, H, W) on any device, as one batch → outputs (N, B, …)."""
         with torch.inference_mode(), self._autocast():
             return self._stream.chunk(self.to_device(frames)).float()
 
     def observe(self, frames: Tensor) -> list[tuple[Tensor, ...]]:
-        """What each of N frames contributes to every clip that it is in: (N, C, H, W) on any device → N tuples of
-        tensors (1, …) for `decide`."""
+        """What each frame contributes to every clip that it is in.
+
+        Args:
+            frames: (N, C, H, W) on any device.
+        Returns:
+            N tuples of tensors (1, …) for `decide`.
+        """
         with torch.inference_mode(), self._autocast():
-            batches = self.to_device(frames).split(self._most_observed)
+            batches = self.to_device(frames).split(self._max_observed)
             return [tuple(part[i : i + 1] for part in parts)
                     for parts in map(self.network.observe, batches) for i in range(len(parts[0]))]
 
     def decide(self, keys: Tensor, windows: Sequence[Sequence[tuple[Tensor, ...]]]) -> Tensor:
-        """Key frames (B, C, H, W) on any device and what each clip's T frames contributed → outputs (B, …), float32 on
-        `device`. On a CPU clip by clip: a batch of windows would only be copied together."""
+        """The outputs for clips of frames that were observed before.
+
+        On a CPU clip by clip: a batch of windows would only be copied together.
+
+        Args:
+            keys: key frames (B, C, H, W) on any device.
+            windows: for each clip what its T frames contributed, in order.
+        Returns:
+            (B, …) float32 on `device`.
+        """
         with torch.inference_mode(), self._autocast():
             keys = self.to_device(keys)
             if self._one_by_one or len(windows) == 1:
@@ -105,8 +126,10 @@ class Runtime:
         self._stream.reset()
 
     def stream(self, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        """`self(frame)` for every frame of one sequence, outputs on the CPU; on a GPU the next frame is copied and
-        started before the last output is waited for."""
+        """`self(frame)` for every frame of one sequence, outputs on the CPU.
+
+        On a GPU the next frame is copied and started before the last output is waited for.
+        """
         self.reset()
         waiting = None
         for frame in frames:
@@ -164,22 +187,27 @@ class _Graph(NamedTuple):
     arguments: tuple
 
 
-class Recorded:
+class RecordedFunction:
     """A function of tensors, or of tuples and lists of them, whose calls are replayed as CUDA graphs.
 
-    A graph is recorded at the first call for each combination of shapes, for up to `most` of these; others run as they
-    are. Arguments are copied into the graph's memory, outputs out of it.
+    A graph is recorded at the first call for each combination of shapes. Arguments are copied into the graph's memory,
+    outputs out of it.
+
+    Args:
+        function: what is called.
+        record: as `record_graph`.
+        max_graphs: combinations of shapes that are recorded; others run as they are.
     """
 
-    def __init__(self, function: Callable, record: Callable = record_graph, most: int = 8):
-        self.function, self.record, self.most = function, record, most
+    def __init__(self, function: Callable, record: Callable = record_graph, max_graphs: int = 8):
+        self.function, self.record, self.max_graphs = function, record, max_graphs
         self._graphs: dict[tuple, _Graph] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         tensors = tree_leaves(arguments)
         shapes = tuple(tensor.shape for tensor in tensors)
         if shapes not in self._graphs:
-            if len(self._graphs) >= self.most:
+            if len(self._graphs) >= self.max_graphs:
                 return self.function(*arguments)
             memory = tree_map(torch.clone, arguments)
             self._graphs[shapes] = _Graph(*self.record(lambda: self.function(*memory), tensors[0].device), memory)

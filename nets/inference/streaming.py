@@ -28,7 +28,7 @@ class Stream:
     A clip at a sequence's start repeats its first frame in front. `reset()` starts a new sequence, and so do frames of
     another shape; call it where the sequence changes and at a cut in the frame numbers.
 
-    network: in eval mode (batch norms in training would join frames), best from `nets.inference.folding.folded`.
+    network: in eval mode (batch norms in training would join frames), best from `nets.inference.folding.fold_network`.
     """
 
     def __init__(self, network: nn.Module):

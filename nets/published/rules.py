@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nets.attention import MultiHead
+from nets.attention import MultiHeadAttention
 from nets.blocks import ConvNormAct, Fuse, PairBlock, ResidualBlock
 from nets.convlstm import CrossSliceConvLSTM, FirstMotion, Layer
 from nets.published.sstnet_names import SSTNET_NAMES
@@ -175,7 +175,7 @@ def _motion_rules(attention: nn.Module, ours: str, theirs: str, channels: int) -
             lambda w: torch.cat((w[:, :channels], w[:, :channels] + w[:, channels:]), 1),
         )
         own, published = f"{ours}attention.{side}.", f"{theirs}{side}_attention."
-        if not isinstance(attention, MultiHead):
+        if not isinstance(attention, MultiHeadAttention):
             yield EntryRule(f"{own}score.weight", (f"{published}conv_mask.weight",))
             continue
         yield from _same_rules(attention.out, f"{own}out.", f"{published}out_proj.")
@@ -207,7 +207,7 @@ def _first_motion_rules(motion: FirstMotion, ours: str, theirs: str, width: int,
     def grids(past_bias, past_out, past_out_bias, weight, bias, out, out_bias):
         p = past_out @ past_bias.chunk(3)[2] + past_out_bias
         r = out @ (weight.chunk(3)[2] @ p + bias.chunk(3)[2]) + out_bias
-        return torch.stack((p, r)).reshape(1, 2, MultiHead.side, MultiHead.side)
+        return torch.stack((p, r)).reshape(1, 2, MultiHeadAttention.side, MultiHeadAttention.side)
 
     gates = (f"{theirs}motion.0.weight", f"{theirs}motion.0.bias")
     yield EntryRule(f"{ours}gates.weight", gates[:1], lambda weight: live(weight)[:, :width])

@@ -6,7 +6,7 @@ Dai et al., "Asymmetric Contextual Modulation for Infrared Small Target Detectio
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct
-from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, blocks, upsample
+from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, resize_like, stack_blocks
 from nets.tsmsa import Head
 
 
@@ -45,9 +45,9 @@ class ModulatedEncoder(KeyFrameNetwork):
             *ConvNormAct(8, 16, 3, nn.ReLU),
             nn.MaxPool2d(3, 2, 1),
         )
-        self.layer1 = blocks(16, 16, count)
-        self.layer2 = blocks(16, 32, count, 2)
-        self.layer3 = blocks(32, 64, count, 2)
+        self.layer1 = stack_blocks(16, 16, count)
+        self.layer2 = stack_blocks(16, 32, count, 2)
+        self.layer3 = stack_blocks(32, 64, count, 2)
         self.deconv2 = nn.ConvTranspose2d(64, 32, 4, 2, 1)
         self.deconv1 = nn.ConvTranspose2d(32, 16, 4, 2, 1)
 
@@ -63,12 +63,12 @@ class ACM(ModulatedEncoder):
 
     def __init__(self):
         super().__init__(3)
-        self.fuse2, self.uplayer2 = Modulation(32), blocks(32, 32, 3)
-        self.fuse1, self.uplayer1 = Modulation(16), blocks(16, 16, 3)
+        self.fuse2, self.uplayer2 = Modulation(32), stack_blocks(32, 32, 3)
+        self.fuse1, self.uplayer1 = Modulation(16), stack_blocks(16, 16, 3)
         self.head = Head(16, 4)
 
     def segment(self, frame: Tensor) -> Tensor:
         first, second, third = self.encode(frame)
         second = self.uplayer2(self.fuse2(self.deconv2(third), second))
         first = self.uplayer1(self.fuse1(self.deconv1(second), first))
-        return upsample(self.head(first), frame.shape[-2:], corners=False)
+        return resize_like(self.head(first), frame)

@@ -6,7 +6,7 @@ Dai et al., "Attentional Local Contrast Networks for Infrared Small Target Detec
 from torch import Tensor, nn
 
 from nets.single_frame.acm import ModulatedEncoder, Modulation
-from nets.single_frame.key_frame import upsample
+from nets.single_frame.key_frame import resize_like
 from nets.tsmsa import Head
 
 
@@ -23,4 +23,4 @@ class ALCNet(ModulatedEncoder):
         first, second, third = self.encode(frame)
         second = self.fuse23(self.deconv2(third), second)
         first = self.deconv0(self.fuse12(self.deconv1(second), first))
-        return upsample(self.head(first), frame.shape[-2:], corners=False)
+        return resize_like(self.head(first), frame)

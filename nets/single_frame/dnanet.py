@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.single_frame.key_frame import BasicBlock, KeyFrameNetwork, blocks, prior, upsample
+from nets.single_frame.key_frame import BasicBlock, KeyFrameNetwork, favour_background, resize_like, stack_blocks
 
 WIDTHS = (16, 32, 64, 128, 256)
 
@@ -50,11 +50,6 @@ class AttentionBlock(BasicBlock):
         return self.sa(y) * y
 
 
-def resized(x: Tensor, like: Tensor) -> Tensor:
-    """(B, C, H, W) → (B, C, *height and width of `like`), bilinear with aligned corners."""
-    return upsample(x, like.shape[-2:], corners=True)
-
-
 class DNANet(KeyFrameNetwork):
     """clip (B, T, H, W) float32 → logits (B, 1, H, W) of the key frame, in training mode a list of four such logits of
     ever deeper nesting, the last one as in evaluation mode. H and W: multiples of 16.
@@ -70,22 +65,26 @@ class DNANet(KeyFrameNetwork):
         for i, j in _order():
             read = WIDTHS[i] * j + (WIDTHS[i + 1] if j else 0) + (WIDTHS[i - 1] if i and j else 0)
             before = read if j else (1, *WIDTHS)[i]
-            self.nodes[f"conv{i}_{j}"] = blocks(before, WIDTHS[i], 2 if i else 1, kind=AttentionBlock)
+            self.nodes[f"conv{i}_{j}"] = stack_blocks(before, WIDTHS[i], 2 if i else 1, kind=AttentionBlock)
         self.squeeze = nn.ModuleList(nn.Conv2d(width, WIDTHS[0], 1) for width in WIDTHS[:0:-1])
-        self.fuse = blocks(5 * WIDTHS[0], WIDTHS[0], 1, kind=AttentionBlock)
-        self.last = nn.ModuleList(prior(nn.Conv2d(WIDTHS[0], 1, 1)) for _ in range(4))
+        self.fuse = stack_blocks(5 * WIDTHS[0], WIDTHS[0], 1, kind=AttentionBlock)
+        self.last = nn.ModuleList(favour_background(nn.Conv2d(WIDTHS[0], 1, 1)) for _ in range(4))
 
     def segment(self, frame: Tensor) -> Tensor | list[Tensor]:
         x: dict[tuple[int, int], Tensor] = {}
         for i, j in _order():
             if j:
-                read = [x[i, left] for left in range(j)] + [resized(x[i + 1, j - 1], x[i, 0])]
-                read += [resized(x[i - 1, j], x[i, 0])] if i else []
+                read = [x[i, left] for left in range(j)]
+                read.append(resize_like(x[i + 1, j - 1], x[i, 0], align_corners=True))
+                if i:
+                    read.append(resize_like(x[i - 1, j], x[i, 0], align_corners=True))
                 entry = torch.cat(read, 1)
+            elif i:
+                entry = F.max_pool2d(x[i - 1, 0], 2)
             else:
-                entry = F.max_pool2d(x[i - 1, 0], 2) if i else frame
+                entry = frame
             x[i, j] = self.nodes[f"conv{i}_{j}"](entry)
-        deep = [resized(squeeze(x[4 - j, j]), frame) for j, squeeze in enumerate(self.squeeze)]
+        deep = [resize_like(squeeze(x[4 - j, j]), frame, align_corners=True) for j, squeeze in enumerate(self.squeeze)]
         final = self.last[3](self.fuse(torch.cat((*deep, x[0, 4]), 1)))
         if not self.training:
             return final

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct, conv1x1
-from nets.single_frame.key_frame import KeyFrameNetwork, prior, upsample
+from nets.single_frame.key_frame import KeyFrameNetwork, favour_background, resize_like
 
 GROUPS = 4
 RADIX = 2
@@ -95,7 +95,7 @@ class ISTDUNet(KeyFrameNetwork):
             before = width
         self.skip = nn.ModuleList(ExternalAttention(width) for width in widths)
         self.up = nn.ModuleList(ConvNormAct(width, width // 2, 1, nn.ReLU) for width in widths[:0:-1])
-        self.head = nn.Sequential(*ConvNormAct(widths[0], 16, 3, nn.ReLU), prior(nn.Conv2d(16, 1, 1)))
+        self.head = nn.Sequential(*ConvNormAct(widths[0], 16, 3, nn.ReLU), favour_background(nn.Conv2d(16, 1, 1)))
 
     def segment(self, frame: Tensor) -> Tensor:
         x, maps = self.stem(frame), []
@@ -105,5 +105,5 @@ class ISTDUNet(KeyFrameNetwork):
         x = maps.pop()
         for up in self.up:
             shallow = maps.pop()
-            x = shallow + upsample(up(x), shallow.shape[-2:], corners=False)
+            x = shallow + resize_like(up(x), shallow)
         return self.head(x)

@@ -1,6 +1,6 @@
 """What the single-frame networks share: reading the key frame, and residual blocks."""
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct, check_clip
@@ -56,7 +56,7 @@ class BasicBlock(nn.Module):
         return (y + x).relu_()
 
 
-def blocks(
+def stack_blocks(
     in_channels: int, out_channels: int, count: int, stride: int = 1, kind: type[BasicBlock] = BasicBlock
 ) -> nn.Sequential:
     """`count` residual blocks, the first with the stride."""
@@ -85,12 +85,12 @@ class PooledGate(nn.Sequential):
         return super().forward(x)
 
 
-def upsample(x: Tensor, size: tuple[int, int] | torch.Size, corners: bool) -> Tensor:
-    """(B, C, H, W) → (B, C, *size), bilinear, with PyTorch's align_corners."""
-    return nn.functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=corners)
+def resize_like(x: Tensor, other: Tensor, align_corners: bool = False) -> Tensor:
+    """(B, C, H, W) → (B, C, *height and width of `other`), bilinear, with PyTorch's align_corners."""
+    return F.interpolate(x, size=tuple(other.shape[-2:]), mode="bilinear", align_corners=align_corners)
 
 
-def prior(last: nn.Conv2d) -> nn.Conv2d:
-    """Gives the convolution that ends in logits a bias of -3, since targets are rare; returns it."""
+def favour_background(last: nn.Conv2d) -> nn.Conv2d:
+    """Give the convolution that ends in logits a bias of -3, since targets are rare, and return it."""
     nn.init.constant_(last.bias, -3.0)
     return last

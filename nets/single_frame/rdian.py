@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct
-from nets.single_frame.key_frame import KeyFrameNetwork, upsample
+from nets.single_frame.key_frame import KeyFrameNetwork, resize_like
 from nets.tsmsa import Head
 
 
-def leaky() -> nn.LeakyReLU:
+def leaky_relu() -> nn.LeakyReLU:
     return nn.LeakyReLU(0.01, inplace=True)
 
 
@@ -22,8 +22,8 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, kernel: int):
         super().__init__()
-        self.layer1 = ConvNormAct(channels, channels // 2, kernel, leaky)
-        self.layer2 = ConvNormAct(channels // 2, channels, kernel, leaky)
+        self.layer1 = ConvNormAct(channels, channels // 2, kernel, leaky_relu)
+        self.layer2 = ConvNormAct(channels // 2, channels, kernel, leaky_relu)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layer2(self.layer1(x))
@@ -65,14 +65,14 @@ class RDIAN(KeyFrameNetwork):
     def __init__(self):
         super().__init__()
         self.register_buffer("directions", directions())
-        self.conv1 = ConvNormAct(1, 16, 3, leaky)
-        self.conv2 = ConvNormAct(16, 32, 3, leaky, stride=2)
+        self.conv1 = ConvNormAct(1, 16, 3, leaky_relu)
+        self.conv2 = ConvNormAct(16, 32, 3, leaky_relu, stride=2)
         self.fields = nn.ModuleList(
             nn.Sequential(*(Residual(32, kernel) for _ in range(1 if kernel == 1 else 2))) for kernel in (1, 3, 5, 7)
         )
-        self.conv_cat = ConvNormAct(128, 32, 3, leaky)
+        self.conv_cat = ConvNormAct(128, 32, 3, leaky_relu)
         self.cbam = CBAM(32, 1)
-        self.conv_res = ConvNormAct(16, 32, 1, leaky)
+        self.conv_res = ConvNormAct(16, 32, 1, leaky_relu)
         self.head = Head(32, 8)
 
     def segment(self, frame: Tensor) -> Tensor:
@@ -81,5 +81,5 @@ class RDIAN(KeyFrameNetwork):
         first = self.conv1(frame)
         x = self.conv2(first * (1 + attention))
         x = self.cbam(self.conv_cat(torch.cat([field(x) for field in self.fields], 1)))
-        x = upsample(x, frame.shape[-2:], corners=False)
+        x = resize_like(x, frame)
         return self.head(F.relu(self.conv_res(first) + x))

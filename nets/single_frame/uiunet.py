@@ -9,20 +9,15 @@ from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct
 from nets.single_frame.dnanet import SpatialAttention
-from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, prior, upsample
+from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, favour_background, resize_like
 
 
-def halved(x: Tensor) -> Tensor:
+def halve(x: Tensor) -> Tensor:
     """(B, C, H, W) → (B, C, ⌈H/2⌉, ⌈W/2⌉), the maximum of each 2×2."""
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
-def like(x: Tensor, other: Tensor) -> Tensor:
-    """x at the height and width of `other`."""
-    return upsample(x, other.shape[-2:], corners=False)
-
-
-def conv(in_channels: int, out_channels: int, dilation: int = 1) -> ConvNormAct:
+def conv_norm_relu(in_channels: int, out_channels: int, dilation: int = 1) -> ConvNormAct:
     """3×3 conv (dilated) → BN → ReLU."""
     block = ConvNormAct(in_channels, out_channels, 3, nn.ReLU)
     block[0].dilation = block[0].padding = (dilation, dilation)
@@ -40,23 +35,24 @@ class ResidualU(nn.Module):
         super().__init__()
         self.dilated = dilated
         dilations = [2**index if dilated else 1 for index in range(depth - 1)] + [8 if dilated else 2]
-        self.entry = conv(in_channels, out_channels)
+        self.entry = conv_norm_relu(in_channels, out_channels)
         self.down = nn.ModuleList(
-            conv(inner if index else out_channels, inner, dilation) for index, dilation in enumerate(dilations)
+            conv_norm_relu(inner if index else out_channels, inner, dilation)
+            for index, dilation in enumerate(dilations)
         )
         self.up = nn.ModuleList(
-            conv(2 * inner, inner if index else out_channels, dilations[index]) for index in range(depth - 1)
+            conv_norm_relu(2 * inner, inner if index else out_channels, dilations[index]) for index in range(depth - 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         entry = self.entry(x)
         maps = [self.down[0](entry)]
         for stage in self.down[1:-1]:
-            maps.append(stage(maps[-1] if self.dilated else halved(maps[-1])))
+            maps.append(stage(maps[-1] if self.dilated else halve(maps[-1])))
         x = self.down[-1](maps[-1])
         for stage in reversed(self.up):
             shallow = maps.pop()
-            x = stage(torch.cat((like(x, shallow), shallow), 1))
+            x = stage(torch.cat((resize_like(x, shallow), shallow), 1))
         return x + entry
 
 
@@ -104,18 +100,20 @@ class UIUNet(KeyFrameNetwork):
             ResidualU(4, 1024, 256, 512, dilated=True),
         ))
         self.fuse = nn.ModuleList(CrossAttention(channels) for channels in (128, 256, 512, 512))
-        self.side = nn.ModuleList(prior(nn.Conv2d(width, 1, 3, padding=1)) for width in (64, 64, 128, 256, 512, 512))
+        self.side = nn.ModuleList(
+            favour_background(nn.Conv2d(width, 1, 3, padding=1)) for width in (64, 64, 128, 256, 512, 512)
+        )
         self.last = nn.Conv2d(6, 1, 1)
 
     def segment(self, frame: Tensor) -> Tensor | list[Tensor]:
         maps = [self.down[0](frame)]
         for stage in self.down[1:]:
-            maps.append(stage(halved(maps[-1])))
+            maps.append(stage(halve(maps[-1])))
         decoded = [maps.pop()]
         for index in range(4, -1, -1):
-            deep, shallow = like(decoded[0], maps[index]), maps[index]
+            deep, shallow = resize_like(decoded[0], maps[index]), maps[index]
             both = self.fuse[index - 1](deep, shallow) if index else torch.cat((deep, shallow), 1)
             decoded.insert(0, self.up[index](both))
-        sides = [like(side(x), frame) for side, x in zip(self.side, decoded, strict=True)]
+        sides = [resize_like(side(x), frame) for side, x in zip(self.side, decoded, strict=True)]
         final = self.last(torch.cat(sides, 1))
         return [final, *sides] if self.training else final

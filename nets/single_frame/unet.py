@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct
-from nets.single_frame.key_frame import KeyFrameNetwork, prior
+from nets.single_frame.key_frame import KeyFrameNetwork, favour_background
 
 
 class DoubleConv(nn.Sequential):
@@ -32,7 +32,7 @@ class UNet(KeyFrameNetwork):
         self.down = nn.ModuleList(DoubleConv(before, width) for before, width in pairs)
         self.up = nn.ModuleList(ConvNormAct(width, before, 3, nn.ReLU) for before, width in reversed(pairs[1:]))
         self.join = nn.ModuleList(DoubleConv(width, before) for before, width in reversed(pairs[1:]))
-        self.last = prior(nn.Conv2d(widths[1], 1, 1))
+        self.last = favour_background(nn.Conv2d(widths[1], 1, 1))
 
     def segment(self, frame: Tensor) -> Tensor:
         maps = [self.down[0](frame)]

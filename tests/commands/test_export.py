@@ -14,7 +14,7 @@ from trees import picture, real_data, write
 onnxruntime = pytest.importorskip("onnxruntime", reason="exports need onnxruntime")
 pytest.importorskip("onnxscript", reason="exports need onnxscript")
 
-from nets.inference.exportable import Windowed  # noqa: E402
+from nets.inference.exportable import ClipExport  # noqa: E402
 from utils import export  # noqa: E402
 from utils.commands.quantise import quantise  # noqa: E402
 from utils.images.image_files import read_frame  # noqa: E402
@@ -104,7 +104,7 @@ def test_the_same_boxes_on_real_frames(weights, exported, streaming):
     assert [prediction.number for prediction in recorder.stream(real_frames())] == list(range(7))
     run._results = (lambda outputs: [[part[0] for part in outputs[:2]]]) if streaming else \
         (lambda outputs: list(zip(*outputs, strict=True)))
-    module = Windowed(read_weights(weights / "sstnet.pt").model.network, True)
+    module = ClipExport(read_weights(weights / "sstnet.pt").model.network, True)
     for clip in clips:
         with torch.no_grad():
             boxes, scores = (part[0].numpy() for part in module(torch.from_numpy(clip)))

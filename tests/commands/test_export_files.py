@@ -9,7 +9,7 @@ from exporting import OPTIONS, PARTS, all_weights, write_weights
 from scripts import run_without_torch
 from trees import picture, write
 
-from nets.inference.exportable import Streaming, Windowed
+from nets.inference.exportable import ClipExport, StreamExport
 from utils import export
 from utils.clips.settings import ClipSettings
 from utils.commands.quantise import clips_of, spread
@@ -38,7 +38,7 @@ def test_torch_export(weights, tmp_path, capsys, name, streaming):
     program = torch.export.load(str(out), extra_files=extra).module()
     assert json.loads(extra[METADATA])["settings"]["name"] == name
     network, detects = read_weights(weights / f"{name}.pt").model.network, name == "sstnet"
-    module = (Streaming if streaming else Windowed)(network, detects).eval()
+    module = (StreamExport if streaming else ClipExport)(network, detects).eval()
     for batch in (1, 2):
         for size in ((64, 96), (2 * network.multiple, 128)):
             frames = () if streaming else (OPTIONS[name]["num_frames"],)

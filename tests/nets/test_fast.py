@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.literal.sstnet import LiteralSSTNet
 from benchmarks.literal.tsmsa import LiteralTSMSA
-from nets.inference.folding import folded
+from nets.inference.folding import fold_network
 from nets.inference.streaming import Stream, can_stream
 from nets.published.loading import load_published
 from nets.sstnet import SSTNet
@@ -63,7 +63,7 @@ def test_the_literal_sstnet_trains_alike():
 @torch.no_grad()
 def test_folded_streamed_and_windowed_equal_the_literal_network(name, options, size):
     literal, ours = literal_and_ours(name, **options)
-    fast = folded(ours)
+    fast = fold_network(ours)
     frames = frames_of(ours, ours.num_frames, 2, *size)
     clip = as_clip(ours, frames, ours.num_frames - 1)
     expected = literal(clip).numpy()
@@ -78,7 +78,7 @@ def test_folded_streamed_and_windowed_equal_the_literal_network(name, options, s
 def test_folding_leaves_the_network_and_no_norm_behind_a_convolution(network):
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    fast = folded(network)
+    fast = fold_network(network)
     assert network.training and all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.requires_grad for parameter in network.parameters())
     norms = [name for name, module in fast.named_modules() if isinstance(module, nn.BatchNorm2d)]
@@ -91,7 +91,7 @@ def test_folding_leaves_the_network_and_no_norm_behind_a_convolution(network):
 def test_one_channel_stands_for_three_of_grey_frames():
     levels = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
     network = filled(SSTNet(**SMALL).eval())
-    grey = folded(network, grey=levels)
+    grey = fold_network(network, grey=levels)
     frames = known("grey", 5, 2, 1, 32, 64)
     mean, std = (torch.tensor(part)[:, None, None] for part in levels)
     three = (frames * std[0] + mean[0] - mean) / std
@@ -101,7 +101,7 @@ def test_one_channel_stands_for_three_of_grey_frames():
     assert_close([stream(frame) for frame in frames][-1], expected, EXACT)
     assert_close(grey(frames[:, :, 0].movedim(0, 1)), expected, EXACT)
     with pytest.raises(ValueError, match="three channels"):
-        folded(TSMSA(), grey=levels)
+        fold_network(TSMSA(), grey=levels)
 
 
 # Streaming
@@ -119,7 +119,7 @@ def test_one_channel_stands_for_three_of_grey_frames():
 @pytest.mark.parametrize("batch", [1, 3])
 @torch.no_grad()
 def test_streamed_equals_windowed_on_every_frame(network, size, batch):
-    network = folded(filled(network))
+    network = fold_network(filled(network))
     frames = frames_of(network, 2 * network.num_frames + 1, batch, *size)
     expected = windowed(network, frames)
     change = (expected[1:] - expected[:-1]).abs().flatten(1).amax(1)
@@ -138,7 +138,7 @@ def test_streamed_equals_windowed_on_every_frame(network, size, batch):
 @pytest.mark.parametrize("network", [TSMSA(num_slices=2, num_frames=4), SSTNet(**SMALL)])
 @torch.no_grad()
 def test_chunks_and_single_frames_may_alternate(network):
-    network = folded(filled(network))
+    network = fold_network(filled(network))
     frames = frames_of(network, 12, 2, 32, 32)
     stream = Stream(network)
     outputs = torch.cat([stream.chunk(part) for part in frames.split((2, 1, 5, 1, 3))])
@@ -147,7 +147,7 @@ def test_chunks_and_single_frames_may_alternate(network):
 
 @torch.no_grad()
 def test_frames_of_another_size_begin_a_sequence():
-    network = folded(filled(TSMSA()))
+    network = fold_network(filled(TSMSA()))
     stream = Stream(network)
     small, large = frames_of(network, 3, 1, 16, 24), frames_of(network, 3, 1, 24, 16)
     for frames in (small, large, small):
@@ -161,7 +161,7 @@ def test_frames_of_another_size_begin_a_sequence():
 
 @torch.no_grad()
 def test_a_frame_that_has_left_the_window_is_forgotten():
-    network = folded(filled(TSMSA(num_frames=3)))
+    network = fold_network(filled(TSMSA(num_frames=3)))
     frames = frames_of(network, 5, 1, 16, 16)
     other = frames.clone()
     other[1] += 1

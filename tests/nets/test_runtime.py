@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmarks import data, metrics, scaling, speed
 from benchmarks.memory import PeakMemory
-from nets.inference.folding import folded
-from nets.inference.runtime import Recorded, Runtime
+from nets.inference.folding import fold_network
+from nets.inference.runtime import RecordedFunction, Runtime
 from nets.inference.streaming import Stream
 from nets.sstnet import SSTNet
 from nets.tsmsa import TSMSA
@@ -71,10 +71,12 @@ def test_recorded_calls_stream_alike():
 
         return replay, output
 
-    network = folded(filled(TSMSA(num_slices=2, num_frames=4)))
+    network = fold_network(filled(TSMSA(num_slices=2, num_frames=4)))
     small, large = (frames_of(network, 6, 2, *size) for size in ((16, 24), (24, 16)))
     expected = [windowed(network, frames).numpy() for frames in (small, large)]
-    network.observe, network.decide = (Recorded(call, record, most=2) for call in (network.observe, network.decide))
+    network.observe, network.decide = (
+        RecordedFunction(call, record, max_graphs=2) for call in (network.observe, network.decide)
+    )
     stream = Stream(network)
     for frames, outputs in ((small, expected[0]), (large, expected[1]), (small, expected[0])):
         stream.reset()

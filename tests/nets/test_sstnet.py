@@ -9,7 +9,7 @@ from torch.nn.utils import parameters_to_vector
 from nets import build_model
 from nets.published.loading import load_published
 from nets.sstnet import SSTNet, TrainingOutput, detection_criterion
-from nets.yolox_head import assign, decode, detections, pad_targets, pairwise_iou, yolox_loss
+from nets.yolox_head import assign, decode_boxes, decode_detections, pad_targets, pairwise_iou, yolox_loss
 
 SMALL = {"depth": 0.33, "width": 0.0625}
 
@@ -72,7 +72,7 @@ def test_yolox_loss_and_its_gradient_are_known(golden, name):
 
 def literal_assign(raw: torch.Tensor, boxes: torch.Tensor) -> list[int]:
     """Of one image, target by target and cell by cell: the target of each cell or -1."""
-    decoded, width = decode(raw[None])[0], raw.shape[-1]
+    decoded, width = decode_boxes(raw[None])[0], raw.shape[-1]
     cells = raw.flatten(1).T
     centres = [((cell % width + 0.5) * 8, (cell // width + 0.5) * 8) for cell in range(len(cells))]
     inside, near = [], []
@@ -109,7 +109,7 @@ def test_assignment_equals_the_one_written_out():
         sets.append(torch.cat((centre - size / 2, centre + size / 2, torch.randint(0, 2, (count, 1))), 1))
     sets[0][1] = sets[0][0]  # two targets at one place contest every cell
     sets[0][1, 4] = 1 - sets[0][0, 4]
-    decoded = decode(raw)
+    decoded = decode_boxes(raw)
     assigned, winner = assign(raw, decoded, *pad_targets(sets, 2, decoded))
     for image, boxes in enumerate(sets):
         expected = literal_assign(raw[image], boxes) if len(boxes) else [-1] * 120
@@ -121,7 +121,7 @@ def test_targets_smaller_than_a_stride_get_a_cell_each():
     raw = torch.zeros(1, 6, 8, 8, requires_grad=True)
     # 2×2 pixels that hold no cell's centre
     boxes = torch.tensor([[x, y, x + 2.0, y + 2.0, 0] for x, y in ((0, 0), (57, 57), (31, 31), (15, 46))])
-    decoded = decode(raw)
+    decoded = decode_boxes(raw)
     assigned, winner = assign(raw, decoded, *pad_targets([boxes], 1, decoded))
     assert sorted(winner[assigned].tolist()) == [0, 1, 2, 3]
     sum(yolox_loss(raw, [boxes]).values()).backward()
@@ -164,13 +164,13 @@ def test_detections_are_decoded_suppressed_and_sorted():
     raw[0, 4:, 1, 2] = torch.tensor([3.0, 2.0, -9.0])  # class 0
     raw[0, :, 1, 3] = torch.tensor([-1.0, 0, 0, 0, 2.0, 2.0, -9.0])  # the same place: suppressed
     raw[0, :, 2, 4] = torch.tensor([0.5, 0.25, 1.0, 0, 5.0, -9.0, 5.0])  # class 1
-    first, second = detections(raw)
+    first, second = decode_detections(raw)
     assert second.shape == (0, 6)
     half = 4 * np.e
     expected = [[36 - half, 14, 36 + half, 22, 0.9866, 1], [12, 4, 20, 12, 0.8390, 0]]
     torch.testing.assert_close(first, torch.tensor(expected), rtol=1e-3, atol=1e-3)
-    assert len(detections(raw, nms=1.0)[0]) == 3
-    assert len(detections(raw, score=0.9)[0]) == 1
+    assert len(decode_detections(raw, nms=1.0)[0]) == 3
+    assert len(decode_detections(raw, score=0.9)[0]) == 1
 
 
 # The network

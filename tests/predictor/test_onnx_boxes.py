@@ -7,9 +7,9 @@ import pytest
 import torch
 from exporting import write_weights
 
-from nets.inference.exportable import Windowed
-from nets.yolox_head import decode
-from nets.yolox_head import detections as expected_of
+from nets.inference.exportable import ClipExport
+from nets.yolox_head import decode_boxes
+from nets.yolox_head import decode_detections as expected_of
 from utils.predictor.onnx_run import OnnxRun, detections
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import read_weights
@@ -19,7 +19,7 @@ def both(raw):
     """What ONNX Runtime's and PyTorch's ways make of a head's raw output (1, 5 + classes, h, w)."""
     probability = raw[:, 4:].flatten(2).transpose(1, 2).sigmoid()
     scores = probability[..., :1] * probability[..., 1:]
-    return detections(decode(raw)[0].numpy(), scores[0].numpy()), expected_of(raw)[0].numpy()
+    return detections(decode_boxes(raw)[0].numpy(), scores[0].numpy()), expected_of(raw)[0].numpy()
 
 
 @pytest.mark.parametrize("classes", [1, 2])
@@ -49,7 +49,7 @@ def test_boxes_beside_the_frame_take_no_places(tmp_path):
     """Of a wide frame half of the letterbox is margin: the 100 surest boxes are those of the frame."""
     weights = write_weights(tmp_path, "sstnet", input_size=224)
     exact = Predictor.from_checkpoint(weights, "cpu")
-    module = Windowed(read_weights(weights).model.network, True)
+    module = ClipExport(read_weights(weights).model.network, True)
 
     class Session:
         """ONNX Runtime in PyTorch's numbers, so that no last digit decides which boxes are kept."""
@@ -72,5 +72,5 @@ def test_boxes_beside_the_frame_take_no_places(tmp_path):
 
 @torch.no_grad()
 def raw_of(module, clips):
-    """The raw output of the network inside a `Windowed`."""
+    """The raw output of the network inside a `ClipExport`."""
     return module.network(clips)

@@ -130,7 +130,7 @@ def test_the_script_trains_from_boxes_to_a_checkpoint(data, tmp_path):
          "--threads", "1"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "best epoch 1" in done.stdout and "parameters on cpu" in done.stdout
-    assert Predictor.from_checkpoint(tmp_path / "run/best.pt", device="cpu").task == "detection"
+    assert Predictor.from_checkpoint(tmp_path / "run/best.pt", device="cpu").settings.task == "detection"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")

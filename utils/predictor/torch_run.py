@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from nets.inference.folding import Grey
+from nets.inference.folding import GreyNormalisation
 from nets.inference.runtime import Runtime
 from nets.inference.streaming import can_stream
 from utils.predictor.network_run import NetworkRun, StreamingRun
@@ -31,11 +31,11 @@ class TorchRun(NetworkRun):
     `network` is copied as it is now, with its batch norms folded (`nets.inference.runtime.Runtime`). On a GPU the steps
     of networks that stream are replayed as CUDA graphs, unless they are compiled. With `compile` clips go through one
     by one, so that one program serves each frame size; how long it took to make is said on stderr. `grey` is as of
-    `nets.inference.folding.folded`.
+    `nets.inference.folding.fold_network`.
     """
 
     def __init__(self, network: nn.Module, postprocess: Callable[[Any], Any], device: torch.device, precision: str,
-                 compile: bool, grey: Grey | None = None) -> None:
+                 compile: bool, grey: GreyNormalisation | None = None) -> None:
         keep_memory()
         graphs = device.type == "cuda" and not compile
         self.runtime = Runtime(network, device, PRECISIONS[precision], compile, graphs, grey)
@@ -105,7 +105,7 @@ def _images(frames: np.ndarray) -> Tensor:
 
 
 def torch_run(network: nn.Module, postprocess: Callable[[Any], Any], device: Any = None, precision: str = "float32",
-              compile: bool = False, grey: Grey | None = None) -> TorchRun:
+              compile: bool = False, grey: GreyNormalisation | None = None) -> TorchRun:
     """The run of a PyTorch network; `device` and `precision` as of `Predictor.from_network`, `grey` of `TorchRun`.
 
     Raises:
