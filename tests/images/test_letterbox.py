@@ -92,9 +92,9 @@ def test_what_changed_alone_is_scaled_anew(shape, size):
     places[:2] = (0, 0), np.subtract(shape, 1)
     changed = image.copy()
     changed[tuple(places.T)] = rng.integers(0, 256, 12)
-    again, anew = box.again(box.frame(image), changed, places), box.frame(changed)
+    again, anew = box.refit(box.frame(image), changed, places), box.frame(changed)
     assert np.abs(again - anew).max() <= 1 and (again != anew).mean() < 1e-3  # halves may be rounded either way
-    assert np.array_equal(box.again(anew, changed, places[:0]), anew)
+    assert np.array_equal(box.refit(anew, changed, places[:0]), anew)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

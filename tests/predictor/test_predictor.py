@@ -17,9 +17,9 @@ from utils.render.overlay import FALSE, FOUND, MISSED, TRACK, TRUTH, Trails, dra
 from utils.render.source_truth import Truth
 from utils.render.tracks import Tracked
 from utils.system.errors import UserError
-from utils.system.threads import made_ahead, read_ahead
+from utils.system.threads import make_ahead, read_ahead
 from utils.video.sources import open_sources
-from utils.video.writers import GifWriter, VideoWriter, fitted
+from utils.video.writers import GifWriter, VideoWriter, fit_into
 
 T = 4
 
@@ -306,9 +306,9 @@ def test_reading_ahead_keeps_the_order_and_passes_errors_on():
 
     with pytest.raises(UserError, match="third"):
         list(read_ahead(fail, range(9), 2))
-    assert list(made_ahead(iter(range(20)), 3)) == list(range(20)) and list(made_ahead([])) == []
+    assert list(make_ahead(iter(range(20)), 3)) == list(range(20)) and list(make_ahead([])) == []
     with pytest.raises(UserError, match="third"):
-        list(made_ahead(map(fail, range(9))))
+        list(make_ahead(map(fail, range(9))))
 
 
 # Sources and writers
@@ -410,10 +410,10 @@ def test_gif_round_trip(tmp_path):
 
 
 def test_pictures_of_other_sizes_are_fitted():
-    assert fitted(np.ones((10, 20, 3), np.uint8), (10, 20)).shape == (10, 20, 3)
-    large = fitted(np.full((40, 20, 3), 9, np.uint8), (10, 20))
+    assert fit_into(np.ones((10, 20, 3), np.uint8), (10, 20)).shape == (10, 20, 3)
+    large = fit_into(np.full((40, 20, 3), 9, np.uint8), (10, 20))
     assert large.shape == (10, 20, 3) and (large[:, :5] == 9).all() and (large[:, 5:] == 0).all()
-    assert (fitted(np.full((9, 19, 3), 7, np.uint8), (10, 20)) == 7).all()
+    assert (fit_into(np.full((9, 19, 3), 7, np.uint8), (10, 20)) == 7).all()
 
 
 # Truth and pictures

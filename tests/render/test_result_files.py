@@ -136,7 +136,7 @@ def test_several_files_that_fail_are_all_in_the_message(frames, tmp_path, monkey
         write(path, image)
 
     monkeypatch.setattr(writers, "write_picture", full)
-    monkeypatch.setattr(mp4, "_shows", lambda _: False)
+    monkeypatch.setattr(mp4, "_is_playable", lambda _: False)
     with pytest.raises(UserError, match="^the mask; .*frames.mp4: cannot be joined.*; what was found in the first 5"):
         script("vid_predict").main(command(frames, out))
     assert kept(out) == (5, 5, 5)

@@ -11,7 +11,7 @@ from scripts import script
 from trees import picture, write
 
 from utils.clips.settings import ClipSettings
-from utils.images.frame_names import in_steps, usual_step
+from utils.images.frame_names import count_steps, usual_step
 from utils.predictor.frame_preparation import Intake
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
@@ -55,12 +55,12 @@ def test_thinned_frames_make_clips(tmp_path, step):
 
 
 def test_steps_of_numbers(tmp_path):
-    assert in_steps([5, 6, 7, 12, 13]) == [5, 6, 7, 12, 13]  # as they are
-    assert in_steps([10, 12, 14, 20, 22, 24]) == [0, 1, 2, 5, 6, 7]
+    assert count_steps([5, 6, 7, 12, 13]) == [5, 6, 7, 12, 13]  # as they are
+    assert count_steps([10, 12, 14, 20, 22, 24]) == [0, 1, 2, 5, 6, 7]
     stamps = [1000, 1041, 1079, 1122, 1160, 1320, 1358, 1401]  # of 25 frames a second, three of them lost
-    assert in_steps(stamps) == [0, 1, 2, 3, 4, 8, 9, 10]
-    assert usual_step([1, 2, 10, 12]) is None and in_steps([1, 2, 10, 12]) == [1, 2, 10, 12]
-    assert in_steps([3, 9]) == [3, 9]  # too few to tell
+    assert count_steps(stamps) == [0, 1, 2, 3, 4, 8, 9, 10]
+    assert usual_step([1, 2, 10, 12]) is None and count_steps([1, 2, 10, 12]) == [1, 2, 10, 12]
+    assert count_steps([3, 9]) == [3, 9]  # too few to tell
     numbers, (said,) = numbers_of(tmp_path / "a", [f"{stamp}.png" for stamp in stamps])
     assert numbers == [0, 1, 2, 3, 4, 8, 9, 10] and said.endswith("to the next; gaps that are left: 1")
     numbers, (said,) = numbers_of(tmp_path / "b", [f"{number}.png" for number in (1, 5, 30, 100)])

@@ -97,7 +97,7 @@ def test_a_disk_without_room_for_joining(tmp_path):
     assert len(look(tmp_path / "v.mp4")[2]) == 5
 
 
-@pytest.mark.parametrize("owner, name", [(mp4, "packets_of"), (mp4, "_shows"), (mp4.GrowingFile, "flush")])
+@pytest.mark.parametrize("owner, name", [(mp4, "packets_of"), (mp4, "_is_playable"), (mp4.GrowingFile, "flush")])
 def test_what_cannot_be_joined_stays_in_segments(tmp_path, monkeypatch, owner, name):
     """No index is read back, no picture, or the disk says at the very end that it is full."""
     def fail(*_):

@@ -47,7 +47,7 @@ def cut(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return boxes
 
 
-def grown(boxes: np.ndarray, side: float) -> np.ndarray:
+def grow(boxes: np.ndarray, side: float) -> np.ndarray:
     """Boxes `(N, 4 or more)` x1, y1, x2, y2, … with sides of at least `side` pixels, about their centres; float64."""
     boxes = np.array(boxes, np.float64)
     lacking = np.maximum(side - (boxes[:, 2:4] - boxes[:, :2]), 0) / 2

@@ -40,7 +40,7 @@ def label_pixels(pixel: np.ndarray, width: int) -> Components:
     return label_levels(np.sort(pixel), np.ones(len(pixel), np.int64), width, 1)
 
 
-def of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:
+def components_of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:
     """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in a frame of `shape` (H, W), each as a component of its own, also where
     it touches another; every `level` is 1. Centroids are the boxes' centres. In the order of the boxes, which should be
     that of `raster_order`."""
@@ -53,7 +53,7 @@ def of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:
                       centroid)
 
 
-def at_levels(found: Components, height: np.ndarray, levels: int) -> Components:
+def repeat_at_levels(found: Components, height: np.ndarray, levels: int) -> Components:
     """Components `found`, of which each reaches the levels 1 … `height` `(N,)`, at all these levels, as `label_levels`
     gives those of masks; without their pixels."""
     level, index = np.nonzero(height[None, :] >= np.arange(1, levels + 1)[:, None])

@@ -65,7 +65,7 @@ class Letterbox:
         self._scale_into(canvas, image, (0, 0), self.inner, full_scale)
         return canvas
 
-    def again(self, ready: np.ndarray, image: np.ndarray, places: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
+    def refit(self, ready: np.ndarray, image: np.ndarray, places: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
         """`frame(image)`, where `ready` is that of an image that differs from it at `places` `(N, 2)` row, column
         alone: only what these reach is scaled anew."""
         scale = np.divide(self.inner, self.shape)
@@ -100,18 +100,18 @@ class Letterbox:
 
     def to_input(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in the frame's pixels → in the input's, other columns kept."""
-        return self._moved(boxes, forward=True)
+        return self._move(boxes, forward=True)
 
     def to_frame(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes `(N, 4 or more)` in the input's pixels → in the frame's pixels, cut at the frame's edges."""
-        return cut(self._moved(boxes, forward=False), self.shape)
+        return cut(self._move(boxes, forward=False), self.shape)
 
     def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
         """A map over the input `(H, W)` float32 in [0, 1] → over the frame `(h, w)`, interpolated."""
         (top, left), (height, width) = self.corner, self.inner
-        return spread(plane[top:top + height, left:left + width], self.shape)
+        return resize_map(plane[top:top + height, left:left + width], self.shape)
 
-    def _moved(self, boxes: np.ndarray, forward: bool) -> np.ndarray:
+    def _move(self, boxes: np.ndarray, forward: bool) -> np.ndarray:
         moved = np.array(boxes, np.float64)
         scale = np.array([self.inner[1] / self.shape[1], self.inner[0] / self.shape[0]] * 2)
         offset = np.array(self.corner[::-1] * 2, np.float64)
@@ -119,7 +119,7 @@ class Letterbox:
         return moved
 
 
-def spread(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def resize_map(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """A map `(H, W)` float32 in [0, 1] → `shape` (h, w), interpolated linearly and kept in range."""
     plane = cv2.resize(np.ascontiguousarray(plane), shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.clip(plane, 0, 1)
@@ -171,7 +171,7 @@ class Resized:
 
     def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
         """A map over the input → over the frame `(h, w)`, interpolated."""
-        return spread(plane[: self.size, : self.size], self.shape)
+        return resize_map(plane[: self.size, : self.size], self.shape)
 
 
 Fit = Padded | Resized | Letterbox

@@ -29,24 +29,24 @@ MIN_NAMES_FOR_STEP = 4  # names from which a usual step can be told
 TIME_STAMP_JITTER = 0.25  # share of the usual step by which time stamps may be off and still have it
 
 
-def pattern(name: str) -> str:
+def name_pattern(name: str) -> str:
     """A name with its digits left out: what a recorder's names have in common."""
     return re.sub(r"\d+", "0", name)
 
 
-def ordered(names: Sequence[str]) -> list[str]:
+def order_names(names: Sequence[str]) -> list[str]:
     """File names in the order of their frames: in natural order, which time stamps need as a whole; those
     that differ in more than digits by their last numbers, as in `utils.datasets.sequences`, where these differ."""
     names = sorted(names, key=natural_key)
     numbers = frame_numbers(names)
-    if numbers is None or len(set(map(pattern, names))) == 1:
+    if numbers is None or len(set(map(name_pattern, names))) == 1:
         return names
     return [name for _, name in sorted(zip(numbers, names, strict=True))]
 
 
-def ascending(names: Sequence[str]) -> list[int] | None:
-    """The last number in each of the `ordered` names where these ascend, else None: then positions count, since numbers
-    that stay or fall are sizes, exposures or parts of a second."""
+def ascending_numbers(names: Sequence[str]) -> list[int] | None:
+    """The last number in each of the names, which `order_names` has ordered, where these ascend, else None: then
+    positions count, since numbers that stay or fall are sizes, exposures or parts of a second."""
     numbers = frame_numbers(names)
     return numbers if numbers == sorted(numbers or ()) else None
 
@@ -74,7 +74,7 @@ def frames_between(before: int, after: int, step: int) -> int:
     return max(1, round((after - before) / step))
 
 
-def in_steps(numbers: Sequence[int]) -> list[int]:
+def count_steps(numbers: Sequence[int]) -> list[int]:
     """Numbers as they are, or where their usual step is more than 1, frames counted from 0, gaps included."""
     step = usual_step(numbers) or 1
     if step == 1:
@@ -88,7 +88,7 @@ def never_consecutive(numbers: Sequence[int]) -> bool:
     return len(numbers) > 1 and all(after - before > 1 for before, after in pairwise(numbers))
 
 
-def remark(numbers: Sequence[int]) -> str:
+def describe_steps(numbers: Sequence[int]) -> str:
     """What is to be said about the numbers of a sequence's files, empty where nothing is."""
     step = usual_step(numbers)
     if step is None:
@@ -97,6 +97,6 @@ def remark(numbers: Sequence[int]) -> str:
                 "and again and no motion is seen; number the frames one after the other") if lonely else ""
     if step == 1:
         return ""
-    gaps = sum(after - before > 1 for before, after in pairwise(in_steps(numbers)))
+    gaps = sum(after - before > 1 for before, after in pairwise(count_steps(numbers)))
     left = f"; gaps that are left: {gaps}" if gaps else ""
     return f"the numbers of the frames are {step} apart, which counts as from one frame to the next{left}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.images.image_files import MAX_GREY_LEVEL, beyond_levels, plain_levels
+from utils.images.image_files import MAX_GREY_LEVEL, to_whole_levels, values_beyond_levels
 
 RANGE_PERCENTILES = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
 # Range and noise below which whole levels are too coarse for a frame with fractions.
@@ -38,7 +38,7 @@ class LevelMapper:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """A frame `(H, W)` of any type as whole levels, `(H, W)` uint8 or uint16."""
         if image.dtype in (np.uint8, np.uint16, np.bool_):
-            return plain_levels(image)
+            return to_whole_levels(image)
         finite = np.isfinite(image)
         if not finite.all():
             image = np.where(finite, image, image[finite].min() if finite.any() else 0)
@@ -50,7 +50,7 @@ class LevelMapper:
             self.told = True
             self.notes.append(f"{self.path}: some values lie outside of what 16 bits hold and are cut to the nearest "
                               "level")
-        whole = plain_levels(image)
+        whole = to_whole_levels(image)
         return whole.astype(np.uint16) if self.factor else whole
 
     def _decide(self, image: np.ndarray) -> None:
@@ -58,7 +58,7 @@ class LevelMapper:
         low, high = np.percentile(image, RANGE_PERCENTILES)
         fine = (_has_fractions(image) and high - low < MAX_FINE_RANGE
                 and noise_in(np.diff(image, axis=1), 2 ** 0.5) < MAX_FINE_NOISE)
-        if not (beyond_levels(image) or fine):
+        if not (values_beyond_levels(image) or fine):
             return
         span = max(high - low, np.ptp(image) / (RANGE_HEADROOM / 2))  # of what is in this frame nothing is cut
         self.factor = 10.0 ** math.floor(math.log10(MAX_GREY_LEVEL / (RANGE_HEADROOM * span)))

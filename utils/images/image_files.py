@@ -65,7 +65,7 @@ def check_end(path: str | os.PathLike) -> None:
     _refuse_truncated(path, head, tail, size)
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def _to_grey(image: np.ndarray) -> np.ndarray:
     """`(H, W)` or `(H, W, 1|3|4)` → `(H, W)`; colour-coded grey keeps its values exactly."""
     if image.ndim == 2:
         return image
@@ -96,7 +96,7 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UserError: the file is missing, truncated or no image.
     """
-    return _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _grey(_decode(path))
+    return _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _to_grey(_decode(path))
 
 
 def read_frame(path: str | os.PathLike) -> np.ndarray:
@@ -110,14 +110,14 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
         UserError: the file is missing, truncated or no image, or holds other values.
     """
     image = read_values(path)
-    if found := beyond_levels(image):
+    if found := values_beyond_levels(image):
         raise UserError(f"{path}: found {found}, expected whole grey levels from 0 to {MAX_GREY_LEVEL}; multiply and "
                         "shift the values of all frames of the dataset alike, and write the frames as images of 16 "
                         "bits")
-    return plain_levels(image)
+    return to_whole_levels(image)
 
 
-def beyond_levels(image: np.ndarray) -> str:
+def values_beyond_levels(image: np.ndarray) -> str:
     """What of a frame's values whole levels from 0 to `MAX_GREY_LEVEL` cannot hold, empty where they can; what
     resampling puts below 0 does not count."""
     if not image.size or image.dtype in (np.uint8, np.uint16, np.bool_):
@@ -132,7 +132,7 @@ def beyond_levels(image: np.ndarray) -> str:
     return ""
 
 
-def plain_levels(image: np.ndarray) -> np.ndarray:
+def to_whole_levels(image: np.ndarray) -> np.ndarray:
     """Values of any type as uint8 or uint16, rounded and cut to 0 to `MAX_GREY_LEVEL`; those of these types as they
     are."""
     if image.dtype in (np.uint8, np.uint16):
@@ -159,7 +159,7 @@ def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> 
     Raises:
         UserError: unreadable, or of another aspect than `shape`.
     """
-    image = _grey(_decode(path))
+    image = _to_grey(_decode(path))
     mask = image > max(int(image.max(initial=0)) // 2, 0)
     if shape is not None and mask.shape != tuple(shape):
         if not same_aspect(mask.shape, tuple(shape)):

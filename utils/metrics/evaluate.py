@@ -13,7 +13,7 @@ from tqdm import tqdm
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.box_masks import boxes_of_mask, mask_of_boxes
-from utils.images.boxes import grown
+from utils.images.boxes import grow
 from utils.images.image_files import image_size, read_frame, read_mask
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.published_countings import CompatMetrics
@@ -153,7 +153,7 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
     for frame, boxes, prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers,
                                               limit, quiet, title):
-        found = round_detections(grown(prediction.detections, least_side))
+        found = round_detections(grow(prediction.detections, least_side))
         found = found if classes else merge_classes(found)
         detections.setdefault(frame.sequence, []).append((frame, found))
         metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
@@ -179,7 +179,7 @@ def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classe
     for name, frames in dataset.sequences.items():
         metrics[name] = DetectionMetrics()
         for frame in frames[: limit or None]:
-            boxes, own = true_boxes(frame), grown(found.get(frame.image, np.zeros((0, 6))), least_side)
+            boxes, own = true_boxes(frame), grow(found.get(frame.image, np.zeros((0, 6))), least_side)
             if not classes:
                 boxes, own = merge_classes(boxes), merge_classes(own)
             detections.append((frame, own))

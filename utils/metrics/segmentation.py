@@ -32,13 +32,13 @@ import numpy as np
 from utils.images.boxes import raster_order
 from utils.images.components import (
     Components,
-    at_levels,
+    components_of_boxes,
     label,
     label_levels,
     label_pixels,
     match,
-    of_boxes,
     peaks_of,
+    repeat_at_levels,
 )
 from utils.metrics.figures import NIOU_BITS, TALLIES, curves, figures
 
@@ -102,7 +102,7 @@ class SegmentationMetrics:
         if probability is not None and not (probability.min(initial=0) >= 0 and probability.max(initial=0) <= 1):
             raise ValueError(f"probabilities reach from {probability.min()} to {probability.max()}, expected 0 to 1")
         if prediction.ndim == 2:
-            targets = label(mask) if true_boxes is None else of_boxes(raster_order(true_boxes), mask.shape)
+            targets = label(mask) if true_boxes is None else components_of_boxes(raster_order(true_boxes), mask.shape)
             self._frame(prediction, mask, probability, targets, boxes, threshold)
             return
         if boxes is not None or true_boxes is not None:
@@ -241,7 +241,7 @@ def _components_at(boxes: np.ndarray, shape: tuple[int, int], thresholds: np.nda
     """Boxes `(N, 5 or more)` as components at every threshold that their score exceeds, in single precision."""
     boxes = raster_order(boxes)
     height = np.searchsorted(thresholds.astype(np.float32), boxes[:, 4].astype(np.float32), side="left")
-    return at_levels(of_boxes(boxes, shape), height, len(thresholds))
+    return repeat_at_levels(components_of_boxes(boxes, shape), height, len(thresholds))
 
 
 def _count_levels(level: np.ndarray, levels: int, weight: np.ndarray | None = None) -> np.ndarray:

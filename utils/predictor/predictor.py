@@ -25,7 +25,7 @@ from utils.predictor.network_run import FunctionRun, NetworkRun, StreamingRun
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.window import Seen, View, views
 from utils.system.files import require_file
-from utils.system.threads import IN_LINE, Lanes, made_ahead
+from utils.system.threads import IN_LINE, Lanes, make_ahead
 from utils.video.sources import SourceFrame
 
 
@@ -146,7 +146,7 @@ class Predictor:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
         with self.run.lanes() as lanes:
             started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
-            for clips, outputs in made_ahead(started, lanes.count + 1):
+            for clips, outputs in make_ahead(started, lanes.count + 1):
                 yield from self._restored(clips, outputs())
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
@@ -205,7 +205,7 @@ class Predictor:
         """A frame that was seen, prepared anew from its copy without the light of `defects`."""
         fit = self._fit(mended.shape)
         if self.settings.task == "detection" and isinstance(fit, Letterbox):  # only these places are scaled anew
-            return fit.again(seen.ready, mended, defects[:, :2].astype(int), full_scale_of(mended))
+            return fit.refit(seen.ready, mended, defects[:, :2].astype(int), full_scale_of(mended))
         return self._prepare(mended)
 
     def _input(self, planes: np.ndarray) -> np.ndarray:

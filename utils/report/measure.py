@@ -9,7 +9,7 @@ import numpy as np
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.box_masks import boxes_of_mask
-from utils.images.boxes import grown
+from utils.images.boxes import grow
 from utils.images.components import label, peaks_of
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import TargetLog
@@ -41,7 +41,7 @@ class Watch:
     def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
         hits, false = self.log(frame, image, mask, prediction)
         true = boxes_of_mask(mask) if frame.boxes is None else np.array(frame.boxes, np.float64).reshape(-1, 5)[:, :4]
-        found = merge_classes(round_detections(grown(prediction.detections, self.least_side)))
+        found = merge_classes(round_detections(grow(prediction.detections, self.least_side)))
         self.boxes.setdefault(frame.sequence, DetectionMetrics()).update(
             found, np.concatenate([true, np.zeros((len(true), 1))], 1))
         if frame.image in self.shown:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.splits import SPLITS
-from utils.images.boxes import cut, grown
+from utils.images.boxes import cut, grow
 from utils.images.snr import local_snr
 from utils.synthetic.brightness import CLASS_BORDER, SnrLimits, add_light, masks_of, settle
 from utils.synthetic.camera_looks import Look
@@ -305,5 +305,5 @@ def labelled_box(box: Sequence[float], least: float, size: tuple[int, int]) -> l
     if min(box[2:]) >= least:
         return list(box)
     x, y, w, h = box
-    x1, y1, x2, y2 = cut(grown(np.array([[x, y, x + w, y + h]]), least), size)[0].tolist()
+    x1, y1, x2, y2 = cut(grow(np.array([[x, y, x + w, y + h]]), least), size)[0].tolist()
     return [x1, y1, x2 - x1, y2 - y1]

@@ -29,7 +29,7 @@ def read_ahead(read: Callable[[Item], Result], items: Iterable[Item], workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def made_ahead(items: Iterable[Item], count: int = 2) -> Iterator[Item]:
+def make_ahead(items: Iterable[Item], count: int = 2) -> Iterator[Item]:
     """`items` in order, iterated over in one thread, up to `count` of them before they are asked for."""
     iterator, end = iter(items), object()
     pool = ThreadPoolExecutor(1)

@@ -113,7 +113,7 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
 
     data = read_bytes(path, "a .mat file").tobytes()
     try:
-        plain = io.BytesIO(_unpacked(path, data))
+        plain = io.BytesIO(_unpack(path, data))
         found = {entry[0]: entry[1:] for entry in whosmat(plain)}
         if name not in found:
             return None
@@ -127,7 +127,7 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
         raise UserError(f"{path}: not a readable .mat file ({error}); fetch the file again") from None
 
 
-def _unpacked(path: str | os.PathLike, data: bytes) -> bytes:
+def _unpack(path: str | os.PathLike, data: bytes) -> bytes:
     """A .mat file whose compressed elements are replaced by what is in them; other versions of the format as they are.
     """
     if len(data) < _HEADER_BYTES or data[:1] == b"\0" or data[126:128] not in (b"IM", b"MI"):

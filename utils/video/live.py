@@ -13,13 +13,13 @@ import numpy as np
 
 from utils.images.frame_names import (
     MIN_NAMES_FOR_STEP,
-    ascending,
+    ascending_numbers,
+    describe_steps,
     frame_numbers,
     frames_between,
+    name_pattern,
     natural_key,
-    ordered,
-    pattern,
-    remark,
+    order_names,
     usual_step,
 )
 from utils.images.grey_levels import GreyConverter, LevelMapper
@@ -57,7 +57,7 @@ class LiveSource:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         if "OPENCV_LOG_LEVEL" not in os.environ:  # what it warns of is said by the error below and by `report`
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        self.path, self.patience, self.notes = _shown(path), patience, []
+        self.path, self.patience, self.notes = _hide_secrets(path), patience, []
         self.name = f"camera{path}" if path.isdecimal() else _name_of(self.path)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * patience), cv2.CAP_PROP_READ_TIMEOUT_MSEC,
                     int(1000 * patience)]
@@ -137,7 +137,7 @@ class LiveSource:
                 f"the end: {end}")
 
 
-def _shown(path: str) -> str:
+def _hide_secrets(path: str) -> str:
     """A camera's index, or a URL without what may be secret: user, password and query."""
     scheme, mark, rest = path.partition("://")
     if not mark:
@@ -188,7 +188,7 @@ class GrowingFolder:
             UserError: an image cannot be read, or is a TIFF of many pages.
         """
         levels, waiting, learnt = LevelMapper(self.path, self.notes), [], False
-        for fresh in self._looks():
+        for fresh in self._watch():
             waiting += fresh
             learnt = learnt or self._learn(waiting)
             if learnt:
@@ -197,12 +197,12 @@ class GrowingFolder:
         self._learn(waiting, last=True)
         yield from self._frames(waiting, levels)
 
-    def _looks(self) -> Iterator[list[str]]:
+    def _watch(self) -> Iterator[list[str]]:
         """Names of new images, again and again."""
         seen: set[str] = set()
         last_new = time.monotonic()
         while not self.stop() and time.monotonic() - last_new < self.patience:
-            fresh = self._ready(seen)
+            fresh = self._find_whole(seen)
             if fresh:
                 seen.update(fresh)
                 yield fresh
@@ -215,17 +215,17 @@ class GrowingFolder:
         these are the `last` ones."""
         if self._last or not names:
             return self._last is not None
-        names[:] = ordered(names)
-        numbers = ascending(names)
+        names[:] = order_names(names)
+        numbers = ascending_numbers(names)
         told = numbers is None or len(names) >= MIN_NAMES_FOR_STEP or any(b - a == 1 for a, b in pairwise(numbers))
         if told or last:
             self._numbered, self._step = numbers is not None, usual_step(numbers or ()) or 1
-            if said := remark(numbers or ()):
+            if said := describe_steps(numbers or ()):
                 self.notes.append(f"{self.path}: as far as the first {len(names)} files tell, {said}")
         return told
 
     def _frames(self, names: list[str], levels: LevelMapper) -> Iterator[SourceFrame]:
-        for name in ordered(names) if self._numbered else names:
+        for name in order_names(names) if self._numbered else names:
             number = self._place(name)
             if number is None:
                 self.late += 1  # it came after its successors
@@ -247,7 +247,7 @@ class GrowingFolder:
         else:
             last_name, last_own, number = self._last
             ascends = self._numbered and own > last_own
-            odd = ascends and pattern(name) != pattern(last_name)  # then the number says what comes first
+            odd = ascends and name_pattern(name) != name_pattern(last_name)  # then the number says what comes first
             if natural_key(name) <= natural_key(last_name) and not odd:
                 return None
             self._numbered = ascends
@@ -255,7 +255,7 @@ class GrowingFolder:
         self._last = name, own, number
         return number
 
-    def _ready(self, seen: set[str]) -> list[str]:
+    def _find_whole(self, seen: set[str]) -> list[str]:
         """Names of new images that are whole: left alone for a moment, and with an end."""
         names = []
         with os.scandir(self.folder) as entries:
@@ -265,12 +265,12 @@ class GrowingFolder:
                     names.append(name)
         whole: list[str] = []
         for name in sorted(names, key=natural_key):
-            if not self._whole(self.folder / name):
+            if not self._is_whole(self.folder / name):
                 break  # its successors wait for it
             whole.append(name)
         return whole
 
-    def _whole(self, path: Path) -> bool:
+    def _is_whole(self, path: Path) -> bool:
         try:
             about = path.stat()
             if about.st_size == 0 or time.time() - about.st_mtime < SETTLING_SECONDS:

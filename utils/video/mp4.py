@@ -104,7 +104,7 @@ def join(segments: Path, path: Path, count: int) -> None:
     sizes: list[int] = []
 
     def check() -> None:
-        if packets_of(file.name) != sizes or len(sizes) < count or not _shows(file.name):
+        if packets_of(file.name) != sizes or len(sizes) < count or not _is_playable(file.name):
             raise OSError("read back, it is not what was written")
 
     room = {"moov_size": str(INDEX_BYTES + INDEX_BYTES_A_FRAME * (count + 1))}
@@ -123,7 +123,7 @@ def join(segments: Path, path: Path, count: int) -> None:
         raise OSError(error.errno, error.strerror) from None
 
 
-def _shows(path: str) -> bool:
+def _is_playable(path: str) -> bool:
     """Whether a picture of the video can be decoded."""
     with contextlib.suppress(UserError), Capture(path) as capture:
         return next(iter(capture), None) is not None

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from utils.images.frame_names import ascending, in_steps, natural_key, ordered, remark
+from utils.images.frame_names import ascending_numbers, count_steps, describe_steps, natural_key, order_names
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
 from utils.system.errors import UserError
@@ -56,7 +56,7 @@ class FrameSource:
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Frames in order, numbers ascending; those of videos count from 0, those of files are the files' own, or where
-        these are several apart from frame to frame, count from 0 (`utils.images.frame_names.in_steps`).
+        these are several apart from frame to frame, count from 0 (`utils.images.frame_names.count_steps`).
 
         Raises:
             UserError: an image cannot be read, or the source has a `problem`.
@@ -64,7 +64,7 @@ class FrameSource:
         if self.problem:
             raise UserError(self.problem)
         levels, numbers = LevelMapper(self.path, self.notes), [number for number, _ in self.files]
-        for number, (own, path) in zip(in_steps(numbers), self.files, strict=True):
+        for number, (own, path) in zip(count_steps(numbers), self.files, strict=True):
             yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path, own)
         if not self.files:
             grey = GreyConverter(self.path, self.notes)
@@ -200,7 +200,7 @@ def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
         if entry.is_dir() and depth:
             sources += _folder_sources(entry, below, depth - 1)
         elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
-            sources.append(_tried(_video_source, below, entry))
+            sources.append(_try_source(_video_source, below, entry))
     return sources
 
 
@@ -214,14 +214,14 @@ def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[Fram
         count = len(pages.whole) + (pages.missing if len(images) == 1 else 0)
         (stacks if count > 1 else single).append((image, pages))
     own = folder.resolve()
-    sources = [_tried(_page_source, f"{name}/{image.stem}".strip("/"), image, pages) for image, pages in stacks]
+    sources = [_try_source(_page_source, f"{name}/{image.stem}".strip("/"), image, pages) for image, pages in stacks]
     if single:
         name = name or (own.parent.name if own.name == "images" else own.name)
-        sources.insert(0, _tried(_image_source, name, folder, [image for image, _ in single]))
+        sources.insert(0, _try_source(_image_source, name, folder, [image for image, _ in single]))
     return sources
 
 
-def _tried(make: Callable[..., FrameSource], name: str, path: Path, *arguments: Any) -> FrameSource:
+def _try_source(make: Callable[..., FrameSource], name: str, path: Path, *arguments: Any) -> FrameSource:
     """What `make` gives, or a source that says why that is impossible."""
     try:
         return make(name, path, *arguments)
@@ -233,9 +233,9 @@ def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
     """Frames in the order and with the numbers of `utils.images.frame_names`, or else counted from 0."""
     image_size(images[0])  # raises for what is no image
     paths = {image.name: str(image) for image in images}
-    names = ordered(list(paths))
-    numbers = ascending(names) or range(len(names))
-    said = remark(numbers)
+    names = order_names(list(paths))
+    numbers = ascending_numbers(names) or range(len(names))
+    said = describe_steps(numbers)
     return FrameSource(name, str(path), None, len(names), tuple(zip(numbers, map(paths.get, names), strict=True)),
                        notes=[f"{path}: {said}"] if said else [])
 

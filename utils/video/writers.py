@@ -49,7 +49,7 @@ class VideoWriter:
                 self.part.parent.mkdir(parents=True, exist_ok=True)
                 self.segments = Segments(self.part, self.size, self.fps)
         try:
-            self.segments.write(fitted(picture, self.size))
+            self.segments.write(fit_into(picture, self.size))
         except OSError as error:
             segments, self.segments = self.segments, None
             with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ class GifWriter:
             share = min(1.0, self.longer_side / max(picture.shape[:2]))
             self.size = tuple(max(1, round(side * share)) for side in picture.shape[:2])
         # Pillow's `save` keeps every frame in memory until the last; so header and frames are written one by one.
-        image = Image.fromarray(fitted(picture, self.size)[:, :, ::-1])
+        image = Image.fromarray(fit_into(picture, self.size)[:, :, ::-1])
         image = image.quantize(palette=_palette(), dither=Image.Dither.NONE)
         piece = b"".join(GifImagePlugin.getdata(image, duration=self.duration))
         with writing(self.path):
@@ -177,7 +177,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
         write_picture(path, mask.astype(np.uint8) * 255)
 
 
-def fitted(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit_into(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture `(H, W, 3)` brought to `size` (height, width).
 
     It is shrunk where it is larger, its aspect kept, and continued at the bottom and on the right: by its edge for one
