@@ -102,9 +102,25 @@ def test_a_killed_loader_process_ends_training_with_what_was_saved(data, straigh
     same_run(tmp_path / "run", straight)
 
 
+def before_version_3(path):
+    """The content of a checkpoint with settings spread over it, as versions 1 and 2 had them."""
+    content = load_checkpoint(path)
+    settings = content.pop("settings")
+    return content | {name: settings[name] for name in ("normalisation", "num_frames", "threshold")}
+
+
+def test_checkpoints_of_version_2_are_continued(data, straight, tmp_path):
+    (tmp_path / "run").mkdir()
+    torch.save(before_version_3(straight / "last-1.pt") | {"version": 2}, tmp_path / "run/last.pt")
+    for name in ("best.pt", "log.jsonl"):
+        shutil.copy(straight / name, tmp_path / "run")
+    assert run_child(train_child, recipe(data, tmp_path)) == 0, message(tmp_path)
+    same_run(tmp_path / "run", straight)
+
+
 def test_checkpoints_of_version_1_are_continued(data, straight, tmp_path):
     (tmp_path / "run").mkdir()
-    content = load_checkpoint(straight / "last-1.pt")
+    content = before_version_3(straight / "last-1.pt")
     assert content["epoch"] == EPOCHS - 1
     config = {name: value for name, value in content["config"].items() if name not in ("amp", "accumulate", "resume")}
     old = {name: content[name] for name in ("model", "normalisation", "num_frames", "threshold", "network", "ema",
