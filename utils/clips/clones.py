@@ -9,9 +9,9 @@ import numpy as np
 from utils.clips.transforms import NO_BOXES, ClipTransform, check_clip
 from utils.images.components import label_targets
 
-MARGIN = 2  # pixels around the mask in which the skirts of a target's point spread fade out
-RING = 4  # pixels beyond the margin that tell the local background
-GAP = 3  # free pixels between a clone's box and every other target
+SKIRT_PX = 2  # pixels around the mask in which the skirts of a target's point spread fade out
+BACKGROUND_RING_PX = 4  # pixels beyond the skirts that tell the local background
+CLEARANCE_PX = 3  # free pixels between a clone's box and every other target
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -44,20 +44,25 @@ class TargetAugmentation(ClipTransform):
     A clone has one scale, one displacement and one contrast factor for the whole clip, so it moves as its original
     does; in frames where a target is absent its clone is absent too. Displacements lie within `displacement_range`.
 
-    copies: clones of every target. scale: range of the scale factor. mode:
-    - "add": the target's contrast over its local background (the median of a ring around it), times a factor out of
-      `contrast`, is added to the new place; within 2 px around the mask the contrast fades out, so that the skirts of
-      the point spread come along. The displacement is drawn so that the clone stays inside the image in every frame
-      and keeps clear of all other targets (`tries` draws; the clone is left out if none fits). A target has no clone
-      in frames where it touches the border, which may cut it off. Values saturate at 255, or at 65535 where the clip
-      exceeds 255.
-    - "replace" (published): pixels of the mask replace those of the new place, whose position is clamped frame by
-      frame with the clone's own size.
+    With "add" the target's contrast over its local background (the median of a ring around it), times a factor, is
+    added to the new place; within 2 px around the mask the contrast fades out, so that the skirts of the point spread
+    come along. The displacement is drawn so that the clone stays inside the image in every frame and keeps clear of all
+    other targets. A target has no clone in frames where it touches the border, which may cut it off. Values saturate at
+    255, or at 65535 where the clip exceeds 255. With "replace" (published) pixels of the mask replace those of the new
+    place, whose position is clamped frame by frame with the clone's own size.
+
     A clone's mask never has fewer than min(2, the original's) pixels (one where "replace" shrinks its box to a pixel).
     A box belongs to the target that has most pixels in it; it moves and shrinks with each clone of that target, whole
     in the image with "add", cut at the image's edge with "replace".
 
-    Raises ValueError for an unknown mode, a range that is reversed or not positive, and a scale above 1.
+    Args:
+        copies: clones of every target.
+        scale: range of the scale factor, above 0 and at most 1.
+        mode: "add" or "replace".
+        contrast: range of the factor for "add", above 0.
+        tries: draws of a displacement for "add"; the clone is left out if none fits.
+    Raises:
+        ValueError: an unknown mode, a range that is reversed or not positive, or a scale above 1.
     """
 
     copies: int = 3
@@ -77,24 +82,92 @@ class TargetAugmentation(ClipTransform):
     def with_boxes(
         self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """frames: (T, H, W) float32 in the sensor's units; masks: (T, H, W) bool; boxes: (N, 5) of the key frame.
-        Returns new arrays of the same kind; the arguments stay as they are. Raises ValueError where the shapes differ.
+        """The clip with clones.
+
+        Args:
+            frames: (T, H, W) float32 in the sensor's units.
+            masks: (T, H, W) bool.
+            boxes: (N, 5) of the key frame.
+            rng: draws the clones' scales, contrasts and places.
+        Returns:
+            New arrays of the same kind; the arguments stay as they are.
+        Raises:
+            ValueError: the shapes of frames and masks differ.
         """
         check_clip(frames, masks)
         frames, masks = frames.copy(), masks.astype(bool)
-        added = self.mode == "add"
-        cut, scaled, place = (_cut_contrast, _shrunk, self._add) if added else (_cut_pixels, _resized, self._replace)
-        key = len(frames) - 1
-        targets = [patch for index in range(len(frames))
-                   for patch in cut(frames[index], masks[index], index, boxes if index == key else NO_BOXES)]
+        way = _Adding(self.contrast, self.tries) if self.mode == "add" else _Replacing()
+        targets = []
+        for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+            targets += way.cut(frame, mask, index, boxes if index == len(frames) - 1 else NO_BOXES)
         placed = [boxes]
         for _ in range(self.copies if targets else 0):
             scale = rng.uniform(*self.scale)
-            placed += place(frames, masks, [scaled(target, scale) for target in targets], rng)
+            placed += way.place(frames, masks, [way.shrink(target, scale) for target in targets], rng)
         return frames, masks, np.concatenate(placed)
 
-    def _add(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
-             ) -> list[np.ndarray]:
+
+@dataclass(frozen=True)
+class _Adding:
+    """The mode "add" of `TargetAugmentation`: cuts out contrasts, and places them where there is room."""
+
+    contrast: tuple[float, float]
+    tries: int
+
+    def cut(self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
+        """Every target of a frame as its contrast over the local background, fading out within `SKIRT_PX`; targets at
+        the image's border are left out."""
+        labels, places = label_targets(mask)
+        owners = _owners(labels, boxes)
+        reach = SKIRT_PX + BACKGROUND_RING_PX
+        patches = []
+        for label, (y0, x0, y1, x1) in enumerate(places, start=1):
+            if not (min(y0, x0) > 0 and y1 < mask.shape[0] and x1 < mask.shape[1]):
+                continue  # the image's border may cut it off, and half a target is none in the middle of an image
+            top, left = max(y0 - reach, 0), max(x0 - reach, 0)
+            here = slice(top, y1 + reach), slice(left, x1 + reach)
+            found, values = labels[here], frame[here]
+            target = (found == label).astype(np.uint8)
+            near = cv2.dilate(target, _SQUARE)
+            skirt = cv2.dilate(near, _SQUARE)
+            others = (found > 0) & (target == 0)
+            if others.any():  # a neighbour's light belongs neither to this target nor to its background
+                others = cv2.dilate(others.astype(np.uint8), _SQUARE, iterations=SKIRT_PX) > 0
+            ring = values[(skirt == 0) & ~others]
+            background = np.median(ring) if ring.size else values.min()
+            weight = (target + near + skirt).astype(np.float32) / 3
+            weight[others & (target == 0)] = 0
+            inner = (
+                slice(max(y0 - SKIRT_PX - top, 0), y1 + SKIRT_PX - top),
+                slice(max(x0 - SKIRT_PX - left, 0), x1 + SKIRT_PX - left),
+            )
+            contrast = (weight * (values - np.float32(background)))[inner]
+            patches.append(_Patch(index, top + inner[0].start, left + inner[1].start, contrast, target[inner] > 0,
+                                  boxes[owners == label]))
+        return patches
+
+    def shrink(self, patch: _Patch, scale: float) -> _Patch:
+        """A contrast patch shrunk about the middle of its mask, finer than whole pixels so that motion stays smooth.
+
+        Values and mask are sampled alike (bilinear; the mask is where at least half remains), and the peak keeps its
+        height, which sampling between pixels would lower.
+        """
+        height, width = patch.mask.shape
+        y, x = (float(places.mean()) for places in np.nonzero(patch.mask))
+        matrix = np.array([[1 / scale, 0, x - x / scale], [0, 1 / scale, y - y / scale]])
+        both = cv2.merge((patch.values, patch.mask.astype(np.float32)))
+        both = cv2.warpAffine(both, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        values, share = both[..., 0], both[..., 1]
+        mask = _never_empty(share >= 0.5, share, patch.mask)
+        peak = np.abs(values[mask]).max()
+        if peak > 0:
+            values = values * (np.abs(patch.values[patch.mask]).max() / peak)
+        middle = patch.y + y + 0.5, patch.x + x + 0.5  # pixel centres → pixel edges at whole numbers
+        boxes = _move_boxes(patch.boxes, middle, np.zeros(2), (scale, scale))
+        return _Patch(patch.frame, patch.y, patch.x, values, mask, boxes)
+
+    def place(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
+              ) -> list[np.ndarray]:
         """Places the clones, if there is room, and returns their boxes."""
         factor = np.float32(rng.uniform(*self.contrast))
         size = frames.shape[1:]
@@ -118,10 +191,35 @@ class TargetAugmentation(ClipTransform):
             window += factor * clone.values[inside]
             np.minimum(window, saturation, out=window)
             masks[clone.frame][here] |= clone.mask[inside]
-        return [_moved(clone.boxes, (0, 0), shift) for clone in clones]
+        return [_move_boxes(clone.boxes, (0, 0), shift) for clone in clones]
 
-    def _replace(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
-                 ) -> list[np.ndarray]:
+
+class _Replacing:
+    """The mode "replace" of `TargetAugmentation`: cuts out pixels, and places them anywhere, as published."""
+
+    def cut(self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
+        """Every target of a frame in its bounding box, as it is."""
+        labels, places = label_targets(mask)
+        owners = _owners(labels, boxes)
+        patches = []
+        for label, (y0, x0, y1, x1) in enumerate(places, start=1):
+            here = slice(y0, y1), slice(x0, x1)
+            patches.append(_Patch(index, y0, x0, frame[here].copy(), labels[here] == label, boxes[owners == label]))
+        return patches
+
+    def shrink(self, patch: _Patch, scale: float) -> _Patch:
+        """A patch of pixels as published: bilinear values, nearest-neighbour mask, in a box of whole pixels."""
+        height, width = patch.mask.shape
+        h, w = max(round(height * scale), 1), max(round(width * scale), 1)
+        values = cv2.resize(patch.values, (w, h), interpolation=cv2.INTER_LINEAR)
+        mask = cv2.resize(patch.mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
+        share = cv2.resize(patch.mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+        boxes = _move_boxes(patch.boxes, (patch.y, patch.x), np.zeros(2), (h / height, w / width))
+        return _Patch(patch.frame, patch.y, patch.x, values, _never_empty(mask, share, patch.mask), boxes)
+
+    def place(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
+              ) -> list[np.ndarray]:
+        """Places the clones and returns their boxes."""
         size = np.array(frames.shape[1:])
         limit = np.array([displacement_range(length) for length in size])
         shift = rng.integers(-limit, limit + 1)
@@ -131,7 +229,7 @@ class TargetAugmentation(ClipTransform):
             here = slice(y, y + clone.mask.shape[0]), slice(x, x + clone.mask.shape[1])
             frames[clone.frame][here][clone.mask] = clone.values[clone.mask]
             masks[clone.frame][here] |= clone.mask
-            moved = _moved(clone.boxes, (0, 0), np.array((y - clone.y, x - clone.x)))
+            moved = _move_boxes(clone.boxes, (0, 0), np.array((y - clone.y, x - clone.x)))
             moved[:, :4] = np.clip(moved[:, :4], 0, np.tile(size[::-1], 2))
             boxes.append(moved)
         return boxes
@@ -147,7 +245,7 @@ def _owners(labels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return owners
 
 
-def _moved(boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray,
+def _move_boxes(boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray,
            scale: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
     """Boxes (K, 5) scaled by (y, x) factors about the point (y, x), pixel edges at whole numbers, then shifted."""
     moved = boxes.copy()
@@ -156,82 +254,6 @@ def _moved(boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray,
     for columns, origin, step, factor in zip(((1, 3), (0, 2)), about, shift, scale, strict=True):
         moved[:, columns] = origin + (moved[:, columns] - origin) * factor + step
     return moved
-
-
-def _cut_pixels(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray = NO_BOXES) -> list[_Patch]:
-    """Every target of a frame in its bounding box, as it is."""
-    labels, places = label_targets(mask)
-    owners = _owners(labels, boxes)
-    patches = []
-    for label, (y0, x0, y1, x1) in enumerate(places, start=1):
-        here = slice(y0, y1), slice(x0, x1)
-        patches.append(_Patch(index, y0, x0, frame[here].copy(), labels[here] == label, boxes[owners == label]))
-    return patches
-
-
-def _cut_contrast(frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray = NO_BOXES) -> list[_Patch]:
-    """Every target of a frame as its contrast over the local background, fading out within MARGIN pixels; targets at
-    the image's border are left out."""
-    labels, places = label_targets(mask)
-    owners = _owners(labels, boxes)
-    reach = MARGIN + RING
-    patches = []
-    for label, (y0, x0, y1, x1) in enumerate(places, start=1):
-        if not (min(y0, x0) > 0 and y1 < mask.shape[0] and x1 < mask.shape[1]):
-            continue  # the image's border may cut it off, and half a target is none in the middle of an image
-        top, left = max(y0 - reach, 0), max(x0 - reach, 0)
-        here = slice(top, y1 + reach), slice(left, x1 + reach)
-        found, values = labels[here], frame[here]
-        target = (found == label).astype(np.uint8)
-        near = cv2.dilate(target, _SQUARE)
-        skirt = cv2.dilate(near, _SQUARE)
-        others = (found > 0) & (target == 0)
-        if others.any():  # a neighbour's light belongs neither to this target nor to its background
-            others = cv2.dilate(others.astype(np.uint8), _SQUARE, iterations=MARGIN) > 0
-        ring = values[(skirt == 0) & ~others]
-        background = np.median(ring) if ring.size else values.min()
-        weight = (target + near + skirt).astype(np.float32) / 3
-        weight[others & (target == 0)] = 0
-        inner = (
-            slice(max(y0 - MARGIN - top, 0), y1 + MARGIN - top),
-            slice(max(x0 - MARGIN - left, 0), x1 + MARGIN - left),
-        )
-        contrast = (weight * (values - np.float32(background)))[inner]
-        patches.append(_Patch(index, top + inner[0].start, left + inner[1].start, contrast, target[inner] > 0,
-                              boxes[owners == label]))
-    return patches
-
-
-def _shrunk(patch: _Patch, scale: float) -> _Patch:
-    """A contrast patch shrunk about the middle of its mask, finer than whole pixels so that motion stays smooth.
-
-    Values and mask are sampled alike (bilinear; the mask is where at least half remains), and the peak keeps its
-    height, which sampling between pixels would lower.
-    """
-    height, width = patch.mask.shape
-    y, x = (float(places.mean()) for places in np.nonzero(patch.mask))
-    matrix = np.array([[1 / scale, 0, x - x / scale], [0, 1 / scale, y - y / scale]])
-    both = cv2.merge((patch.values, patch.mask.astype(np.float32)))
-    both = cv2.warpAffine(both, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    values, share = both[..., 0], both[..., 1]
-    mask = _never_empty(share >= 0.5, share, patch.mask)
-    peak = np.abs(values[mask]).max()
-    if peak > 0:
-        values = values * (np.abs(patch.values[patch.mask]).max() / peak)
-    middle = patch.y + y + 0.5, patch.x + x + 0.5  # pixel centres → pixel edges at whole numbers
-    boxes = _moved(patch.boxes, middle, np.zeros(2), (scale, scale))
-    return _Patch(patch.frame, patch.y, patch.x, values, mask, boxes)
-
-
-def _resized(patch: _Patch, scale: float) -> _Patch:
-    """A patch of pixels as published: bilinear values, nearest-neighbour mask, in a box of whole pixels."""
-    height, width = patch.mask.shape
-    h, w = max(round(height * scale), 1), max(round(width * scale), 1)
-    values = cv2.resize(patch.values, (w, h), interpolation=cv2.INTER_LINEAR)
-    mask = cv2.resize(patch.mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
-    share = cv2.resize(patch.mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-    boxes = _moved(patch.boxes, (patch.y, patch.x), np.zeros(2), (h / height, w / width))
-    return _Patch(patch.frame, patch.y, patch.x, values, _never_empty(mask, share, patch.mask), boxes)
 
 
 def _never_empty(mask: np.ndarray, share: np.ndarray, original: np.ndarray) -> np.ndarray:
@@ -254,9 +276,9 @@ def _extent(patch: _Patch) -> np.ndarray:
 
 
 def _is_free(mask: np.ndarray, box: np.ndarray) -> bool:
-    """Whether no target lies in the box grown by GAP pixels."""
+    """Whether no target lies in the box grown by CLEARANCE_PX pixels."""
     y0, x0, y1, x1 = box
-    return not mask[max(y0 - GAP, 0) : y1 + GAP, max(x0 - GAP, 0) : x1 + GAP].any()
+    return not mask[max(y0 - CLEARANCE_PX, 0) : y1 + CLEARANCE_PX, max(x0 - CLEARANCE_PX, 0) : x1 + CLEARANCE_PX].any()
 
 
 def _overlap(patch: _Patch, shift: np.ndarray, size: tuple[int, int]) -> tuple[tuple, tuple]:
