@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.predictor.onnx_run import METADATA, VERSION, open_session
+from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, require_file
@@ -110,7 +110,7 @@ def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
     """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file."""
     size = arguments[0].shape[-2]
     multiple = side_multiple(weights.model.network)  # another one would be other padding, and other results at the edge
-    return json.dumps({"version": VERSION, "streaming": given.streaming, "opset": given.opset,
+    return json.dumps({"version": DESCRIPTION_VERSION, "streaming": given.streaming, "opset": given.opset,
                        "precision": given.precision, "settings": weights.settings.as_dict(), "multiple": multiple,
                        "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
 
@@ -141,7 +141,7 @@ def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about:
                                  opset_version=opset)
     model = made.model_proto
     entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA, about
+    entry.key, entry.value = METADATA_KEY, about
     return model
 
 
@@ -219,7 +219,7 @@ def write(path: Path, weights: Any, given: Namespace) -> str:
         if onnx:
             file.write(onnx_model(program, arguments, detects, given.opset, about).SerializeToString())
         else:
-            torch.export.save(program, file, extra_files={METADATA: about})
+            torch.export.save(program, file, extra_files={METADATA_KEY: about})
     different = deviation((onnx_runner if onnx else torch_runner)(path), module, arguments, multiple)
     if not different <= TOLERANCE:  # NaN is none either
         raise UserError(f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "

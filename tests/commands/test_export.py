@@ -116,7 +116,7 @@ def test_the_same_boxes_on_real_frames(weights, exported, streaming):
 @pytest.mark.parametrize("name, streaming", PARTS)
 def test_the_file_describes_itself(exported, name, streaming):
     session = onnx_run.open_session(exported(name, streaming))
-    about = onnx_run.description(session, "x")
+    about = onnx_run.read_description(session, "x")
     assert about["opset"] == export.OPSET and about["streaming"] == streaming and about["settings"]["name"] == name
     inputs = [item.name for item in session.get_inputs()]
     assert inputs == {("tsmsa", True): ["frames", "state0"], ("sstnet", True): ["frames", "state0", "state1"]}.get(
@@ -133,7 +133,7 @@ def test_files_of_the_first_version_are_read_alike(exported, tmp_path, name):
     import onnx
 
     model = onnx.load(exported(name, False))
-    entry = next(entry for entry in model.metadata_props if entry.key == onnx_run.METADATA)
+    entry = next(entry for entry in model.metadata_props if entry.key == onnx_run.METADATA_KEY)
     about = json.loads(entry.value)
     settings = about.pop("settings") | {"multiple": about.pop("multiple")}
     if settings["fit"] == "crop":  # which it left out, and the size with it
@@ -180,7 +180,7 @@ def test_fewer_bits(exported, tmp_path):
     for number, frame in enumerate(frames):
         write(tmp_path / f"{number}.png", frame)
     expected = [prediction.probability for prediction in exact.stream(frames)]
-    about = onnx_run.open_session(exported("tsmsa", False)).get_modelmeta().custom_metadata_map[onnx_run.METADATA]
+    about = onnx_run.open_session(exported("tsmsa", False)).get_modelmeta().custom_metadata_map[onnx_run.METADATA_KEY]
     for precision, limit in (("fp16", 0.02), ("int8", 0.2)):
         out = tmp_path / f"{precision}.onnx"
         shutil.copy(exported("tsmsa", False), out)
@@ -197,7 +197,7 @@ def test_a_detector_in_half_precision(exported, tmp_path):
     frames = [picture(number, (64, 64)) // 2 + 60 for number in range(3)]
     out = tmp_path / "fp16.onnx"
     shutil.copy(exported("sstnet", False), out)
-    about = onnx_run.open_session(out).get_modelmeta().custom_metadata_map[onnx_run.METADATA]
+    about = onnx_run.open_session(out).get_modelmeta().custom_metadata_map[onnx_run.METADATA_KEY]
     quantise(out, Namespace(precision="fp16"), about)
     for one, other in zip(exact.stream(frames), Predictor.from_checkpoint(out, threshold=0.0).stream(frames),
                           strict=True):

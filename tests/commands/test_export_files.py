@@ -13,8 +13,8 @@ from nets.inference.exportable import ClipExport, StreamExport
 from utils import export
 from utils.clips.settings import ClipSettings
 from utils.commands.quantise import clips_of, spread
-from utils.predictor.frame_preparation import Intake, raw_window
-from utils.predictor.onnx_run import METADATA
+from utils.predictor.frame_preparation import Intake, raw_window_for
+from utils.predictor.onnx_run import METADATA_KEY
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import read_weights
 from utils.system.errors import UserError
@@ -34,9 +34,9 @@ def test_torch_export(weights, tmp_path, capsys, name, streaming):
     export.main(["--weights", str(weights / f"{name}.pt"), "--format", "torch-export", "--out", str(out),
                  *["--streaming"] * streaming])
     assert "differs from PyTorch by" in capsys.readouterr().out
-    extra = {METADATA: ""}
+    extra = {METADATA_KEY: ""}
     program = torch.export.load(str(out), extra_files=extra).module()
-    assert json.loads(extra[METADATA])["settings"]["name"] == name
+    assert json.loads(extra[METADATA_KEY])["settings"]["name"] == name
     network, detects = read_weights(weights / f"{name}.pt").model.network, name == "sstnet"
     module = (StreamExport if streaming else ClipExport)(network, detects).eval()
     for batch in (1, 2):
@@ -96,7 +96,7 @@ def test_calibration_sees_what_inference_sees(tmp_path):
         return np.zeros((1, *clips.shape[-2:]), np.float32)
 
     recorder = dataclasses.replace(predictor, run=run)
-    intake = Intake(raw=raw_window(predictor.settings.normalisation))
+    intake = Intake(raw=raw_window_for(predictor.settings.normalisation))
     assert len(list(recorder.stream_with(intake.frames(open_sources(tmp_path / "frames")[0])))) == 24
     found = clips_of(predictor, str(tmp_path / "frames"), 3)
     assert [clip.dtype for clip in found] == [np.float32] * 3 and np.abs(found).max() < 6  # standard deviations

@@ -20,7 +20,7 @@ from utils.metrics.evaluate import (
     round_detections,
     true_boxes,
 )
-from utils.predictor.prediction import components_of, from_boxes, from_probability, match_components, painted
+from utils.predictor.prediction import components_of, from_boxes, from_probability, match_components, paint_scores
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import IMAGENET
 from utils.system.errors import UserError
@@ -136,7 +136,7 @@ def test_components_and_probability_come_from_the_boxes_for_pictures():
     ((9.7, 9.7, 10, 10), [(9, 9)]),
 ])
 def test_painting(box, pixels):
-    canvas = painted(boxes([*box, 0.5, 0]), (10, 10))
+    canvas = paint_scores(boxes([*box, 0.5, 0]), (10, 10))
     assert list(zip(*np.nonzero(canvas), strict=True)) == pixels and canvas.max() == 0.5
 
 

@@ -8,7 +8,7 @@ from trees import picture, write
 
 from utils.clips.settings import ClipSettings
 from utils.commands.options import parse_window
-from utils.predictor.frame_preparation import RAW, Intake, raw_window
+from utils.predictor.frame_preparation import RAW_WINDOW, Intake, raw_window_for
 from utils.predictor.predictor import Predictor
 from utils.video.sources import SourceFrame
 
@@ -44,9 +44,9 @@ def sources(frames):
 
 
 def test_percentiles_given_by_hand_are_those_of_raw_frames():
-    assert parse_window("p0.5,p99.9") == RAW
+    assert parse_window("p0.5,p99.9") == RAW_WINDOW
     noise = [np.random.default_rng(n).normal(8000, 20, SHAPE).round().astype(np.uint16) for n in range(4)]
-    given, own = Intake(window=parse_window("p0.5,p99.9")), Intake(raw=RAW)
+    given, own = Intake(window=parse_window("p0.5,p99.9")), Intake(raw=RAW_WINDOW)
     for frame in noise:
         shown = given.prepare(frame)
         assert np.array_equal(shown, own.prepare(frame)) and 1.7 < shown.std() < 2.3
@@ -77,7 +77,7 @@ def test_the_script_takes_percentiles_given_by_hand_as_its_own(tmp_path, monkeyp
 def test_a_stream_shows_raw_frames_as_the_intake_does():
     frames, seen, expected = raw_frames(5), [], []
     found = list(bright(seen).stream(frames, batch_size=2))
-    list(bright(expected).stream_with(Intake(raw=RAW).frames(sources(frames))))
+    list(bright(expected).stream_with(Intake(raw=RAW_WINDOW).frames(sources(frames))))
     assert np.array_equal(seen, expected) and np.max(seen) <= 255
     assert [prediction.number for prediction in found] == list(range(5))
     again = []
@@ -89,10 +89,10 @@ def test_a_stream_shows_raw_frames_as_the_intake_does():
 
 
 @pytest.mark.parametrize("normalisation, shown", [
-    ((105.99, 25.6), RAW), (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), RAW), ((255.0, 50.0), RAW),
-    ((8000.0, 300.0), None), ((0.0, 1.0), None)])
+    ((105.99, 25.6), RAW_WINDOW), (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), RAW_WINDOW),
+    ((255.0, 50.0), RAW_WINDOW), ((8000.0, 300.0), None), ((0.0, 1.0), None)])
 def test_only_networks_that_have_learnt_from_eight_bits_see_percentiles(normalisation, shown):
-    assert raw_window(normalisation) == shown
+    assert raw_window_for(normalisation) == shown
     if np.ndim(normalisation[0]) == 0:
         seen, frame = [], raw_frames(1)[0]
         list(bright(seen, normalisation).stream([frame]))
@@ -117,7 +117,7 @@ def test_raw_frames_after_a_closed_shutter(before):
     list(bright(alone).stream(frames))
     assert np.array_equal(seen[before:], alone) and np.array_equal(seen[before - 1][-1], shutter[-1])
     assert [prediction.number for prediction in found] == list(range(before + 5))
-    intake = Intake(raw=RAW, on_raw=lambda: calls.append(len(shown)))
+    intake = Intake(raw=RAW_WINDOW, on_raw=lambda: calls.append(len(shown)))
     shown = []
     for number, image, _ in intake.frames(sources(shutter + frames)):
         shown.append((number, image.dtype))
@@ -126,7 +126,7 @@ def test_raw_frames_after_a_closed_shutter(before):
 
 
 def test_a_shutter_that_closes_later_is_shown_like_the_rest():
-    frames, intake = raw_frames(4), Intake(raw=RAW)
+    frames, intake = raw_frames(4), Intake(raw=RAW_WINDOW)
     frames[2] = dark()
     shown = list(intake.frames(sources(frames)))
     assert [number - shown[0][0] for number, *_ in shown] == [0, 1, 2, 3] and shown[2][1].max() == 0
@@ -138,7 +138,7 @@ def test_eight_bits_in_files_of_sixteen_are_eight_bits():
     list(bright(seen).stream(eight))
     list(bright(wide).stream([frame.astype(np.uint16) for frame in eight]))
     assert np.array_equal(seen, wide)
-    inverted = Intake(invert=True, raw=RAW).prepare(eight[0].astype(np.uint16))
+    inverted = Intake(invert=True, raw=RAW_WINDOW).prepare(eight[0].astype(np.uint16))
     assert np.array_equal(inverted, 255 - eight[0])
 
 

@@ -9,7 +9,7 @@ from scenes import panned
 
 from utils.clips.settings import ClipSettings
 from utils.predictor.predictor import Predictor
-from utils.predictor.torch_run import MOST_LANES, StreamingTorchRun, torch_run
+from utils.predictor.torch_run import MAX_LANES, StreamingTorchRun, make_torch_run
 from utils.system.threads import IN_LINE
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def predictor_of(run, register=False, task="segmentation"):
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_predictions_are_those_of_one_thread(threads, name, task, register, batch_size):
     model = model_of(name)
-    predictor = predictor_of(torch_run(model.network, model.postprocess, CPU), register, task)
+    predictor = predictor_of(make_torch_run(model.network, model.postprocess, CPU), register, task)
     frames = [*panned(5, (64, 64)), *panned(2, (32, 64))]
     results = []
     for count in (1, 2):
@@ -87,10 +87,10 @@ def test_an_error_reaches_the_caller_and_nobody_waits_for_ever(threads, method):
 def test_threads_of_the_process_stay_as_they_are(threads):
     threads(5)
     model = model_of("tsmsa")
-    run = torch_run(model.network, model.postprocess, CPU)
+    run = make_torch_run(model.network, model.postprocess, CPU)
     inside = []
     with run.lanes() as lanes:
-        assert lanes.count == MOST_LANES
+        assert lanes.count == MAX_LANES
         inside += [lanes.start(torch.get_num_threads)() for _ in range(8)]
     thread = threading.Thread(target=lambda: inside.append(torch.get_num_threads()))
     thread.start()
@@ -112,7 +112,7 @@ def test_a_prediction_does_not_wait_for_later_frames(threads):
             assert shown.acquire(timeout=20), "the frame before was not predicted"
             yield frame
 
-    for _ in predictor_of(torch_run(model.network, model.postprocess, CPU)).stream(frames()):
+    for _ in predictor_of(make_torch_run(model.network, model.postprocess, CPU)).stream(frames()):
         shown.release()
 
 
@@ -120,7 +120,7 @@ def test_a_stream_that_is_left_early_ends_its_threads(threads):
     threads(2)
     model = model_of("tsmsa")
     before = threading.active_count()
-    stream = predictor_of(torch_run(model.network, model.postprocess, CPU)).stream(panned(9, (32, 32)))
+    stream = predictor_of(make_torch_run(model.network, model.postprocess, CPU)).stream(panned(9, (32, 32)))
     next(stream)
     stream.close()
     assert threading.active_count() == before

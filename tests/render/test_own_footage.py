@@ -15,7 +15,7 @@ from trees import picture, write
 from utils.clips.settings import ClipSettings
 from utils.commands.options import parse_window
 from utils.images.grey_levels import Window, noise_of
-from utils.predictor.frame_preparation import RAW, Intake
+from utils.predictor.frame_preparation import RAW_WINDOW, Intake
 from utils.predictor.prediction import box_component, from_boxes, from_probability
 from utils.render.tracks import Tracker
 from utils.system.errors import UserError
@@ -241,7 +241,7 @@ def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights,
     source = moving(tmp_path / "raw", dtype=np.uint16)
     run(weights, source, tmp_path / "out")
     assert "raw frames" in capsys.readouterr().err
-    shallow = Intake(raw=RAW)
+    shallow = Intake(raw=RAW_WINDOW)
     assert np.array_equal(shallow.prepare(picture().astype(np.uint16)), picture())  # 8 bits in files of 16
     image = np.linspace(6000, 10000, 64).astype(np.uint16).reshape(8, 8)
     deep = Intake(raw=parse_window("p0,p100")).prepare(image)
@@ -249,7 +249,7 @@ def test_raw_frames_are_shown_by_percentiles_to_a_network_of_eight_bits(weights,
     noise = np.random.default_rng(0).normal(8000, 20, (64, 80)).round().astype(np.uint16)
     noise[:, 40:] += np.uint16(300)  # an edge is no noise
     assert noise_of(noise) == pytest.approx(20, rel=0.1)
-    shown = Intake(window=RAW).prepare(noise)
+    shown = Intake(window=RAW_WINDOW).prepare(noise)
     assert 1.7 < shown[:, :40].std() < 2.3 and abs(shown.mean() - 128) < 5
     own = Intake(window=Window(6000, 8000), raw=parse_window("p0,p100")).prepare(image)
     assert (own == 255).mean() > 0.4  # what the user asks for comes first

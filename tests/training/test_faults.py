@@ -9,7 +9,7 @@ from moving import write_dataset
 from scripts import run_without_torch
 
 from utils.datasets.dataset import open_dataset
-from utils.predictor.checkpoint import KEPT, load_checkpoint
+from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 from utils.training.engine import train_one_epoch
@@ -157,7 +157,7 @@ def test_damaged_checkpoints_are_named_and_passed_over(data, tmp_path, capsys):
     assert "last.pt: not a readable checkpoint" in said and "continuing from" in said and "last-1.pt: 2 epochs" in said
     for name in ("network", "ema", "optimizer", "best"):
         same(load_checkpoint(newest)[name], straight[name], name)
-    for name in KEPT:
+    for name in LAST_NAMES:
         if (tmp_path / "run" / name).exists():
             (tmp_path / "run" / name).write_bytes(b"PK")
     with pytest.raises(UserError, match=r"last\.pt.*last-1\.pt.*last-2\.pt.*no checkpoint is left"):

@@ -11,7 +11,7 @@ from checkpoints import same
 from children import message, run_child, train_child
 from moving import write_dataset
 
-from utils.predictor.checkpoint import KEPT, load_checkpoint
+from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
 from utils.training.config import TrainConfig
 
 KILLS, EPOCHS = 20, 8
@@ -61,7 +61,7 @@ def test_twenty_kills_in_a_row_lose_nothing(data, straight, tmp_path):
             fault = ("after logging", "validating")[number == 12]
         status = run_child(train_child, recipe(data, tmp_path, checkpoint_every=draw.choice((1, 1, 2))), fault, count)
         assert status == -signal.SIGKILL, f"kill {number} ({fault}, {count}) ended with {status}: {message(tmp_path)}"
-        found = [load_checkpoint(tmp_path / "run" / name)["progress"] for name in KEPT
+        found = [load_checkpoint(tmp_path / "run" / name)["progress"] for name in LAST_NAMES
                  if (tmp_path / "run" / name).exists()]
         survived.append(max((progress["epoch"], progress["step"]) for progress in found) if found else (0, 0))
     assert survived == sorted(survived) and survived[-1] > (2, 0)  # never back behind what was saved

@@ -12,7 +12,7 @@ from utils.metrics import bootstrap
 from utils.metrics.figures import EMPTY_FRAMES
 from utils.metrics.published_countings import COUNTINGS
 from utils.predictor.classical import METHODS, THRESHOLD
-from utils.predictor.frame_preparation import RAW
+from utils.predictor.frame_preparation import RAW_WINDOW
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
@@ -93,8 +93,8 @@ def add_preparation_options(parser: Parser) -> None:
                         "pixels; results are in the whole frame's pixels")
     parser.add_argument("--window", type=parse_window, metavar="A,B", help="grey levels to be shown to the network as "
                         "0 to 255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
-                        f"{RAW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW} where the weights "
-                        "have learnt from 8 bits)")
+                        f"{RAW_WINDOW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW_WINDOW} where "
+                        "the weights have learnt from 8 bits)")
     parser.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from utils.predictor.network_run import NetworkRun
-from utils.predictor.onnx_run import METADATA
+from utils.predictor.onnx_run import METADATA_KEY
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
@@ -50,9 +50,9 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
                                   op_types_to_quantize=["Conv"], activation_type=tools.QuantType.QUInt8,
                                   weight_type=tools.QuantType.QInt8, extra_options={"ActivationSymmetric": False})
             model = onnx.load(result)
-    if METADATA not in {entry.key for entry in model.metadata_props}:
+    if METADATA_KEY not in {entry.key for entry in model.metadata_props}:
         entry = model.metadata_props.add()
-        entry.key, entry.value = METADATA, about
+        entry.key, entry.value = METADATA_KEY, about
     with atomic_write(path) as file:
         file.write(model.SerializeToString())
 

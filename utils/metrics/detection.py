@@ -27,7 +27,7 @@ import numpy as np
 
 from utils.images.boxes import box_iou
 from utils.images.components import MATCH_DISTANCE
-from utils.predictor.prediction import MOST
+from utils.predictor.prediction import MAX_DETECTIONS
 
 BOX_RULES = ("iou", "centre")
 MIN_IOU = 0.5
@@ -138,7 +138,7 @@ class DetectionMetrics:
         for number in classes.tolist():
             scores, hits, targets = [np.zeros(0)], [np.zeros(0, bool)], 0
             for found, true in zip(self.found, self.true, strict=True):
-                found, true = found[found[:, 5] == number][:MOST], true[true[:, 4] == number]
+                found, true = found[found[:, 5] == number][:MAX_DETECTIONS], true[true[:, 4] == number]
                 scores.append(found[:, 4])
                 hits.append(hits_of(found, true, rule))
                 targets += len(true)
@@ -261,7 +261,7 @@ def _precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], ranges: 
             coco.createIndex()
             content.append(coco)
         evaluation = COCOeval(*content, "bbox")
-        evaluation.params.maxDets = [MOST]
+        evaluation.params.maxDets = [MAX_DETECTIONS]
         evaluation.params.catIds = classes
         evaluation.params.areaRng = [list(ends) for ends in ranges]
         evaluation.params.areaRngLbl = [str(index) for index in range(len(ranges))]

@@ -20,10 +20,10 @@ from utils.system.untrusted import require_plain_archive
 
 # 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.training.resume`.
 # 3: `settings`, a `ClipSettings`, instead of normalisation, num_frames and threshold beside the recipe.
-VERSION = 3
-KEPT = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
-KEYS = ("version", "model", "settings", "config", "network")
-KEYS_BEFORE_3 = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
+CHECKPOINT_VERSION = 3
+LAST_NAMES = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
+REQUIRED_KEYS = ("version", "model", "settings", "config", "network")
+REQUIRED_KEYS_BEFORE_3 = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
 EXPORTS = {  # by the ends of their names: what they are, and who runs them
     ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
     ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
@@ -41,7 +41,7 @@ def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
 
 def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
     """`save_checkpoint` as `last.pt` in `folder`; the two before it become `last-1.pt` and `last-2.pt`."""
-    paths = [Path(folder) / name for name in KEPT]
+    paths = [Path(folder) / name for name in LAST_NAMES]
 
     def rotate() -> None:
         for newer, older in reversed(list(pairwise(paths))):
@@ -54,7 +54,7 @@ def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
 def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lambda: None) -> None:
     try:
         with atomic_write(path, before) as file:
-            torch.save({"version": VERSION, **content}, file)
+            torch.save({"version": CHECKPOINT_VERSION, **content}, file)
     except (OSError, RuntimeError) as error:
         cause = error if isinstance(error, OSError) else error.__context__  # PyTorch hides the system's reason there
         if not isinstance(cause, OSError):
@@ -114,16 +114,17 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
     """
     known = content if isinstance(content, dict) else {}
     before_3 = known.get("version") in (1, 2)
-    missing = [key for key in (KEYS_BEFORE_3 if before_3 else KEYS) if key not in known]
+    missing = [key for key in (REQUIRED_KEYS_BEFORE_3 if before_3 else REQUIRED_KEYS) if key not in known]
     if missing:
         raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
                         "can be given to training with --weights")
-    if content["version"] > VERSION:
-        raise UserError(f"{path}: checkpoint version {content['version']}, this code reads up to {VERSION}; update it")
+    if content["version"] > CHECKPOINT_VERSION:
+        raise UserError(f"{path}: checkpoint version {content['version']}, this code reads up to "
+                        f"{CHECKPOINT_VERSION}; update it")
     if not before_3:
         return content
     try:
-        return {**content, "version": VERSION, "settings": _settings_before_3(content)}
+        return {**content, "version": CHECKPOINT_VERSION, "settings": _settings_before_3(content)}
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
 

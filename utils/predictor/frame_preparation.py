@@ -11,14 +11,14 @@ from utils.predictor.prediction import Component, Prediction
 from utils.system.errors import UserError
 from utils.video.sources import SourceFrame
 
-RAW = Window(*USUAL_PERCENTILES, percent=True)  # of raw frames, for a network that has learnt from 8 bits
+RAW_WINDOW = Window(*USUAL_PERCENTILES, percent=True)  # of raw frames, for a network that has learnt from 8 bits
 
 
-def raw_window(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
+def raw_window_for(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
     """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B: where the mean is
-    a level of 8 bits by `RAW`; None, as they are, to one that has learnt from raw frames, and to a classical method,
-    whose mean is 0."""
-    return RAW if 0 < np.max(normalisation[0]) <= MAX_8_BIT_LEVEL else None
+    a level of 8 bits by `RAW_WINDOW`; None, as they are, to one that has learnt from raw frames, and to a classical
+    method, whose mean is 0."""
+    return RAW_WINDOW if 0 < np.max(normalisation[0]) <= MAX_8_BIT_LEVEL else None
 
 
 class Intake:
@@ -26,7 +26,7 @@ class Intake:
 
     Args:
         stride, roi, window, invert: as of `add_options`; `roi` is (x, y, w, h).
-        raw: without `window`, the one for raw frames (`raw_window`), from the first frame on whose levels 8 bits do
+        raw: without `window`, the one for raw frames (`raw_window_for`), from the first frame on whose levels 8 bits do
             not hold; frames before, such as of a closed shutter, count as frames of 8 bits, and share no clip with it.
         on_raw: called once, when that frame comes.
     """
@@ -96,10 +96,10 @@ class Intake:
         if boxes is not None:
             boxes = boxes + np.array([x, y, x, y, 0, 0], boxes.dtype)
         return dataclasses.replace(prediction, number=frame.number, probability=planes[0], mask=planes[1], boxes=boxes,
-                                   components=tuple(_moved(one, x, y) for one in prediction.components))
+                                   components=tuple(_move_component(one, x, y) for one in prediction.components))
 
 
-def _moved(found: Component, x: int, y: int) -> Component:
+def _move_component(found: Component, x: int, y: int) -> Component:
     x1, y1, x2, y2 = found.box
     return dataclasses.replace(found, box=(x1 + x, y1 + y, x2 + x, y2 + y),
                                centroid=(found.centroid[0] + x, found.centroid[1] + y))

@@ -14,9 +14,9 @@ from utils.predictor.network_run import NetworkRun, StreamingRun
 from utils.system.errors import UserError
 from utils.system.files import require_file
 
-METADATA = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
-VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
-LEAST_SCORE, NMS = 0.001, 0.65  # as of `nets.yolox_head.detections`
+METADATA_KEY = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
+DESCRIPTION_VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
+MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.detections`
 
 
 def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = None, precision: str = "float32",
@@ -38,7 +38,7 @@ def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = No
         raise UserError(f"{path}: found {' '.join(asked)}, expected none of these with ONNX files, which run on the "
                         "CPU in the precision given to python -m utils.export; leave it out")
     session = open_session(path, threads)
-    about = description(session, path)
+    about = read_description(session, path)
     settings = ClipSettings.from_dict(about["settings"], path)
     make = StreamingOnnxRun if about["streaming"] else OnnxRun
     return make(session, settings.task), settings, about["multiple"]
@@ -60,15 +60,16 @@ def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
         raise UserError(f"{path}: not a readable ONNX file ({text}); export it again") from None
 
 
-def description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
+def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
     """What `utils.export` wrote into the file: `version, streaming, opset, precision, settings` (of
     `ClipSettings.as_dict`)`, multiple, state_strides`."""
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA)
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise UserError(f"{path}: found an ONNX file of something else, expected one made by `python -m utils.export`")
     about = json.loads(text)
-    if about["version"] > VERSION:
-        raise UserError(f"{path}: exported by version {about['version']}, this code reads up to {VERSION}; update it")
+    if about["version"] > DESCRIPTION_VERSION:
+        raise UserError(f"{path}: exported by version {about['version']}, this code reads up to "
+                        f"{DESCRIPTION_VERSION}; update it")
     if about["version"] == 1:
         settings = {"fit": "crop", **about.pop("predictor")}
         about |= {"multiple": settings.pop("multiple", 32), "settings": settings}
@@ -82,9 +83,9 @@ def detections(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Non-maximum suppression within each class at IoU 0.65, of boxes with a score of at least 0.001.
     """
     best, classes = scores.max(1), scores.argmax(1)
-    kept = np.flatnonzero(best >= LEAST_SCORE)
+    kept = np.flatnonzero(best >= MIN_SCORE)
     kept = kept[np.argsort(-best[kept], kind="stable")]
-    return suppress(np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32), NMS)
+    return suppress(np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32), NMS_IOU)
 
 
 class OnnxRun(NetworkRun):
@@ -150,6 +151,6 @@ class StreamingOnnxRun(OnnxRun, StreamingRun):
         return self._results(outputs)
 
     def _zeros(self, size: tuple[int, int]) -> list[np.ndarray]:
-        strides = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])["state_strides"]
+        strides = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA_KEY])["state_strides"]
         return [np.zeros((item.shape[0], 1, item.shape[2], size[0] // stride, size[1] // stride), np.float32)
                 for item, stride in zip(self.states, strides, strict=True)]

@@ -11,9 +11,9 @@ from utils.images.boxes import box_pixels, suppress
 from utils.images.components import boxes_of, label, label_levels, match, peaks_of
 
 PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
-MOST = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
+MAX_DETECTIONS = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
 # Levels below the operating threshold at which weaker components are looked for: whole steps of the logit.
-WEAKER = 1 / (1 + np.exp(-np.arange(-5.0, 13.0)))
+WEAKER_LEVELS = 1 / (1 + np.exp(-np.arange(-5.0, 13.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Prediction:
     def detections(self) -> np.ndarray:
         """`(N, 6)` float32: x1, y1, x2, y2, score, class; the surest first, at most 100.
 
-        A detector's own, or `ranked_components`, made when first asked for.
+        A detector's own, or `rank_components`, made when first asked for.
         """
-        return ranked_components(self.probability, self.threshold) if self.boxes is None else self.boxes
+        return rank_components(self.probability, self.threshold) if self.boxes is None else self.boxes
 
 
 def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tuple[Component, ...]:
@@ -68,7 +68,7 @@ def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tu
                  for score, box, (y, x), area in zip(scores, boxes, found.centroid, found.area, strict=True))
 
 
-def ranked_components(probability: np.ndarray, threshold: float) -> np.ndarray:
+def rank_components(probability: np.ndarray, threshold: float) -> np.ndarray:
     """A probability map as a list of detections that can be ranked, as average precision needs it.
 
     First come the components at the threshold, as they are reported, each with its peak as score. A component at a
@@ -83,7 +83,7 @@ def ranked_components(probability: np.ndarray, threshold: float) -> np.ndarray:
         As `Prediction.detections`; the class is 0.
     """
     # float32, so that a pixel exceeds a level here where it exceeds the threshold there.
-    levels = np.unique(np.append(WEAKER[threshold > WEAKER], threshold).astype(np.float32))
+    levels = np.unique(np.append(WEAKER_LEVELS[threshold > WEAKER_LEVELS], threshold).astype(np.float32))
     flat = probability.reshape(-1)
     pixel = np.flatnonzero(flat > levels[0])
     height = np.zeros(flat.size, np.int64)
@@ -92,7 +92,7 @@ def ranked_components(probability: np.ndarray, threshold: float) -> np.ndarray:
     first = peaks_of(found, height[found.pixel]) == found.level
     scores = peaks_of(found, flat[found.pixel])
     rows = np.concatenate([boxes_of(found, probability.shape[1]), scores[:, None], np.zeros((len(found), 1))], 1)
-    return surest(rows[first])
+    return keep_surest(rows[first])
 
 
 def match_components(targets: Sequence[Component], found: Sequence[Component]) -> np.ndarray:
@@ -104,9 +104,10 @@ def match_components(targets: Sequence[Component], found: Sequence[Component]) -
     return match(*(np.array([item.centroid for item in items]).reshape(-1, 2) for items in (targets, found)))
 
 
-def surest(boxes: np.ndarray) -> np.ndarray:
-    """Boxes `(N, 6)` x1, y1, x2, y2, score, class → the `MOST` of the highest scores in descending order, float32."""
-    return boxes[np.argsort(-boxes[:, 4], kind="stable")[:MOST]].astype(np.float32)
+def keep_surest(boxes: np.ndarray) -> np.ndarray:
+    """Boxes `(N, 6)` x1, y1, x2, y2, score, class → the `MAX_DETECTIONS` of the highest scores, which descend, float32.
+    """
+    return boxes[np.argsort(-boxes[:, 4], kind="stable")[:MAX_DETECTIONS]].astype(np.float32)
 
 
 def box_component(box: Sequence[float], score: float = 1.0) -> Component:
@@ -117,7 +118,7 @@ def box_component(box: Sequence[float], score: float = 1.0) -> Component:
                      max(1, round((x2 - x1) * (y2 - y1))), int(box[-1]))
 
 
-def painted(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def paint_scores(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """`(H, W)` float32: at each pixel the largest score of the boxes `(N, 6)`, the surest first, that cover its centre.
 
     A box that covers no pixel's centre counts for the pixel that its own centre lies in.
@@ -142,8 +143,8 @@ def from_probability(number: int, probability: np.ndarray, threshold: float) -> 
 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:
     """The prediction of a detector that finds `boxes` `(N, 6)` in frame `number` of `shape` (H, W) pixels."""
-    boxes = surest(boxes)
+    boxes = keep_surest(boxes)
     shown = suppress_for_pictures(boxes)
-    probability = painted(shown, shape)
+    probability = paint_scores(shown, shape)
     components = tuple(box_component(box, box[4]) for box in shown if box[4] > threshold)
     return Prediction(number, probability, probability > threshold, components, threshold, boxes)

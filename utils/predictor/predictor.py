@@ -20,10 +20,10 @@ from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation, normalise
-from utils.predictor.frame_preparation import Intake, raw_window
+from utils.predictor.frame_preparation import Intake, raw_window_for
 from utils.predictor.network_run import FunctionRun, NetworkRun, StreamingRun
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
-from utils.predictor.window import Seen, View, views
+from utils.predictor.window import SeenFrame, View, make_views
 from utils.system.files import require_file
 from utils.system.threads import IN_LINE, Lanes, make_ahead
 from utils.video.sources import SourceFrame
@@ -108,12 +108,12 @@ class Predictor:
         Raises:
             UserError: `device` is unknown or not there, or does not have this precision.
         """
-        from utils.predictor.torch_run import torch_run
+        from utils.predictor.torch_run import make_torch_run
 
         grey = None
         if settings.task == "detection":
             grey = tuple(np.resize(value, 3).tolist() for value in settings.normalisation)
-        run = torch_run(network, postprocess, device, precision, compile, grey)
+        run = make_torch_run(network, postprocess, device, precision, compile, grey)
         return cls(run, settings, network.multiple, note)
 
     def with_settings(self, **changes: Any) -> Predictor:
@@ -125,8 +125,9 @@ class Predictor:
 
         A clip ends at its key frame; where the run of consecutive frame numbers (and of one frame size) is too short,
         its first frame is repeated in front (`utils.clips.rule.clip_indices`). Raw frames are shown to a network that
-        has learnt from 8 bits by percentiles, as vid_predict.py does (`utils.predictor.frame_preparation.raw_window`),
-        from the first frame on that has levels above 255; `stream_with` and `predict` take levels as they are.
+        has learnt from 8 bits by percentiles, as vid_predict.py does
+        (`utils.predictor.frame_preparation.raw_window_for`), from the first frame on that has levels above 255;
+        `stream_with` and `predict` take levels as they are.
 
         Args:
             frames: `(H, W)` uint8 or uint16 arrays, or tuples that begin with an ascending number and an array, such as
@@ -135,7 +136,7 @@ class Predictor:
         Raises:
             ValueError: numbers do not ascend, or a frame is not `(H, W)`.
         """
-        intake = Intake(raw=raw_window(self.settings.normalisation))
+        intake = Intake(raw=raw_window_for(self.settings.normalisation))
         numbered = (item[:2] if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
         source = (SourceFrame(*item, "", None) for item in numbered)
         for frame, prediction in self.stream_with(intake.frames(source), batch_size):
@@ -147,14 +148,14 @@ class Predictor:
         with self.run.lanes() as lanes:
             started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
             for clips, outputs in make_ahead(started, lanes.count + 1):
-                yield from self._restored(clips, outputs())
+                yield from self._restore_all(clips, outputs())
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
         """The clip of every frame; clips hold frames of one size."""
         settings = self.settings
-        window: deque[Seen] = deque(maxlen=(settings.num_frames - 1) * settings.frame_step + 1)
+        window: deque[SeenFrame] = deque(maxlen=(settings.num_frames - 1) * settings.frame_step + 1)
         for number, frame, companion in items:
-            seen = Seen(number, frame, self._prepare(frame))
+            seen = SeenFrame(number, frame, self._prepare(frame))
             if window and window[-1].frame.shape == frame.shape:
                 seen.step = self._step(window[-1].ready, seen.ready)
             else:
@@ -167,21 +168,21 @@ class Predictor:
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
             if settings.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
-                seen = [one.repaired(defects, self._repair) for one in seen]
+                seen = [one.repair(defects, self._repair) for one in seen]
             yield _Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
         waiting = []
         for number, clip in enumerate(clips):
-            frames = [Seen(number, frame, self._prepare(frame)) for frame in clip]
+            frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
             waiting.append(_Clip(number, clip.shape[1:], self._views(frames, steps), None))
-        return [prediction for _, prediction in self._restored(waiting, self._start(waiting)())] if waiting else []
+        return [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
 
-    def _views(self, frames: Sequence[Seen], steps: Sequence[np.ndarray]) -> list[View]:
+    def _views(self, frames: Sequence[SeenFrame], steps: Sequence[np.ndarray]) -> list[View]:
         """The frames of a clip as it sees them (`utils.clips.registration.aligned`)."""
-        return views(frames, to_last(steps) if self.settings.register else [np.zeros(2)] * len(frames))
+        return make_views(frames, to_last(steps) if self.settings.register else [np.zeros(2)] * len(frames))
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
@@ -201,7 +202,7 @@ class Predictor:
         ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
         return ready if self.settings.task == "detection" else normalise(ready, self.settings.normalisation)
 
-    def _repair(self, seen: Seen, mended: np.ndarray, defects: np.ndarray) -> np.ndarray:
+    def _repair(self, seen: SeenFrame, mended: np.ndarray, defects: np.ndarray) -> np.ndarray:
         """A frame that was seen, prepared anew from its copy without the light of `defects`."""
         fit = self._fit(mended.shape)
         if self.settings.task == "detection" and isinstance(fit, Letterbox):  # only these places are scaled anew
@@ -242,7 +243,7 @@ class Predictor:
         return self.run.decide(self._input(np.stack([clip.views[-1].pixels for clip in clips])),
                                [[view.contribution.result() for view in clip.views] for clip in clips])
 
-    def _restored(self, clips: list[_Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
+    def _restore_all(self, clips: list[_Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
         for clip, output in zip(clips, outputs, strict=True):
             yield clip.companion, self._restore(clip.number, output, clip.shape)
 

@@ -22,7 +22,7 @@ from utils.system.threads import IN_LINE, Lanes, open_lanes
 
 # Names on command lines → PyTorch's.
 PRECISIONS = {"float32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-MOST_LANES = 4  # more would keep more frames waiting
+MAX_LANES = 4  # more would keep more frames waiting
 
 
 class TorchRun(NetworkRun):
@@ -48,7 +48,7 @@ class TorchRun(NetworkRun):
         """How clips run: on a CPU some side by side, each on its part of the cores. On two cores that takes a fifth
         less time than one after the other on both."""
         threads = torch.get_num_threads()
-        count = 1 if self.runtime.device.type != "cpu" or self.compile else min(threads, MOST_LANES)
+        count = 1 if self.runtime.device.type != "cpu" or self.compile else min(threads, MAX_LANES)
         if count == 1:
             yield IN_LINE
             return
@@ -64,7 +64,7 @@ class TorchRun(NetworkRun):
     def __call__(self, clips: np.ndarray) -> np.ndarray | list[np.ndarray]:
         batch = torch.from_numpy(clips)
         parts = batch.split(1) if self.compile else [batch]
-        return self._results(torch.cat([self._timed("clips", part, self.runtime.windows, part) for part in parts]))
+        return self._results(torch.cat([self._time("clips", part, self.runtime.windows, part) for part in parts]))
 
     def _results(self, outputs: Tensor) -> np.ndarray | list[np.ndarray]:
         with torch.inference_mode():
@@ -73,7 +73,7 @@ class TorchRun(NetworkRun):
             return [boxes.float().cpu().numpy() for boxes in result]
         return result.float().cpu().numpy()
 
-    def _timed(self, what: str, frames: Tensor, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _time(self, what: str, frames: Tensor, call: Callable[..., Any], *arguments: Any) -> Any:
         """`call(*arguments)`, and a word about the time where that compiled it for frames of a new size."""
         key = what, frames.shape[1:]
         if not self.compile or key in self._compiled:
@@ -91,11 +91,11 @@ class StreamingTorchRun(TorchRun, StreamingRun):
 
     def observe(self, frames: np.ndarray) -> list[tuple[Tensor, ...]]:
         batch = _images(frames)
-        return self._timed("frames", batch, self.runtime.observe, batch)
+        return self._time("frames", batch, self.runtime.observe, batch)
 
     def decide(self, keys: np.ndarray, windows: Sequence[Sequence[Any]]) -> np.ndarray | list[np.ndarray]:
         batch = _images(keys)
-        return self._results(self._timed("decisions on frames", batch, self.runtime.decide, batch, windows))
+        return self._results(self._time("decisions on frames", batch, self.runtime.decide, batch, windows))
 
 
 def _images(frames: np.ndarray) -> Tensor:
@@ -104,8 +104,9 @@ def _images(frames: np.ndarray) -> Tensor:
     return batch.unsqueeze(1) if batch.dim() == 3 else batch
 
 
-def torch_run(network: nn.Module, postprocess: Callable[[Any], Any], device: Any = None, precision: str = "float32",
-              compile: bool = False, grey: GreyNormalisation | None = None) -> TorchRun:
+def make_torch_run(network: nn.Module, postprocess: Callable[[Any], Any], device: Any = None,
+                   precision: str = "float32", compile: bool = False, grey: GreyNormalisation | None = None
+                   ) -> TorchRun:
     """The run of a PyTorch network; `device` and `precision` as of `Predictor.from_network`, `grey` of `TorchRun`.
 
     Raises:

@@ -37,7 +37,7 @@ except ModuleNotFoundError as error:
 # ImageNet's, in 8-bit grey levels, one for each of R, G and B.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SSTNET_SIZE = 512
-NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
+RELEASE_NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
     content = load_file(path)
     try:
         if isinstance(content, dict) and "network" in content:
-            return _own(path, check_content(path, content))
-        return _published(path, extract_state(content), normalisation)
+            return _read_own(path, check_content(path, content))
+        return _read_published(path, extract_state(content), normalisation)
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
 
 
-def _own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
+def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     name, options = content["model"]["name"], dict(content["model"]["options"])
     if name in DETECTORS:
         options["temporal"] = False  # it serves training only
@@ -81,7 +81,8 @@ def _own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     return Weights(model, ClipSettings.from_dict(content["settings"], path))
 
 
-def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None) -> Weights:
+def _read_published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None
+                    ) -> Weights:
     kind = identify_network(state)
     if kind == "sstnet":
         options = sstnet_options(state)
@@ -105,13 +106,13 @@ def _published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisati
         raise UserError(f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
                         "TSMSA; give another --weights")
     report = load_published(model.network, state)
-    return Weights(model, settings, f"{path}: published {NAMES[kind]} release, {len(state)} entries of which "
+    return Weights(model, settings, f"{path}: published {RELEASE_NAMES[kind]} release, {len(state)} entries of which "
                                     f"{len(report.dropped)} do not serve the prediction: {options['num_frames']} "
                                     f"frames, {text}")
 
 
-TEXTS = {"tsmsa": "published TSMSA weights", "sstnet": "published SSTNet weights", "yolox": "YOLOX weights"}
-SERVES = {"tsmsa": ("tsmsa",), "sstnet": ("sstnet",), "yolox": ("sstnet",)}  # for which networks each kind is good
+KIND_TEXTS = {"tsmsa": "published TSMSA weights", "sstnet": "published SSTNet weights", "yolox": "YOLOX weights"}
+NETWORKS_OF_KIND = {"tsmsa": ("tsmsa",), "sstnet": ("sstnet",), "yolox": ("sstnet",)}
 
 
 def load_weights(network: nn.Module, path: str, model: str) -> str:
@@ -131,13 +132,13 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
     content = load_file(path)
     try:
         if isinstance(content, dict) and "network" in content:
-            return f"{path}: {_from_checkpoint(network, check_content(path, content), path, model)}"
-        return f"{path}: {_from_published(network, extract_state(content), path, model)}"
+            return f"{path}: {_start_from_checkpoint(network, check_content(path, content), path, model)}"
+        return f"{path}: {_start_from_published(network, extract_state(content), path, model)}"
     except (RuntimeError, ValueError, KeyError) as error:
         raise UserError(f"{path}: weights do not fit this network: {error}") from None
 
 
-def _from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, model: str) -> str:
+def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, model: str) -> str:
     found = content["model"]["name"]
     if found != model:
         raise UserError(f"{path}: found a checkpoint of {found}, expected one of {model}; give --model {found}, or "
@@ -154,16 +155,16 @@ def _from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, mod
     return f"{text}: {_summary(target, missing, [name for name in state if name not in values])}"
 
 
-def _from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
+def _start_from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
     kind = identify_network(state)
     if not kind:
         raise UserError(f"{path}: recognised neither a checkpoint nor published weights: found "
                         f"{abridge(list(state), 3) or 'no tensors'}, expected the names of "
-                        f"{' or '.join(TEXTS.values())}")
-    if model not in SERVES[kind]:
-        raise UserError(f"{path}: found {TEXTS[kind]}, expected weights of {model}; give "
-                        f"--model {SERVES[kind][0]}, or other --weights")
-    text = f"recognised {TEXTS[kind]}"
+                        f"{' or '.join(KIND_TEXTS.values())}")
+    if model not in NETWORKS_OF_KIND[kind]:
+        raise UserError(f"{path}: found {KIND_TEXTS[kind]}, expected weights of {model}; give "
+                        f"--model {NETWORKS_OF_KIND[kind][0]}, or other --weights")
+    text = f"recognised {KIND_TEXTS[kind]}"
     if not isinstance(network, SSTNet):
         load_published(network, state)
         return text

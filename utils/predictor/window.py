@@ -24,7 +24,7 @@ class View:
 
 
 @dataclass(eq=False)
-class Seen:
+class SeenFrame:
     """A frame in the window: number, as it came, as the network needs it, and the scene's step from the one before."""
 
     number: int
@@ -32,13 +32,14 @@ class Seen:
     ready: np.ndarray
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
     latest: View | None = None
-    mended: tuple[np.ndarray, Seen] | None = None
+    mended: tuple[np.ndarray, SeenFrame] | None = None
 
-    def repaired(self, defects: np.ndarray, prepare: Callable[[Seen, np.ndarray, np.ndarray], np.ndarray]) -> Seen:
+    def repair(self, defects: np.ndarray, prepare: Callable[[SeenFrame, np.ndarray, np.ndarray], np.ndarray]
+               ) -> SeenFrame:
         """The frame with `defects` (`utils.clips.bad_pixels`) taken out; one for all clips with the same defects."""
         if self.mended is None or self.mended[0] is not defects:
             ready = prepare(self, mend(self.frame, defects), defects)
-            self.mended = defects, Seen(self.number, self.frame, ready)
+            self.mended = defects, SeenFrame(self.number, self.frame, ready)
         return self.mended[1]
 
     def view(self, shift: np.ndarray, behind: View | None) -> View:
@@ -51,7 +52,7 @@ class Seen:
         return self.latest
 
 
-def views(frames: Sequence[Seen], shifts: Sequence[np.ndarray]) -> list[View]:
+def make_views(frames: Sequence[SeenFrame], shifts: Sequence[np.ndarray]) -> list[View]:
     """The frames of a clip, oldest first, each moved by its shift (y, x), as `utils.clips.registration.aligned` has
     them."""
     result: list[View] = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.predictor.frame_preparation import RAW, Intake, raw_window
+from utils.predictor.frame_preparation import RAW_WINDOW, Intake, raw_window_for
 from utils.predictor.predictor import Predictor
 from utils.render.source_truth import Truth
 from utils.system.errors import Interrupted, UserError
@@ -40,8 +40,8 @@ def warn(text: str) -> None:
 
 def tell_raw(source: FrameSource) -> None:
     """Say how raw frames are shown to the network."""
-    note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW} as 0 to "
-         "255, or more where that would be noise (--window)")
+    note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW_WINDOW} "
+         "as 0 to 255, or more where that would be noise (--window)")
 
 
 def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor: Predictor) -> None:
@@ -175,7 +175,7 @@ def pace(source: FrameSource, count: int, seconds: float) -> str:
 def intake_of(options: Namespace, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
     """What prepares the frames of one sequence; `on_raw` is called where raw frames begin."""
     return Intake(options.stride, options.roi, options.window, options.invert,
-                  raw_window(predictor.settings.normalisation), on_raw)
+                  raw_window_for(predictor.settings.normalisation), on_raw)
 
 
 def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:

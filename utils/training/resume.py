@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.datasets.frame_table import Frame
-from utils.predictor.checkpoint import KEPT, load_checkpoint
+from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 from utils.training.run_log import LOG, read_log
@@ -21,7 +21,7 @@ FREE = frozenset({"name", "out", "data_root", "extra_roots", "weights", "epochs"
                   "threads", "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
 NAMED_SEQUENCES = 1000  # of datasets with more sequences only one digest is kept
 EARLIER = "earlier"
-FILES = (*KEPT, "best.pt", LOG, "config.json", "command.txt", "curves.png", "tensorboard")
+FILES = (*LAST_NAMES, "best.pt", LOG, "config.json", "command.txt", "curves.png", "tensorboard")
 
 
 def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
@@ -32,7 +32,7 @@ def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[st
     Raises:
         UserError: every checkpoint is damaged, the file given holds no training state, or the recipe is another one.
     """
-    paths = [config.folder / name for name in KEPT] if config.resume == "auto" else [Path(config.resume)]
+    paths = [config.folder / name for name in LAST_NAMES] if config.resume == "auto" else [Path(config.resume)]
     paths = [path for path in paths if path.exists() or config.resume != "auto"]
     lines = []
     for path in paths:
@@ -115,7 +115,7 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
 def set_aside(folder: Path) -> str:
     """Move an earlier run's files out of the way of a new one, to `earlier/`, where they replace those of the run
     before that one; says so in a line, empty where there is no earlier run."""
-    if not any((folder / name).exists() for name in KEPT):
+    if not any((folder / name).exists() for name in LAST_NAMES):
         return ""
     target = folder / EARLIER
     shutil.rmtree(target, ignore_errors=True)

@@ -16,7 +16,7 @@ import cv2
 import torch
 
 from utils.datasets.dataset import Dataset
-from utils.predictor.checkpoint import KEPT, save_checkpoint, save_last
+from utils.predictor.checkpoint import LAST_NAMES, save_checkpoint, save_last
 from utils.predictor.predictor import Predictor
 from utils.system.command_line import make_folder
 from utils.system.distributed import from_first, gathered, largest, process_group, processes, rank, restarted
@@ -80,7 +80,7 @@ class TrainingRun:
         self.learner, self.sampler = parts.learner, parts.sampler
         self.steps = steps_of(parts.loader, config.accumulate)
         self.progress, self.data = Progress(), {}
-        if restarted() and any((config.folder / name).exists() for name in KEPT):
+        if restarted() and any((config.folder / name).exists() for name in LAST_NAMES):
             self.config = config = dataclasses.replace(config, resume="auto")
         content, lines = self._earlier()
         if content:
