@@ -12,7 +12,7 @@ from moving import write_boxed, write_dataset
 from nets.losses import CRITERIA, build_criterion
 from nets.yolox_head import yolox_loss
 from utils.predictor.checkpoint import load_checkpoint
-from utils.system.distributed import fresh_store, gathered, mean_of, processes, rank
+from utils.system.distributed import fresh_store, gather, mean_over_processes, processes, rank
 from utils.training.config import TrainConfig
 from utils.training.recipes import SSTNET
 
@@ -83,7 +83,7 @@ def _losses(folder):
     result = {}
     for name, loss in found.items():
         gradient, = torch.autograd.grad(loss, shift, retain_graph=True)
-        result[name] = mean_of(loss.detach()), mean_of(gradient)
+        result[name] = mean_over_processes(loss.detach()), mean_over_processes(gradient)
     if rank() == 0:
         torch.save(result, folder / f"{processes()}.pt")
 
@@ -137,7 +137,7 @@ def test_a_loss_that_is_not_finite_in_one_process_counts_for_all(data, tmp_path)
 
 
 def test_a_single_process_needs_no_group():
-    assert (processes(), rank(), gathered("x")) == (1, 0, ["x"])
+    assert (processes(), rank(), gather("x")) == (1, 0, ["x"])
 
 
 def test_a_batch_that_cannot_be_shared_is_named(data, tmp_path):

@@ -20,7 +20,7 @@ from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.predictor.prediction import Prediction, suppress_for_pictures
 from utils.predictor.predictor import Predictor
-from utils.system.distributed import gathered, processes, rank
+from utils.system.distributed import gather, processes, rank
 from utils.system.errors import UserError
 from utils.system.threads import read_ahead
 
@@ -247,7 +247,7 @@ def _share_of_process(dataset: Dataset, limit: int) -> list[str]:
 
 def _join(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
     """What all processes have for their sequences, in the dataset's order."""
-    everything = {name: part for own in gathered(parts) for name, part in own.items()}
+    everything = {name: part for own in gather(parts) for name, part in own.items()}
     return {name: everything[name] for name in dataset.sequences if name in everything}
 
 

@@ -30,7 +30,7 @@ def rank() -> int:
     return int(os.environ["RANK"]) if processes() > 1 else 0
 
 
-def restarted() -> bool:
+def was_restarted() -> bool:
     """Whether `torchrun --max-restarts` started the processes again after one of them died."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
@@ -85,7 +85,7 @@ def fresh_store(store: Store) -> Store:
     return store if several else PrefixStore(f"start{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
 
 
-def wrapped(network: nn.Module, device: torch.device) -> nn.Module:
+def average_gradients(network: nn.Module, device: torch.device) -> nn.Module:
     """`network` with gradients averaged over the processes."""
     if processes() == 1:
         return network
@@ -96,7 +96,7 @@ def wrapped(network: nn.Module, device: torch.device) -> nn.Module:
     return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
 
-def synchronised_norm(network: nn.Module, device: torch.device) -> nn.Module:
+def synchronise_norm(network: nn.Module, device: torch.device) -> nn.Module:
     """`network` with batch statistics over all processes; on the CPU, where PyTorch has no such layer, it stays."""
     from torch import nn
 
@@ -104,12 +104,12 @@ def synchronised_norm(network: nn.Module, device: torch.device) -> nn.Module:
     return nn.SyncBatchNorm.convert_sync_batchnorm(network) if several else network
 
 
-def without_exchange(network: nn.Module) -> contextlib.AbstractContextManager:
-    """Leaves the gradients of a `wrapped` network to a later backward pass."""
+def postpone_exchange(network: nn.Module) -> contextlib.AbstractContextManager:
+    """Leave the gradients of a network from `average_gradients` to a later backward pass."""
     return network.no_sync() if processes() > 1 else contextlib.nullcontext()
 
 
-def mean_of(values: Tensor) -> Tensor:
+def mean_over_processes(values: Tensor) -> Tensor:
     """The mean over the processes, elementwise."""
     if processes() == 1:
         return values
@@ -120,7 +120,7 @@ def mean_of(values: Tensor) -> Tensor:
     return values / processes()
 
 
-def largest(number: int) -> int:
+def max_over_processes(number: int) -> int:
     """The largest of the processes' numbers."""
     if processes() == 1:
         return number
@@ -132,7 +132,7 @@ def largest(number: int) -> int:
     return int(value)
 
 
-def gathered(value: Any) -> list[Any]:
+def gather(value: Any) -> list[Any]:
     """Every process's value, in order of rank; plain values, arrays and CPU tensors."""
     if processes() == 1:
         return [value]
@@ -143,7 +143,7 @@ def gathered(value: Any) -> list[Any]:
     return values
 
 
-def from_first(value: Any) -> Any:
+def take_first(value: Any) -> Any:
     """The value of rank 0."""
     if processes() == 1:
         return value

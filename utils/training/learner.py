@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from utils.system.distributed import copy_first, gathered, mean_of, without_exchange, wrapped
+from utils.system.distributed import average_gradients, copy_first, gather, mean_over_processes, postpone_exchange
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -59,7 +59,7 @@ class Learner:
 
     def __post_init__(self) -> None:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp == "fp16")
-        self.exchanging = wrapped(self.network, self.device)
+        self.exchanging = average_gradients(self.network, self.device)
 
     @property
     def averaged(self) -> nn.Module:
@@ -89,7 +89,7 @@ class Learner:
         sums: dict[str, float] = {}
         for i, batch in enumerate(batches):
             if i + 1 < len(batches):
-                with without_exchange(self.exchanging):
+                with postpone_exchange(self.exchanging):
                     values = self._backward(batch, len(batches))
             else:
                 values = self._backward(batch, len(batches))
@@ -112,7 +112,7 @@ class Learner:
         losses = self.losses(batch, self.exchanging)
         total = sum(losses.values())
         named = {"loss": total, **losses}
-        means = mean_of(torch.stack([value.detach().float() for value in named.values()])).tolist()
+        means = mean_over_processes(torch.stack([value.detach().float() for value in named.values()])).tolist()
         values = dict(zip(named, means, strict=True))
         if not all(map(math.isfinite, means)):
             raise NonFiniteLoss(f"losses {values} on the batch of {_clips([batch])}")
@@ -185,4 +185,4 @@ def targets_of(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def _clips(batches: Sequence[dict[str, Any]]) -> str:
-    return ", ".join(key for keys in gathered([key for batch in batches for key in batch["key"]]) for key in keys)
+    return ", ".join(key for keys in gather([key for batch in batches for key in batch["key"]]) for key in keys)

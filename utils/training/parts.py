@@ -15,7 +15,7 @@ from utils.datasets.dataset import Dataset, measure_normalisation
 from utils.images.image_files import read_frame
 from utils.images.normalise import Normalisation
 from utils.predictor.weights import IMAGENET, load_weights
-from utils.system.distributed import synchronised_norm
+from utils.system.distributed import synchronise_norm
 from utils.training.config import TrainConfig
 from utils.training.engine import steps_of
 from utils.training.learner import Learner
@@ -64,7 +64,7 @@ class Parts:
 
     def _learner(self) -> Learner:
         config = self.config
-        network = synchronised_norm(self.model.network.to(self.device), self.device)
+        network = synchronise_norm(self.model.network.to(self.device), self.device)
         if config.channels_last:
             network.to(memory_format=torch.channels_last)
         optimizer = build_optimizer(network, config)

@@ -19,7 +19,15 @@ from utils.datasets.dataset import Dataset
 from utils.predictor.checkpoint import LAST_NAMES, save_checkpoint, save_last
 from utils.predictor.predictor import Predictor
 from utils.system.command_line import make_folder
-from utils.system.distributed import from_first, gathered, largest, process_group, processes, rank, restarted
+from utils.system.distributed import (
+    gather,
+    max_over_processes,
+    process_group,
+    processes,
+    rank,
+    take_first,
+    was_restarted,
+)
 from utils.system.errors import Interrupted, UserError
 from utils.system.files import plain, remove_temporary
 from utils.system.machine import git_revision, keep_memory
@@ -80,7 +88,7 @@ class TrainingRun:
         self.learner, self.sampler = parts.learner, parts.sampler
         self.steps = steps_of(parts.loader, config.accumulate)
         self.progress, self.data = Progress(), {}
-        if restarted() and any((config.folder / name).exists() for name in LAST_NAMES):
+        if was_restarted() and any((config.folder / name).exists() for name in LAST_NAMES):
             self.config = config = dataclasses.replace(config, resume="auto")
         content, lines = self._earlier()
         if content:
@@ -104,7 +112,7 @@ class TrainingRun:
             elsewhere = Path(self.config.resume).parent.resolve() != self.config.folder.resolve()
             if self.config.resume != "auto" and elsewhere and (line := set_aside(self.config.folder)):
                 lines.append(line)
-        return from_first((content, lines))
+        return take_first((content, lines))
 
     def _restore(self, content: dict[str, Any]) -> None:
         try:
@@ -169,12 +177,12 @@ class TrainingRun:
         self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {shown(row.get('loss'))}  lr {shown(row['lr'])}  "
                      f"{row['clips_per_s']} clips/s (data {row['data_s']} s)  {figures_line(row.get('val', {}))}"
                      + ("  *" if chosen else ""))
-        if largest(self.stop.number) and not last:
+        if max_over_processes(self.stop.number) and not last:
             self._interrupt()
 
     def _after_step(self) -> None:
         step, every = self.progress.step, self.config.checkpoint_every
-        if largest(self.stop.number):
+        if max_over_processes(self.stop.number):
             self.save()
             self._interrupt()
         if every and step % every == 0 and step < self.steps:
@@ -220,7 +228,7 @@ class TrainingRun:
         progress = self.progress
         progress.elapsed, self.marked = self._elapsed(), time.perf_counter()
         own = self.learner.random_states(), progress.bad_frames
-        random, bad_frames = zip(*gathered(own), strict=True)
+        random, bad_frames = zip(*gather(own), strict=True)
         if rank():
             progress.bad_frames = {}
             return
@@ -242,7 +250,7 @@ class TrainingRun:
         return self.progress.elapsed + time.perf_counter() - self.marked
 
     def _interrupt(self) -> NoReturn:
-        number = largest(self.stop.number)
+        number = max_over_processes(self.stop.number)
         raise Interrupted(f"stopped by {StopSignals.name_of(number)}; {self._saved()}; the same command with --resume "
                           "auto continues", number)
 
