@@ -25,6 +25,7 @@ def numbers_of(folder, names):
     for index, name in enumerate(names):
         write(folder / name, picture(index))
     source, = open_sources(folder)
+    assert source.report() == ""  # it waits, and loses no frame
     whole = [(frame.number, frame.name) for frame in source]
     time.sleep(0.06)
     growing = GrowingFolder(folder, patience=0.05, poll=0.01)

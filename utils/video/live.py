@@ -25,7 +25,7 @@ from utils.images.frame_names import (
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
 from utils.system.errors import UserError
-from utils.video.sources import SourceFrame, pages_of, video_frame
+from utils.video.sources import FrameSource, SourceFrame, pages_of, video_frame
 
 STOP_REASON = "no more frames were asked for"
 SETTLING_SECONDS = 0.05  # seconds without change after which a file counts as written
@@ -36,7 +36,7 @@ def is_live(path: str) -> bool:
     return path.isdecimal() or "://" in path
 
 
-class LiveSource:
+class LiveSource(FrameSource):
     """A camera or a stream: a thread takes every frame as it comes, whoever iterates gets the newest.
 
     Frames that came while the last one was worked on are dropped by design; `dropped` counts them. What was dropped
@@ -152,7 +152,7 @@ def _name_of(url: str) -> str:
     return name[:60] or "stream"
 
 
-class GrowingFolder:
+class GrowingFolder(FrameSource):
     """The images of a folder, also those that arrive while it is watched, in natural order as they come.
 
     Numbers are those of `utils.images.frame_names`, as far as the names so far tell: the usual step of the numbers in

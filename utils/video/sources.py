@@ -36,15 +36,39 @@ class SourceFrame(NamedTuple):
     file_number: int | None = None
 
 
-@dataclass(frozen=True)
 class FrameSource:
-    """One sequence of frames: the image `files`, as `(number in the name, path)` in order, or without any the video
-    `path`.
+    """One sequence of frames, from files or from what does not wait.
 
     `fps` is None where the source does not say. `length` is the number of frames; for videos it is what the file
-    claims, None where it claims nothing. `problem` is why nothing can be read, empty where that is not known. `notes`
-    are lines about the source that a user should see; reading it may add some.
+    claims, None where nobody knows. `files` are the images' `(number in the name, path)` in order, empty where frames
+    have no files of their own, or none yet. `problem` is why nothing can be read, empty where that is not known.
+    `notes` are lines about the source that a user should see; reading it may add some.
     """
+
+    name: str
+    path: str
+    fps: float | None
+    length: int | None
+    files: tuple[tuple[int, str], ...]
+    problem: str
+    notes: list[str]
+
+    def __iter__(self) -> Iterator[SourceFrame]:
+        """Frames in order, numbers ascending.
+
+        Raises:
+            UserError: an image cannot be read, or the source has a `problem`.
+        """
+        raise NotImplementedError
+
+    def report(self) -> str:
+        """What became of the frames that came, in a line; empty for a source that waits, and so loses none."""
+        return ""
+
+
+@dataclass(frozen=True)
+class FileSource(FrameSource):
+    """The image `files`, or without any the video `path`."""
 
     name: str
     path: str
@@ -55,12 +79,8 @@ class FrameSource:
     notes: list[str] = field(default_factory=list, compare=False)
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Frames in order, numbers ascending; those of videos count from 0, those of files are the files' own, or where
-        these are several apart from frame to frame, count from 0 (`utils.images.frame_names.count_steps`).
-
-        Raises:
-            UserError: an image cannot be read, or the source has a `problem`.
-        """
+        """Numbers of videos count from 0, those of files are the files' own, or where these are several apart from
+        frame to frame, count from 0 (`utils.images.frame_names.count_steps`)."""
         if self.problem:
             raise UserError(self.problem)
         levels, numbers = LevelMapper(self.path, self.notes), [number for number, _ in self.files]
@@ -74,7 +94,7 @@ class FrameSource:
 
 
 @dataclass(frozen=True)
-class PageSource(FrameSource):
+class PageSource(FileSource):
     """Those `pages` of one TIFF file, by their places in it; numbers count from 0."""
 
     pages: tuple[int, ...] = ()
@@ -226,7 +246,7 @@ def _try_source(make: Callable[..., FrameSource], name: str, path: Path, *argume
     try:
         return make(name, path, *arguments)
     except UserError as error:
-        return FrameSource(name, str(path), None, None, problem=str(error))
+        return FileSource(name, str(path), None, None, problem=str(error))
 
 
 def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
@@ -236,8 +256,8 @@ def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
     names = order_names(list(paths))
     numbers = ascending_numbers(names) or range(len(names))
     said = describe_steps(numbers)
-    return FrameSource(name, str(path), None, len(names), tuple(zip(numbers, map(paths.get, names), strict=True)),
-                       notes=[f"{path}: {said}"] if said else [])
+    return FileSource(name, str(path), None, len(names), tuple(zip(numbers, map(paths.get, names), strict=True)),
+                      notes=[f"{path}: {said}"] if said else [])
 
 
 def _page_source(name: str, path: Path, pages: Pages) -> FrameSource:
@@ -255,4 +275,4 @@ def _video_source(name: str, path: Path) -> FrameSource:
         if next(iter(capture), None) is None:
             raise UserError(f"{path}: found a video without a readable frame; it seems to be cut off; copy or record "
                             "it again")
-        return FrameSource(name, str(path), capture.fps, capture.length)
+        return FileSource(name, str(path), capture.fps, capture.length)
