@@ -9,7 +9,6 @@ import dataclasses
 import signal
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 from utils.commands.inputs import check_predictor, open_predictor, results_folder, take_bundled
 from utils.commands.options import (
@@ -19,12 +18,12 @@ from utils.commands.options import (
     choice_of,
     hardware_of,
 )
-from utils.render.sequence import DEFAULT_FPS, render, warn
+from utils.render.sequence import DEFAULT_FPS, RenderSettings, render, warn
 from utils.render.source_truth import Truth
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.video.live import GrowingFolder, LiveSource, is_live
-from utils.video.sources import open_sources
+from utils.video.sources import FrameSource, open_sources
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -59,11 +58,15 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def sources_of(options: Namespace) -> list[Any]:
-    """What is to be read; raises `UserError` where there is nothing."""
-    if options.watch:
-        return [GrowingFolder(options.source, options.watch)]
-    return [LiveSource(options.source)] if is_live(options.source) else open_sources(options.source)
+def find_sources(path: str, watch: float | None) -> list[FrameSource]:
+    """What is to be read; with `watch`, a folder that grows until no image came for so many seconds.
+
+    Raises:
+        UserError: there is nothing to read.
+    """
+    if watch:
+        return [GrowingFolder(path, watch)]
+    return [LiveSource(path)] if is_live(path) else open_sources(path)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -71,8 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(argv)
     choice = take_bundled(choice_of(options))
     check_predictor(choice)
-    options.weights = choice.weights
-    sources = sources_of(options)
+    sources = find_sources(options.source, options.watch)
     truth = Truth(options.truth) if options.truth else None
     if truth:
         truth.require(sources)
@@ -82,10 +84,13 @@ def main(argv: list[str] | None = None) -> None:
     predictor = dataclasses.replace(open_predictor(choice, hardware_of(options)), square=False)
     if options.motion_compensation:
         predictor = predictor.with_settings(register=options.motion_compensation == "on")
+    settings = RenderSettings(options.stride, options.roi, options.window, options.invert, options.max_frames,
+                              options.batch_size, choice.weights, options.fps, options.scale, options.heatmap,
+                              not options.no_tracks, options.gif, options.preview, options.quiet)
     failed = []
     for source in sources:
         try:
-            print(render(source, predictor, truth, options, out if len(sources) == 1 else out / source.name))
+            print(render(source, predictor, truth, settings, out if len(sources) == 1 else out / source.name))
         except UserError as error:
             if len(sources) == 1:
                 raise

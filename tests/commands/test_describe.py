@@ -41,7 +41,8 @@ def run(tmp_path, monkeypatch, capsys):
             return trained.pop()
         if name == SHOW:
             vid_predict = script("vid_predict")
-            return vid_predict.sources_of(vid_predict.parse(arguments))
+            options = vid_predict.parse(arguments)
+            return vid_predict.find_sources(options.source, options.watch)
         module = importlib.import_module({"utils.datasets": "utils.commands.describe"}.get(name, name))
         return module.main(arguments)
 

@@ -1,6 +1,5 @@
 """`test.py` and `vid_predict.py`: what they write, and how they end on mistakes."""
 import json
-from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -9,8 +8,6 @@ from scripts import run_without_torch, script
 
 from utils.clips.settings import ClipSettings
 from utils.metrics.segmentation import SegmentationMetrics
-from utils.predictor.classical import classical_predictor
-from utils.predictor.frame_preparation import Intake
 from utils.render.sequence import check_look
 from utils.system.errors import UserError
 from utils.video.sources import open_sources
@@ -156,8 +153,7 @@ def test_frames_in_other_units_are_remarked(weights, tmp_path, capsys):
                str(tmp_path / "out")]
     script("vid_predict").main(command)
     assert "raw frames; the network, which has learnt from 8 bits" in capsys.readouterr().err
-    predictor = classical_predictor("top-hat").with_settings(normalisation=(60.0, 10.0))
-    check_look(Namespace(path="x"), np.full((32, 32), 250, np.uint8), Intake(), predictor)
+    check_look("x", np.full((32, 32), 250, np.uint8), (60.0, 10.0))
     assert "x: the frames' mean is 250 (uint8), that of the training frames 60" in capsys.readouterr().err
 
 

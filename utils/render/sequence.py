@@ -4,37 +4,72 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from utils.images.grey_levels import Stretch, Window
+from utils.images.normalise import Normalisation
 from utils.predictor.frame_preparation import RAW_WINDOW, Intake, raw_window_for
 from utils.predictor.predictor import Predictor
+from utils.render.overlay import Trails, draw
+from utils.render.result_files import Results
 from utils.render.source_truth import Truth
+from utils.render.tracks import Tracker
 from utils.system.errors import Interrupted, UserError
 from utils.video.sources import FrameSource
-
-if TYPE_CHECKING:
-    from utils.render.result_files import Results
+from utils.video.writers import GifWriter, PreviewWriter, VideoWriter, write_mask
 
 DEFAULT_FPS = 25.0
-FAR = 8  # a frame whose mean is that many standard deviations from the training frames' looks nothing like them
+MAX_DEVIATIONS = 8  # a frame whose mean is more standard deviations from the training frames' looks nothing like them
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """Which frames of a sequence are predicted, how they are prepared, and what is written.
+
+    Args:
+        stride, roi, window, invert: as of `Intake`.
+        max_frames: that are predicted, the first ones (0: all).
+        batch_size: clips that go through the network together.
+        weights: file of the network; None of a classical method, to which all frames look alike.
+        fps: frames a second of the result; None: the source's, or else `DEFAULT_FPS`, divided by the stride.
+        scale, heatmap: enlargement of the pictures, and whether the probability is laid over them; as of `draw`.
+        tracks: follow the targets, and write tracks.csv.
+        gif, preview: write a GIF as well, and keep preview.jpg up to date with the latest picture.
+        quiet: no progress bar.
+    """
+
+    stride: int = 1
+    roi: tuple[int, int, int, int] | None = None
+    window: Window | None = None
+    invert: bool = False
+    max_frames: int = 0
+    batch_size: int = 1
+    weights: str | None = None
+    fps: float | None = None
+    scale: float | None = None
+    heatmap: bool = False
+    tracks: bool = True
+    gif: bool = False
+    preview: bool = False
+    quiet: bool = False
 
 
 def note(text: str) -> None:
-    """One line on stderr that does not break the progress bar."""
-    from tqdm import tqdm
-
+    """Print a line on stderr that does not break the progress bar."""
     tqdm.write(text, file=sys.stderr)
 
 
 def warn(text: str) -> None:
+    """`note` with the word in front that says it is a warning."""
     note(f"warning: {text}")
 
 
@@ -44,58 +79,80 @@ def tell_raw(source: FrameSource) -> None:
          "as 0 to 255, or more where that would be noise (--window)")
 
 
-def check_look(source: FrameSource, image: np.ndarray, intake: Intake, predictor: Predictor) -> None:
-    """Warn about frames in other units than the training frames'."""
-    image = intake.prepare(image)
-    mean, std = (float(np.mean(value)) for value in predictor.settings.normalisation)
-    if abs(image.mean() - mean) > FAR * std:
-        warn(f"{source.path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
+def check_look(path: str, image: np.ndarray, normalisation: Normalisation) -> None:
+    """Warn about frames in other units than the training frames'.
+
+    Args:
+        path: of the source.
+        image: `(H, W)`, a frame as the network sees it.
+        normalisation: mean and standard deviation of the training frames.
+    """
+    mean, std = (float(np.mean(value)) for value in normalisation)
+    if abs(image.mean() - mean) > MAX_DEVIATIONS * std:
+        warn(f"{path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
              f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these; --window p0.5,p99.9 "
              "brings them closer")
 
 
-def say(source: FrameSource) -> None:
-    """What there is to say about a source since the last time."""
+def print_notes(source: FrameSource) -> None:
+    """Print what there is to say about a source since the last time."""
     while source.notes:
         note(source.notes.pop(0))
 
 
-def render(source: FrameSource, predictor: Predictor, truth: Truth | None, options: Namespace, out: Path) -> str:
-    """Predict one sequence and write its files; returns lines about them.
+def render(source: FrameSource, predictor: Predictor, truth: Truth | None, settings: RenderSettings, out: Path) -> str:
+    """Predict one sequence and write its files.
 
+    Args:
+        source: the sequence.
+        predictor: at its own threshold.
+        truth: the true targets, where they are known.
+        settings: see there.
+        out: folder of the files.
+    Returns:
+        Lines about what was found, how fast it went, and where the files are.
     Raises:
         UserError: a frame cannot be read or a file not be written; what was done until then is kept.
         Interrupted: by Ctrl-C; what was done until then is kept.
     """
-    from utils.render.result_files import Results
-    from utils.render.tracks import Tracker
-
     if source.problem:
         raise UserError(source.problem)
-    name, fps = source.name.rpartition("/")[2], options.fps or (source.fps or DEFAULT_FPS) / options.stride
-    writers, began = picture_writers(options, out, name, fps), time.perf_counter()
+    name, fps = source.name.rpartition("/")[2], settings.fps or (source.fps or DEFAULT_FPS) / settings.stride
+    writers, began = open_writers(settings, out, name, fps, truth is not None), time.perf_counter()
     masks = out / "masks"
     if Path(source.path).resolve() in [path.resolve() for path in (*(one.path for one in writers), masks)]:
         raise UserError(f"{source.path}: results would take the place of the source; give another folder with --out")
     results = Results(out, {
-        "source": source.path, "sequence": source.name, "fps": fps, "weights": options.weights,
+        "source": source.path, "sequence": source.name, "fps": fps, "weights": settings.weights,
         "model": predictor.settings.name, "task": predictor.settings.task, "threshold": predictor.settings.threshold,
-    }, class_names(predictor), None if options.no_tracks else Tracker())
+    }, class_names(predictor), Tracker() if settings.tracks else None)
     try:
         with ExitStack() as stack:
             for writer in (*writers, results):  # results end first, while there is room for them
                 stack.enter_context(writer)
-            predict(source, predictor, truth, options, results, writers, masks)
+            predict(source, predictor, truth, settings, results, writers, masks)
     except UserError as error:
-        raise UserError("; ".join([*told(error), *kept(results)])) from None
+        raise UserError("; ".join([*messages_of(error), *partial_results(results)])) from None
     except KeyboardInterrupt:
-        if not (results.records and hasattr(source, "report")):  # it is how one ends a live source
-            raise Interrupted("; ".join(kept(results)) or "before the first frame was done", signal.SIGINT) from None
+        if not (results.records and source.report()):  # it is how one ends a source that does not wait
+            done = "; ".join(partial_results(results)) or "before the first frame was done"
+            raise Interrupted(done, signal.SIGINT) from None
     finally:
-        say(source)
-    count, total = len(results.records), announced(source, options)
-    if not count:
+        print_notes(source)
+    if not results.records:
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
+    warn_of_gaps(source, predictor, settings, results)
+    tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
+    what = "components" if predictor.settings.task == "segmentation" else "boxes"
+    found = summarise(source.name, results.records, what) + tracks
+    seconds = time.perf_counter() - began
+    paths = [*(writer.path for writer in writers), masks, *results.paths()]
+    return "\n".join([found, *describe_run(source, len(results.records), seconds), *(f"  {path}" for path in paths)])
+
+
+def warn_of_gaps(source: FrameSource, predictor: Predictor, settings: RenderSettings, results: Results) -> None:
+    """Warn where fewer frames came than were announced, or such that the network sees little in them."""
+    count, total = len(results.records), count_expected(source, settings)
     if total and count < total:
         warn(f"{source.path}: {count} frames could be read, {total} were announced")
     if count == 1 < predictor.settings.num_frames:
@@ -104,59 +161,59 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, optio
     if len(sizes) > 1:
         warn(f"{source.path}: frames of {len(sizes)} sizes; no clip holds frames of several, and the video has the "
              "first one's size")
-    tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
-    what = "components" if predictor.settings.task == "segmentation" else "boxes"
-    said = summary(source.name, results.records, what) + tracks
-    paths = [*(writer.path for writer in writers), masks, *results.paths()]
-    return "\n".join([said, pace(source, count, time.perf_counter() - began), *(f"  {path}" for path in paths)])
 
 
-def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, options: Namespace, results: Results,
+def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, settings: RenderSettings, results: Results,
             writers: Sequence[Any], masks: Path) -> None:
-    """Predict every frame of a sequence, and give it to what writes `results`, pictures and `masks`."""
-    from tqdm import tqdm
+    """Predict every frame of a sequence, and give it to what writes `results`, pictures and `masks`.
 
-    from utils.images.grey_levels import Stretch
-    from utils.render.overlay import Trails, draw
-    from utils.video.writers import write_mask
-
-    intake = intake_of(options, predictor, partial(tell_raw, source))
-    stretch, trails = Stretch(), None if options.no_tracks else Trails()
-    frames = islice(intake.frames(source), options.max_frames or None)
-    with tqdm(total=announced(source, options), desc=source.name, unit=" frames", disable=options.quiet,
+    Args:
+        source, predictor, truth, settings: as of `render`.
+        results: takes the predictions.
+        writers: take the annotated pictures.
+        masks: folder of the predicted masks.
+    Raises:
+        UserError: a frame cannot be read or a file not be written.
+    """
+    intake = make_intake(settings, predictor, partial(tell_raw, source))
+    stretch, trails = Stretch(), Trails() if settings.tracks else None
+    frames = islice(intake.frames(source), settings.max_frames or None)
+    with tqdm(total=count_expected(source, settings), desc=source.name, unit=" frames", disable=settings.quiet,
               dynamic_ncols=True, mininterval=0.5) as bar:
-        for frame, prediction in predictor.stream_with(frames, options.batch_size):
-            say(source)
-            if not results.records and options.weights:
-                check_look(source, frame.image, intake_of(options, predictor), predictor)
+        for frame, prediction in predictor.stream_with(frames, settings.batch_size):
+            print_notes(source)
+            if not results.records and settings.weights:
+                seen = make_intake(settings, predictor).prepare(frame.image)
+                check_look(source.path, seen, predictor.settings.normalisation)
             prediction = intake.restore(prediction, frame)
             targets = truth.of(source, frame) if truth else None
             tracked = results.add(frame, prediction, targets)
             if trails:
                 trails.update(frame.number, tracked)
             picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
-                           heat=options.heatmap, side_by_side=truth is not None, threshold=predictor.settings.threshold,
-                           title=source.name, scale=options.scale, trails=trails, roi=options.roi)
+                           heat=settings.heatmap, side_by_side=truth is not None,
+                           threshold=predictor.settings.threshold, title=source.name, scale=settings.scale,
+                           trails=trails, roi=settings.roi)
             for writer in writers:
                 writer.write(picture)
             write_mask(masks / f"{frame.name}.png", prediction.mask)
             bar.update()
 
 
-def announced(source: FrameSource, options: Namespace) -> int | None:
+def count_expected(source: FrameSource, settings: RenderSettings) -> int | None:
     """How many frames are to be expected; None where nobody knows."""
-    if not source.length or (source.files and options.stride > 1):  # numbers of files may have gaps
+    if not source.length or (source.files and settings.stride > 1):  # numbers of files may have gaps
         return None
-    return min(-(-source.length // options.stride), options.max_frames or sys.maxsize)
+    return min(-(-source.length // settings.stride), settings.max_frames or sys.maxsize)
 
 
-def kept(results: Results) -> list[str]:
-    """What there is of a sequence that was not predicted to its end, if anything."""
+def partial_results(results: Results) -> list[str]:
+    """What there is of a sequence that was not predicted to its end, in a line if anything."""
     count = len(results.records)
     return [f"what was found in the first {count} frames is in {results.folder}"] if count else []
 
 
-def told(error: BaseException | None) -> list[str]:
+def messages_of(error: BaseException | None) -> list[str]:
     """What an error of the user says, after what those say during whose handling it came up."""
     texts: list[str] = []
     while error:
@@ -166,27 +223,27 @@ def told(error: BaseException | None) -> list[str]:
     return texts
 
 
-def pace(source: FrameSource, count: int, seconds: float) -> str:
-    """How fast it went, and what a live source dropped, in lines."""
-    text = f"  {count / seconds:.1f} frames a second, reading, drawing and writing included"
-    return f"{text}\n  {source.report()}" if hasattr(source, "report") else text
+def describe_run(source: FrameSource, count: int, seconds: float) -> list[str]:
+    """How fast it went, and what became of the frames of a source that does not wait, in lines."""
+    lines = [f"  {count / seconds:.1f} frames a second, reading, drawing and writing included"]
+    if report := source.report():
+        lines.append(f"  {report}")
+    return lines
 
 
-def intake_of(options: Namespace, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
+def make_intake(settings: RenderSettings, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
     """What prepares the frames of one sequence; `on_raw` is called where raw frames begin."""
-    return Intake(options.stride, options.roi, options.window, options.invert,
+    return Intake(settings.stride, settings.roi, settings.window, settings.invert,
                   raw_window_for(predictor.settings.normalisation), on_raw)
 
 
-def picture_writers(options: Namespace, out: Path, name: str, fps: float) -> list[Any]:
-    """What writes the annotated pictures of one sequence."""
-    from utils.video.writers import GifWriter, PreviewWriter, VideoWriter
-
+def open_writers(settings: RenderSettings, out: Path, name: str, fps: float, side_by_side: bool) -> list[Any]:
+    """What writes the annotated pictures of one sequence; those `side_by_side` are twice as wide."""
     writers: list[Any] = [VideoWriter(out / f"{name}.mp4", fps)]
-    if options.preview:
+    if settings.preview:
         writers.append(PreviewWriter(out / "preview.jpg"))
-    if options.gif:
-        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if options.truth else 640))
+    if settings.gif:
+        writers.append(GifWriter(out / f"{name}.gif", fps, longer_side=960 if side_by_side else 640))
     return writers
 
 
@@ -196,7 +253,7 @@ def class_names(predictor: Predictor) -> list[str]:
     return ["target"] if count == 1 else [f"class{i}" for i in range(count)]
 
 
-def summary(name: str, records: list[dict[str, Any]], what: str) -> str:
+def summarise(name: str, records: list[dict[str, Any]], what: str) -> str:
     """What was found in one sequence, in one line."""
     text = f"{name}: {len(records)} frames, {sum(len(record['components']) for record in records)} {what}"
     known = [record for record in records if "targets" in record]

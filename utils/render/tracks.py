@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statistics import median_low
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from utils.predictor.prediction import Component
 
@@ -137,6 +136,8 @@ class Tracker:
         """Tracks and indices of detections, one to one, whose distances add up to the least."""
         if not self.tracks or not found:
             return []
+        from scipy.optimize import linear_sum_assignment  # here, as it takes 0.3 s, which a mistyped option need not
+
         centres = np.array([_centre(one) for one in found])
         cost = np.stack([track.distances(centres, self.noise) for track in self.tracks])
         far = cost > GATE
