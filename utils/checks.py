@@ -12,8 +12,8 @@ from tqdm import tqdm
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import check_root
-from utils.datasets.problems import Collected
-from utils.datasets.quick_check import THREADS, _wrong_mask
+from utils.datasets.problems import CollectingReport
+from utils.datasets.quick_check import THREADS, describe_wrong_mask
 from utils.images.box_masks import boxes_of_mask
 from utils.images.boxes import box_problem
 from utils.images.frame_names import natural_key
@@ -23,7 +23,7 @@ from utils.system.errors import UserError, user_errors
 
 
 @dataclass
-class Facts:
+class FrameCheck:
     """What one frame's files hold: problems and hints as lines, and figures for the summary."""
 
     problems: list[str] = field(default_factory=list)
@@ -33,48 +33,48 @@ class Facts:
     targets: int = 0
 
 
-def inspect(frame: Frame) -> Facts:
+def inspect(frame: Frame) -> FrameCheck:
     """Decode a frame and its mask, and compare them with each other and with the boxes."""
-    facts = Facts()
+    found = FrameCheck()
     try:
         image = read_frame(frame.image)
     except UserError as error:
-        facts.problems.append(str(error))
+        found.problems.append(str(error))
     else:
-        facts.size, facts.bits = image.shape, 8 * image.itemsize
+        found.size, found.bits = image.shape, 8 * image.itemsize
         if image.min() == image.max():
-            facts.hints.append(f"{frame.image}: every pixel is {image.min()}; an empty picture?")
+            found.hints.append(f"{frame.image}: every pixel is {image.min()}; an empty picture?")
     if frame.mask:
         try:
-            _inspect_mask(frame, facts)
+            _inspect_mask(frame, found)
         except UserError as error:
-            facts.problems.append(str(error))
+            found.problems.append(str(error))
     else:
-        facts.targets = len(frame.boxes or ())
+        found.targets = len(frame.boxes or ())
     for box in frame.boxes or ():
-        problem = box_problem(box, facts.size) if facts.size else None
+        problem = box_problem(box, found.size) if found.size else None
         if problem:
-            facts.problems.append(f"{frame.image}: {problem}; correct the annotation")
-    return facts
+            found.problems.append(f"{frame.image}: {problem}; correct the annotation")
+    return found
 
 
-def _inspect_mask(frame: Frame, facts: Facts) -> None:
+def _inspect_mask(frame: Frame, found: FrameCheck) -> None:
     values = read_frame(frame.mask)
-    if facts.size and values.shape != facts.size:
-        if same_aspect(values.shape, facts.size):
-            (h, w), (own_h, own_w) = values.shape, facts.size
-            facts.problems.append(f"{frame.mask}: mask of {w}x{h} (w x h), expected {own_w}x{own_h} like its image; it "
+    if found.size and values.shape != found.size:
+        if same_aspect(values.shape, found.size):
+            (h, w), (own_h, own_w) = values.shape, found.size
+            found.problems.append(f"{frame.mask}: mask of {w}x{h} (w x h), expected {own_w}x{own_h} like its image; it "
                                   "is resized when read, replace it to be exact")
         else:
-            facts.problems.append(_wrong_mask(frame, values.shape, facts.size))
+            found.problems.append(describe_wrong_mask(frame, values.shape, found.size))
     top = int(values.max())
     between = int(((values > 0) & (values < top)).sum())
     if between:
-        facts.problems.append(f"{frame.mask}: {between} pixels between 0 and {top}, expected two values; those above "
+        found.problems.append(f"{frame.mask}: {between} pixels between 0 and {top}, expected two values; those above "
                               "half count as target, write the mask again as PNG to be exact")
     elif top and values.min() == top:
-        facts.problems.append(f"{frame.mask}: every pixel is target; replace the mask")
-    facts.targets = len(boxes_of_mask(read_mask(frame.mask)))
+        found.problems.append(f"{frame.mask}: every pixel is target; replace the mask")
+    found.targets = len(boxes_of_mask(read_mask(frame.mask)))
 
 
 def check(root: str, split: str = "all", need: str = "labels", quiet: bool = False) -> tuple[list[str], list[str], str]:
@@ -89,7 +89,7 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
         UserError: `root` is no dataset's folder.
     """
     check_root(root)
-    report = Collected()
+    report = CollectingReport()
     try:
         dataset = open_dataset(root, split, need, report)
     except UserError as error:
@@ -98,21 +98,21 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
     with ThreadPoolExecutor(THREADS) as pool:
         bar = tqdm(pool.map(inspect, dataset.frames), total=len(dataset.frames), desc="checking", unit="frame",
                    disable=quiet, dynamic_ncols=True)
-        facts = list(bar)
-    problems = report.lines + [line for item in facts for line in item.problems]
-    hints = [line for item in facts for line in item.hints]
-    return problems, hints, _summary(dataset, facts)
+        checks = list(bar)
+    problems = report.lines + [line for item in checks for line in item.problems]
+    hints = [line for item in checks for line in item.hints]
+    return problems, hints, _summary(dataset, checks)
 
 
-def _summary(dataset: Dataset, facts: Sequence[Facts]) -> str:
-    sizes = Counter(f"{item.size[1]}x{item.size[0]}" for item in facts if item.size)
+def _summary(dataset: Dataset, checks: Sequence[FrameCheck]) -> str:
+    sizes = Counter(f"{item.size[1]}x{item.size[0]}" for item in checks if item.size)
     ordered = sorted(sizes.items(), key=lambda pair: (-pair[1], natural_key(pair[0])))
     shown = [f"{size} ({count})" for size, count in ordered]
     more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
-    bits = " and ".join(str(number) for number in sorted({item.bits for item in facts if item.bits}))
-    empty = sum(not item.targets for item in facts)
+    bits = " and ".join(str(number) for number in sorted({item.bits for item in checks if item.bits}))
+    empty = sum(not item.targets for item in checks)
     return (f"{dataset.name} ({dataset.layout}{', recognised' if dataset.recognised else ''}), {dataset.split}: "
-            f"{len(dataset.sequences)} sequences, {len(facts)} frames, {sum(item.targets for item in facts)} targets "
+            f"{len(dataset.sequences)} sequences, {len(checks)} frames, {sum(item.targets for item in checks)} targets "
             f"({empty} frames without), sizes (w x h) {', '.join(shown[:5])}{more}, {bits} bit")
 
 
@@ -129,7 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = list(dict.fromkeys(" ".join(line.split()) for line in problems))
     for line in [*problems, *(f"hint: {hint}" for hint in hints)]:
         print(line)
-    verdict = f"{len(problems)} problem{'s' * (len(problems) > 1)}" if problems else "sound"
+    verdict = "sound"
+    if problems:
+        verdict = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     print(f"{verdict}: {summary}" if summary else verdict)
     return 1 if problems else 0
 

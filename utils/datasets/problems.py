@@ -27,7 +27,7 @@ class Report:
         raise error
 
 
-class Collected(Report):
+class CollectingReport(Report):
     """Keeps every problem as a line of its own, in `lines`."""
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ def quick_check(dataset: Dataset) -> None:
                 size = image_size(frame.mask) if frame.mask else first
                 if size != first and size != (own := image_size(frame.image)):
                     if not same_aspect(size, own):
-                        raise UserError(_wrong_mask(frame, size, own))
+                        raise UserError(describe_wrong_mask(frame, size, own))
                     resized.append(frame.mask)
                 for box in frame.boxes or ():
                     problem = box_problem(box, first) and box_problem(box, image_size(frame.image))
@@ -64,6 +64,6 @@ def check_classes(dataset: Dataset, num_classes: int) -> None:
                         f"{num_classes}; give --num-classes {beyond + 1}, or correct the annotation")
 
 
-def _wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
+def describe_wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
     return (f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
             "same aspect; replace the mask")
