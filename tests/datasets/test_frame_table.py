@@ -9,7 +9,7 @@ from trees import write_pairs, write_text
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.compact_lists import Entries, Rows, Texts
-from utils.datasets.dataset import joined, open_dataset
+from utils.datasets.dataset import join_datasets, open_dataset
 from utils.datasets.frame_table import AllKeys, Frame, Sequences
 from utils.datasets.layouts import Files
 from utils.images.frame_names import natural_key
@@ -23,9 +23,9 @@ def test_texts_are_a_list_of_strings():
     assert list(texts) == WORDS and len(texts) == 7 and texts[-1] == "\udcff" and texts[2:4] == ["a/ü.png", "b"]
     for copy in (texts, pickle.loads(pickle.dumps(texts))):
         assert [copy.find(word) for word in WORDS] == [0, 1, 2, 0, 4, 0, 6] and copy.find("c") == -1
-    assert texts.repeated() == ["b"] and list(texts.once()) == ["b", "", "a/ü.png", "x" * 300, "\udcff"]
+    assert texts.find_repeated() == ["b"] and list(texts.without_repeats()) == ["b", "", "a/ü.png", "x" * 300, "\udcff"]
     assert texts.first_places().tolist() == [0, 1, 2, 0, 4, 0, 6]
-    assert not len(Texts([])) and Texts([]).find("a") == -1 and Texts([]).repeated() == []
+    assert not len(Texts([])) and Texts([]).find("a") == -1 and Texts([]).find_repeated() == []
     with pytest.raises(IndexError):
         texts[7]
     many = [f"{i}" for i in range(70_000)]  # more than one block
@@ -66,7 +66,7 @@ def test_parts_of_sequences():
     assert list(training) == ["a", "b", "c"] and list(validation) == ["d"]
     training, validation = hold_out(sequences, (), 0.2)
     assert training.lengths().tolist() == [8] * 4 and validation.lengths().tolist() == [2] * 4
-    assert list(sequences.only(["c", "a"])) == ["a", "c"] and sequences.only(["c"])["c"] == sequences["c"]
+    assert list(sequences.select(["c", "a"])) == ["a", "c"] and sequences.select(["c"])["c"] == sequences["c"]
 
 
 def test_joined_tables(tmp_path):
@@ -74,12 +74,12 @@ def test_joined_tables(tmp_path):
     for root in roots:
         write_text(root / "train.txt", "images/s/0.png\nimages/s/1.png\n")
     first, second = (open_dataset(root) for root in roots)
-    both = joined(first, [second])
+    both = join_datasets(first, [second])
     assert list(both.sequences) == ["s", "two/s"] and len(both.frames) == 4
     assert both.sequences["two/s"][1].image == second.frames[1].image
     assert both.sequences["two/s"][1].sequence == "two/s"
     with pytest.raises(Exception, match="a second dataset in a folder called 'two'"):
-        joined(first, [second, second])
+        join_datasets(first, [second, second])
 
 
 def test_natural_order():

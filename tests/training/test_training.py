@@ -7,7 +7,7 @@ import pytest
 import torch
 from moving import write_dataset
 
-from utils.datasets.dataset import joined, open_dataset
+from utils.datasets.dataset import join_datasets, open_dataset
 from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
@@ -103,10 +103,10 @@ def test_sequences_of_other_datasets_join(data, tmp_path, monkeypatch, capsys):
     launch({"default": (TrainConfig(),)}, "")
     assert "12 training frames of 2 sequences, 12 set aside for validation of 2" in capsys.readouterr().out
     parts = [open_dataset(root, "train") for root in (data, other)]
-    both = joined(parts[0], parts[1:])
+    both = join_datasets(parts[0], parts[1:])
     assert list(both.sequences) == ["sequence1", "sequence2", "made up/sequence1"] and both.normalisation is None
     with pytest.raises(UserError, match="second dataset in a folder called 'made up'"):
-        joined(parts[0], [parts[1], parts[1]])
+        join_datasets(parts[0], [parts[1], parts[1]])
 
 
 def test_losses_that_are_not_finite_stop_the_epoch_and_name_losses_and_clips():

@@ -170,7 +170,7 @@ def select_sequences(dataset: Dataset, names: Sequence[str]) -> Dataset:
         raise UserError(f"--sequences: found {', '.join(unknown)}, expected some of the {len(dataset.sequences)} of "
                         f"this split, {', '.join(known)}")
     if names:
-        dataset = dataclasses.replace(dataset, sequences=Sequences.of(dataset.sequences).only(names))
+        dataset = dataclasses.replace(dataset, sequences=Sequences.of(dataset.sequences).select(names))
     quick_check(dataset)
     return dataset
 

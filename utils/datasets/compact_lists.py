@@ -91,12 +91,12 @@ class Texts(Sequence[str]):
                 first[index] = seen.setdefault(self[index], index)
         return first
 
-    def repeated(self) -> list[str]:
+    def find_repeated(self) -> list[str]:
         """Each string that is there more than once, in the order of their first places."""
         first = self.first_places()
         return [self[i] for i in np.unique(first[first != np.arange(len(first))]).tolist()]
 
-    def once(self) -> Texts:
+    def without_repeats(self) -> Texts:
         """Each string once, in the order of their first places."""
         return Texts(self[i] for i in np.unique(self.first_places()).tolist())
 

@@ -48,7 +48,7 @@ class Dataset:
         return Sequences.of(self.sequences).frames()
 
 
-def joined(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
+def join_datasets(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
     """`dataset` with the sequences of others, named FOLDER/SEQUENCE after the folders those are in; its published
     normalisation then no longer describes all frames. Raises UserError where two folders have one name."""
     folders = [Path(extra.root).resolve().name for extra in extras]
@@ -57,7 +57,7 @@ def joined(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
         folder = Path(twice[-1]).resolve().name
         raise UserError(f"{twice[-1]}: found a second dataset in a folder called '{folder}', expected each once "
                         "and under its own name; rename the folder")
-    sequences = Sequences.of(dataset.sequences).joined(
+    sequences = Sequences.of(dataset.sequences).join(
         (f"{folder}/", Sequences.of(extra.sequences)) for folder, extra in zip(folders, extras, strict=True))
     return replace(dataset, sequences=sequences, normalisation=None if extras else dataset.normalisation)
 

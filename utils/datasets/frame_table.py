@@ -36,7 +36,7 @@ class Frame:
 
 
 class FrameColumns:
-    """Frames column by column, filled by `add` in the order of their rows and closed by `done`.
+    """Frames column by column, filled by `add` in the order of their rows and closed by `close`.
 
     A path is root, the beginning of a place, the image's stem, and the place's ending: places are few.
     """
@@ -53,7 +53,7 @@ class FrameColumns:
         self.stems: Any = None
 
     def add(self, number: int, image: str, mask: str | None, boxes: tuple[Box, ...] | None) -> str:
-        """Append a frame, paths below the root; returns the image's stem, of which `done` needs all."""
+        """Append a frame, paths below the root; returns the image's stem, of which `close` needs all."""
         stem = os.path.splitext(image.rpartition("/")[2])[0]
         self.numbers.append(number)
         self.image.append(self._place(image, stem))
@@ -67,7 +67,7 @@ class FrameColumns:
         known = (folder + slash, name[len(stem):]) if name.startswith(stem) else (path, WHOLE_PATH)
         return self.places.setdefault(known, len(self.places))
 
-    def done(self, stems: Iterable[str]) -> FrameColumns:
+    def close(self, stems: Iterable[str]) -> FrameColumns:
         """Turn the columns into arrays; nothing is added from here on."""
         self.stems = Texts(stems)
         self.places = list(self.places)
@@ -139,7 +139,7 @@ class Sequences(Mapping[str, FrameTable]):
         for frames in sequences.values():
             stems += [columns.add(frame.number, frame.image, frame.mask, frame.boxes) for frame in frames]
             ends.append(len(stems))
-        return cls(Texts(sequences), [columns.done(stems)], np.zeros(len(ends) - 1), ends[:-1], ends[1:])
+        return cls(Texts(sequences), [columns.close(stems)], np.zeros(len(ends) - 1), ends[:-1], ends[1:])
 
     def __len__(self) -> int:
         return len(self.names)
@@ -182,13 +182,13 @@ class Sequences(Mapping[str, FrameTable]):
         start = self.start + first
         return Sequences(names, self.tables, self.source[kept], start[kept], (self.start + last)[kept])
 
-    def only(self, names: Iterable[str]) -> Sequences:
+    def select(self, names: Iterable[str]) -> Sequences:
         """The sequences of these names, in the order here."""
         kept = np.zeros(len(self), bool)
         kept[[self.names.find(name) for name in names]] = True
         return self.cut(0, np.where(kept, self.lengths(), 0))
 
-    def joined(self, others: Iterable[tuple[str, Sequences]]) -> Sequences:
+    def join(self, others: Iterable[tuple[str, Sequences]]) -> Sequences:
         """These, then others under names with a prefix."""
         parts = [("", self), *others]
         offsets = np.cumsum([0, *(len(part.tables) for _, part in parts)]).tolist()

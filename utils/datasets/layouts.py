@@ -50,7 +50,7 @@ class Paths(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._around)
 
-    def ordered(self, keys: Iterable[str]) -> Paths:
+    def take(self, keys: Iterable[str]) -> Paths:
         """The same paths under the strings `keys`, in their order; keys that are not there are left out. Empties this.
         """
         result = Paths()
@@ -191,8 +191,8 @@ def list_files(root: str) -> Files:
         raise UserError(f"{root}: found no image in {where}/, expected {', '.join(sorted(IMAGE_SUFFIXES))} files; "
                         "copy the frames there")
     if sequences:  # clips and images of one sequence were listed one after the other
-        images = images.ordered(sorted(images, key=natural_key))
-    masks = masks.ordered([*(key for key in images if key in masks), *(key for key in masks if key not in images)])
+        images = images.take(sorted(images, key=natural_key))
+    masks = masks.take([*(key for key in images if key in masks), *(key for key in masks if key not in images)])
     return Files(root, layout, images, masks)
 
 

@@ -91,7 +91,7 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
         raise UserError(f"{path}: found an empty list, expected one image a line; fill it, or remove it to use the "
                         "dataset's own split")
     boxed = bool(rows.values) or any(exact)
-    twice = paths.repeated() if boxed else []
+    twice = paths.find_repeated() if boxed else []
     if twice:
         raise UserError(f"{path}: found {twice[0]} on several lines (the first of {len(twice)} such images), expected "
                         "one line an image with all of its boxes; join them")

@@ -87,7 +87,7 @@ def table_of(files: Files, keys: Texts, name_of: Callable[[str], str], boxes: Bo
                 yield columns.add(number, files.images[key], files.masks.get(key), boxes.get(key))
             ends.append(ends[-1] + len(own))
 
-    columns.done(stems())
+    columns.close(stems())
     return Sequences(Texts(names), [columns], np.zeros(len(names)), ends[:-1], ends[1:])
 
 

@@ -31,13 +31,15 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
     own = sorted((item for item in lists if item.split == split), key=rank)
     here = [item for item in own if any(files.find(entry.path, split) for entry in item.entries)]
     for item in here[1:]:
-        if rank(item) == rank(here[0]) and _found(files, item) != _found(files, here[0]):
+        if rank(item) == rank(here[0]) and _keys_of(files, item) != _keys_of(files, here[0]):
             raise UserError(f"{here[0].path}: found beside {item.path}, which names other images; expected one list "
                             f"for '{split}'; remove or rename one of them")
-    return (here or own or [None])[0]
+    if here:
+        return here[0]
+    return own[0] if own else None
 
 
-def _found(files: Files, item: ImageList) -> set[str | None]:
+def _keys_of(files: Files, item: ImageList) -> set[str | None]:
     return {files.find(entry.path, item.split) for entry in item.entries}
 
 
@@ -55,18 +57,21 @@ def images_of_split(files: Files, lists: Sequence[ImageList], split: str,
     """
     if split != "all":
         chosen = list_of(files, lists, split)
-        return _without_lists(files, split, table) if chosen is None else _listed(files, chosen, split, report)
+        if chosen is None:
+            return _split_without_lists(files, split, table)
+        return _find_listed(files, chosen, split, report)
     both = [list_of(files, lists, part) for part in SPLITS]
     if not all(both):
         return Texts(files.images)
-    keys = Texts(key for part, item in zip(SPLITS, both, strict=True) for key in _listed(files, item, part, report))
-    shared = keys.repeated()
+    keys = Texts(key for part, item in zip(SPLITS, both, strict=True)
+                 for key in _find_listed(files, item, part, report))
+    shared = keys.find_repeated()
     report.files([files.path(files.images[key]) for key in shared], "image listed for training and for testing",
                  f"remove it from {both[0].path} or {both[1].path}", fatal=False)
-    return keys.once() if shared else keys
+    return keys.without_repeats() if shared else keys
 
 
-def _listed(files: Files, item: ImageList, split: str, report: Report) -> Texts:
+def _find_listed(files: Files, item: ImageList, split: str, report: Report) -> Texts:
     missing: list[str] = []
 
     def found() -> Iterator[str]:
@@ -80,13 +85,13 @@ def _listed(files: Files, item: ImageList, split: str, report: Report) -> Texts:
     keys = Texts(found())
     report.files([f"{item.path}: {path}" for path in missing], f"listed, but no such image in {files.root}",
                  "copy it there, or correct the list")
-    twice = keys.repeated()
+    twice = keys.find_repeated()
     report.files([f"{item.path}: {files.images[key]}" for key in twice], "image listed twice", "list it once",
                  fatal=False)
-    return keys.once() if twice else keys
+    return keys.without_repeats() if twice else keys
 
 
-def _without_lists(files: Files, split: str, table: Callable[[str], str | None] | None) -> Texts:
+def _split_without_lists(files: Files, split: str, table: Callable[[str], str | None] | None) -> Texts:
     index = os.path.join(files.root, f"{split}.txt")
     if files.layout == "split folders":
         folders = ("test", "val") if split == "test" else (split,)

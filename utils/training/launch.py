@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from utils.datasets.dataset import joined, open_dataset
+from utils.datasets.dataset import join_datasets, open_dataset
 from utils.datasets.quick_check import check_classes, quick_check
 from utils.system.command_line import make_folder
 from utils.system.distributed import processes, rank
@@ -29,7 +29,7 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
             quick_check(part)
             if config.detector:
                 check_classes(part, config.num_classes)
-        dataset = joined(found[0], found[1:])
+        dataset = join_datasets(found[0], found[1:])
         if rank() == 0:
             make_folder(config.folder)  # one that cannot be written is found out now, not after an epoch
         from utils.training.trainer import (
