@@ -22,6 +22,7 @@ from utils.commands.options import (
     add_budget_options,
     add_data_options,
     add_detail_options,
+    add_hardware_options,
     add_predictor_options,
     budget_of,
     choice_of,
@@ -50,16 +51,18 @@ COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", 
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="test.py", description=__doc__)
+    add_data_options(parser)
     add_predictor_options(parser)
     add_budget_options(parser)
-    parser.add_argument("--out", metavar="FOLDER", help="for metrics.json (default: test/ beside the weights, or in "
-                        "runs/DATASET_METHOD)")
-    parser.add_argument("--rule", choices=MASK_RULES, default=MASK_RULES[0],
-                        help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
-    parser.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
-    parser.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
+    figures, output = parser.group("Figures"), parser.group("Output")
+    figures.add_argument("--rule", choices=MASK_RULES, default=MASK_RULES[0],
+                         help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
+    figures.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
     add_detail_options(parser)
-    add_data_options(parser)
+    output.add_argument("--out", metavar="FOLDER", help="for metrics.json (default: test/ beside the weights, or in "
+                        "runs/DATASET_METHOD)")
+    output.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
+    add_hardware_options(parser)
     return parser.parse_args(argv)
 
 

@@ -19,7 +19,13 @@ from utils.commands.inputs import (
     results_folder,
     select_sequences,
 )
-from utils.commands.options import add_data_options, add_predictor_options, choice_of, hardware_of
+from utils.commands.options import (
+    add_data_options,
+    add_hardware_options,
+    add_predictor_options,
+    choice_of,
+    hardware_of,
+)
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
@@ -44,17 +50,19 @@ CURVES = {"iou": f"IoU at least {MIN_IOU:g}", "centre": "centres less than 3 px 
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_map_coco.py", description=__doc__)
-    add_predictor_options(parser)
-    parser.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere; "
-                        f"precision, recall and F1 are those above score {THRESHOLD}, or --threshold")
-    parser.add_argument("--out", metavar="FOLDER", help="for metrics.json, detections.json, truth.json and the curves "
-                        "(default: map/ beside the weights or detections, or in runs/DATASET_METHOD)")
-    parser.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
-    parser.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
-                        "sequences for 95%% intervals (0: none, default: %(default)s)")
-    parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
-                        "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
     add_data_options(parser)
+    add_predictor_options(parser)
+    network, figures, output = map(parser.group, ("Network", "Figures", "Output"))
+    network.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere; "
+                         f"precision, recall and F1 are those above score {THRESHOLD}, or --threshold")
+    figures.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
+    figures.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
+                         "sequences for 95%% intervals (0: none, default: %(default)s)")
+    figures.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
+                         "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
+    output.add_argument("--out", metavar="FOLDER", help="for metrics.json, detections.json, truth.json and the curves "
+                        "(default: map/ beside the weights or detections, or in runs/DATASET_METHOD)")
+    add_hardware_options(parser)
     return parser.parse_args(argv)
 
 

@@ -29,32 +29,32 @@ from utils.video.sources import FrameSource, open_sources
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
-    add_predictor_options(parser, "the SSTNet in weights/")
-    parser.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
-                        "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
-                        "sequence")
-    parser.add_argument("--watch", type=number(float, 0.1), metavar="S", help="--source is a folder that grows: go on "
-                        "until no image came for S seconds")
-    parser.add_argument("--preview", action="store_true", help="keep preview.jpg in the output folder up to date with "
-                        "the latest picture")
+    data, network, output = map(parser.group, ("Data", "Network", "Output"))
+    data.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
+                      "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
+                      "sequence")
+    data.add_argument("--watch", type=number(float, 0.1), metavar="S", help="--source is a folder that grows: go on "
+                      "until no image came for S seconds")
     add_preparation_options(parser)
-    parser.add_argument("--motion-compensation", choices=("on", "off"), help="align the frames of a clip to the last "
-                        "one, for panning and shaking cameras (default: as the network was trained)")
-    parser.add_argument("--no-tracks", action="store_true", help="leave out tracks.csv")
-    parser.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
+    data.add_argument("--max-frames", type=number(int, 0), default=0, metavar="N",
+                      help="only the first N frames of each sequence (0: all)")
+    data.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
+                      "and show the truth beside the prediction")
+    add_predictor_options(parser, "the SSTNet in weights/")
+    network.add_argument("--motion-compensation", choices=("on", "off"), help="align the frames of a clip to the last "
+                         "one, for panning and shaking cameras (default: as the network was trained)")
+    output.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
                         "in runs/NAME_METHOD)")
-    parser.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
-                        "and show the truth beside the prediction")
-    parser.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
-    parser.add_argument("--gif", action="store_true", help="write a GIF as well")
-    parser.add_argument("--fps", type=number(float, 0.1, 1000), metavar="X",
+    output.add_argument("--preview", action="store_true", help="keep preview.jpg in the output folder up to date with "
+                        "the latest picture")
+    output.add_argument("--no-tracks", action="store_true", help="leave out tracks.csv")
+    output.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
+    output.add_argument("--gif", action="store_true", help="write a GIF as well")
+    output.add_argument("--fps", type=number(float, 0.1, 1000), metavar="X",
                         help=f"frames a second of the result (default: the source's, else {DEFAULT_FPS:g})")
-    parser.add_argument("--scale", type=number(float, 0.05, 64), metavar="X",
+    output.add_argument("--scale", type=number(float, 0.05, 64), metavar="X",
                         help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)")
-    parser.add_argument("--max-frames", type=number(int, 0), default=0, metavar="N",
-                        help="only the first N frames of each sequence (0: all)")
-    add_hardware_options(parser)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_hardware_options(parser, reading_ahead=False)
     return parser.parse_args(argv)
 
 

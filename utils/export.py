@@ -35,19 +35,20 @@ ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
 def parse(argv: Sequence[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="python -m utils.export", description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
-    parser.add_argument("--format", choices=ENDINGS, default="onnx", help="default: %(default)s")
-    parser.add_argument("--streaming", action="store_true",
+    network, output, calibration = map(parser.group, ("Network", "Output", "Calibration"))
+    network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    output.add_argument("--format", choices=ENDINGS, default="onnx", help="default: %(default)s")
+    output.add_argument("--streaming", action="store_true",
                         help="one frame and the state in, the result and the next state out (default: whole clips in)")
-    parser.add_argument("--precision", choices=("float32", "fp16", "int8"), default="float32",
+    output.add_argument("--precision", choices=("float32", "fp16", "int8"), default="float32",
                         help="of an ONNX file: fp16 halves it, int8 quantises its convolutions and needs --calibrate; "
                         "measure what that costs with test.py (default: %(default)s)")
-    parser.add_argument("--calibrate", metavar="PATH", help="frames for int8, prepared as "
-                        "vid_predict.py prepares them: a folder of images, a video, a dataset")
-    parser.add_argument("--calibration-clips", type=number(int, 1), default=32, metavar="N",
-                        help="of these frames, evenly spread (default: %(default)s)")
-    parser.add_argument("--opset", type=number(int, 18, 23), default=OPSET, help="of ONNX (default: %(default)s)")
-    parser.add_argument("--out", metavar="FILE", help="default: beside the weights, such as best-streaming.onnx")
+    output.add_argument("--opset", type=number(int, 18, 23), default=OPSET, help="of ONNX (default: %(default)s)")
+    output.add_argument("--out", metavar="FILE", help="default: beside the weights, such as best-streaming.onnx")
+    calibration.add_argument("--calibrate", metavar="PATH", help="frames for int8, prepared as "
+                             "vid_predict.py prepares them: a folder of images, a video, a dataset")
+    calibration.add_argument("--calibration-clips", type=number(int, 1), default=32, metavar="N",
+                             help="of these frames, evenly spread (default: %(default)s)")
     given = parser.parse_args(argv)
     if given.precision != "float32" and (given.format != "onnx" or (given.precision == "int8" and given.streaming)):
         raise UserError(f"--precision {given.precision}: found with --format {given.format}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.commands.inputs import find_predictor, names_of, open_labelled, open_predictor, select_sequences
-from utils.commands.options import add_data_options, hardware_of
+from utils.commands.options import add_data_options, add_hardware_options, hardware_of
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
 from utils.metrics.target_facts import TargetFacts
@@ -29,15 +29,17 @@ def parse(argv: list[str] | None = None) -> Namespace:
     parser = Parser(prog="python -m utils.report", description=__doc__)
     parser.add_argument("methods", nargs="+", metavar="METHOD", help="a run's folder (its best.pt), a checkpoint, or "
                         "a classical method such as top-hat")
-    parser.add_argument("--out", default="report.html", metavar="FILE", help="the page; the table goes beside it as "
-                        ".md (default: %(default)s)")
-    parser.add_argument("--frames", type=number(int, 0), default=FRAMES, metavar="N", help="frames that can be looked "
-                        "at in the page, a stretch of every sequence (default: %(default)s)")
-    parser.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
-                        "sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8")
-    parser.add_argument("--draws", type=number(int, 1), default=bootstrap.DRAWS, metavar="N",
-                        help="resamples of the sequences for intervals (default: %(default)s)")
     add_data_options(parser)
+    figures, output = parser.group("Figures"), parser.group("Output")
+    figures.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
+                         "sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8")
+    figures.add_argument("--draws", type=number(int, 1), default=bootstrap.DRAWS, metavar="N",
+                         help="resamples of the sequences for intervals (default: %(default)s)")
+    output.add_argument("--out", default="report.html", metavar="FILE", help="the page; the table goes beside it as "
+                        ".md (default: %(default)s)")
+    output.add_argument("--frames", type=number(int, 0), default=FRAMES, metavar="N", help="frames that can be looked "
+                        "at in the page, a stretch of every sequence (default: %(default)s)")
+    add_hardware_options(parser)
     return parser.parse_args(argv)
 
 

@@ -236,13 +236,11 @@ def _install(made: Path, out: Path, split: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m utils.synthetic", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
-    parser.add_argument("--split", "--only", choices=("train", "test", "both"), default="both",
+    output = parser.group("Output")
+    output.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
+    output.add_argument("--split", "--only", choices=("train", "test", "both"), default="both",
                         help="what to make (default: both); with `test`, --seed is the seed of the test set")
-    parser.add_argument("--workers", type=number(int, 0), default=min(os.cpu_count() or 1, 8), metavar="N",
-                        help="processes that share the work; the result does not depend on it (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="make it again even if it is there")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    output.add_argument("--overwrite", action="store_true", help="make it again even if it is there")
     hints = get_type_hints(SyntheticConfig)
     for item in fields(SyntheticConfig):
         pair, kind = isinstance(item.default, tuple), hints[item.name]
@@ -258,7 +256,11 @@ def _parser() -> Parser:
             given |= {"type": type(item.default[0]), "nargs": 2, "metavar": METAVARS[item.name]}
         else:
             given |= {"type": kind, "metavar": METAVARS_BY_TYPE[kind]}
-        parser.add_argument("--" + item.name.replace("_", "-"), **given)
+        parser.group(item.metadata["group"]).add_argument("--" + item.name.replace("_", "-"), **given)
+    machine = parser.group("Machine")
+    machine.add_argument("--workers", type=number(int, 0), default=min(os.cpu_count() or 1, 8), metavar="N",
+                         help="processes that share the work; the result does not depend on it (default: %(default)s)")
+    machine.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
 

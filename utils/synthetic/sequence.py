@@ -5,7 +5,8 @@ A sequence depends on that triple alone: neither on the number of sequences nor 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from utils.synthetic.scenes import (
 )
 from utils.synthetic.structures import add_structures
 from utils.synthetic.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path, spot
+from utils.system.command_line import declare_option
 from utils.system.errors import UserError
 
 MIN_SIDE = 48  # pixels; a target, its ring and its way need that much
@@ -39,45 +41,46 @@ MIN_UPPER_SNR = CLASS_BORDER + 1e-3  # in a sequence of the upper class
 # 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts.
 COUNTS_PER_LEVEL, BLACK_COUNT, MAX_COUNT = 48.0, 1500.0, 16383.0
 
+_sequences, _scene, _targets, _camera = (partial(declare_option, group)
+                                         for group in ("Sequences", "Scene", "Targets", "Camera"))
+
 
 @dataclass(frozen=True)
 class SyntheticConfig:
     """Everything that decides what a synthetic dataset contains. Raises UserError for values that make no sense."""
-    train_sequences: int = field(default=160, metadata={"help": "sequences to train on"})
-    test_sequences: int = field(default=24, metadata={"help": "sequences to test on"})
-    frames: int = field(default=20, metadata={"help": "frames in a sequence"})
-    size: tuple[int, int] = field(default=(256, 256), metadata={"help": "height and width of a frame, pixels"})
-    bits: int = field(default=8, metadata={"help": "8 or 16 (16: the counts of a 14-bit camera)"})
-    seed: int = field(default=0, metadata={"help": "seed of the training set"})
-    test_seed: int = field(default=1000, metadata={"help": "seed of the test set"})
-    backgrounds: str = field(default="", metadata={"help": "folder of infrared pictures to use as backgrounds"})
-    pictures: tuple[int, int] = field(default=(0, -1), metadata={
-        "help": "of --backgrounds only these, counted from 0 in the order of their names, one a sequence in turn, for "
-                "training and testing alike (0 -1: one at random, every fifth picture for testing alone)"})
-    snr: tuple[float, float] = field(default=(1.0, 10.0), metadata={"help": "lowest and highest SNR of a target"})
-    low_share: float = field(default=0.4, metadata={"help": f"share of sequences wholly at SNR <= {CLASS_BORDER:g}"})
-    empty_share: float = field(default=0.1, metadata={"help": "share of sequences without any target"})
-    dark_share: float = field(default=0.0, metadata={"help": "share of targets darker than their surroundings"})
-    targets: tuple[int, int] = field(default=(1, 3), metadata={"help": "fewest and most targets in a sequence"})
-    least_box: float = field(default=0.0, metadata={
-        "help": "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around every target"})
-    area: tuple[float, float] = field(default=(2.0, 80.0), metadata={"help": "smallest and largest target, pixels"})
-    speed: tuple[float, float] = field(default=(1.0, 4.0), metadata={
-        "help": "slowest and fastest target against the scene, pixels a frame"})
-    acceleration: float = field(default=0.03, metadata={"help": "targets' acceleration, pixels a frame^2 (rms)"})
-    pan: float = field(default=1.5, metadata={"help": "fastest camera pan, pixels a frame"})
-    jitter: float = field(default=0.3, metadata={"help": "largest camera shake, pixels rms"})
-    noise: float = field(default=1.0, metadata={"help": "factor on the sensor's noise and fixed pattern"})
-    contrast: float = field(default=1.0, metadata={"help": "factor on the backgrounds' contrast (clutter)"})
-    distractors: bool = field(default=True, metadata={"help": "hot pixels, blinking pixels and glints"})
-    hot_pixels: float = field(default=1.0, metadata={"help": "hot pixels in a frame, on average"})
-    blinking_pixels: float = field(default=0.5, metadata={"help": "blinking pixels in a frame, on average"})
-    glints: float = field(default=1.0, metadata={"help": "spots fixed in the scene in a frame, on average"})
-    structures: float = field(default=0.0, metadata={"help": "branches, poles and wires in a frame, on average"})
-    still_share: float = field(default=0.0, metadata={"help": "share of sequences from a camera that stands still"})
-    look_share: float = field(default=0.0, metadata={
-        "help": "share of sequences as cameras and recorders change them: sharpened with halos, stretched, "
-                "interpolated, lossy video"})
+    train_sequences: int = _sequences(160, "sequences to train on")
+    test_sequences: int = _sequences(24, "sequences to test on")
+    frames: int = _sequences(20, "frames in a sequence")
+    size: tuple[int, int] = _sequences((256, 256), "height and width of a frame, pixels")
+    bits: int = _sequences(8, "8 or 16 (16: the counts of a 14-bit camera)")
+    seed: int = _sequences(0, "seed of the training set")
+    test_seed: int = _sequences(1000, "seed of the test set")
+    backgrounds: str = _scene("", "folder of infrared pictures to use as backgrounds")
+    pictures: tuple[int, int] = _scene((0, -1), "of --backgrounds only these, counted from 0 in the order of their "
+                                       "names, one a sequence in turn, for training and testing alike (0 -1: one at "
+                                       "random, every fifth picture for testing alone)")
+    snr: tuple[float, float] = _targets((1.0, 10.0), "lowest and highest SNR of a target")
+    low_share: float = _targets(0.4, f"share of sequences wholly at SNR <= {CLASS_BORDER:g}")
+    empty_share: float = _targets(0.1, "share of sequences without any target")
+    dark_share: float = _targets(0.0, "share of targets darker than their surroundings")
+    targets: tuple[int, int] = _targets((1, 3), "fewest and most targets in a sequence")
+    least_box: float = _targets(0.0, "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around "
+                                "every target")
+    area: tuple[float, float] = _targets((2.0, 80.0), "smallest and largest target, pixels")
+    speed: tuple[float, float] = _targets((1.0, 4.0), "slowest and fastest target against the scene, pixels a frame")
+    acceleration: float = _targets(0.03, "targets' acceleration, pixels a frame^2 (rms)")
+    pan: float = _camera(1.5, "fastest camera pan, pixels a frame")
+    jitter: float = _camera(0.3, "largest camera shake, pixels rms")
+    noise: float = _camera(1.0, "factor on the sensor's noise and fixed pattern")
+    contrast: float = _scene(1.0, "factor on the backgrounds' contrast (clutter)")
+    distractors: bool = _scene(True, "hot pixels, blinking pixels and glints")
+    hot_pixels: float = _scene(1.0, "hot pixels in a frame, on average")
+    blinking_pixels: float = _scene(0.5, "blinking pixels in a frame, on average")
+    glints: float = _scene(1.0, "spots fixed in the scene in a frame, on average")
+    structures: float = _scene(0.0, "branches, poles and wires in a frame, on average")
+    still_share: float = _camera(0.0, "share of sequences from a camera that stands still")
+    look_share: float = _camera(0.0, "share of sequences as cameras and recorders change them: sharpened with halos, "
+                                "stretched, interpolated, lossy video")
 
     def __post_init__(self) -> None:
         def require(good: bool, name: str, expected: str) -> None:

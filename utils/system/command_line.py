@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,33 @@ from utils.system.files import writing
 
 
 class Parser(argparse.ArgumentParser):
-    """An `ArgumentParser` that raises `UserError`, and takes no shortened options."""
+    """An `ArgumentParser` that raises `UserError`, takes no shortened options, and knows its groups by their titles."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(allow_abbrev=False, **keywords, formatter_class=lambda prog: argparse.HelpFormatter(
             prog, max_help_position=34, width=120))
+        self._groups: dict[str, argparse._ArgumentGroup] = {}
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """The options that `--help` shows below `title`; groups come in the order in which they are first asked for."""
+        if title not in self._groups:
+            self._groups[title] = self.add_argument_group(title)
+        return self._groups[title]
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; `{self.prog} --help` lists every option")
+
+
+def declare_option(group: str, default: Any, text: str, **more: Any) -> Any:
+    """A field of a dataclass whose fields are options of a command.
+
+    Args:
+        group: title of those that `--help` shows together.
+        default: of the field.
+        text: what the option means.
+        more: metadata of the field, beside `group` and `help`.
+    """
+    return dataclasses.field(default=default, metadata={"group": group, "help": text, **more})
 
 
 def make_folder(path: Path) -> None:

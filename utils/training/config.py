@@ -3,13 +3,15 @@ it."""
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from utils.clips.settings import ClipSettings
 from utils.images.fit import FITS
 from utils.images.normalise import Normalisation
+from utils.system.command_line import declare_option
 from utils.system.errors import UserError
 
 CHOICES = {
@@ -23,106 +25,113 @@ CHOICES = {
 }
 DETECTORS = ("sstnet",)  # as nets.DETECTORS, which this module does not import: that would take seconds
 SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
+GROUPS = ("Data", "Network", "Loss", "Schedule", "Augmentation", "Choosing", "Machine")  # of options, as --help shows
 
 
-def _option(default: Any, text: str, family: str = "") -> Any:
+def _option(group: str, default: Any, text: str, family: str = "") -> Any:
     """A setting; one that only networks of one `family` use says so, and is refused for the others."""
-    return field(default=default, metadata={"help": f"{family}: {text}" if family else text, "family": family})
+    return declare_option(group, default, f"{family}: {text}" if family else text, family=family)
+
+
+_data, _network, _loss, _schedule, _augmentation, _choosing, _machine = (partial(_option, group) for group in GROUPS)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Every choice of a training run. Facts about datasets are not here but in `utils.datasets.dataset`."""
 
-    data_root: str = _option("", "dataset folder; its layout is found out from the folder alone")
-    extra_roots: tuple[str, ...] = _option((), "further datasets whose training sequences join, under the names "
-                                                 "FOLDER/SEQUENCE")
-    name: str = _option("", "name of the run; its files go to OUT/NAME (default: DATASET_MODEL)")
-    out: str = _option("runs", "folder that holds the runs")
-    model: str = _option("tsmsa", "network; the other options' defaults depend on it")
-    num_frames: int = _option(5, "frames in a clip; the last is the key frame")
-    frame_step: int = _option(1, "from one frame of a clip to the next; with more than 1, slow motion shows (0: as "
-                              "many frames as a typical target takes to move a pixel against the scene, at most 8)")
-    num_slices: int = _option(1, "passes of the cross-slice ConvLSTM")
-    num_layers: int = _option(1, "layers in each slice")
-    num_classes: int = _option(1, "classes of targets", "detection")
-    depth: float = _option(0.33, "multiplier of the backbone's blocks", "detection")
-    width: float = _option(0.5, "multiplier of all channels", "detection")
-    fold_frames: bool = _option(True, "in training the frames of a clip share batch statistics, which is faster than "
-                                "statistics of each frame's own, as published", "detection")
-    init_std: float = _option(0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own "
-                              "initialisation)", "detection")
-    weights: str = _option("", "start from these weights: a checkpoint, or a published state dict of the network; for "
-                           "sstnet a YOLOX-s state dict as well, whose backbone is taken")
-    loss: str = _option("bce_soft_iou", "loss; sstnet has one, yolox")
-    target_weight: float = _option(3.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou",
-                                   "segmentation")
-    motion_weight: float = _option(1.0, "weight of the motion-coordination loss (0: train without the temporal branch)",
-                                   "detection")
-    epochs: int = _option(20, "passes over the training clips")
-    clips_per_epoch: float = _option(0.0, "train on a random draw of so many clips an epoch, or below 1 of this share "
-                                     "of them (0: all of them)")
-    batch_size: int = _option(8, "clips in a batch, before batch augmentation doubles them; under torchrun of all "
-                              "processes together")
-    accumulate: int = _option(1, "batches whose mean gradient makes one step")
-    input_size: int = _option(128, "side of the square that training sees, in pixels (multiple of 32)")
-    fit: str = _option("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
-                       "alone, scaling it with grey margins")
-    train_crop: int = _option(0, "train on squares of so many pixels, at random places of the scaled frame, a multiple "
-                              "of 32 (0, or no less than input-size: on all of it)", "detection")
-    target_probability: float = _option(0.7, "share of crops moved so that they hold a target, where there is one")
-    optimizer: str = _option("adamw", "optimiser")
-    lr: float = _option(4e-3, "peak learning rate")
-    momentum: float = _option(0.937, "Nesterov momentum of sgd")
-    weight_decay: float = _option(1e-4, "weight decay, on convolution weights only")
-    schedule: str = _option("cosine", "learning rate over the run; yolox: quadratic warm-up over 5 % of the epochs (at "
-                            "least 1, at most 3), cosine, constant at the end over 5 % (at least 1, at most 15)")
-    milestones: tuple[int, ...] = _option((150, 225), "epochs at which `multistep` lowers the rate")
-    milestone_factor: float = _option(0.1, "by which it multiplies it there")
-    warmup: float = _option(0.05, "share of the run over which the rate rises from a tenth; yolox has its own")
-    ema: float = _option(0.998, "decay of the averaged weights that are validated and saved (0: none)")
-    ema_ramp: int = _option(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
-                            "step))")
-    recalibrate: int = _option(0, "training batches on which batch norms' statistics are measured anew before each "
-                                  "validation, as their running averages lag in short runs (0: those averages)")
-    clip_gradient: float = _option(5.0, "largest gradient norm (0: no limit)")
-    freeze_norm: bool = _option(False, "batch norm keeps its stored statistics, as for fine-tuning on few clips")
-    amp: str = _option("off", "mixed precision of the network; losses stay in float32")
-    register: bool = _option(True, "align the frames of a clip to its key frame, so that the scene stands still")
-    bad_pixels: bool = _option(True, "take bright and dark points out that stay on one pixel of the sensor")
-    target_augmentation: bool = _option(True, "clone targets through time")
-    clones: int = _option(3, "clones of each target")
-    clone_scale: tuple[float, float] = _option((0.6, 0.9), "range of a clone's size as a share of its original's; "
-                                               "boxes shrink likewise")
-    batch_augmentation: bool = _option(True, "stitch neighbouring clips of a batch and train on both", "segmentation")
-    published_augmentation: bool = _option(False, "clones replace pixels and masks shrink by nearest neighbour, as "
-                                           "published, instead of keeping the background and every target")
-    flips: bool = _option(True, "random flips and quarter turns, the same for all frames of a clip")
-    intensity: float = _option(0.3, "random gain and offset, as a share of the dataset's standard deviation (0: none)")
-    val_sequences: tuple[str, ...] = _option((), "training sequences set aside, on which epoch and threshold are "
-                                              "chosen; NAME:N sets aside NAME's frames from number N on")
-    val_fraction: float = _option(0.15, "without --val-sequences: the share of sequences, or of each "
-                                 "one's end, that is set aside")
-    val_every: int = _option(1, "epochs between validations")
-    fa_budget: float = _option(5e-5, "false-alarm rate that the chosen threshold may reach on the validation frames",
-                               "segmentation")
-    false_budget: float = _option(0.33, "false components a frame that it may reach there", "segmentation")
-    threshold: float = _option(0.0, "fixed threshold of probability or score (0: chosen on the validation frames)")
-    workers: int = _option(2, "loader processes")
-    cache_mb: int = _option(512, "memory for decoded frames, all loader processes together, in MiB")
-    device: str = _option("", "cpu, cuda, cuda:1, … (default: cuda where there is one)")
-    channels_last: bool = _option(True, "channels-last memory layout")
-    threads: int = _option(0, "CPU threads for the network (0: PyTorch's choice)")
-    seed: int = _option(42, "seed of weights, sampling and augmentation")
-    deterministic: bool = _option(False, "only operations that give the same bits each time; those that cannot are "
-                                  "named in a warning")
-    resume: str = _option("", "auto: continue the run in OUT/NAME from its last checkpoint, or begin it where there is "
-                          "none; or a checkpoint file, last.pt of a run")
-    checkpoint_every: int = _option(0, "steps between checkpoints inside an epoch (0: after each epoch only)")
-    skip_non_finite: int = _option(0, "batches with a non-finite loss that are left out before training stops")
-    on_bad_frame: str = _option("error", "an unreadable frame stops training, or its clips are replaced by the next "
-                                "ones and listed at the end")
-    quiet: bool = _option(False, "no progress bars")
+    data_root: str = _data("", "dataset folder; its layout is found out from the folder alone")
+    extra_roots: tuple[str, ...] = _data((), "further datasets whose training sequences join, under the names "
+                                         "FOLDER/SEQUENCE")
+    name: str = _data("", "name of the run; its files go to OUT/NAME (default: DATASET_MODEL)")
+    out: str = _data("runs", "folder that holds the runs")
+    model: str = _network("tsmsa", "network; the other options' defaults depend on it")
+    num_frames: int = _network(5, "frames in a clip; the last is the key frame")
+    frame_step: int = _network(1, "from one frame of a clip to the next; with more than 1, slow motion shows (0: as "
+                               "many frames as a typical target takes to move a pixel against the scene, at most 8)")
+    num_slices: int = _network(1, "passes of the cross-slice ConvLSTM")
+    num_layers: int = _network(1, "layers in each slice")
+    num_classes: int = _network(1, "classes of targets", "detection")
+    depth: float = _network(0.33, "multiplier of the backbone's blocks", "detection")
+    width: float = _network(0.5, "multiplier of all channels", "detection")
+    fold_frames: bool = _network(True, "in training the frames of a clip share batch statistics, which is faster than "
+                                 "statistics of each frame's own, as published", "detection")
+    init_std: float = _network(0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own "
+                               "initialisation)", "detection")
+    weights: str = _network("", "start from these weights: a checkpoint, or a published state dict of the network; for "
+                            "sstnet a YOLOX-s state dict as well, whose backbone is taken")
+    loss: str = _loss("bce_soft_iou", "loss; sstnet has one, yolox")
+    target_weight: float = _loss(3.0, "extra weight of target pixels in the cross-entropy of "
+                                 "bce_soft_iou", "segmentation")
+    motion_weight: float = _loss(1.0, "weight of the motion-coordination loss (0: train without the temporal "
+                                 "branch)", "detection")
+    epochs: int = _schedule(20, "passes over the training clips")
+    clips_per_epoch: float = _schedule(0.0, "train on a random draw of so many clips an epoch, or below 1 of this "
+                                       "share of them (0: all of them)")
+    batch_size: int = _schedule(8, "clips in a batch, before batch augmentation doubles them; under torchrun of all "
+                                "processes together")
+    accumulate: int = _schedule(1, "batches whose mean gradient makes one step")
+    input_size: int = _network(128, "side of the square that training sees, in pixels (multiple of 32)")
+    fit: str = _network("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
+                        "alone, scaling it with grey margins")
+    train_crop: int = _augmentation(0, "train on squares of so many pixels, at random places of the scaled frame, a "
+                                    "multiple of 32 (0, or no less than input-size: on all of it)", "detection")
+    target_probability: float = _augmentation(0.7, "share of crops moved so that they hold a target, where there is "
+                                              "one")
+    optimizer: str = _schedule("adamw", "optimiser")
+    lr: float = _schedule(4e-3, "peak learning rate")
+    momentum: float = _schedule(0.937, "Nesterov momentum of sgd")
+    weight_decay: float = _schedule(1e-4, "weight decay, on convolution weights only")
+    schedule: str = _schedule("cosine", "learning rate over the run; yolox: quadratic warm-up over 5 % of the epochs "
+                              "(at least 1, at most 3), cosine, constant at the end over 5 % (at least 1, at most 15)")
+    milestones: tuple[int, ...] = _schedule((150, 225), "epochs at which `multistep` lowers the rate")
+    milestone_factor: float = _schedule(0.1, "by which it multiplies it there")
+    warmup: float = _schedule(0.05, "share of the run over which the rate rises from a tenth; yolox has its own")
+    ema: float = _schedule(0.998, "decay of the averaged weights that are validated and saved (0: none)")
+    ema_ramp: int = _schedule(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
+                              "step))")
+    recalibrate: int = _schedule(0, "training batches on which batch norms' statistics are measured anew before each "
+                                 "validation, as their running averages lag in short runs (0: those averages)")
+    clip_gradient: float = _schedule(5.0, "largest gradient norm (0: no limit)")
+    freeze_norm: bool = _schedule(False, "batch norm keeps its stored statistics, as for fine-tuning on few clips")
+    amp: str = _machine("off", "mixed precision of the network; losses stay in float32")
+    register: bool = _network(True, "align the frames of a clip to its key frame, so that the scene stands still")
+    bad_pixels: bool = _network(True, "take bright and dark points out that stay on one pixel of the sensor")
+    target_augmentation: bool = _augmentation(True, "clone targets through time")
+    clones: int = _augmentation(3, "clones of each target")
+    clone_scale: tuple[float, float] = _augmentation((0.6, 0.9), "range of a clone's size as a share of its "
+                                                     "original's; boxes shrink likewise")
+    batch_augmentation: bool = _augmentation(True, "stitch neighbouring clips of a batch and train on "
+                                             "both", "segmentation")
+    published_augmentation: bool = _augmentation(False, "clones replace pixels and masks shrink by nearest neighbour, "
+                                                 "as published, instead of keeping the background and every target")
+    flips: bool = _augmentation(True, "random flips and quarter turns, the same for all frames of a clip")
+    intensity: float = _augmentation(0.3, "random gain and offset, as a share of the dataset's standard deviation (0: "
+                                     "none)")
+    val_sequences: tuple[str, ...] = _choosing((), "training sequences set aside, on which epoch and threshold are "
+                                               "chosen; NAME:N sets aside NAME's frames from number N on")
+    val_fraction: float = _choosing(0.15, "without --val-sequences: the share of sequences, or of each one's end, that "
+                                    "is set aside")
+    val_every: int = _choosing(1, "epochs between validations")
+    fa_budget: float = _choosing(5e-5, "false-alarm rate that the chosen threshold may reach on the validation "
+                                 "frames", "segmentation")
+    false_budget: float = _choosing(0.33, "false components a frame that it may reach there", "segmentation")
+    threshold: float = _choosing(0.0, "fixed threshold of probability or score (0: chosen on the validation frames)")
+    workers: int = _machine(2, "loader processes")
+    cache_mb: int = _machine(512, "memory for decoded frames, all loader processes together, in MiB")
+    device: str = _machine("", "cpu, cuda, cuda:1, … (default: cuda where there is one)")
+    channels_last: bool = _machine(True, "channels-last memory layout")
+    threads: int = _machine(0, "CPU threads for the network (0: PyTorch's choice)")
+    seed: int = _machine(42, "seed of weights, sampling and augmentation")
+    deterministic: bool = _machine(False, "only operations that give the same bits each time; those that cannot are "
+                                   "named in a warning")
+    resume: str = _machine("", "auto: continue the run in OUT/NAME from its last checkpoint, or begin it where there "
+                           "is none; or a checkpoint file, last.pt of a run")
+    checkpoint_every: int = _machine(0, "steps between checkpoints inside an epoch (0: after each epoch only)")
+    skip_non_finite: int = _schedule(0, "batches with a non-finite loss that are left out before training stops")
+    on_bad_frame: str = _data("error", "an unreadable frame stops training, or its clips are replaced by the next ones "
+                              "and listed at the end")
+    quiet: bool = _machine(False, "no progress bars")
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():

@@ -10,13 +10,13 @@ from typing import Any, get_type_hints
 
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
-from utils.training.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig, flag
+from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
 
 OWN = ("data_root", "extra_roots", "name", "out", "weights", "val_sequences", "workers", "cache_mb", "device",
        "threads", "resume", "quiet")  # of one run and one machine: no part of what others take over as a recipe
 
 
-def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: Any, default: Any) -> None:
+def _add_option(parser: Parser, item: dataclasses.Field, kind: Any, default: Any) -> None:
     shown = ",".join(str(part) for part in default) if isinstance(default, tuple) else default
     text = f"{item.metadata['help']} (default: {shown})".replace("%", "%%") if shown not in ("", False) \
         else item.metadata["help"].replace("%", "%%")
@@ -30,7 +30,16 @@ def _add_option(parser: argparse.ArgumentParser, item: dataclasses.Field, kind: 
         keywords |= {"type": kind, "metavar": kind.__name__.upper()}
         if item.name in CHOICES:
             keywords["metavar"] = "{" + ",".join(CHOICES[item.name]) + "}"
-    parser.add_argument(f"--{flag(item.name)}", **keywords)
+    parser.group(item.metadata["group"]).add_argument(f"--{flag(item.name)}", **keywords)
+
+
+def _add_defaults(parser: Parser, recipes: Mapping[str, Sequence[TrainConfig]], model: dataclasses.Field) -> None:
+    """The options that decide the others' defaults: --recipe and --model."""
+    first, names = next(iter(recipes)), ", ".join(recipes)
+    group = parser.group(model.metadata["group"])
+    group.add_argument("--recipe", default=first, metavar="NAME", help=f"set of defaults: {names}, or the config.json "
+                       f"of a run, whose settings are taken over (default: {first})")
+    _add_option(parser, model, str, recipes[first][0].model)
 
 
 def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] | None = None, description: str = ""
@@ -52,10 +61,7 @@ def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] 
     fields = {item.name: item for item in dataclasses.fields(TrainConfig)}
     hints = get_type_hints(TrainConfig)
     chooser = Parser(add_help=False)
-    names = ", ".join(recipes)
-    chooser.add_argument("--recipe", default=first, metavar="NAME", help=f"set of defaults: {names}, or the "
-                         f"config.json of a run, whose settings are taken over (default: {first})")
-    _add_option(chooser, fields["model"], str, recipes[first][0].model)
+    _add_defaults(chooser, recipes, fields["model"])
     chosen = vars(chooser.parse_known_args(argv)[0])
     if chosen["recipe"] in recipes:
         recipe = _for_model(recipes[chosen["recipe"]], chosen.get("model"))
@@ -64,8 +70,12 @@ def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] 
         _for_model(recipes[first], recipe.model)  # refuses what this script does not train
         recipe = _for_model((recipe,), chosen.get("model"))
     else:
-        raise UserError(f"--recipe: found '{chosen['recipe']}', expected {names}, or the config.json of a run")
-    parser = Parser(description=description, parents=[chooser])
+        raise UserError(f"--recipe: found '{chosen['recipe']}', expected {', '.join(recipes)}, or the config.json of a "
+                        "run")
+    parser = Parser(description=description)
+    for title in GROUPS:
+        parser.group(title)
+    _add_defaults(parser, recipes, fields["model"])
     for name, item in fields.items():
         if name != "model":
             _add_option(parser, item, hints[name], getattr(recipe, name))
