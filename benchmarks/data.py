@@ -11,21 +11,35 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cv2
 import numpy as np
 
-from benchmarks.measure import add_ratios, check_json, parser, report
+from benchmarks.measure import add_ratios, check_json, make_parser, report
+from utils.datasets.frame_table import Frame
 from utils.system.errors import UserError, user_errors
 from utils.system.machine import keep_memory
 
 FORMATS = ("png", "jpg", "bmp")
+CACHE_BYTES = 512 << 20  # of decoded frames, where they are kept
+
+
+@dataclass(frozen=True)
+class TrainingClips:
+    """Clips on disk, and how training takes them: crops of `input_size`² pixels, `batch` at once."""
+
+    sequences: dict[str, tuple[Frame, ...]]
+    work: str
+    input_size: int
+    batch: int
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parser("data", __doc__.splitlines()[0])
+    options = make_parser("data", __doc__.splitlines()[0])
     options.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     options.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="loader processes")
     options.add_argument("--size", type=int, default=512, help="side of the frames")
@@ -48,19 +62,17 @@ def main(argv: list[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for suffix in chosen.formats:
                 sequences = write_sequences(Path(folder) / suffix, suffix, chosen.frames, chosen.size)
+                clips = TrainingClips(sequences, f"{suffix}, {chosen.size}×{chosen.size}", chosen.input_size,
+                                      chosen.batch)
                 for workers in chosen.workers:
                     for augmented in (True, False):
-                        rows += compare(sequences, suffix, workers, augmented, chosen)
+                        rows += compare(clips, workers, augmented, chosen.rounds)
         add_ratios(rows, "decoded anew")
         report(rows, chosen.json)
 
 
-def write_sequences(folder: Path, suffix: str, count: int, size: int) -> dict[str, tuple]:
+def write_sequences(folder: Path, suffix: str, count: int, size: int) -> dict[str, tuple[Frame, ...]]:
     """Four sequences of smooth noise with one moving target, and their masks as PNG."""
-    import cv2
-
-    from utils.datasets.frame_table import Frame
-
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     sequences = {}
@@ -81,12 +93,13 @@ def write_sequences(folder: Path, suffix: str, count: int, size: int) -> dict[st
     return sequences
 
 
-def compare(sequences: dict, suffix: str, workers: int, augmented: bool, chosen: Any) -> list[dict[str, Any]]:
-    work = f"{suffix}, {chosen.size}×{chosen.size}, {workers} workers, {'augmented' if augmented else 'crops only'}"
+def compare(clips: TrainingClips, workers: int, augmented: bool, rounds: int) -> list[dict[str, Any]]:
+    """Rows of both ways with that many loader processes."""
+    work = f"{clips.work}, {workers} workers, {'augmented' if augmented else 'crops only'}"
     rates: dict[str, list[float]] = {"decoded anew": [], "first pass": [], "later pass": []}
-    for _ in range(chosen.rounds):
-        rates["decoded anew"] += clips_per_second(sequences, workers, augmented, 0, 1, chosen)
-        first, later = clips_per_second(sequences, workers, augmented, 512 << 20, 2, chosen)
+    for _ in range(rounds):
+        rates["decoded anew"] += clips_per_second(clips, workers, augmented, cache_bytes=0, passes=1)
+        first, later = clips_per_second(clips, workers, augmented, CACHE_BYTES, passes=2)
         rates["first pass"].append(first)
         rates["later pass"].append(later)
     return [{"work": work, "variant": variant, "ms": round(1e3 / median(values), 4), "ratio": None, "gflops": None,
@@ -94,11 +107,10 @@ def compare(sequences: dict, suffix: str, workers: int, augmented: bool, chosen:
 
 
 def clips_per_second(
-    sequences: dict, workers: int, augmented: bool, cache: int, passes: int, chosen: Any
+    clips: TrainingClips, workers: int, augmented: bool, cache_bytes: int, passes: int
 ) -> list[float]:
     """Of each pass over all clips in shuffled order, as training makes it; starting the workers is not counted."""
-    import cv2
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader  # torch, as what follows imports it: too slow for a mistyped command line
 
     from utils.clips.settings import ClipSettings
     from utils.clips.training_clips import ClipDataset
@@ -107,13 +119,13 @@ def clips_per_second(
 
     cv2.setNumThreads(0)
     keep_memory()
-    config = TrainConfig(input_size=chosen.input_size, target_augmentation=augmented, flips=augmented,
+    config = TrainConfig(input_size=clips.input_size, target_augmentation=augmented, flips=augmented,
                          intensity=0.3 if augmented else 0.0)
-    keys = [(name, index) for name, frames in sequences.items() for index in range(len(frames))]
-    clips = ClipDataset(sequences, keys, ClipSettings(config.num_frames, (128.0, 30.0)),
-                        train_transform(config, 30.0).with_boxes, cache_bytes=cache)
-    sampler = EpochSampler(len(clips), seed=0)
-    loader = DataLoader(clips, chosen.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
+    keys = [(name, index) for name, frames in clips.sequences.items() for index in range(len(frames))]
+    dataset = ClipDataset(clips.sequences, keys, ClipSettings(config.num_frames, (128.0, 30.0)),
+                        train_transform(config, 30.0).with_boxes, cache_bytes=cache_bytes)
+    sampler = EpochSampler(len(dataset), seed=0)
+    loader = DataLoader(dataset, clips.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []
     for sampler.epoch in range(passes):
         batches = iter(loader)

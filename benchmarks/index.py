@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory import peak_mib, pss_mib
+from benchmarks.process_memory import peak_mib, pss_mib
 from utils.system.command_line import Parser, number
 from utils.system.errors import user_errors
 
-LINKS = 50_000  # to one file; file systems allow some more
-SIDE = 48
+MAX_LINKS = 50_000  # to one file; file systems allow some more
+PICTURE_SIDE = 48  # pixels
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as temporary:
             root = Path(chosen.folder or temporary) / "dataset"
             if not root.exists():
-                make(root, chosen.lines, chosen.layout)
+                make_dataset(root, chosen.lines, chosen.layout)
             done = subprocess.run([sys.executable, "-m", "benchmarks.index", "--child", str(root), "--workers",
                                    str(chosen.workers), "--clips", str(chosen.clips)], check=True,
                                   stdout=subprocess.PIPE, text=True)
@@ -53,20 +53,20 @@ def main(argv: list[str] | None = None) -> None:
             print(f"  {name:<46}{value:>10.1f}")
 
 
-def make(root: Path, lines: int, layout: str) -> None:
+def make_dataset(root: Path, lines: int, layout: str) -> None:
     """A dataset of `lines` frames with masks and an index file that lists all of them."""
-    import cv2
+    import cv2  # here, as what is measured is a process that has imported PyTorch only
 
-    picture = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE)).astype(np.uint8)
-    mask = np.zeros((SIDE, SIDE), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 255, (PICTURE_SIDE, PICTURE_SIDE)).astype(np.uint8)
+    mask = np.zeros((PICTURE_SIDE, PICTURE_SIDE), np.uint8)
     mask[20:23, 20:23] = 255
     names = [f"{i:07d}.png" if layout == "single" else f"{i // 1000}/{i % 1000}.png" for i in range(lines)]
     for kind, content in (("images", picture), ("masks", mask)):
         for i, name in enumerate(names):
             path = root / kind / name
-            if i % LINKS == 0 or i % 1000 == 0:
+            if i % MAX_LINKS == 0 or i % 1000 == 0:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            if i % LINKS == 0:
+            if i % MAX_LINKS == 0:
                 first = path
                 cv2.imwrite(str(path), content)
             else:
@@ -76,7 +76,7 @@ def make(root: Path, lines: int, layout: str) -> None:
 
 def measure(root: str, workers: int, clips: int) -> None:
     """Print the figures of this process as JSON."""
-    import torch
+    import torch  # what is imported before and after it is measured
 
     torch.set_num_threads(1)
     pid, torch_alone, torch_peak = os.getpid(), pss_mib(os.getpid()), peak_mib(os.getpid())

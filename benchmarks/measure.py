@@ -16,7 +16,7 @@ from utils.system.tables import aligned, shown
 Call = Callable[[], Any]
 
 
-def parser(module: str, description: str) -> Parser:
+def make_parser(module: str, description: str) -> Parser:
     """A command line with the options that all benchmarks share."""
     options = Parser(prog=f"python -m benchmarks.{module}", description=description)
     options.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
@@ -34,8 +34,16 @@ def check_json(path: Path | None) -> None:
 
 def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda: None, warm: bool = False
               ) -> dict[str, float]:
-    """Median milliseconds of each call. They take turns, so that whatever else the machine does meets all alike; a
-    first turn is not counted, and left out where they are `warm`."""
+    """Median milliseconds of each call, by its name.
+
+    They take turns, so that whatever else the machine does meets all alike.
+
+    Args:
+        calls: what is measured, by name.
+        rounds: turns that count.
+        synchronize: called before and after each call; waits until the device is done.
+        warm: leave out the first turn, which does not count.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(int(warm), rounds + 1):
         for name, call in calls.items():
@@ -48,19 +56,22 @@ def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
 
 
-class Counted(NamedTuple):
-    """What a call returned; its 10⁹ floating-point operations in convolutions and matrix products (a multiplication and
-    an addition are two); the largest memory of tensors made during it, beyond what was there before, in MiB. On the
-    CPU a library's own scratch memory does not count."""
+class CallCost(NamedTuple):
+    """What a call returned, and what it took.
+
+    `gflops`: 10⁹ floating-point operations in convolutions and matrix products (a multiplication and an addition are
+    two). `peak_mib`: the largest memory of tensors made during the call, beyond what was there before; on the CPU a
+    library's own scratch memory does not count.
+    """
 
     output: Any
     gflops: float
     peak_mib: float
 
 
-def counted(call: Call, device: Any = None) -> Counted:
+def count_cost(call: Call, device: Any = None) -> CallCost:
     """Run `call` once, on the CPU or on `device`, and count."""
-    import torch
+    import torch  # as benchmarks.memory, too slow for a command line that may be mistyped
     from torch.utils.flop_counter import FlopCounterMode
 
     from benchmarks.memory import PeakMemory
@@ -77,7 +88,7 @@ def counted(call: Call, device: Any = None) -> Counted:
         with PeakMemory() as memory, flops:
             output = call()
         peak = memory.peak
-    return Counted(output, flops.get_total_flops() / 1e9, peak / 2**20)
+    return CallCost(output, flops.get_total_flops() / 1e9, peak / 2**20)
 
 
 def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:
@@ -88,7 +99,7 @@ def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:
 
 
 def report(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
-    """Print rows as a table, columns in the first row's order, and write them to `path` where one is given."""
+    """Print rows as a table, columns in the first row's order, and write them as JSON where a path is given."""
     names = list(rows[0])
     print(aligned([names, *([_cell(row[name]) for name in names] for row in rows)], names=2))
     if path is not None:
@@ -96,4 +107,8 @@ def report(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
 
 
 def _cell(value: Any) -> str:
-    return shown(value, ".4g" if isinstance(value, float) else "," if isinstance(value, int) else "")
+    if isinstance(value, float):
+        return shown(value, ".4g")
+    if isinstance(value, int):
+        return shown(value, ",")
+    return shown(value)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from utils.system.errors import UserError, user_errors
 from utils.system.tables import markdown_rows, shown
 from utils.training.run_log import LOG, read_log
 
-COST = ("clips seen", "parameters", "GFLOPs", "ms a frame")
+COST_COLUMNS = ("clips seen", "parameters", "GFLOPs", "ms a frame")
 # What the files of a script hold: in the table's order (column, key, format).
 FIGURES = {
     "test.py": (("Pd", "pd", ".3f"), ("Fa", "fa", ".1e"), ("false a frame", "false_per_frame", ".2f"),
@@ -34,70 +35,103 @@ FIGURES = {
     "vid_map_coco.py": (("AP50", "ap50", ".3f"), ("centre AP", "centre_ap", ".3f"), ("Pd", "pd", ".3f"),
                         ("false a frame", "centre_false_per_frame", ".2f")),
 }
-FALSE = {"test.py": "false_per_frame", "vid_map_coco.py": "centre_false_per_frame"}
+FALSE_ALARM_KEYS = {"test.py": "false_per_frame", "vid_map_coco.py": "centre_false_per_frame"}
 
 
-def read_figures(path: str) -> dict[str, Any]:
-    """The content of a metrics.json of `test.py` or `vid_map_coco.py`. Raises UserError for any other file."""
+@dataclass(frozen=True)
+class MeasuredMethod:
+    """What a file says: the figures (`overall`, by their keys) of a method or of weights on a dataset.
+
+    `script`: the one that wrote it. `model`: the network's or the method's name; `weights`: None for a method.
+    """
+
+    script: str
+    model: str
+    weights: str | None
+    threshold: float
+    data_root: str
+    split: str
+    overall: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """What stands in one line of a table."""
+        return self.weights or self.model
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name."""
+        return Path(self.data_root).name
+
+    @property
+    def title(self) -> str:
+        """The network's or method's name, with that of the run."""
+        return f"{self.model} ({Path(self.weights).parent.name})" if self.weights else self.model
+
+
+def read_figures(path: str) -> MeasuredMethod:
+    """Read a metrics.json of `test.py` or `vid_map_coco.py`. Raises UserError for any other file."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        script = "vid_map_coco.py" if "ap50" in content["overall"] else "test.py"
-        for name in ("frames", *(key for _, key, _ in FIGURES[script])):
-            content["overall"][name]
-        return content | {"script": script, "key": content["weights"] or content["model"],
-                          "data": (script, Path(content["data_root"]).name),
-                          "without_targets": not content["overall"]["targets"]}
+        overall = content["overall"]
+        script = "vid_map_coco.py" if "ap50" in overall else "test.py"
+        for name in ("frames", "targets", *(key for _, key, _ in FIGURES[script])):
+            overall[name]
+        return MeasuredMethod(script, content["model"], content["weights"], content["threshold"],
+                              str(Path(content["data_root"])), content["split"], overall)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: found no figures, expected a metrics.json that test.py or vid_map_coco.py "
                         "has written") from None
 
 
-Groups = dict[tuple[str, str], dict[str, dict]]
+Groups = dict[tuple[str, str], dict[str, MeasuredMethod]]  # by script and dataset, then by weights or method
 
 
-def grouped(files: list[dict[str, Any]]) -> tuple[Groups, Groups]:
-    """Figures by script and dataset and then by weights or method: those with targets, and those without.
+def group_by_dataset(files: list[MeasuredMethod]) -> tuple[Groups, Groups]:
+    """Figures of datasets with targets, and of those without.
 
     Raises:
         UserError: one predictor was measured twice on a dataset, or at several thresholds: its figures do not belong
             into one line.
     """
-    groups: tuple[dict, dict] = {}, {}
+    with_targets: Groups = {}
+    without: Groups = {}
     thresholds: dict[str, float] = {}
     for figures in files:
-        key, same = figures["key"], groups[figures["without_targets"]].setdefault(figures["data"], {})
+        key, groups = figures.key, with_targets if figures.overall["targets"] else without
+        same = groups.setdefault((figures.script, figures.dataset), {})
         if key in same:
-            raise UserError(f"{key}: found two files for {figures['data'][1]}, expected one; leave one out")
-        if thresholds.setdefault(key, figures["threshold"]) != figures["threshold"]:
-            raise UserError(f"{key}: measured at thresholds {thresholds[key]:g} and {figures['threshold']:g}, expected "
-                            f"one; measure again with {figures['script']} --threshold")
+            raise UserError(f"{key}: found two files for {figures.dataset}, expected one; leave one out")
+        if thresholds.setdefault(key, figures.threshold) != figures.threshold:
+            raise UserError(f"{key}: measured at thresholds {thresholds[key]:g} and {figures.threshold:g}, expected "
+                            f"one; measure again with {figures.script} --threshold")
         same[key] = figures
-    return groups
+    return with_targets, without
 
 
-def clips_seen(weights: str) -> int | None:
+def count_clips_seen(weights: str) -> int | None:
     """Training clips, before augmentation, up to the epoch of a run's weights; None without the run's log."""
     log = Path(weights).parent / LOG
     if not log.is_file():
         return None
-    from utils.predictor.checkpoint import load_file
+    from utils.predictor.checkpoint import load_file  # which imports torch
 
     last = load_file(weights).get("epoch", float("inf"))
     _, rows = read_log(log)
     return sum(row["clips"] for row in rows if row["epoch"] <= last)
 
 
-def choice_of(figures: dict[str, Any]) -> PredictorChoice:
+def choice_of(figures: MeasuredMethod) -> PredictorChoice:
     """What the figures were measured of. Raises UserError for a method that is not known."""
-    if figures["weights"]:
-        return PredictorChoice(figures["weights"], threshold=figures["threshold"])
-    if figures["model"] not in METHODS:
-        raise UserError(f"{figures['model']}: found neither weights nor a method of this version")
-    return PredictorChoice(method=figures["model"], threshold=figures["threshold"])
+    if figures.weights:
+        return PredictorChoice(figures.weights, threshold=figures.threshold)
+    if figures.model not in METHODS:
+        raise UserError(f"{figures.model}: found neither weights nor a method of this version")
+    return PredictorChoice(method=figures.model, threshold=figures.threshold)
 
 
-def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
-    """Clips seen, parameters, GFLOPs and milliseconds a frame, as text."""
+def measure_cost(figures: MeasuredMethod, device: str | None, count: int) -> list[str]:
+    """Clips seen, parameters, GFLOPs and milliseconds a frame, as text; `count` frames are timed."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -106,13 +140,13 @@ def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
     predictor = open_predictor(choice_of(figures), Hardware(device), quiet=True)
     seen = parameters = gflops = milliseconds = None
     try:
-        frames = open_dataset(figures["data_root"], figures["split"], need="images").frames[:count]
+        frames = open_dataset(figures.data_root, figures.split, need="images").frames[:count]
         images = [read_frame(frame.image) for frame in frames]
     except UserError:  # the dataset is no longer there: figures without cost
         images = []
-    if figures["weights"]:
-        network = read_weights(figures["weights"]).model.network
-        seen = clips_seen(figures["weights"])
+    if figures.weights:
+        network = read_weights(figures.weights).model.network
+        seen = count_clips_seen(figures.weights)
         parameters = sum(p.numel() for p in network.parameters())
         if images:
             threads = torch.get_num_threads()
@@ -132,32 +166,27 @@ def cost(figures: dict[str, Any], device: str | None, count: int) -> list[str]:
     return [shown(seen, ","), shown(parameters, ","), shown(gflops, ".2f"), shown(milliseconds, ".1f")]
 
 
-def lines_of(files: list[dict[str, Any]], device: str | None = None, count: int = 20) -> list[str]:
+def table_lines(files: list[MeasuredMethod], device: str | None = None, count: int = 20) -> list[str]:
     """The tables as lines of Markdown; `count` frames are timed, 0 leaves out what each costs."""
-    with_targets, without = grouped(files)
+    with_targets, without = group_by_dataset(files)
     lines: list[str] = []
     for (script, data), rows in with_targets.items():
         columns, others = FIGURES[script], {name: part for (own, name), part in without.items() if own == script}
-        frames = sorted({figures["overall"]["frames"] for figures in rows.values()})
+        frames = sorted({figures.overall["frames"] for figures in rows.values()})
         if len(frames) > 1:
             raise UserError(f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "
                             "measure again without --limit and --sequences")
-        head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST if count else ())]
+        head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST_COLUMNS if count else ())]
         head += [f"false a frame, {name}" for name in others]
         cells = [head]
         for key, figures in rows.items():
-            overall = figures["overall"]
-            elsewhere = (part[key]["overall"][FALSE[script]] if key in part else None for part in others.values())
-            cells.append([name_of(figures), *(shown(overall[name], style) for _, name, style in columns),
-                          *(cost(figures, device, count) if count else ()),
+            elsewhere = (part[key].overall[FALSE_ALARM_KEYS[script]] if key in part else None
+                         for part in others.values())
+            cells.append([figures.title, *(shown(figures.overall[name], style) for _, name, style in columns),
+                          *(measure_cost(figures, device, count) if count else ()),
                           *(shown(false, ".3f") for false in elsewhere)])
         lines += [*markdown_rows(cells), ""]
     return lines
-
-
-def name_of(figures: dict[str, Any]) -> str:
-    """The network's or method's name, with that of the run."""
-    return f"{figures['model']} ({Path(figures['weights']).parent.name})" if figures["weights"] else figures["model"]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -172,10 +201,10 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     files = [read_figures(path) for path in options.files]
     if options.threads and options.frames:
-        import torch
+        import torch  # too slow for a command line that may be mistyped
 
         torch.set_num_threads(options.threads)
-    print("\n".join(lines_of(files, options.device, options.frames)))
+    print("\n".join(table_lines(files, options.device, options.frames)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.measure import add_ratios, alternate, check_json, parser, report
+from benchmarks.measure import add_ratios, alternate, check_json, make_parser, report
 from utils.datasets.frame_table import Frame
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
@@ -22,18 +22,18 @@ from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.system.errors import UserError, user_errors
 
-TARGETS = (1, 3, 30)
+TARGET_COUNTS = (1, 3, 30)  # in a frame
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parser("metrics", __doc__.splitlines()[0])
+    options = make_parser("metrics", __doc__.splitlines()[0])
     options.add_argument("--size", type=int, default=512, help="side of the frames")
     options.add_argument("--frames", type=int, default=50, help="frames of a run")
     with user_errors():
         chosen = options.parse_args(argv)
         check_json(chosen.json)
         try:
-            import skimage.measure  # noqa: F401
+            import skimage.measure  # noqa: F401 - not everyone has it
         except ImportError:
             raise UserError("scikit-image is not installed, and it is what this compares with: "
                             "pip install -r requirements-dev.txt") from None
@@ -42,16 +42,20 @@ def main(argv: list[str] | None = None) -> None:
         if chosen.size < 32 or chosen.frames < 1:
             raise UserError(f"--size: found {chosen.size} with {chosen.frames} frames, expected at least 32 and 1")
         rows: list[dict[str, Any]] = []
-        for targets in TARGETS:
+        for targets in TARGET_COUNTS:
             rows += compare(chosen.size, chosen.frames, targets, chosen.rounds)
         add_ratios(rows, "scikit-image")
         report(rows, chosen.json)
 
 
 def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, Any]]:
-    """Rows of both ways at one number of targets a frame; raises SystemExit where they disagree."""
+    """Rows of both ways at one number of targets a frame.
+
+    Raises:
+        SystemExit: the ways disagree.
+    """
     rng = np.random.default_rng(0)
-    frames = [sparse_pair(rng, size, targets) for _ in range(count)]
+    frames = [draw_sparse_pair(rng, size, targets) for _ in range(count)]
 
     def ours() -> dict[str, float]:
         metrics = SegmentationMetrics()
@@ -70,7 +74,7 @@ def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, 
         return parts[0].compute()
 
     grey = rng.integers(0, 255, (size, size)).astype(np.uint8)
-    calls: dict[str, Callable[[], dict[str, float]]] = {"scikit-image": lambda: by_regions(frames), "ours": ours,
+    calls: dict[str, Callable[[], dict[str, float]]] = {"scikit-image": lambda: compare_regions(frames), "ours": ours,
                                                         "everything": everything}
     figures = {variant: call() for variant, call in calls.items()}
     for name in ("pd", "fa", "iou"):
@@ -83,7 +87,7 @@ def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, 
              "frames_per_s": round(1e3 * count / ms[variant], 1)} for variant in calls]
 
 
-def sparse_pair(rng: np.random.Generator, size: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_sparse_pair(rng: np.random.Generator, size: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and mask (size, size) bool: rectangles of 2–80 pixels; predictions are shifted by 0 to 5 px."""
     prediction, mask = np.zeros((2, size, size), bool)
     for _ in range(targets):
@@ -95,7 +99,7 @@ def sparse_pair(rng: np.random.Generator, size: int, targets: int) -> tuple[np.n
     return prediction, mask
 
 
-def by_regions(frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+def compare_regions(frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
     """Pd, Fa and IoU with `skimage.measure`, the common way: a loop over regions of both masks."""
     from skimage.measure import label, regionprops
 

@@ -12,22 +12,29 @@ from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets import Model, build_model
 from nets.published.loading import load_published
 
-LITERAL = {"tsmsa": LiteralTSMSA, "sstnet": LiteralSSTNet}
+LITERAL_NETWORKS = {"tsmsa": LiteralTSMSA, "sstnet": LiteralSSTNet}
 
 
-class Pair(NamedTuple):
+class NetworkPair(NamedTuple):
+    """A literal network, and ours with the same weights."""
+
     literal: nn.Module
     model: Model
 
 
-def pair(name: str, device: str | torch.device = "cpu", **options) -> Pair:
+def build_pair(name: str, device: str | torch.device = "cpu", **options) -> NetworkPair:
     """The literal network `name` with seeded weights, and ours with the same; both in eval mode, on `device`.
 
     The weights keep the size of the signal through the layers, as trained ones do, so that outputs depend on all of the
-    clip and comparing them means something. `options` are those that both networks have (num_slices, num_frames, …).
+    clip and comparing them means something.
+
+    Args:
+        name: a key of `LITERAL_NETWORKS`.
+        device: where both go.
+        options: those that both networks have (num_slices, num_frames, …).
     """
     generator = torch.Generator().manual_seed(0)
-    literal = LITERAL[name](**options)
+    literal = LITERAL_NETWORKS[name](**options)
     with torch.no_grad():
         for parameter in literal.parameters():
             if parameter.dim() > 1:
@@ -36,7 +43,7 @@ def pair(name: str, device: str | torch.device = "cpu", **options) -> Pair:
     model = build_model(name, **options)
     load_published(model.network, literal.state_dict())
     model.network.to(device).eval()
-    return Pair(literal.to(device).eval(), model)
+    return NetworkPair(literal.to(device).eval(), model)
 
 
 def random_frames(network: nn.Module, count: int, batch: int, size: int, device: str | torch.device = "cpu") -> Tensor:

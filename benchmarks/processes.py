@@ -16,16 +16,28 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import check_json, parser, report
-from utils.system.distributed import processes, rank
+from benchmarks.measure import check_json, make_parser, report
+from utils.system.distributed import process_group, processes, rank
 from utils.system.errors import UserError, user_errors
 
 
+@dataclass(frozen=True)
+class TrainingSteps:
+    """What is measured: steps on clips of `size`² pixels, `batch` of all processes together, with `threads` each."""
+
+    size: int
+    batch: int
+    rounds: int
+    threads: int
+    device: str
+
+
 def main(argv: list[str] | None = None) -> None:
-    options = parser("processes", __doc__.splitlines()[0])
+    options = make_parser("processes", __doc__.splitlines()[0])
     options.add_argument("--processes", nargs="+", type=int, default=[1, 2])
     options.add_argument("--size", type=int, default=128, help="side of the clips")
     options.add_argument("--batch", type=int, default=8, help="clips in a batch of all processes together")
@@ -38,57 +50,57 @@ def main(argv: list[str] | None = None) -> None:
         check_json(chosen.json)
         if chosen.quick:
             chosen.size, chosen.batch, chosen.rounds = 32, 2, 2
+        steps = TrainingSteps(chosen.size, chosen.batch, chosen.rounds, chosen.threads, chosen.device)
         if chosen.result:
-            steps(chosen)
+            take_steps(steps, chosen.result)
             return
         if any(count < 1 or chosen.batch % count for count in chosen.processes):
             raise UserError(f"--processes: found {chosen.processes}, expected divisors of --batch {chosen.batch}")
-        report([row(chosen, count) for count in chosen.processes], chosen.json)
+        report([measure(steps, count) for count in chosen.processes], chosen.json)
 
 
-def row(chosen: Any, count: int) -> dict[str, Any]:
-    """Throughput of `count` processes, each started anew."""
+def measure(steps: TrainingSteps, count: int) -> dict[str, Any]:
+    """The row of `count` processes, each started anew."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "steps.json"
         launcher = [] if count == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        own = ["-m", "benchmarks.processes", "--result", result, "--size", chosen.size, "--batch", chosen.batch,
-               "--rounds", chosen.rounds, "--threads", chosen.threads, "--device", chosen.device]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(chosen.threads)}
+        own = ["-m", "benchmarks.processes", "--result", result, "--size", steps.size, "--batch", steps.batch,
+               "--rounds", steps.rounds, "--threads", steps.threads, "--device", steps.device]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(steps.threads)}
         done = subprocess.run([sys.executable, *launcher, *map(str, own)], env=environment, capture_output=True,
                               text=True)
         if done.returncode:
             raise UserError(f"{count} processes ended with status {done.returncode}: {done.stderr[-500:]}")
         ms = statistics.median(json.loads(result.read_text()))
-    return {"work": f"training, {chosen.size}×{chosen.size}, batch {chosen.batch}", "variant": f"{count} processes",
-            "ms": round(ms, 1), "clips_per_s": round(1e3 * chosen.batch / ms, 2)}
+    return {"work": f"training, {steps.size}×{steps.size}, batch {steps.batch}", "variant": f"{count} processes",
+            "ms": round(ms, 1), "clips_per_s": round(1e3 * steps.batch / ms, 2)}
 
 
-def steps(chosen: Any) -> None:
+def take_steps(steps: TrainingSteps, result: Path) -> None:
     """Take steps on one batch, and write their milliseconds; the first two do not count."""
-    import torch
+    import torch  # as the imports below, too slow for a command line that may be mistyped
 
     from nets import build_model
-    from utils.system.distributed import process_group
     from utils.training.learner import Learner
 
-    torch.set_num_threads(chosen.threads)
-    with process_group(chosen.device) as device:
+    torch.set_num_threads(steps.threads)
+    with process_group(steps.device) as device:
         network, criterion, _ = build_model("tsmsa")
         network.to(device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters())
         learner = Learner(network, criterion, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer), device,
                           channels_last=True)
         learner.train()
-        share = chosen.batch // processes()
-        batch = {"clip": torch.randn(share, 5, chosen.size, chosen.size), "key": ["made"] * share,
-                 "mask": (torch.rand(share, 1, chosen.size, chosen.size) > 0.99).float()}
+        share = steps.batch // processes()
+        batch = {"clip": torch.randn(share, 5, steps.size, steps.size), "key": ["made"] * share,
+                 "mask": (torch.rand(share, 1, steps.size, steps.size) > 0.99).float()}
         times = []
-        for _ in range(chosen.rounds + 2):
+        for _ in range(steps.rounds + 2):
             began = time.perf_counter()
             learner.step([batch])  # reads the losses, so it waits for the device
             times.append(1e3 * (time.perf_counter() - began))
         if rank() == 0:
-            chosen.result.write_text(json.dumps(times[2:]))
+            result.write_text(json.dumps(times[2:]))
 
 
 if __name__ == "__main__":

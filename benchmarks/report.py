@@ -18,11 +18,12 @@ import numpy as np
 from utils.images.components import label
 from utils.metrics.bootstrap import about
 from utils.report.frames import FALSE, TRUE, encoded, webp
+from utils.report.page import page
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 
 SEQUENCES = 20
-SETTLED = "document.querySelector('.stage img').decode().then(() => true)"
+IMAGE_DECODED = "document.querySelector('.stage img').decode().then(() => true)"
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -36,32 +37,32 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def made_up_frames(options: Namespace) -> dict[str, list[dict[str, Any]]]:
+def make_up_frames(count: int, side: int, methods: int) -> dict[str, list[dict[str, Any]]]:
     """Frames of `SEQUENCES` sequences, as `utils.report.viewer` describes them."""
-    rng, side = np.random.default_rng(0), options.size
+    rng = np.random.default_rng(0)
     ground = np.linspace(60, 160, side)[None] + np.linspace(0, 40, side)[:, None]
     result: dict[str, list[dict[str, Any]]] = {}
-    for index in range(options.frames):
+    for index in range(count):
         picture = np.clip(ground + rng.normal(0, 8, (side, side)), 0, 255).astype(np.uint8)
-        mask = np.zeros((1 + options.methods, side, side), bool)
+        mask = np.zeros((1 + methods, side, side), bool)
         for layer in mask:
             for y, x in rng.integers(0, side - 8, (2, 2)):
                 layer[y:y + 4, x:x + 5] = rng.random((4, 5)) < 0.8
         truth, *found = (encoded(label(layer), side, FALSE if i else TRUE) for i, layer in enumerate(mask))
-        name = f"sequence{index * SEQUENCES // options.frames + 1}"
+        name = f"sequence{index * SEQUENCES // count + 1}"
         result.setdefault(name, []).append({"n": index, "w": side, "h": side, "p": webp(picture), "t": truth,
                                             "m": [[[0], part] for part in found]})
     return result
 
 
-def made_up_method(name: str, rng: np.random.Generator) -> dict[str, Any]:
+def make_up_method(name: str, rng: np.random.Generator) -> dict[str, Any]:
     """All that the page says of a method, with figures drawn at random."""
-    def some(keys: str) -> dict[str, Any]:
+    def draw(keys: str) -> dict[str, Any]:
         return {key: float(rng.uniform(0.3, 0.9)) for key in keys.split()}
 
     keys = ("pd f1 iou niou pixel_auc pd_at_fa_1e-06 pd_at_fa_1e-05 pd_at_fa_1e-04 precision recall centre_precision "
             "ap50 centre_ap false_per_frame pixel_precision pixel_f1")
-    figures = some(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
+    figures = draw(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
     ends = {key: (0.9 * value, 1.1 * value) for key, value in figures.items()}
     fa = np.logspace(-7, -2, 65)
     tile = {"p": webp(rng.integers(0, 255, (165, 165, 3)).astype(np.uint8), 80), "lines": ["frame 1", "noise"]}
@@ -70,17 +71,17 @@ def made_up_method(name: str, rng: np.random.Generator) -> dict[str, Any]:
             "frames_per_second": float(rng.uniform(2, 80)), "intervals": ends, "detection": figures,
             "detection_intervals": ends, "rules": {"centroid": figures, "shooting": figures},
             "rule_intervals": {"shooting": ends}, "compat": {},
-            "sequences": {f"sequence{i + 1}": some(keys) | {"targets": 100, "frames": 100} for i in range(SEQUENCES)},
+            "sequences": {f"sequence{i + 1}": draw(keys) | {"targets": 100, "frames": 100} for i in range(SEQUENCES)},
             "bands": {"snr": [{"band": "≤ 3", "targets": 9, "pd": 0.5, "interval": (0.4, 0.6)}]},
             "roc": {"fa": fa.tolist(), "pd": np.linspace(0, 1, 65).tolist()}, "pr": {"centre": curve, "iou": curve},
             "alarms": [tile] * 20, "misses": [tile] * 20,
             "draws": {key: rng.uniform(0, 1, 100) for key in ("pd", "f1", "iou")}}
 
 
-def opened(path: Path, browser: str) -> list[str]:
-    """Seconds until the page is there, until its first frame is, and until a frame of another sequence is."""
+def time_opening(path: Path, browser: str) -> list[str]:
+    """Seconds until the page is there, until its first frame is, and until a frame of another sequence is, as lines."""
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import sync_playwright  # not everyone has it
     except ImportError:
         raise UserError("playwright is not installed, and it is what drives the browser: "
                         "pip install playwright") from None
@@ -92,11 +93,11 @@ def opened(path: Path, browser: str) -> list[str]:
             began = time.perf_counter()
             tab.goto(path.resolve().as_uri())
             loaded = time.perf_counter() - began
-            tab.evaluate(SETTLED)
+            tab.evaluate(IMAGE_DECODED)
             shown = time.perf_counter() - began
             began = time.perf_counter()
             tab.select_option("[data-is=sequence]", f"frames-{SEQUENCES - 1}")
-            tab.evaluate(SETTLED)
+            tab.evaluate(IMAGE_DECODED)
             lines.append(f"{width} px wide: open after {loaded:.2f} s, first frame after {shown:.2f} s, another "
                          f"sequence after {time.perf_counter() - began:.2f} s")
             tab.close()
@@ -106,12 +107,10 @@ def opened(path: Path, browser: str) -> list[str]:
 
 def main(argv: list[str] | None = None) -> None:
     """Make the page, print its size, and open it where a browser is given."""
-    from utils.report.page import page
-
     options = parse(argv)
     rng = np.random.default_rng(1)
-    methods = [made_up_method(f"method {index + 1}", rng) for index in range(options.methods)]
-    frames = made_up_frames(options)
+    methods = [make_up_method(f"method {index + 1}", rng) for index in range(options.methods)]
+    frames = make_up_frames(options.frames, options.size, options.methods)
     said = {"dataset": "made-up frames", "split": "test", "frames": options.frames, "shown": options.frames,
             "targets": 2 * options.frames, "machine": "none", "bootstrap": about(SEQUENCES),
             "command": "benchmarks.report"}
@@ -123,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
         path = Path(options.out or os.path.join(folder, "page.html"))
         path.write_bytes(text)
         if options.browser:
-            print("\n".join(opened(path, options.browser)))
+            print("\n".join(time_opening(path, options.browser)))
 
 
 if __name__ == "__main__":

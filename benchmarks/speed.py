@@ -8,21 +8,40 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Counted, add_ratios, alternate, check_json, counted, parser, report
+from benchmarks.measure import Call, CallCost, add_ratios, alternate, check_json, count_cost, make_parser, report
 from utils.system.errors import UserError, user_errors
-from utils.system.machine import keep_memory
+from utils.system.machine import keep_memory, pick_device
 
-SIZES = {"tsmsa": (512, 256), "sstnet": (512,)}
-TRAINING = {"tsmsa": (256, 4), "sstnet": (256, 2)}  # size, batch
-EXACT = 1e-5  # of the literal output's range; where float32 is further away the benchmark stops
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from nets.inference.runtime import Runtime
+
+# torch and what imports it stay inside functions: too slow for a command line that may be mistyped.
+DEFAULT_SIZES = {"tsmsa": (512, 256), "sstnet": (512,)}
+TRAINING_SHAPES = {"tsmsa": (256, 4), "sstnet": (256, 2)}  # size, batch
+MAX_DEVIATION = 1e-5  # of the literal output's range; where float32 is further away the benchmark stops
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How networks are measured; the last of `precisions` is the lowest, `compile`: with `torch.compile` too."""
+
+    device: torch.device
+    rounds: int
+    precisions: tuple[str, ...]
+    compile: bool
 
 
 def main(argv: list[str] | None = None) -> None:
-    options = parser("speed", __doc__.splitlines()[0])
-    options.add_argument("--networks", nargs="+", choices=sorted(SIZES), default=sorted(SIZES, reverse=True))
+    options = make_parser("speed", __doc__.splitlines()[0])
+    options.add_argument("--networks", nargs="+", choices=sorted(DEFAULT_SIZES),
+                         default=sorted(DEFAULT_SIZES, reverse=True))
     options.add_argument("--sizes", nargs="+", type=int, help="sides of the frames (default: 512 and 256 for TSMSA, "
                          "512 for SSTNet; training steps: 256)")
     options.add_argument("--batches", nargs="+", type=int, default=[1, 4], help="clips, or streams, at once")
@@ -41,45 +60,51 @@ def main(argv: list[str] | None = None) -> None:
                 raise UserError(f"--sizes: found {size}, expected multiples of 32")
         if min(chosen.batches) < 1:
             raise UserError(f"--batches: found {min(chosen.batches)}, expected at least 1")
-        run(chosen)
+        import torch
+
+        keep_memory()
+        if chosen.threads:
+            torch.set_num_threads(chosen.threads)
+        precisions = ("float32", "bfloat16") if chosen.bf16 else ("float32",)
+        setup = Setup(pick_device(chosen.device), chosen.rounds, precisions, chosen.compile)
+        rows: list[dict[str, Any]] = []
+        for name in chosen.networks:
+            if "inference" in chosen.work:
+                rows += measure_inference(name, chosen.sizes or DEFAULT_SIZES[name], chosen.batches, setup)
+            if "training" in chosen.work:
+                size, batch = TRAINING_SHAPES[name]
+                for side in chosen.sizes or [size]:
+                    rows += measure_training(name, side, batch, setup)
+        add_ratios(rows, "literal")
+        print(f"PyTorch {torch.__version__}, {setup.device}, {torch.get_num_threads()} threads")
+        report(rows, chosen.json)
 
 
-def run(chosen: Any) -> None:
-    import torch
+def measure_inference(name: str, sizes: Sequence[int], batches: Sequence[int], setup: Setup) -> list[dict[str, Any]]:
+    """Rows of one network at all sizes and batches.
 
-    from utils.system.machine import pick_device
-
-    keep_memory()
-    if chosen.threads:
-        torch.set_num_threads(chosen.threads)
-    chosen.device = pick_device(chosen.device)
+    What is compiled serves one shape, and making it takes minutes: only at the first size and batch.
+    """
     rows: list[dict[str, Any]] = []
-    for name in chosen.networks:
-        if "inference" in chosen.work:
-            for size in chosen.sizes or SIZES[name]:
-                for batch in chosen.batches:
-                    rows += inference(name, size, batch, chosen)
-        if "training" in chosen.work:
-            size, batch = TRAINING[name]
-            for side in chosen.sizes or [size]:
-                rows += training(name, side, batch, chosen)
-    add_ratios(rows, "literal")
-    print(f"PyTorch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads")
-    report(rows, chosen.json)
+    for size in sizes:
+        for batch in batches:
+            first = (size, batch) == (sizes[0], batches[0])
+            rows += inference_rows(name, size, batch, replace(setup, compile=setup.compile and first))
+    return rows
 
 
-def inference(name: str, size: int, batch: int, chosen: Any) -> list[dict[str, Any]]:
+def inference_rows(name: str, size: int, batch: int, setup: Setup) -> list[dict[str, Any]]:
     """Rows of one network at one size and batch: literal, over whole clips, streaming."""
     import torch
 
-    from benchmarks.networks import clip_of, deviation, pair, random_frames
+    from benchmarks.networks import build_pair, clip_of, deviation, random_frames
 
     work = f"{name} {size}×{size}, batch {batch}"
-    literal, model = pair(name, chosen.device)
-    frames = random_frames(model.network, model.network.num_frames, batch, size, chosen.device)
+    literal, model = build_pair(name, setup.device)
+    frames = random_frames(model.network, model.network.num_frames, batch, size, setup.device)
     clip, key = clip_of(frames), frames[-1]
     calls, networks = {"literal": lambda: literal(clip)}, {"literal": literal}
-    for label, runtime in runtimes(name, model.network, size, batch, chosen):
+    for label, runtime in build_runtimes(model.network, setup):
         began = time.perf_counter()
         for frame in frames[:-1]:
             runtime(frame)
@@ -90,74 +115,78 @@ def inference(name: str, size: int, batch: int, chosen: Any) -> list[dict[str, A
         calls[f"stream {label}"] = lambda runtime=runtime: runtime(key)
         networks |= {f"{way} {label}": runtime.network for way in ("clip", "stream")}
     with torch.inference_mode():
-        counts = {variant: count(variant, call, chosen) for variant, call in calls.items()}
-        different = {variant: deviation(found.output, counts["literal"].output) for variant, found in counts.items()}
+        costs = {variant: cost_of(variant, call, setup.device) for variant, call in calls.items()}
+        different = {variant: deviation(cost.output, costs["literal"].output) for variant, cost in costs.items()}
         for variant, value in different.items():
-            if "float32" in variant and value > EXACT:
+            if "float32" in variant and value > MAX_DEVIATION:
                 raise SystemExit(f"{work}, {variant}: {value:.2g} of the range away from the literal output")
-        ms = alternate(calls, chosen.rounds, synchronizer(chosen.device), warm=True)
-    return [row(work, variant, ms[variant], counts[variant], networks[variant], different[variant])
+        ms = alternate(calls, setup.rounds, synchronizer(setup.device), warm=True)
+    return [make_row(work, variant, ms[variant], costs[variant], networks[variant], different[variant])
             for variant in calls]
 
 
-def runtimes(name: str, network: Any, size: int, batch: int, chosen: Any) -> Iterator[tuple[str, Any]]:
-    """The ways to run `network` that were asked for. What was compiled serves one shape, and making it takes minutes:
-    only at the first size and batch, in the lowest precision."""
+def build_runtimes(network: nn.Module, setup: Setup) -> Iterator[tuple[str, Runtime]]:
+    """The ways to run `network` that were asked for; compiled in the lowest precision."""
     from nets.inference.runtime import Runtime
 
-    first = (size, batch) == ((chosen.sizes or SIZES[name])[0], chosen.batches[0])
-    precisions = ("float32", "bfloat16") if chosen.bf16 else ("float32",)
-    for precision in precisions:
-        yield precision, Runtime(network, chosen.device, precision)
-        if chosen.device.type == "cuda":
-            yield f"{precision} graphs", Runtime(network, chosen.device, precision, graphs=True)
-    if chosen.compile and first:
-        yield f"{precisions[-1]} compile", Runtime(network, chosen.device, precisions[-1], compile=True)
+    for precision in setup.precisions:
+        yield precision, Runtime(network, setup.device, precision)
+        if setup.device.type == "cuda":
+            yield f"{precision} graphs", Runtime(network, setup.device, precision, graphs=True)
+    if setup.compile:
+        lowest = setup.precisions[-1]
+        yield f"{lowest} compile", Runtime(network, setup.device, lowest, compile=True)
 
 
-def count(variant: str, call: Any, chosen: Any) -> Counted:
-    """Operations and memory; of compiled calls and graphs they are not seen one by one."""
+def cost_of(variant: str, call: Call, device: torch.device) -> CallCost:
+    """Operations and memory; of compiled calls and graphs they are not seen one by one: NaN."""
     if "compile" in variant or "graphs" in variant:
-        return Counted(call(), math.nan, math.nan)
-    return counted(call, chosen.device)
+        return CallCost(call(), math.nan, math.nan)
+    return count_cost(call, device)
 
 
-def row(work: str, variant: str, ms: float, counts: Counted, network: Any, different: float | None) -> dict[str, Any]:
-    gflops, peak = (None if math.isnan(value) else value for value in (counts.gflops, counts.peak_mib))
+def make_row(
+    work: str, variant: str, ms: float, cost: CallCost, network: nn.Module, different: float | None
+) -> dict[str, Any]:
+    """A line of the table."""
     return {
-        "work": work, "variant": variant, "ms": round(ms, 3), "ratio": None, "gflops": gflops and round(gflops, 3),
+        "work": work, "variant": variant, "ms": round(ms, 3), "ratio": None,
+        "gflops": None if math.isnan(cost.gflops) else round(cost.gflops, 3),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "peak_mib": peak and round(peak, 1), "deviation": different,
+        "peak_mib": None if math.isnan(cost.peak_mib) else round(cost.peak_mib, 1), "deviation": different,
     }
 
 
-def training(name: str, size: int, batch: int, chosen: Any) -> list[dict[str, Any]]:
+def measure_training(name: str, size: int, batch: int, setup: Setup) -> list[dict[str, Any]]:
     """Rows of one training step: forward, loss, backward, optimiser."""
     import torch
 
-    from benchmarks.networks import clip_of, pair, random_frames
+    from benchmarks.networks import build_pair, clip_of, random_frames
     from nets import DETECTORS
 
-    literal, model = pair(name, chosen.device)
+    literal, model = build_pair(name, setup.device)
     networks = {"literal": literal, "ours": model.network.to(memory_format=torch.channels_last)}
     if name in DETECTORS:
-        folding = pair(name, chosen.device).model.network
+        folding = build_pair(name, setup.device).model.network
         folding.fold_frames = folding.neck.fold = True
         networks["ours, fold_frames"] = folding.to(memory_format=torch.channels_last)
-    frames = random_frames(model.network, model.network.num_frames, batch, size, chosen.device)
+    frames = random_frames(model.network, model.network.num_frames, batch, size, setup.device)
     clip = clip_of(frames)
-    targets = targets_of(name, batch, size, chosen.device)
+    targets = make_targets(name, batch, size, setup.device)
     calls = {}
     for variant, network in networks.items():
         optimizer = torch.optim.SGD(network.train().parameters(), 1e-6, momentum=0.937, nesterov=True)
-        calls[variant] = step(network, model.criterion, clip, targets, optimizer)
-    counts = {variant: count(variant, call, chosen) for variant, call in calls.items()}
-    ms = alternate(calls, chosen.rounds, synchronizer(chosen.device), warm=True)
+        calls[variant] = training_step(network, model.criterion, clip, targets, optimizer)
+    costs = {variant: cost_of(variant, call, setup.device) for variant, call in calls.items()}
+    ms = alternate(calls, setup.rounds, synchronizer(setup.device), warm=True)
     work = f"{name} training step {size}×{size}, batch {batch}"
-    return [row(work, variant, ms[variant], counts[variant], networks[variant], None) for variant in calls]
+    return [make_row(work, variant, ms[variant], costs[variant], networks[variant], None) for variant in calls]
 
 
-def step(network: Any, criterion: Any, clip: Any, targets: Any, optimizer: Any) -> Any:
+def training_step(
+    network: nn.Module, criterion: Callable, clip: Tensor, targets: dict[str, Any], optimizer: torch.optim.Optimizer
+) -> Call:
+    """A call that takes one step."""
     from nets.sstnet import TrainingOutput
 
     def call() -> None:
@@ -171,7 +200,7 @@ def step(network: Any, criterion: Any, clip: Any, targets: Any, optimizer: Any) 
     return call
 
 
-def targets_of(name: str, batch: int, size: int, device: Any) -> dict[str, Any]:
+def make_targets(name: str, batch: int, size: int, device: torch.device) -> dict[str, Any]:
     """Two targets of 6×6 pixels in each key frame, as masks or boxes."""
     import torch
 
@@ -186,10 +215,13 @@ def targets_of(name: str, batch: int, size: int, device: Any) -> dict[str, Any]:
     return {"mask": mask}
 
 
-def synchronizer(device: Any) -> Any:
+def synchronizer(device: torch.device) -> Call:
+    """A call that waits until the device is done."""
     import torch
 
-    return (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else (lambda: None)
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory import pss_mib
+from benchmarks.process_memory import pss_mib
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import write_json
 
-BATCH = 2
+BATCH_SIZE = 2
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     with user_errors():
         chosen = options.parse_args(argv)
         with tempfile.TemporaryDirectory() as folder:
-            curve = record(Path(folder), chosen)
+            curve = record(Path(folder), chosen.steps, chosen.input_size, chosen.workers)
         steps, memory = (np.array(column) for column in zip(*curve, strict=True))
         late = steps >= chosen.steps / 2
         slope = np.polyfit(steps[late], memory[late], 1)[0] * 1000
@@ -51,15 +51,15 @@ def main(argv: list[str] | None = None) -> None:
             draw(steps, memory, chosen.out)
 
 
-def record(folder: Path, chosen: object) -> list[tuple[float, float]]:
+def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tuple[float, float]]:
     """Run the training and return (steps so far, MiB) once a second, steps interpolated over the run's epochs."""
     subprocess.run([sys.executable, "-m", "utils.synthetic", "--out", str(folder / "data"), "--train-sequences", "8",
                     "--test-sequences", "1", "--frames", "20"], check=True, stdout=subprocess.DEVNULL)
     epochs = 10
     run = subprocess.Popen(
         [sys.executable, "train_NUDT.py", "--data-root", str(folder / "data"), "--out", str(folder / "runs"), "--name",
-         "steady", "--epochs", str(epochs), "--batch-size", str(BATCH), "--clips-per-epoch",
-         str(BATCH * chosen.steps // epochs), "--input-size", str(chosen.input_size), "--workers", str(chosen.workers),
+         "steady", "--epochs", str(epochs), "--batch-size", str(BATCH_SIZE), "--clips-per-epoch",
+         str(BATCH_SIZE * steps // epochs), "--input-size", str(input_size), "--workers", str(workers),
          "--threads", "1", "--val-every", str(epochs), "--quiet", "--device", "cpu"],
         cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL)
     log, samples, marks = folder / "runs" / "steady" / "log.jsonl", [], []
@@ -76,12 +76,13 @@ def record(folder: Path, chosen: object) -> list[tuple[float, float]]:
         raise UserError(f"the training run ended with status {run.returncode}; its message is above")
     times, epochs_done = zip(*marks, strict=True)
     finished = json.loads(log.read_text().splitlines()[-1])["epoch"]
-    return [(float(np.interp(at, times, epochs_done)) * chosen.steps / finished, mib)
+    return [(float(np.interp(at, times, epochs_done)) * steps / finished, mib)
             for at, mib in samples if times[0] <= at <= times[-1]]
 
 
 def draw(steps: np.ndarray, memory: np.ndarray, path: str) -> None:
     """The curve as a picture."""
+    # matplotlib, which this imports, is slow.
     from utils.render.curves import plot_runs
 
     plot_runs({"proportional set size, MiB": {"run and workers": (steps, memory)}}, path, "steps")

@@ -14,9 +14,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+from PIL import Image
 
+from utils.clips.clones import TargetAugmentation
+from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import open_dataset
+from utils.images.components import label_targets
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write
 
@@ -27,12 +32,12 @@ if TYPE_CHECKING:
     from utils.clips.training_clips import ClipDataset
 
 NUM_FRAMES = 5
-ORIGINAL, CLONE = "#ffd000", "#21d7ff"
-CLOSE = 21  # pixels on a side of a close look
-SIZE = (128, 160)  # height and width of the part of a frame that is shown, pixels
+TARGET_COLOUR, CLONE_COLOUR = "#ffd000", "#21d7ff"
+CLOSE_LOOK_SIDE = 21  # pixels
+CROP_SIZE = (128, 160)  # height and width of the part of a frame that is shown, pixels
 
 
-def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m docs.make_augmentation_figure", description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset with masks")
     parser.add_argument("--out", default="docs/augmentation.png", metavar="FILE", help="picture (default: %(default)s)")
@@ -42,13 +47,17 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def choose(clips: ClipDataset, wanted: list[str] | None) -> list[int]:
-    """Indices of the two clips to show, each the last of its sequence. Raises UserError where there are none."""
+def choose_clips(clips: ClipDataset, wanted: list[str] | None) -> list[int]:
+    """Indices of the two clips to show, each the last of its sequence.
+
+    Raises:
+        UserError: there are none, or a wanted sequence is not there.
+    """
     last = {name: index for index, (name, _) in enumerate(clips.keys)}
     for name in wanted or ():
         if name not in last:
             raise UserError(f"--sequences: found {name}, expected two of {', '.join(last)}")
-    edge = CLOSE // 2
+    edge = CLOSE_LOOK_SIDE // 2
     chosen = []
     for index in (last[name] for name in wanted or last):
         masks = clips.read(index)[1]
@@ -61,20 +70,19 @@ def choose(clips: ClipDataset, wanted: list[str] | None) -> list[int]:
     return chosen[:2]
 
 
-def part(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a clip, at most SIZE, in whose middle the largest target of the middle frame is."""
-    box = by_size(masks[len(masks) // 2])[0]
-    here = [slice(None)]
-    for axis, side in enumerate(SIZE):
+def crop_clip(frames: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a clip, at most `CROP_SIZE`, in whose middle the largest target of the middle frame is."""
+    box = sorted_boxes(masks[len(masks) // 2])[0]
+    crop = [slice(None)]
+    for axis, side in enumerate(CROP_SIZE):
         start = (box[axis] + box[axis + 2] - side) // 2
         start = min(max(start, 0), max(masks.shape[axis + 1] - side, 0))
-        here.append(slice(start, start + side))
-    return frames[tuple(here)].astype(np.float32), masks[tuple(here)]
+        crop.append(slice(start, start + side))
+    return frames[tuple(crop)].astype(np.float32), masks[tuple(crop)]
 
 
-def outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> None:
+def draw_outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> None:
     """Draws a line along the border of the mask, `gap` pixels further out."""
-    import cv2
     from matplotlib.collections import LineCollection
 
     around = np.pad(mask.astype(np.uint8), 1 + gap)
@@ -87,29 +95,28 @@ def outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> None:
     axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.9))
 
 
-def show(axes: Axes, image: np.ndarray, limits: tuple[float, float], title: str = "", label: str = "") -> None:
+def draw_image(axes: Axes, image: np.ndarray, limits: tuple[float, float], title: str = "", label: str = "") -> None:
+    """Draws a frame (H, W), `limits` of its levels as black and white."""
     axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
     axes.set(xticks=[], yticks=[], autoscale_on=False)
     axes.set_title(title, fontsize=8, pad=3)
     axes.set_ylabel(label, fontsize=8)
 
 
-def by_size(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
+def sorted_boxes(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Boxes y0, x0, y1, x1 of the targets in a mask, the largest first."""
-    from utils.images.components import label_targets
-
     return sorted(label_targets(mask)[1], key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
 
 
-def close_looks(masks: np.ndarray, clones: np.ndarray) -> list[tuple[slice, slice]]:
+def choose_close_looks(masks: np.ndarray, clones: np.ndarray) -> list[tuple[slice, slice]]:
     """Windows that stay in place, around the largest target and the three largest clones of the middle frame."""
     middle = len(masks) // 2
-    boxes = by_size(masks[middle])[:1] + by_size(clones[middle])[:3]
+    boxes = sorted_boxes(masks[middle])[:1] + sorted_boxes(clones[middle])[:3]
     windows = []
     for y0, x0, y1, x1 in boxes:
-        starts = [min(max((low + high - CLOSE) // 2, 0), side - CLOSE)
+        starts = [min(max((low + high - CLOSE_LOOK_SIDE) // 2, 0), side - CLOSE_LOOK_SIDE)
                   for low, high, side in ((y0, y1, masks.shape[1]), (x0, x1, masks.shape[2]))]
-        windows.append(tuple(slice(start, start + CLOSE) for start in starts))
+        windows.append(tuple(slice(start, start + CLOSE_LOOK_SIDE) for start in starts))
     return windows
 
 
@@ -117,31 +124,31 @@ def draw_targets(figure: Figure, grid, clip: tuple, augmented: tuple, limits: tu
     """Three rows: frames before, frames after, close looks."""
     (frames, masks), (new_frames, new_masks) = clip, augmented
     clones = new_masks & ~masks
-    windows = close_looks(masks, clones)
+    windows = choose_close_looks(masks, clones)
     for t in range(NUM_FRAMES):
         title = "key frame" if t == NUM_FRAMES - 1 else f"key frame − {NUM_FRAMES - 1 - t}"
         axes = figure.add_subplot(grid[0, t])
-        show(axes, frames[t], limits, title, "" if t else "before")
-        outline(axes, masks[t], ORIGINAL, gap=2)
+        draw_image(axes, frames[t], limits, title, "" if t else "before")
+        draw_outline(axes, masks[t], TARGET_COLOUR, gap=2)
         axes = figure.add_subplot(grid[1, t])
-        show(axes, new_frames[t], limits, "", "" if t else "target augmentation")
-        outline(axes, masks[t], ORIGINAL, gap=2)
-        outline(axes, clones[t], CLONE, gap=2)
+        draw_image(axes, new_frames[t], limits, "", "" if t else "target augmentation")
+        draw_outline(axes, masks[t], TARGET_COLOUR, gap=2)
+        draw_outline(axes, clones[t], CLONE_COLOUR, gap=2)
         inner = grid[2, t].subgridspec(2, 2, wspace=0.04, hspace=0.04)
         for cell, window in enumerate(windows):
             axes = figure.add_subplot(inner[cell // 2, cell % 2])
             near = new_frames[t][window]
             middle = new_frames[NUM_FRAMES // 2][window]
-            show(axes, near, (middle.min(), middle.max()))
-            outline(axes, masks[t][window], ORIGINAL)
-            outline(axes, clones[t][window], CLONE)
+            draw_image(axes, near, (middle.min(), middle.max()))
+            draw_outline(axes, masks[t][window], TARGET_COLOUR)
+            draw_outline(axes, clones[t][window], CLONE_COLOUR)
             if t == 0 and cell == 0:
                 axes.set_ylabel("close looks,\nfixed in place", fontsize=8, loc="top")
 
 
 def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[float, float]]) -> None:
     """One row: the key frames of two clips and of the clips made of them, one for each axis; and the legend."""
-    import torch
+    import torch  # which the module below imports too
 
     from utils.clips.augment import batch_augmentation
 
@@ -153,19 +160,18 @@ def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[floa
               ("1 and 2 above each other", stacked, 2), ("1 and 2 side by side", beside, 2)]
     for column, (title, (image, mask), index) in enumerate(panels):
         axes = figure.add_subplot(grid[3, column])
-        show(axes, image[index, -1].numpy(), (0, 1), title, "" if column else "batch augmentation")
-        outline(axes, mask[index, 0].numpy(), ORIGINAL, gap=2)
+        draw_image(axes, image[index, -1].numpy(), (0, 1), title, "" if column else "batch augmentation")
+        draw_outline(axes, mask[index, 0].numpy(), TARGET_COLOUR, gap=2)
     axes = figure.add_subplot(grid[3, 4])
     axes.axis("off")
-    for colour, text in ((ORIGINAL, "label of a target"), (CLONE, "label of a clone")):
+    for colour, text in ((TARGET_COLOUR, "label of a target"), (CLONE_COLOUR, "label of a clone")):
         axes.plot([], [], color=colour, label=text)
     axes.legend(loc="center", fontsize=8, frameon=False, labelcolor="black")
 
 
-def save(figure: Figure, out: Path) -> None:
+def save_figure(figure: Figure, out: Path) -> None:
     """Writes a PNG with a palette of 256 colours, which is a third as large as one in full colour."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -175,16 +181,15 @@ def save(figure: Figure, out: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    arguments = parse_arguments(argv)
+    arguments = parse(argv)
     sequences = open_dataset(arguments.data_root, "train", need="masks").sequences
 
-    from utils.clips.clones import TargetAugmentation
-    from utils.clips.settings import ClipSettings
+    # It imports torch, which waits until the dataset is found.
     from utils.clips.training_clips import ClipDataset
 
     keys = [(name, position) for name, frames in sequences.items() for position in range(len(frames))]
     dataset = ClipDataset(sequences, keys, ClipSettings(NUM_FRAMES, (0.0, 1.0)))
-    clips = [part(*dataset.read(index)) for index in choose(dataset, arguments.sequences)]
+    clips = [crop_clip(*dataset.read(index)) for index in choose_clips(dataset, arguments.sequences)]
     if clips[0][0].shape != clips[1][0].shape:
         raise UserError(f"clips of {clips[0][0].shape[1:]} and {clips[1][0].shape[1:]} pixels, expected one size; "
                         "choose others with --sequences")
@@ -202,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     draw_targets(figure, grid, clips[0], augmented, limits[0])
     draw_batch(figure, grid, clips, limits)
     out = Path(arguments.out)
-    save(figure, out)
+    save_figure(figure, out)
     print(out)
 
 

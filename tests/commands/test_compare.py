@@ -4,7 +4,7 @@ import json
 import pytest
 from trees import write_pairs
 
-from benchmarks.methods_table import clips_seen, main
+from benchmarks.methods_table import count_clips_seen, main
 from nets import build_model
 from utils.clips.settings import ClipSettings
 from utils.predictor.checkpoint import save_checkpoint
@@ -54,7 +54,7 @@ def test_runs_and_methods_make_one_table_with_their_cost(run, tmp_path, capsys):
 def test_clips_are_counted_up_to_a_log_line_that_was_cut_off(run):
     with open(run / "log.jsonl", "a") as file:
         file.write('{"epoch": 1, "cl')
-    assert clips_seen(str(run / "best.pt")) == 2000
+    assert count_clips_seen(str(run / "best.pt")) == 2000
 
 
 def test_without_timing_only_the_files_are_read(tmp_path, capsys):

@@ -16,7 +16,7 @@ from utils.system.files import require_file
 
 METADATA_KEY = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
 DESCRIPTION_VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
-MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.detections`
+MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.decode_detections`
 
 
 def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = None, precision: str = "float32",
@@ -78,7 +78,7 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
 
 def detections(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Boxes of cells `(A, 4)` and scores `(A, classes)`, float32 → `(N, 6)` float32 x1, y1, x2, y2, score, class, the
-    surest first: all that `nets.yolox_head.detections` gives.
+    surest first: all that `nets.yolox_head.decode_detections` gives.
 
     Non-maximum suppression within each class at IoU 0.65, of boxes with a score of at least 0.001.
     """
