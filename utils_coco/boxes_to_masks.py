@@ -26,8 +26,7 @@ from utils_coco.placing import place
 def mask_path(frame: Frame, root: str, out: str) -> str:
     """Where a frame's mask goes: `masks/` mirrors `images/`, as PNG."""
     parts = list(Path(os.path.relpath(frame.image, root)).with_suffix(".png").parts)
-    place = 0 if parts[0] == "images" else 1
-    parts[place] = "masks"
+    parts[0 if parts[0] == "images" else 1] = "masks"
     return os.path.join(out, *parts)
 
 
@@ -49,9 +48,10 @@ def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
 def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwrite: bool) -> None:
     if overwrite:
         return
-    in_place = os.path.abspath(out) == os.path.abspath(dataset.root)
-    found = [frame.mask for frame in frames if frame.mask] if in_place else \
-        [path for frame in frames if os.path.exists(path := mask_path(frame, dataset.root, out))]
+    if os.path.abspath(out) == os.path.abspath(dataset.root):
+        found = [frame.mask for frame in frames if frame.mask]
+    else:
+        found = [path for frame in frames if os.path.exists(path := mask_path(frame, dataset.root, out))]
     if found:
         raise UserError(f"{out}: found {len(found)} masks already (first: {found[0]}), expected none; "
                         "give --overwrite to replace them, or another --out")
@@ -95,7 +95,8 @@ def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dil
             raise UserError(f"{frame.image}: {error}; `python -m utils.checks --data-root {dataset.root} --need boxes` "
                             "lists every such box") from None
         write_picture(mask_path(frame, dataset.root, out), mask.astype(np.uint8) * 255)
-        areas += [int(mask.sum()) / len(frame.boxes)] if frame.boxes else []
+        if frame.boxes:
+            areas.append(int(mask.sum()) / len(frame.boxes))
         targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
     left_out = len(dataset.frames) - len(frames)
     size = f"{np.mean(areas):.1f} px each ({np.min(areas):.0f} to {np.max(areas):.0f})" if areas else "none"

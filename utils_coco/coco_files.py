@@ -42,8 +42,10 @@ def list_parser(command: str, description: str, kind: str, about: str, other: st
     """The options that the converters between lists share: the list itself, `--out`, `--image-root`, `--overwrite`.
 
     Args:
-        command: name of the module; description: its docstring, of which the part before the colon is shown.
-        kind, other: suffixes of the list that is read (`about` says what it holds) and of the one that is written.
+        command: name of the module.
+        description: its docstring, of which the part before the colon is shown.
+        kind, other: suffixes of the list that is read and of the one that is written.
+        about: what the list that is read holds.
         default_root: what is done without `--image-root`.
     """
     parser = Parser(prog=f"python -m utils_coco.{command}", description=description.split(":")[0] + ".")
@@ -110,9 +112,11 @@ def target_file(source: str, out: str | None, suffix: str, overwrite: bool) -> P
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise `UserError` where `path` exists and is not to be replaced."""
-    if path.is_dir() or (path.exists() and not overwrite):
-        found, advice = ("a folder", "") if path.is_dir() else ("a file", "--overwrite to replace it, or ")
-        raise UserError(f"{path}: found {found} already, expected none; give {advice}another --out")
+    if path.is_dir():
+        raise UserError(f"{path}: found a folder already, expected none; give another --out")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: found a file already, expected none; give --overwrite to replace it, or another "
+                        "--out")
 
 
 def write_list(path: Path, text: str) -> None:

@@ -21,8 +21,8 @@ from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
 
-IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"),
-            "categories": ("id", "name")}
+KEYS_IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"),
+                 "categories": ("id", "name")}
 
 
 def text_line(name: str, boxes: Sequence[Box]) -> str:
@@ -35,9 +35,9 @@ def text_line(name: str, boxes: Sequence[Box]) -> str:
     return line
 
 
-def left_out(content: dict[str, Any]) -> list[str]:
+def list_lost(content: dict[str, Any]) -> list[str]:
     """What a COCO dictionary says that txt lines cannot, each with its count; `[]` where nothing is lost."""
-    lost = [f"{key} ({count} {part})" for part in IN_LINES for key, count in _extras(content[part], part).items()]
+    lost = [f"{key} ({count} {part})" for part in KEYS_IN_LINES for key, count in _extras(content[part], part).items()]
     order = {image["id"]: i for i, image in enumerate(content["images"])}
     boxes = [item["id"] for item in sorted(content["annotations"], key=lambda item: order[item["image_id"]])
              if "id" in item]
@@ -48,13 +48,13 @@ def left_out(content: dict[str, Any]) -> list[str]:
     names = [str(item.get("name", "")) for item in sorted(content["categories"], key=lambda item: item["id"])]
     if any(names):
         lost.append(f"name ({len(names)} categories; txt_to_coco puts them back with `--names {shlex.join(names)}`)")
-    return lost + [key for key in content if key not in IN_LINES]
+    return lost + [key for key in content if key not in KEYS_IN_LINES]
 
 
 def _extras(items: Sequence[dict[str, Any]], part: str) -> Counter[str]:
     """How many of `items` have what under keys that lines have no place for."""
     return Counter(key for item in items for key, value in item.items()
-                   if key not in IN_LINES[part] and not _says_nothing(key, value, item))
+                   if key not in KEYS_IN_LINES[part] and not _says_nothing(key, value, item))
 
 
 def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
@@ -62,8 +62,11 @@ def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
         return math.isclose(value, item["bbox"][2] * item["bbox"][3], rel_tol=1e-6)
     if key == "segmentation" and isinstance(value, list):
         return not any(value)
-    return value in (None, "", []) or (key in ("iscrowd", "ignore") and not value) or \
-        (key == "supercategory" and value == "none")
+    if key in ("iscrowd", "ignore"):
+        return not value
+    if key == "supercategory" and value == "none":
+        return True
+    return value in (None, "", [])
 
 
 def _sizes(content: dict[str, Any], paths: Sequence[str] | None) -> Iterator[tuple[float, float] | None]:
@@ -108,19 +111,24 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
         names = [Path(os.path.abspath(item)).as_posix() for item in paths] if absolute else names
     lines, unknown = [], 0
     for entry, name, size in zip(entries, names, _sizes(content, paths), strict=True):
-        unknown += size is None
-        require_boxes(source, entry, size or (math.inf, math.inf))
+        if size is None:
+            size = math.inf, math.inf
+            unknown += 1
+        require_boxes(source, entry, size)
         try:
             lines.append(text_line(name, entry.boxes))
         except ValueError:
             raise UserError(f"{source}: found the image name {name!r}, which a txt line cannot hold; expected a path "
                             "without line breaks that does not end like a box; rename the image") from None
-    lost = left_out(content)
+    lost = list_lost(content)
     write_list(path, "\n".join(lines) + "\n")
     said = [f"{path}: {summary(len(entries), [entry.path for entry in entries for _ in entry.boxes])}"]
-    said += [f"left out, as txt lines cannot hold it: {'; '.join(lost)}"] if lost else []
-    return said + ([f"not checked for boxes outside of them: {unknown} images without width and height; give "
-                    "--image-root to read them from the files"] if unknown else [])
+    if lost:
+        said.append(f"left out, as txt lines cannot hold it: {'; '.join(lost)}")
+    if unknown:
+        said.append(f"not checked for boxes outside of them: {unknown} images without width and height; give "
+                    "--image-root to read them from the files")
+    return said
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -32,14 +32,15 @@ class Conversion:
         images: folder that gets the frames kept, as `VIDEO/N.png` with N = 0, 1, 2, …; None writes none, and N is the
             frame's place in its video.
         prefix: what comes before `VIDEO/N.png` in file names.
-        stride, most: keep every so many frames of a video, and at most so many.
+        stride, max_frames: keep every so many frames of a video, and at most so many.
 
     After `frames()`, `places` has the place in its video of each frame kept, and `skipped` counts the others.
     """
 
-    def __init__(self, classes: dict[str, int], images: Path | None, prefix: str, stride: int, most: int) -> None:
+    def __init__(self, classes: dict[str, int], images: Path | None, prefix: str, stride: int, max_frames: int
+                 ) -> None:
         self.classes, self.images, self.prefix = classes, images, prefix
-        self.stride, self.most = stride, most
+        self.stride, self.max_frames = stride, max_frames
         self.places: list[int] = []
         self.skipped: Counter[str] = Counter()
 
@@ -54,7 +55,7 @@ class Conversion:
             own = labels.pop(frame.number, [])
             for label in own:
                 require_box(f"{video.table}: line {label.row}", label.corners, frame.image.shape)
-            if frame.number % self.stride or kept >= self.most:
+            if frame.number % self.stride or kept >= self.max_frames:
                 self.skipped.update(frames=1, boxes=len(own))
                 continue
             name = f"{video.name}/{kept if self.images else frame.number}.png"
@@ -124,12 +125,12 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
         for image, position in zip(content["images"], job.places, strict=True):
             image["video_frame"] = position
         write_coco(place / below, content)
-    lost = _left_out(job, found, counts if one_class else Counter(), unlabelled)
+    lost = _list_lost(job, found, counts if one_class else Counter(), unlabelled)
     said = f"{folder / below}: {len(found)} videos, {coco_summary(content)}, categories {', '.join(names)}"
     return [said, f"left out: {'; '.join(lost)}"] if lost else [said]
 
 
-def _left_out(job: Conversion, found: Sequence[LabelledVideo], classes: Counter[str], unlabelled: Sequence[str]
+def _list_lost(job: Conversion, found: Sequence[LabelledVideo], classes: Counter[str], unlabelled: Sequence[str]
               ) -> list[str]:
     lost, columns = [], sorted({column for video in found for column in video.other_columns})
     if job.skipped["frames"]:

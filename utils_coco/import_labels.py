@@ -14,6 +14,7 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.datasets.compact_lists import Box
 from utils.images.boxes import box_problem
 from utils.images.frame_names import frame_numbers, natural_key
 from utils.images.image_files import IMAGE_SUFFIXES, image_size
@@ -21,15 +22,15 @@ from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils_coco.coco_files import coco_summary
-from utils_coco.label_formats import KINDS, Named, guess, mask_files, read
+from utils_coco.label_formats import LABEL_KINDS, NamedBox, guess_kind, mask_files, read_boxes
 from utils_coco.placing import place
 
-MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
+ROUNDING_MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
 TEST_FOLDERS = ("test", "val", "valid")
 
 
 @dataclass(frozen=True)
-class Image:
+class SourceImage:
     """One of the images: its key (path below the folder without the extension), sequence, split and file."""
 
     key: str
@@ -43,7 +44,7 @@ class Image:
 
 
 def list_images(folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
-                ) -> list[Image]:
+                ) -> list[SourceImage]:
     """All images below `folder`, whose subfolders are sequences, each with its split: the sequences named `test`, else
     those in folders test, val or valid where there is train too, else the last `fraction` of the sequences in natural
     order, or of a single sequence's frames. What lies in `labels`, a folder below it, is left out.
@@ -66,30 +67,42 @@ def list_images(folder: Path, test: Sequence[str] = (), fraction: float = 0.0, l
     unknown = [name for name in test if name not in groups]
     if unknown:
         raise UserError(f"--test: found {', '.join(unknown)}, expected some of {', '.join(names[:12])}")
-    tops = {name: name.partition("/")[0].lower() for name in names}
-    if not test and "train" in tops.values():
-        test = [name for name in names if tops[name] in TEST_FOLDERS]
-    count = max(1, round(fraction * len(names))) if fraction and len(names) > 1 else 0
-    aside = set(test or names[len(names) - count:] if count or test else ())
+    aside = _test_sequences(names, test, fraction)
     images = []
     for name in names:
         paths = sorted(groups[name], key=lambda path: natural_key(path.name))
-        cut = len(paths) - round(fraction * len(paths)) if len(names) == 1 and not test else len(paths)
+        cut = len(paths)
+        if len(names) == 1 and not aside:
+            cut -= round(fraction * len(paths))
         for index, path in enumerate(paths):
             split = "test" if name in aside or index >= cut else "train"
-            images.append(Image(path.relative_to(folder).with_suffix("").as_posix(), name, split, path))
+            images.append(SourceImage(path.relative_to(folder).with_suffix("").as_posix(), name, split, path))
     return images
+
+
+def _test_sequences(names: Sequence[str], test: Sequence[str], fraction: float) -> set[str]:
+    """Which of the sequences `names` are for testing as a whole, see `list_images`."""
+    if test:
+        return set(test)
+    tops = {name: name.partition("/")[0].lower() for name in names}
+    if "train" in tops.values():
+        aside = {name for name in names if tops[name] in TEST_FOLDERS}
+        if aside:
+            return aside
+    if not fraction or len(names) == 1:
+        return set()
+    return set(names[len(names) - max(1, round(fraction * len(names))):])
 
 
 class Lookup:
     """Images by what labels call them."""
 
-    def __init__(self, images: Sequence[Image]) -> None:
+    def __init__(self, images: Sequence[SourceImage]) -> None:
         self.by_key = {image.key: image for image in images}
         names = Counter(image.path.stem for image in images)
         self.by_name = {image.path.stem: image for image in images if names[image.path.stem] == 1}
-        self.by_number: dict[tuple[str, int], Image] = {}
-        groups: dict[str, list[Image]] = {}
+        self.by_number: dict[tuple[str, int], SourceImage] = {}
+        groups: dict[str, list[SourceImage]] = {}
         for image in images:
             groups.setdefault(image.sequence, []).append(image)
         for sequence, own in groups.items():
@@ -97,7 +110,7 @@ class Lookup:
             self.by_number |= {(sequence, n): image for n, image in zip(numbers, own, strict=True)}
         self.only = next(iter(groups)) if len(groups) == 1 else ""
 
-    def find(self, key: str) -> Image | None:
+    def find(self, key: str) -> SourceImage | None:
         """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, where the folder may be that of a
         longer path, and need not be named where all images lie in one, or by its name alone."""
         ends = [key]
@@ -116,17 +129,18 @@ class Lookup:
 class Match:
     """Boxes and masks by the keys of the images they belong to, and the keys of labels whose image is not there."""
 
-    boxes: dict[str, list[Named]] = field(default_factory=dict)
+    boxes: dict[str, list[NamedBox]] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
 
-def match(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[Path], tuple[int, int]]) -> Match:
+def match_labels(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[Path], tuple[int, int]]
+                 ) -> Match:
     """Read labels and find the image of each.
 
     Args:
         labels: folder or file, see `utils_coco.label_formats`.
-        kind: one of `KINDS`.
+        kind: one of `LABEL_KINDS`.
         side: of the boxes around centroids, in pixels.
         size: (h, w) of an image file.
     Raises:
@@ -138,7 +152,7 @@ def match(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[
         image = lookup.find(key)
         return size(image.path) if image else None
 
-    for key, own in (mask_files(labels) if kind == "masks" else read(kind, labels, size_of, side)).items():
+    for key, own in (mask_files(labels) if kind == "masks" else read_boxes(kind, labels, size_of, side)).items():
         image = lookup.find(key)
         if image is None:
             found.lost.append(key)
@@ -154,19 +168,21 @@ def match(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[
     return found
 
 
-def _checked(image: Image, boxes: Sequence[Named], size: tuple[int, int], classes: Sequence[str],
-             one_class: bool) -> list[tuple]:
-    """Boxes of an image with class numbers, cut where they leave it by less than `MARGIN`."""
+def _labelled_frame(image: SourceImage, boxes: Sequence[NamedBox], classes: Sequence[str], one_class: bool
+                    ) -> tuple[str, tuple[int, int], list[Box]]:
+    """Name, (height, width) and boxes of an image with class numbers, cut where they leave it by less than
+    `ROUNDING_MARGIN`."""
+    size = image_size(image.path)
     result = []
     for *corners, name in boxes:
         limits = (size[1], size[0], size[1], size[0])
         inside = [min(max(value, 0.0), limit) for value, limit in zip(corners, limits, strict=True)]
-        near = all(abs(a - b) <= MARGIN for a, b in zip(inside, corners, strict=True))
+        near = all(abs(a - b) <= ROUNDING_MARGIN for a, b in zip(inside, corners, strict=True))
         problem = box_problem(inside if near else corners, size)
         if problem:
             raise UserError(f"{image.path}: {problem}; correct its labels")
         result.append((*(round(value, 4) for value in inside), 0 if one_class else classes.index(name)))
-    return result
+    return f"images/{image.name}", size, result
 
 
 def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequence[str] = (), fraction: float = 0.2,
@@ -176,7 +192,7 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     Args:
         images: folder whose subfolders are sequences; without subfolders it is one sequence.
         labels: folder or file, see `utils_coco.label_formats`.
-        kind: one of `KINDS`, or `auto`.
+        kind: one of `LABEL_KINDS`, or `auto`.
         test, fraction: see `list_images`.
         side: of the boxes around centroids, in pixels.
         one_class: a single class "target".
@@ -192,10 +208,12 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     if root.exists() and any(root.iterdir()):
         raise UserError(f"{out}: found files there, expected a new or empty folder; give another --out")
     found = list_images(Path(images), test, fraction, source)
-    kind = (guess(source) or "none") if kind == "auto" else kind
-    if kind not in KINDS:
-        raise UserError(f"{labels}: found nothing that looks like labels, expected {', '.join(KINDS)}; give --kind")
-    matched = match(Lookup(found), source, kind, side, image_size)
+    if kind == "auto":
+        kind = guess_kind(source) or "none"
+    if kind not in LABEL_KINDS:
+        raise UserError(f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give "
+                        "--kind")
+    matched = match_labels(Lookup(found), source, kind, side, image_size)
     with writing(out, "give another --out"):
         said = _write(root, found, matched, one_class, link)
     lost = matched.lost
@@ -204,7 +222,7 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
             f"next: python -m utils.datasets describe {out}"]
 
 
-def _write(root: Path, found: Sequence[Image], matched: Match, one_class: bool, link: bool) -> list[str]:
+def _write(root: Path, found: Sequence[SourceImage], matched: Match, one_class: bool, link: bool) -> list[str]:
     boxes, masks = matched.boxes, matched.masks
     classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)
     said = []
@@ -218,9 +236,7 @@ def _write(root: Path, found: Sequence[Image], matched: Match, one_class: bool, 
                 place(masks[image.key], root / "masks" / Path(image.name).with_suffix(masks[image.key].suffix), link)
             said.append(f"{split}: {len(own)} images with masks")
         else:
-            frames = ((f"images/{image.name}", size,
-                       _checked(image, boxes.get(image.key, ()), size, classes, one_class))
-                      for image in own for size in [image_size(image.path)])
+            frames = (_labelled_frame(image, boxes.get(image.key, ()), classes, one_class) for image in own)
             content = coco_of_boxes(frames, [TARGET] if one_class or not classes else classes)
             write_coco(root / "annotations" / f"instances_{split}2017.json", content)
             said.append(f"{split}: {coco_summary(content)}")
@@ -235,7 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", required=True, metavar="DIR", help="images; its subfolders are sequences")
     parser.add_argument("--labels", required=True, metavar="PATH", help="folder or file of labels")
     parser.add_argument("--out", required=True, metavar="DIR", help="the new dataset")
-    parser.add_argument("--kind", choices=("auto", *KINDS), default="auto", help="default: %(default)s")
+    parser.add_argument("--kind", choices=("auto", *LABEL_KINDS), default="auto", help="default: %(default)s")
     parser.add_argument("--test", nargs="+", default=(), metavar="SEQUENCE", help="sequences to test on")
     parser.add_argument("--test-fraction", type=number(float, 0, 0.9), default=0.2, metavar="X",
                         help="without --test, and without folders train and test: the last share of the sequences, or "

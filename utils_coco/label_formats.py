@@ -18,15 +18,15 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.label_tables import read_table, table_kind
 
-Named = tuple[float, float, float, float, str]
-Sizes = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
-KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
-NO_LABELS = ("classes", "train", "test", "val")  # text files beside labels that hold none
+NamedBox = tuple[float, float, float, float, str]
+SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
+LABEL_KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
+VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+NAMES_WITHOUT_LABELS = ("classes", "train", "test", "val")  # text files beside labels that hold none
 MASK_ENDINGS = ("", "_pixels0", "_mask", "-mask", "_gt")
 
 
-def guess(labels: Path) -> str | None:
+def guess_kind(labels: Path) -> str | None:
     """The kind of the labels in a folder or file, by the first file that tells.
 
     Raises:
@@ -44,7 +44,7 @@ def guess(labels: Path) -> str | None:
                 return _kind_of_tables(labels)
             except UserError as error:
                 unclear = error
-        if suffix == ".txt" and path.stem.lower() not in NO_LABELS and _is_yolo(path):
+        if suffix == ".txt" and path.stem.lower() not in NAMES_WITHOUT_LABELS and _is_yolo(path):
             return "yolo"
     if unclear:
         raise unclear
@@ -73,20 +73,27 @@ def _is_yolo(path: Path) -> bool:
         return False
 
 
-def read(kind: str, labels: Path, sizes: Sizes, side: float) -> dict[str, list[Named]]:
+def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> dict[str, list[NamedBox]]:
     """The boxes of all images that have some, and `[]` for those that a label file without boxes names.
 
     Args:
-        kind: one of `KINDS`, but masks.
+        kind: one of `LABEL_KINDS`, but masks.
         labels: folder or file.
         sizes: (h, w) of the image that a key names, which YOLO's shares need; None where there is none.
         side: of the boxes around centroids, in pixels.
     Raises:
         UserError: there is no such label file, or one is broken.
     """
-    readers = {"yolo": lambda: _yolo(labels, sizes), "voc": lambda: _voc(labels), "coco": lambda: _coco(labels)}
-    found: dict[str, list[Named]] = {}
-    for key, boxes in readers[kind]() if kind in readers else _tables(labels, kind, side):
+    if kind == "yolo":
+        labelled = _yolo(labels, sizes)
+    elif kind == "voc":
+        labelled = _voc(labels)
+    elif kind == "coco":
+        labelled = _coco(labels)
+    else:
+        labelled = _tables(labels, kind, side)
+    found: dict[str, list[NamedBox]] = {}
+    for key, boxes in labelled:
         found.setdefault(key, []).extend(boxes)
     if not found:
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")
@@ -95,20 +102,24 @@ def read(kind: str, labels: Path, sizes: Sizes, side: float) -> dict[str, list[N
 
 def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
     """Label files and their keys: paths below the folder without the extension."""
-    paths = [labels] if labels.is_file() else \
-        [path for path in _files_below(labels) if path.suffix.lower() == suffix]
-    for path in paths:
-        yield path, (path.name if labels.is_file() else path.relative_to(labels).as_posix())[: -len(path.suffix)]
+    if labels.is_file():
+        yield labels, labels.name[: -len(labels.suffix)]
+        return
+    for path in _files_below(labels):
+        if path.suffix.lower() == suffix:
+            yield path, path.relative_to(labels).as_posix()[: -len(path.suffix)]
 
 
-def _yolo(labels: Path, sizes: Sizes) -> Iterator[tuple[str, list[Named]]]:
+def _yolo(labels: Path, sizes: SizeLookup) -> Iterator[tuple[str, list[NamedBox]]]:
     """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`. Other text, such
     as a README, that no image is called like is passed over."""
     listed = next((path for path in (labels / "classes.txt", labels.parent / "classes.txt") if path.is_file()), None)
     names = read_text(str(listed)).split("\n") if listed else []
     for path, key in _files(labels, ".txt"):
         boxes, size = [], sizes(key)
-        if path.name == "classes.txt" or (size is None and (path.stem.lower() in NO_LABELS or not _is_yolo(path))):
+        if path.name == "classes.txt":
+            continue
+        if size is None and (path.stem.lower() in NAMES_WITHOUT_LABELS or not _is_yolo(path)):
             continue
         for row, line in enumerate(read_text(str(path)).splitlines(), 1):
             words = line.split()
@@ -129,7 +140,7 @@ def _yolo(labels: Path, sizes: Sizes) -> Iterator[tuple[str, list[Named]]]:
         yield key, boxes
 
 
-def _voc(labels: Path) -> Iterator[tuple[str, list[Named]]]:
+def _voc(labels: Path) -> Iterator[tuple[str, list[NamedBox]]]:
     """One xml an image; xmin … ymax count from 1, both ends inclusive."""
     for path, key in _files(labels, ".xml"):
         text = read_text(str(path))
@@ -138,14 +149,14 @@ def _voc(labels: Path) -> Iterator[tuple[str, list[Named]]]:
         try:
             boxes = []
             for item in ElementTree.fromstring(text).iter("object"):
-                x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in CORNERS)
+                x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in VOC_CORNERS)
                 boxes.append((x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or TARGET).strip()))
         except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not a VOC file with object/bndbox/xmin … ymax ({error}); correct it") from None
         yield key, boxes
 
 
-def _coco(labels: Path) -> Iterator[tuple[str, list[Named]]]:
+def _coco(labels: Path) -> Iterator[tuple[str, list[NamedBox]]]:
     """Names of images may begin in the json's folder."""
     for path, own in _files(labels, ".json"):
         folder = own.rpartition("/")[0]
@@ -159,7 +170,7 @@ def _coco(labels: Path) -> Iterator[tuple[str, list[Named]]]:
                 for *corners, number in entry.boxes or ()]
 
 
-def _tables(labels: Path, kind: str, side: float) -> Iterator[tuple[str, list[Named]]]:
+def _tables(labels: Path, kind: str, side: float) -> Iterator[tuple[str, list[NamedBox]]]:
     for path, key in _files(labels, ".csv"):
         yield from read_table(path, key, kind, side)
 

@@ -14,28 +14,30 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 
 # Names as `_plain` writes them: without case, blanks, marks and a `bbox_` in front.
-IMAGE = ("image", "imagename", "imagefile", "imagepath", "filename", "file", "filepath", "path", "img", "imgname",
-         "imgpath", "frame", "framename", "frameid", "framenumber", "frameno", "frameindex", "imageid", "imgid")
-SEQUENCE = ("sequence", "sequencename", "sequenceid", "seq", "video", "videoname", "videoid", "folder")
-CLASS = ("class", "classname", "label", "labelname", "category", "categoryname", "name", "type", "classid",
-         "categoryid")
-CORNERS = (("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"),
-           ("minx", "miny", "maxx", "maxy"), ("left", "top", "right", "bottom"), ("xtl", "ytl", "xbr", "ybr"))
-STARTS = (("x", "y"), *(names[:2] for names in CORNERS))
-CENTRES = (("cx", "cy"), ("xc", "yc"), ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("centerx", "centery"),
-           ("centrex", "centrey"), ("centroidx", "centroidy"), ("xcentroid", "ycentroid"))
-SIZES = (("w", "h"), ("width", "height"))  # with both, the second is the image's
-COORDINATES = frozenset(name for names in (*CORNERS, *STARTS, *CENTRES, *SIZES) for name in names)
-FORMS = {"boxes": ("corners", "start and size", "centre and size"), "centroids": ("centre",)}  # by the kind of labels
-KNOWN = ("expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper corner), "
-         "xmin,ymin,xmax,ymax, x1,y1,x2,y2, left,top,right,bottom or cx,cy,w,h for boxes, x,y or cx,cy for centroids; "
-         "rename the columns")
+IMAGE_COLUMNS = ("image", "imagename", "imagefile", "imagepath", "filename", "file", "filepath", "path", "img",
+                 "imgname", "imgpath", "frame", "framename", "frameid", "framenumber", "frameno", "frameindex",
+                 "imageid", "imgid")
+SEQUENCE_COLUMNS = ("sequence", "sequencename", "sequenceid", "seq", "video", "videoname", "videoid", "folder")
+CLASS_COLUMNS = ("class", "classname", "label", "labelname", "category", "categoryname", "name", "type", "classid",
+                 "categoryid")
+CORNER_COLUMNS = (("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"),
+                  ("minx", "miny", "maxx", "maxy"), ("left", "top", "right", "bottom"), ("xtl", "ytl", "xbr", "ybr"))
+START_COLUMNS = (("x", "y"), *(names[:2] for names in CORNER_COLUMNS))
+CENTRE_COLUMNS = (("cx", "cy"), ("xc", "yc"), ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("centerx", "centery"),
+                  ("centrex", "centrey"), ("centroidx", "centroidy"), ("xcentroid", "ycentroid"))
+SIZE_COLUMNS = (("w", "h"), ("width", "height"))  # with both, the second is the image's
+COORDINATE_COLUMNS = frozenset(name for names in (*CORNER_COLUMNS, *START_COLUMNS, *CENTRE_COLUMNS, *SIZE_COLUMNS)
+                               for name in names)
+FORMS_BY_KIND = {"boxes": ("corners", "start and size", "centre and size"), "centroids": ("centre",)}
+COLUMN_ADVICE = ("expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper "
+                 "corner), xmin,ymin,xmax,ymax, x1,y1,x2,y2, left,top,right,bottom or cx,cy,w,h for boxes, x,y or "
+                 "cx,cy for centroids; rename the columns")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions of the columns that are read; `form` is one of `FORMS`, which says what the `values` are. `sequence`
-    and `category` are None where there is none."""
+    """Positions of the columns that are read; `form` is one of `FORMS_BY_KIND`, which says what the `values` are.
+    `sequence` and `category` are None where there is none."""
 
     form: str
     values: tuple[int, ...]
@@ -45,7 +47,7 @@ class Columns:
 
     @property
     def kind(self) -> str:
-        return next(kind for kind, forms in FORMS.items() if self.form in forms)
+        return next(kind for kind, forms in FORMS_BY_KIND.items() if self.form in forms)
 
 
 def _plain(name: str) -> str:
@@ -69,10 +71,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _readings(names: set[str], form: str) -> list[tuple[str, ...]]:
     """The sets of columns among `names` that could be meant by a form."""
-    sizes = [size for size in SIZES if names.issuperset(size)][:1]
-    choices = {"corners": CORNERS, "start and size": [start + size for start in STARTS for size in sizes],
-               "centre and size": [centre + size for centre in CENTRES for size in sizes],
-               "centre": (*CENTRES, ("x", "y"))}[form]
+    sizes = [size for size in SIZE_COLUMNS if names.issuperset(size)][:1]
+    choices = {"corners": CORNER_COLUMNS, "start and size": [start + size for start in START_COLUMNS for size in sizes],
+               "centre and size": [centre + size for centre in CENTRE_COLUMNS for size in sizes],
+               "centre": (*CENTRE_COLUMNS, ("x", "y"))}[form]
     return [choice for choice in choices if names.issuperset(choice)]
 
 
@@ -89,27 +91,27 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
     plain = [_plain(name) for name in head]
     names = set(plain)
     said = f"{path}: found the columns {', '.join(head)[:160] or 'none'}"
-    image = next((name for name in IMAGE if name in names), None)
-    forms = FORMS[kind] if kind else [form for forms in FORMS.values() for form in forms]
+    image = next((name for name in IMAGE_COLUMNS if name in names), None)
+    forms = FORMS_BY_KIND[kind] if kind else [form for forms in FORMS_BY_KIND.values() for form in forms]
     readings = next((found for form in forms if (found := _readings(names, form))), [])
     if not image or not readings:
         lacking = "where the target is" if image else "which image a line is about"
-        raise UserError(f"{said}, none of which says {lacking}; {KNOWN}")
+        raise UserError(f"{said}, none of which says {lacking}; {COLUMN_ADVICE}")
     used = readings[0]
     form = next(form for form in forms if used in _readings(names, form))
     others = {name for name in names - set(used) if re.fullmatch(r"[xy]\d+", name)}  # of a polygon, or a third corner
     if form == "centre" and not kind:  # of an unfinished box
-        others |= (names & COORDINATES) - set(used)
+        others |= (names & COORDINATE_COLUMNS) - set(used)
     if len(readings) > 1:
-        raise UserError(f"{said}, in which targets are at {' or at '.join(map(','.join, readings))}; {KNOWN}")
+        raise UserError(f"{said}, in which targets are at {' or at '.join(map(','.join, readings))}; {COLUMN_ADVICE}")
     if others:
         raise UserError(f"{said}, of which {', '.join(sorted(others))} would not be read beside {','.join(used)}; "
-                        f"{KNOWN}")
+                        f"{COLUMN_ADVICE}")
     twice = [name for name in (image, *used) if plain.count(name) > 1]
     if twice:
-        raise UserError(f"{said}, two of them {twice[0]}; {KNOWN}")
+        raise UserError(f"{said}, two of them {twice[0]}; {COLUMN_ADVICE}")
     sequence, category = (next((plain.index(name) for name in known if name in names), None)
-                          for known in (SEQUENCE, CLASS))
+                          for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS))
     return Columns(form, tuple(map(plain.index, used)), plain.index(image), sequence, category)
 
 

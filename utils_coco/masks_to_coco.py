@@ -72,7 +72,9 @@ def convert(root: str, split: str | None = None, out: str | None = None, overwri
     lines = [f"left out: {error}" for error in missing]
     paths = [folder / f"instances_{dataset.split}.json" for dataset in datasets]
     boxed = [dataset.root for dataset in datasets if any(frame.boxes is not None for frame in dataset.frames)]
-    found = [str(path) for path in paths if path.exists()] or ([] if out else boxed)
+    found = [str(path) for path in paths if path.exists()]
+    if not found and not out:
+        found = boxed
     if found and not overwrite:
         raise UserError(f"{found[0]}: found boxes already, expected none; give --overwrite to replace them, or --out")
     contents = [coco_of(dataset, quiet) for dataset in datasets]  # a broken mask stops before anything is written

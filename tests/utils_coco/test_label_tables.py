@@ -7,7 +7,7 @@ from trees import picture, write, write_text
 from utils.datasets.dataset import open_dataset
 from utils.system.errors import UserError
 from utils_coco.import_labels import convert
-from utils_coco.label_formats import guess
+from utils_coco.label_formats import guess_kind
 from utils_coco.label_tables import read_table
 
 
@@ -121,10 +121,10 @@ def test_what_is_refused(tmp_path, images, text, expected):
 
 def test_tables_of_both_kinds_are_refused(tmp_path):
     write_text(tmp_path / "a.csv", "image,x,y\n")
-    assert guess(tmp_path) == "centroids"
+    assert guess_kind(tmp_path) == "centroids"
     write_text(tmp_path / "b.csv", "image,x,y,w,h\n")
     with pytest.raises(UserError, match="found boxes in .*b.csv and centroids in .*a.csv"):
-        guess(tmp_path)
+        guess_kind(tmp_path)
 
 
 def test_other_files_beside_labels_do_not_matter(tmp_path, images):

@@ -17,7 +17,7 @@ from utils.images.frame_names import natural_key
 from utils.images.image_files import read_frame, read_mask, read_values
 from utils.system.errors import UserError
 from utils.video.sources import open_sources
-from utils_coco.find_labels import Pair, find_pair, find_videos
+from utils_coco.find_labels import ImagesAndLabels, find_pair, find_videos
 
 LOOKED_AT = 40  # frames that are opened, evenly spread
 LISTED = 200_000  # files of an unknown folder that are looked at
@@ -168,7 +168,7 @@ def _copy(dataset: Dataset) -> list[str]:
     return [f"next: {_import(pair)}   # {why}"] if pair else []
 
 
-def _import(pair: Pair) -> str:
+def _import(pair: ImagesAndLabels) -> str:
     return shlex.join(["python", "-m", "utils_coco.import_labels", "--images", str(pair.images), "--labels",
                        str(pair.labels), "--out", "NEW"])
 
