@@ -41,7 +41,7 @@ from utils.render.curves import plot_curves
 from utils.system.command_line import Parser, make_folder
 from utils.system.errors import user_errors
 from utils.system.files import write_json
-from utils.system.tables import table
+from utils.system.tables import format_table
 
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
            ("false/frame", "false_per_frame", ".3f"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
                "seconds": result.seconds, "frames_per_second": rate, "counting_seconds": result.counting}
     print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.settings.name} at threshold "
           f"{predictor.settings.threshold:.4g}, rule {options.rule}; true targets are {truth}")
-    print(table(figures | pick_rows(sequences), COLUMNS))
+    print(format_table(figures | pick_rows(sequences), COLUMNS))
     print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
           f"{1e3 * result.counting / result.frames:.1f} ms of each")
     if not options.no_curve:

@@ -35,7 +35,7 @@ from utils.metrics.evaluate import DetectionEvaluation, compare_detections, eval
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, write_json
-from utils.system.tables import shown, table
+from utils.system.tables import format_table, format_value
 
 THRESHOLD = 0.5  # of detections made elsewhere
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
@@ -119,10 +119,10 @@ def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset)
     overall = figures["overall"]
     print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {about['model']}, precision, recall and F1 of "
           f"scores above {threshold:.4g} at IoU {MIN_IOU:g}")
-    print(table(figures | pick_rows(sequences), COLUMNS))
-    print("AP50 by size of target: " + ", ".join(f"{name} {shown(overall[f'ap50_{key}'], '.4f')}"
+    print(format_table(figures | pick_rows(sequences), COLUMNS))
+    print("AP50 by size of target: " + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}"
                                                  for name, key in SIZES))
-    print("as the papers print them: " + ", ".join(f"{name} {shown(overall[f'published_{name.lower()}'], '.4f')}"
+    print("as the papers print them: " + ", ".join(f"{name} {format_value(overall[f'published_{name.lower()}'], '.4f')}"
                                                    for name in ("precision", "recall", "F1")))
     if "seconds" in about:
         print(f"{overall['frames']} frames in {about['seconds']:.1f} s, {about['frames_per_second']:.1f} a second")
@@ -134,7 +134,7 @@ def intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) 
     found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
     about = bootstrap.about(len(result.sequences), draws)
     columns = [column for column in COLUMNS if column[1] in found]
-    print(f"{bootstrap.said(about)}\n" + table({"figure": figures} | {
+    print(f"{bootstrap.said(about)}\n" + format_table({"figure": figures} | {
         name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}, columns))
     return {"intervals": {"overall": found}, "bootstrap": about}
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError
-from utils.system.tables import aligned, shown
+from utils.system.tables import align_cells, format_value
 
 Call = Callable[[], Any]
 
@@ -101,14 +101,14 @@ def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:
 def report(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
     """Print rows as a table, columns in the first row's order, and write them as JSON where a path is given."""
     names = list(rows[0])
-    print(aligned([names, *([_cell(row[name]) for name in names] for row in rows)], names=2))
+    print(align_cells([names, *([_cell(row[name]) for name in names] for row in rows)], names=2))
     if path is not None:
         path.write_text(json.dumps(list(rows), indent=1) + "\n")
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return shown(value, ".4g")
+        return format_value(value, ".4g")
     if isinstance(value, int):
-        return shown(value, ",")
-    return shown(value)
+        return format_value(value, ",")
+    return format_value(value)

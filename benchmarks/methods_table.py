@@ -24,7 +24,7 @@ from utils.images.image_files import read_frame
 from utils.predictor.classical import METHODS
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
-from utils.system.tables import markdown_rows, shown
+from utils.system.tables import format_value, markdown_rows
 from utils.training.run_log import LOG, read_log
 
 COST_COLUMNS = ("clips seen", "parameters", "GFLOPs", "ms a frame")
@@ -163,7 +163,8 @@ def measure_cost(figures: MeasuredMethod, device: str | None, count: int) -> lis
     half = ends[len(ends) // 2:]  # the first ones set libraries up
     if len(half) > 1:
         milliseconds = 1000 * (half[-1] - half[0]) / (len(half) - 1)
-    return [shown(seen, ","), shown(parameters, ","), shown(gflops, ".2f"), shown(milliseconds, ".1f")]
+    return [format_value(value, style) for value, style in (
+        (seen, ","), (parameters, ","), (gflops, ".2f"), (milliseconds, ".1f"))]
 
 
 def table_lines(files: list[MeasuredMethod], device: str | None = None, count: int = 20) -> list[str]:
@@ -182,9 +183,9 @@ def table_lines(files: list[MeasuredMethod], device: str | None = None, count: i
         for key, figures in rows.items():
             elsewhere = (part[key].overall[FALSE_ALARM_KEYS[script]] if key in part else None
                          for part in others.values())
-            cells.append([figures.title, *(shown(figures.overall[name], style) for _, name, style in columns),
+            cells.append([figures.title, *(format_value(figures.overall[name], style) for _, name, style in columns),
                           *(measure_cost(figures, device, count) if count else ()),
-                          *(shown(false, ".3f") for false in elsewhere)])
+                          *(format_value(false, ".3f") for false in elsewhere)])
         lines += [*markdown_rows(cells), ""]
     return lines
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
-from utils.system.tables import shown, table
+from utils.system.tables import format_table, format_value
 from utils.training.run_log import LOG, read_log
 
 COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
@@ -43,7 +43,7 @@ class Run:
         wanted = {key: math.nan for _, key, _ in COLUMNS}
         figures = {key: _number(value) for key, value in self.best().items() if key in wanted}
         return wanted | figures | {
-            "model": shown(config.get("model")), "commit": shown(self.about.get("git") or None),
+            "model": format_value(config.get("model")), "commit": format_value(self.about.get("git") or None),
             "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _number(last.get("loss")),
             "minutes": _number(last.get("elapsed_s")) / 60}
 
@@ -94,7 +94,7 @@ def compare(paths: Sequence[str], out: str | None = None) -> str:
     figures = {name: run.figures() for name, run in named.items()}
     columns = [column for column in COLUMNS
                if any(isinstance(row[column[1]], str) or not math.isnan(row[column[1]]) for row in figures.values())]
-    return f"{table(figures, columns)}\ncurves in {picture}"
+    return f"{format_table(figures, columns)}\ncurves in {picture}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.system.errors import UserError, user_errors
-from utils.system.tables import table
+from utils.system.tables import format_table
 
 PARTS = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
 FIGURES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
@@ -24,7 +24,8 @@ def figures_table(tests: dict[str, dict[str, Any]]) -> str:
     """A line for each test set and subset."""
     rows = {f"{name}, {text}": metrics[part] for name, metrics in tests.items() for part, text in PARTS.items()
             if part in metrics}
-    return table(rows, [(text, key, "") for key, text in FIGURES.items()], "test set", (22, *(11 for _ in FIGURES)))
+    columns = [(text, key, "") for key, text in FIGURES.items()]
+    return format_table(rows, columns, "test set", (22, *(11 for _ in FIGURES)))
 
 
 def main(folder: Path) -> None:

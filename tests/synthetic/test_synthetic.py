@@ -92,7 +92,7 @@ def test_boxes_have_a_least_size_where_wanted():
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_annotations_say_what_the_masks_show(written, split):
     coco = annotations(written, split)
-    assert coco["info"]["config"] == TINY.plain() and coco["info"]["seed"] == (0 if split == "train" else 1000)
+    assert coco["info"]["config"] == TINY.as_dict() and coco["info"]["seed"] == (0 if split == "train" else 1000)
     assert [item["id"] for item in coco["annotations"]] == list(range(1, len(coco["annotations"]) + 1))
     for image in coco["images"]:
         assert (image["width"], image["height"]) == (80, 64)

@@ -3,13 +3,13 @@ import math
 
 import pytest
 
-from utils.system.tables import aligned, markdown_rows, shown, table
+from utils.system.tables import align_cells, format_table, format_value, markdown_rows
 
 
 @pytest.mark.parametrize("style", ["", ".3f", "d", "s", ",", "+.1%"])
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_what_is_undefined_is_a_dash_in_every_style(value, style):
-    assert shown(value, style) == "–"
+    assert format_value(value, style) == "–"
 
 
 @pytest.mark.parametrize("value, style, text", [
@@ -18,20 +18,20 @@ def test_what_is_undefined_is_a_dash_in_every_style(value, style):
     ((1, 2.5), "", "1,2.5"), ([], "", ""),
     (0.5, ".3f", "0.500"), (0, ".1f", "0.0"), (1234567, ",", "1,234,567"), ("x", "s", "x")])
 def test_what_is_defined_has_few_digits_or_its_own_style(value, style, text):
-    assert shown(value, style) == text
+    assert format_value(value, style) == text
 
 
 def test_names_begin_and_figures_end_below_each_other():
     lines = [["a", "bcd", "1"], ["ef", "g", "100"]]
-    assert aligned(lines) == "a   bcd    1\nef    g  100"
-    assert aligned(lines, names=2) == "a   bcd    1\nef  g    100"
-    assert aligned(lines, least=(3, 1, 5), gap="|") == "a  |bcd|    1\nef |  g|  100"
-    assert aligned([["a", "long"], ["b", ""]], names=2) == "a  long\nb"  # nothing trails
+    assert align_cells(lines) == "a   bcd    1\nef    g  100"
+    assert align_cells(lines, names=2) == "a   bcd    1\nef  g    100"
+    assert align_cells(lines, least=(3, 1, 5), gap="|") == "a  |bcd|    1\nef |  g|  100"
+    assert align_cells([["a", "long"], ["b", ""]], names=2) == "a  long\nb"  # nothing trails
 
 
 def test_a_table_shows_its_columns_and_no_other_figures():
     rows = {"one": {"pd": 0.5, "fa": math.nan, "more": 1}, "other": {"pd": 1, "fa": 2e-5}}
-    assert table(rows, [("Fa", "fa", ".0e"), ("Pd", "pd", ".2f")], "set") == (
+    assert format_table(rows, [("Fa", "fa", ".0e"), ("Pd", "pd", ".2f")], "set") == (
         "set       Fa    Pd\none        –  0.50\nother  2e-05  1.00")
 
 

@@ -16,7 +16,7 @@ from utils.metrics.figures import EMPTY_FRAMES, ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
-from utils.system.tables import aligned, shown, table
+from utils.system.tables import align_cells, format_table, format_value
 
 COLUMNS_WITH_INTERVALS = (
     ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"), ("nIoU", "niou", ".4f"),
@@ -71,7 +71,7 @@ def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: 
     rules = {rule: compute_figures(metrics, settings.empty, settings.curve) for rule, metrics in summed.items()}
     content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY_FRAMES[settings.empty]}
     columns = [column for column in COLUMNS_WITH_INTERVALS if settings.curve or column[1] in rules[settings.rule]]
-    print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[settings.empty]})", table(rules, columns)]))
+    print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[settings.empty]})", format_table(rules, columns)]))
     if settings.draws:
         content |= _compute_intervals(settings, dataset, result)
         _print_intervals(content, rules[settings.rule])
@@ -104,14 +104,14 @@ def _print_intervals(content: dict[str, Any], figures: dict[str, Any]) -> None:
     columns = [column for column in COLUMNS_WITH_INTERVALS if column[1] in figures]
     rows = {"figure": figures} | {name: {key: ends[key][side] for _, key, _ in columns}
                                   for side, name in enumerate(("from", "to"))}
-    print("\n".join(["", bootstrap.said(about), table(rows, columns)]))
+    print("\n".join(["", bootstrap.said(about), format_table(rows, columns)]))
 
 
 def _print_bands(bands: dict[str, list[dict[str, Any]]]) -> None:
     columns = (("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("from", "from", ".4f"), ("to", "to", ".4f"))
     for key, rows in bands.items():
         print(f"\nPd by {BANDS[key][0]}")
-        print(table({row["band"]: row | dict(zip(("from", "to"), row["interval"], strict=True)) for row in rows},
+        print(format_table({row["band"]: row | dict(zip(("from", "to"), row["interval"], strict=True)) for row in rows},
                     columns))
 
 
@@ -129,6 +129,6 @@ def compat_table(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, 
     """How far the figures move by each faulty counting, as text."""
     lines = [["counting", "figure", "right", "counted", "moves by"]]
     for name, key, correct, faulty in shifts(right, counted):
-        lines.append([name, key, shown(correct, ".4g"), shown(faulty, ".4g"),
-                      shown(ratio(faulty, correct) - 1, "+.1%")])
-    return "as published code counts\n" + indent(aligned(lines, 2, (16, 18, 12, 12, 10), gap=""), "  ")
+        lines.append([name, key, format_value(correct, ".4g"), format_value(faulty, ".4g"),
+                      format_value(ratio(faulty, correct) - 1, "+.1%")])
+    return "as published code counts\n" + indent(align_cells(lines, 2, (16, 18, 12, 12, 10), gap=""), "  ")

@@ -13,7 +13,7 @@ from utils.metrics.figures import ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.report import charts, viewer
 from utils.report.tables import COLUMNS, best_of, caption, comparisons, figure_text, markdown, value_of
-from utils.system.tables import shown
+from utils.system.tables import format_value
 
 MOST_SEQUENCES = 48  # with bars; of more the ones with the lowest mean Pd
 Method = dict[str, Any]
@@ -164,7 +164,7 @@ def countings(methods: Sequence[Method]) -> str:
     for method in methods:
         for name, key, right, counted in shifts(method["rules"], method["compat"]):
             if right != counted and right == right:
-                moved = shown(ratio(counted, right) - 1, "+.1%")
+                moved = format_value(ratio(counted, right) - 1, "+.1%")
                 rows.append(f"<tr><th scope=row>{escape(method['name'])}</th><td>{name}</td><td>{key}</td>"
                             f"<td>{right:.4g}</td><td>{counted:.4g}</td><td>{moved}</td></tr>")
     texts = "".join(f"<li><code>{name}</code>: {escape(counting.text)}</li>" for name, counting in COUNTINGS.items())

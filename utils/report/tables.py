@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from utils.metrics.published_countings import shifts
-from utils.system.tables import UNDEFINED, markdown_rows, shown
+from utils.system.tables import UNDEFINED, format_value, markdown_rows
 
 Method = dict[str, Any]
 # head, where the figure is, where its interval is, key, format, whether the largest is marked (Fa alone says little)
@@ -42,10 +42,10 @@ def value_of(method: Method, column: tuple) -> tuple[float, tuple[float, float]]
 def figure_text(value: float, style: str) -> str:
     """A figure in one of the styles of `COLUMNS`, – where it is undefined."""
     if style == "millionths":
-        return shown(1e6 * value, ".1f" if 1e6 * value < 1000 else ".0f")
+        return format_value(1e6 * value, ".1f" if 1e6 * value < 1000 else ".0f")
     if style == "rate":
-        return shown(value, ".1f" if value < 100 else ".0f")
-    return shown(value, ".4f" if style == "fine" else ".3f")
+        return format_value(value, ".1f" if value < 100 else ".0f")
+    return format_value(value, ".4f" if style == "fine" else ".3f")
 
 
 def best_of(methods: Sequence[Method], column: tuple) -> set[int]:

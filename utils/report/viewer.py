@@ -13,7 +13,7 @@ from typing import Any
 
 from utils.report.charts import classes
 from utils.report.frames import path_of
-from utils.system.files import plain
+from utils.system.files import to_json_value
 
 STILLS = 6  # frames for browsers without scripts
 KINDS = ("false", "hit", "truth")
@@ -54,7 +54,8 @@ def data(frames: Frames) -> str:
     """The frames of every sequence as a block of JSON of its own, which is read when it is asked for."""
     blocks = []
     for index, part in enumerate(frames.values()):
-        text = json.dumps(plain(part), separators=(",", ":")).replace("<", "\\u003c")  # nothing ends the element early
+        text = json.dumps(to_json_value(part), separators=(",", ":"))
+        text = text.replace("<", "\\u003c")  # nothing ends the element early
         blocks.append(f'\n<script type="application/json" id="frames-{index}">{text}</script>')
     return "".join(blocks) + "\n"
 

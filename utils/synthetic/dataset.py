@@ -102,7 +102,7 @@ def _coco_of(config: SyntheticConfig, split: str, sequences: list[WrittenSequenc
                         for number, target in enumerate(sequence.targets, 1)]
         tracks += len(sequence.facts["tracks"])
     info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
-            "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.plain()}
+            "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.as_dict()}
     return {"info": info, **coco_content(images, annotations, category_entries([TARGET])),
             "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences]}
 
@@ -150,8 +150,8 @@ def _has_settings(found: dict[str, Any] | None, config: SyntheticConfig, split: 
     if found is None or found["info"].get("version") != VERSION:
         return False
     other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
-    ours = config.plain()
-    theirs = SyntheticConfig().plain() | found["info"].get("config", {})  # older ones do not name every setting
+    ours = config.as_dict()
+    theirs = SyntheticConfig().as_dict() | found["info"].get("config", {})  # older ones do not name every setting
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
 

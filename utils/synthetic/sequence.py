@@ -117,7 +117,7 @@ class SyntheticConfig:
     def count(self, split: str) -> int:
         return self.train_sequences if split == "train" else self.test_sequences
 
-    def plain(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """As JSON gives it back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

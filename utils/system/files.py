@@ -70,14 +70,14 @@ def remove_temporary(folder: str | os.PathLike) -> None:
             path.unlink(missing_ok=True)
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """`value` as JSON can hold it: NaN and infinities become None, numpy scalars and arrays become Python's."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
+        return [to_json_value(item) for item in value]
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return to_json_value(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
@@ -86,7 +86,7 @@ def plain(value: Any) -> Any:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write `value` as indented JSON, atomically; NaN is written as null."""
     with atomic_write(path) as file:
-        file.write((json.dumps(plain(value), indent=1, allow_nan=False) + "\n").encode())
+        file.write((json.dumps(to_json_value(value), indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_rows(path: str | os.PathLike, value: dict[str, Any]) -> None:
@@ -102,9 +102,9 @@ def write_rows(path: str | os.PathLike, value: dict[str, Any]) -> None:
 
 def _line(value: Any) -> str:
     try:
-        return json.dumps(value, allow_nan=False, default=plain)
+        return json.dumps(value, allow_nan=False, default=to_json_value)
     except (TypeError, ValueError):  # keys that are no text, NaN
-        return json.dumps(plain(value), allow_nan=False)
+        return json.dumps(to_json_value(value), allow_nan=False)
 
 
 def require_file(path: str | os.PathLike) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 UNDEFINED = "–"
 
 
-def shown(value: Any, style: str = "") -> str:
+def format_value(value: Any, style: str = "") -> str:
     """A setting or a figure as people read it: – for what is undefined (None, NaN), else in a format such as `.3f`, by
     default with few digits."""
     if value is None or value != value:
@@ -20,7 +20,7 @@ def shown(value: Any, style: str = "") -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def aligned(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[int] = (), gap: str = "  ") -> str:
+def align_cells(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[int] = (), gap: str = "  ") -> str:
     """Cells below each other.
 
     Args:
@@ -37,18 +37,19 @@ def aligned(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[int]
                      for line in lines)
 
 
-def table(rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]], corner: str = "",
+def format_table(rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]], corner: str = "",
           least: Sequence[int] = ()) -> str:
     """Figures by name as aligned text.
 
     Args:
         rows: figures by their keys, by the names that begin the lines.
-        columns: (head, key, format), a format as `shown` takes it.
+        columns: (head, key, format), a format as `format_value` takes it.
         corner: the head of the names.
-        least: as of `aligned`.
+        least: as of `align_cells`.
     """
-    lines = [[name, *(shown(figures[key], style) for _, key, style in columns)] for name, figures in rows.items()]
-    return aligned([[corner, *(head for head, _, _ in columns)], *lines], least=least)
+    lines = [[name, *(format_value(figures[key], style) for _, key, style in columns)]
+             for name, figures in rows.items()]
+    return align_cells([[corner, *(head for head, _, _ in columns)], *lines], least=least)
 
 
 def markdown_rows(lines: Iterable[Sequence[str]]) -> list[str]:

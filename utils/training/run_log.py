@@ -12,9 +12,9 @@ from typing import Any
 from utils.system.command_line import make_folder
 from utils.system.distributed import command_prefix, rank
 from utils.system.errors import UserError
-from utils.system.files import atomic_write, plain, write_json
+from utils.system.files import atomic_write, to_json_value, write_json
 from utils.system.machine import git_revision
-from utils.system.tables import shown
+from utils.system.tables import format_value
 from utils.system.untrusted import read_bytes
 from utils.training.config import TrainConfig
 
@@ -23,7 +23,7 @@ LOG = "log.jsonl"
 
 def settings_table(config: TrainConfig) -> str:
     """The resolved recipe, two settings a line."""
-    items = [f"{key:>20} {shown(value):<24}" for key, value in config.as_dict().items()]
+    items = [f"{key:>20} {format_value(value):<24}" for key, value in config.as_dict().items()]
     half = (len(items) + 1) // 2
     right = items[half:] + [""] * (2 * half - len(items))
     return "\n".join(f"{a} {b}".rstrip() for a, b in zip(items[:half], right, strict=True))
@@ -89,7 +89,7 @@ class RunLog:
 
 
 def _line(row: dict[str, Any]) -> bytes:
-    return (json.dumps(plain(row), allow_nan=False) + "\n").encode()
+    return (json.dumps(to_json_value(row), allow_nan=False) + "\n").encode()
 
 
 def read_log(path: str | os.PathLike, tolerant: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]]]:

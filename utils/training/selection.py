@@ -14,7 +14,7 @@ from utils.metrics.evaluate import evaluate_detection, evaluate_sequences
 from utils.predictor.predictor import Predictor
 from utils.system.distributed import rank
 from utils.system.errors import UserError
-from utils.system.tables import shown
+from utils.system.tables import format_value
 from utils.training.config import TrainConfig
 
 
@@ -143,4 +143,4 @@ def _rank(figures: dict[str, Any]) -> tuple[float, ...]:
 
 def figures_line(figures: dict[str, Any]) -> str:
     """The figures that people look at, in a line."""
-    return "  ".join(f"{text} {shown(figures[name])}" for name, text in SHOWN.items() if name in figures)
+    return "  ".join(f"{text} {format_value(figures[name])}" for name, text in SHOWN.items() if name in figures)

@@ -29,9 +29,9 @@ from utils.system.distributed import (
     was_restarted,
 )
 from utils.system.errors import Interrupted, UserError
-from utils.system.files import plain, remove_temporary
+from utils.system.files import remove_temporary, to_json_value
 from utils.system.machine import git_revision, keep_memory
-from utils.system.tables import shown
+from utils.system.tables import format_value
 from utils.training.config import TrainConfig
 from utils.training.engine import Progress, measure_statistics, steps_of, train_one_epoch
 from utils.training.faults import LoaderDied, StopSignals, explained
@@ -170,12 +170,13 @@ class TrainingRun:
         if chosen:
             progress.best = {"epoch": epoch + 1, **row.get("val", {})}
         row["elapsed_s"] = round(self._elapsed(), 1)
-        progress.history.append(plain(row))
+        progress.history.append(to_json_value(row))
         progress.next_epoch()
         self.log.epoch(row)  # before it is saved: what was logged and not saved is logged again
         self.save(chosen)
-        self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {shown(row.get('loss'))}  lr {shown(row['lr'])}  "
-                     f"{row['clips_per_s']} clips/s (data {row['data_s']} s)  {figures_line(row.get('val', {}))}"
+        self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {format_value(row.get('loss'))}  "
+                     f"lr {format_value(row['lr'])}  {row['clips_per_s']} clips/s (data {row['data_s']} s)  "
+                     f"{figures_line(row.get('val', {}))}"
                      + ("  *" if chosen else ""))
         if max_over_processes(self.stop.number) and not last:
             self._interrupt()
