@@ -58,6 +58,22 @@ def test_a_thumbnail_is_no_page(tmp_path):
     assert [len(list(source)) for source in open_sources(tmp_path)] == [1]
 
 
+@pytest.mark.parametrize("side", [8193, 14000])
+def test_a_later_page_that_claims_to_be_huge(tmp_path, side):
+    data = bytearray(stack(2))
+    second = int.from_bytes(data[4:8], "little")
+    count = int.from_bytes(data[second:second + 2], "little")
+    second = int.from_bytes(data[second + 2 + 12 * count:][:4], "little")
+    for entry in (second + 2, second + 14):  # width and height
+        assert data[entry:entry + 2] in ((256).to_bytes(2, "little"), (257).to_bytes(2, "little"))
+        data[entry + 2:entry + 12] = struct.pack("<HII", 4, 1, side)
+    (tmp_path / "1.tif").write_bytes(data)
+    frames = iter(open_sources(tmp_path / "1.tif")[0])
+    assert next(frames).image.shape == picture().shape
+    with pytest.raises(UserError, match=f"1.tif: page 2: found an image of {side}x{side} .* expected at most"):
+        next(frames)
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate"])
 def test_whole_pages_of_a_stack_that_is_cut_off(tmp_path, compression, capfd):
     data, path = stack(6, compression), tmp_path / "x.tif"

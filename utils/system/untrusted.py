@@ -75,8 +75,13 @@ def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> Non
         raise UserError(f"{path}: found an image of far more than {MAX_IMAGE_PIXELS:,} pixels, {SIZE_ADVICE}") from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return  # the decoder, which knows other kinds too, says what is wrong
+    require_pixels(path, width, height)
+
+
+def require_pixels(name: str | os.PathLike, width: int, height: int) -> None:
+    """Raise `UserError` where an image, called `name`, has more than `MAX_IMAGE_PIXELS` pixels."""
     if width * height > MAX_IMAGE_PIXELS:
-        raise UserError(f"{path}: found an image of {width}x{height} (w x h), {SIZE_ADVICE}")
+        raise UserError(f"{name}: found an image of {width}x{height} (w x h), {SIZE_ADVICE}")
 
 
 def require_plain_archive(path: str | os.PathLike, kind: str) -> None:

@@ -17,6 +17,7 @@ from utils.images.frame_names import ascending_numbers, count_steps, describe_st
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
 from utils.system.errors import UserError
+from utils.system.untrusted import require_pixels
 from utils.video.tiff import Pages, list_pages
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
@@ -105,6 +106,7 @@ class PageSource(FileSource):
             for number, place in enumerate(self.pages):
                 try:
                     image.seek(place)
+                    require_pixels(f"{self.path}: page {number + 1}", *image.size)
                     page = np.asarray(image if image.mode in ("L", "I;16", "I;16B", "I;16L", "I", "F") else
                                       image.convert("L"))
                 except (OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError) as error:
