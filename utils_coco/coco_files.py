@@ -26,7 +26,15 @@ def coco_summary(content: dict[str, Any]) -> str:
 
 
 def require_box(where: str, box: Sequence[Any], size: tuple[float, float]) -> None:
-    """Raise `UserError` for a box of no area, or outside an image of `size` (height, width)."""
+    """Look at one box.
+
+    Args:
+        where: it is listed, for the error.
+        box: x1, y1, x2, y2, … in pixels.
+        size: (height, width) of its image.
+    Raises:
+        UserError: it has no area, or lies outside the image.
+    """
     problem = box_problem([float(value) for value in box[:4]], size)
     if problem:
         raise UserError(f"{where}: {problem}; correct the annotation")
@@ -93,7 +101,11 @@ def find_images(names: Sequence[str], files: Files, source: str) -> list[str]:
 
 
 def files_of(root: str) -> Files:
-    """The files of a dataset's folder; raises `UserError` where there is none."""
+    """The files of a dataset's folder.
+
+    Raises:
+        UserError: there is no dataset.
+    """
     return list_files(check_root(root))
 
 
@@ -111,7 +123,11 @@ def target_file(source: str, out: str | None, suffix: str, overwrite: bool) -> P
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise `UserError` where `path` exists and is not to be replaced."""
+    """Make sure that nothing is at `path` that is not to be replaced.
+
+    Raises:
+        UserError: there is a folder, or without `overwrite` a file.
+    """
     if path.is_dir():
         raise UserError(f"{path}: found a folder already, expected none; give another --out")
     if path.exists() and not overwrite:
@@ -120,6 +136,10 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 
 def write_list(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises `UserError` where that is impossible."""
+    """Write a file whole or not at all.
+
+    Raises:
+        UserError: that is impossible.
+    """
     with writing(path, "give another --out"), atomic_write(path) as file:
         file.write(text.encode())

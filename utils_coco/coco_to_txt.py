@@ -26,7 +26,11 @@ KEYS_IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id"
 
 
 def text_line(name: str, boxes: Sequence[Box]) -> str:
-    """One line, boxes with all of their decimals; raises ValueError where it would be read back as something else."""
+    """One line, boxes with all of their decimals.
+
+    Raises:
+        ValueError: it would be read back as something else.
+    """
     words = [",".join(f"{value.normalize():f}" for value in corners) + f",{category}" for *corners, category in boxes]
     line = " ".join([name, *words])
     line.encode()

@@ -40,6 +40,7 @@ class SourceImage:
 
     @property
     def name(self) -> str:
+        """Where it goes below the dataset's `images/`."""
         return f"{self.split}/{self.sequence}/{self.path.name}"
 
 
@@ -139,6 +140,7 @@ def match_labels(lookup: Lookup, labels: Path, kind: str, side: float, size: Cal
     """Read labels and find the image of each.
 
     Args:
+        lookup: the images.
         labels: folder or file, see `utils_coco.label_formats`.
         kind: one of `LABEL_KINDS`.
         side: of the boxes around centroids, in pixels.
@@ -192,6 +194,7 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     Args:
         images: folder whose subfolders are sequences; without subfolders it is one sequence.
         labels: folder or file, see `utils_coco.label_formats`.
+        out: folder of the dataset, new or empty.
         kind: one of `LABEL_KINDS`, or `auto`.
         test, fraction: see `list_images`.
         side: of the boxes around centroids, in pixels.

@@ -47,6 +47,7 @@ class Columns:
 
     @property
     def kind(self) -> str:
+        """"boxes" or "centroids"."""
         return next(kind for kind, forms in FORMS_BY_KIND.items() if self.form in forms)
 
 
@@ -116,7 +117,11 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
 
 
 def table_kind(path: Path) -> str:
-    """Whether a table holds "boxes" or "centroids", by its columns; raises `UserError` where they do not tell."""
+    """Whether a table holds "boxes" or "centroids", by its columns.
+
+    Raises:
+        UserError: they do not tell.
+    """
     return find_columns(path, next(_rows(path), (1, []))[1]).kind
 
 

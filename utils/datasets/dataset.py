@@ -49,8 +49,16 @@ class Dataset:
 
 
 def join_datasets(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
-    """`dataset` with the sequences of others, named FOLDER/SEQUENCE after the folders those are in; its published
-    normalisation then no longer describes all frames. Raises UserError where two folders have one name."""
+    """`dataset` with the sequences of others, named FOLDER/SEQUENCE after the folders those are in.
+
+    Its published normalisation then no longer describes all frames, and is None.
+
+    Args:
+        dataset: the one whose name, split and subsets stay.
+        extras: the others.
+    Raises:
+        UserError: two folders have one name.
+    """
     folders = [Path(extra.root).resolve().name for extra in extras]
     twice = [extra.root for extra, folder in zip(extras, folders, strict=True) if folders.count(folder) > 1]
     if twice:

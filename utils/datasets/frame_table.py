@@ -159,9 +159,11 @@ class Sequences(Mapping[str, FrameTable]):
         return FrameTable(self.tables[self.source[index]], self.names[index] if name is None else name, rows)
 
     def items(self) -> ItemsView[str, FrameTable]:
+        """Names and frames; each table is made when it is asked for."""
         return _Items(self)
 
     def values(self) -> ValuesView[FrameTable]:
+        """The frames of each sequence."""
         return _Values(self)
 
     def lengths(self) -> np.ndarray:
@@ -230,7 +232,11 @@ class AllFrames(Sequence[Frame]):
         return table[position]
 
     def place(self, index: int) -> tuple[FrameTable, int]:
-        """The sequence of frame `index` and its position there; raises IndexError beyond the end."""
+        """The sequence of frame `index` and its position there.
+
+        Raises:
+            IndexError: it lies beyond the end.
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         index %= len(self)
@@ -239,7 +245,11 @@ class AllFrames(Sequence[Frame]):
         return table, index - int(self.ends[which]) + len(table)
 
     def row_of(self, name: str) -> int:
-        """The index of a sequence's first frame; raises KeyError where there is none of that name."""
+        """The index of a sequence's first frame.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
         which = self.sequences.names.find(name)
         if which < 0:
             raise KeyError(name)

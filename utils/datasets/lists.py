@@ -39,6 +39,7 @@ class ImageList:
 
     @property
     def has_boxes(self) -> bool:
+        """Whether its lines have boxes; then those without are frames without targets."""
         return self.entries.boxed
 
 
@@ -69,6 +70,7 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
     In a file where any line has boxes, lines without boxes are frames without targets.
 
     Args:
+        path: of the list.
         number: makes a coordinate from its text; `Decimal` keeps every digit.
     Raises:
         UserError: the file holds no line or is not text, a line has a broken box, or an image with boxes comes twice.

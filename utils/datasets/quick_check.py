@@ -55,7 +55,14 @@ def quick_check(dataset: Dataset) -> None:
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:
-    """Raise `UserError` where a box has a class that a network of `num_classes` classes does not know."""
+    """Look at the classes of all boxes.
+
+    Args:
+        dataset: whose boxes are looked at.
+        num_classes: of the network.
+    Raises:
+        UserError: a box has a class that such a network does not know.
+    """
     classes = {box[4] for frame in dataset.frames for box in frame.boxes or ()}
     beyond = max(classes, default=0)
     if beyond >= num_classes:
@@ -65,5 +72,6 @@ def check_classes(dataset: Dataset, num_classes: int) -> None:
 
 
 def describe_wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
+    """The error for a mask of `size` whose image has another size and aspect, `own`; both (height, width)."""
     return (f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
             "same aspect; replace the mask")

@@ -23,6 +23,7 @@ class BoxTable:
         self.boxes = Rows(5)
 
     def add(self, key: str, boxes: tuple[Box, ...]) -> None:
+        """Take up the boxes that one list has for an image."""
         known = self.get(key)
         joined = tuple(dict.fromkeys((known or ()) + boxes))
         if joined != known:
@@ -30,6 +31,7 @@ class BoxTable:
             self.boxes.add(joined)
 
     def get(self, key: str) -> tuple[Box, ...] | None:
+        """The boxes of an image, None where no list names it."""
         return self.boxes.boxes(self.rows[key]) if key in self.rows else None
 
     def __contains__(self, key: str) -> bool:

@@ -30,6 +30,7 @@ class DatasetSpec:
     single: bool = False
 
     def number(self, name: str) -> int | None:
+        """The number in a sequence's name, None where it is not named like this dataset's."""
         match = re.fullmatch(self.sequence, name, re.IGNORECASE)
         return int(match.group(1)) if match else None
 

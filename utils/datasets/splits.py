@@ -21,6 +21,7 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
     """The list that decides a split: an index before box lists; of several, the first whose images are here.
 
     Args:
+        files, lists: what the dataset's folder holds.
         split: "train", "test", or "" for lists whose names do not tell their split.
     Raises:
         UserError: two lists of equal rank name different images.

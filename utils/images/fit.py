@@ -30,7 +30,10 @@ class Letterbox:
     """Where a frame of `shape` (h, w) lies in the network's input of `size` (H, W), all in pixels.
 
     Both sides are scaled by min(H/h, W/w) and rounded down; the frame lies in the middle, half a pixel up and to the
-    left where the rest is odd. `margin` is the grey level of the rest. Raises ValueError for sides below 1.
+    left where the rest is odd. `margin` is the grey level of the rest.
+
+    Raises:
+        ValueError: a side is below 1.
     """
 
     shape: tuple[int, int]
@@ -55,9 +58,15 @@ class Letterbox:
         return (self.size[0] - self.inner[0]) // 2, (self.size[1] - self.inner[1]) // 2
 
     def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
-        """`(h, w)` of any dtype, grey levels from 0 to `full_scale` → `(H, W)` float32 in the same levels, bicubic.
+        """A frame, scaled (bicubic) and surrounded by the margin.
 
-        Raises ValueError for an image of another shape than this letterbox's.
+        Args:
+            image: `(h, w)` of any dtype.
+            full_scale: its grey levels go from 0 to here.
+        Returns:
+            `(H, W)` float32 in the same levels.
+        Raises:
+            ValueError: the image has another shape than this letterbox's.
         """
         if image.shape != self.shape:
             raise ValueError(f"got a frame of {image.shape}, expected {self.shape}")
@@ -66,8 +75,14 @@ class Letterbox:
         return canvas
 
     def refit(self, ready: np.ndarray, image: np.ndarray, places: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
-        """`frame(image)`, where `ready` is that of an image that differs from it at `places` `(N, 2)` row, column
-        alone: only what these reach is scaled anew."""
+        """`frame(image)` from the result for an image that differs in few pixels: only what these reach is scaled anew.
+
+        Args:
+            ready: `(H, W)` float32, that result.
+            image: `(h, w)`.
+            places: `(N, 2)` row and column of the pixels that differ.
+            full_scale: as of `frame`.
+        """
         scale = np.divide(self.inner, self.shape)
         reach = BICUBIC_REACH * np.maximum(1, 1 / scale)
         first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE_SIDE
@@ -179,9 +194,16 @@ Fit = Padded | Resized | Letterbox
 
 def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = MARGIN_GREY,
            full_scale: float = 255.0, square: bool = True) -> Fit:
-    """How frames of `shape` are fitted; `input_size` is the side of the square input, not used by `crop`, `mean` and
-    `full_scale` those of the frames' grey levels, see `margin_level`; without `square` a letterbox has no more margins
-    than make its sides multiples of `multiple`."""
+    """How frames are fitted into a network's input.
+
+    Args:
+        shape: (h, w) of the frames.
+        fit: one of `FITS`.
+        input_size: side of the square input in pixels; not used by `crop`.
+        multiple: the input's sides are multiples of it.
+        mean, full_scale: of the frames' grey levels, see `margin_level`.
+        square: for `letterbox`; without it there are no more margins than make the sides multiples of `multiple`.
+    """
     if fit == "letterbox":
         box = Letterbox(shape, (input_size, input_size), margin_level(mean, full_scale))
         if square:

@@ -125,8 +125,14 @@ class SlowRange:
         self.levels: np.ndarray | None = None
 
     def update(self, frame: np.ndarray, least: float) -> tuple[float, float]:
-        """Take in a frame `(H, W)` whose percentiles count as at least `least` levels apart; returns the range `(low,
-        high)` to show it in."""
+        """Take in a frame.
+
+        Args:
+            frame: `(H, W)`.
+            least: levels that its percentiles count as apart at least.
+        Returns:
+            The range (low, high) to show it in.
+        """
         step = max(1, int((frame.size / SAMPLE_PIXELS) ** 0.5))
         low, high = np.percentile(frame[::step, ::step], self.percentiles)
         middle, half = (low + high) / 2, max(high - low, least) / 2
@@ -152,7 +158,11 @@ class Window:
 
 
 def require_grey(image: np.ndarray) -> None:
-    """Raise `ValueError` unless this is a frame `(H, W)`, with pixels."""
+    """Make sure that this is a frame `(H, W)`, with pixels.
+
+    Raises:
+        ValueError: it is none.
+    """
     if np.ndim(image) != 2 or not np.size(image):
         found = "is None" if image is None else f"has shape {np.shape(image)}"
         raise ValueError(f"frame {found}, expected grey (H, W)")

@@ -23,8 +23,12 @@ def ring_of(mask: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:
 def local_snr(image: np.ndarray, mask: np.ndarray, targets: np.ndarray | None = None) -> float:
     """The target's SNR with the sign of its contrast (negative: darker than its surroundings).
 
-    `image` (H, W) in any unit, `mask` (H, W) bool: this target, not empty; `targets` (H, W) bool: all targets.
-    Infinite where the ring is perfectly flat, NaN where there is no ring or nothing but one flat level.
+    Args:
+        image: (H, W) in any unit.
+        mask: (H, W) bool, this target; not empty.
+        targets: (H, W) bool, all targets, whose pixels belong to no ring.
+    Returns:
+        Infinite where the ring is perfectly flat, NaN where there is no ring or nothing but one flat level.
     """
     window = surroundings(mask)
     ring = ring_of(mask[window], None if targets is None else targets[window])

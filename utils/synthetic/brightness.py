@@ -39,6 +39,7 @@ class Response:
                    float(around.var()), float((around * own).mean() - around.mean() * own.mean()), float(own.var()))
 
     def snr(self, amplitude: float) -> float:
+        """The SNR at an amplitude, with the sign of the contrast."""
         variance = self.variance + 2 * amplitude * self.covariance + amplitude ** 2 * self.spill
         return (self.contrast + amplitude * self.gain) / max(variance, 1e-12) ** 0.5
 
@@ -142,6 +143,7 @@ def settle(clip: np.ndarray, tracks: list[Track], limits: SnrLimits, floor: floa
     Args:
         clip: (T, H, W) levels without targets, noise included.
         tracks: changed in place: `amplitudes` filled, `spots` that cannot be settled removed.
+        limits: of the SNR in every frame.
         floor: least amplitude, levels; a target is never invisible in the absence of clutter.
         write: (H, W) levels → what will be written, any integer type.
         span: darkest and brightest level that can be written.

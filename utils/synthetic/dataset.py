@@ -42,10 +42,12 @@ METAVARS_BY_TYPE = {int: "N", float: "X", str: "FOLDER"}
 
 
 def index_file(split: str) -> str:
+    """The name of a split's list of images."""
     return f"{split}_NUDTMIRSDT.txt"
 
 
 def annotation_file(split: str) -> str:
+    """The name of a split's COCO json below the dataset's folder."""
     return f"annotations/instances_{split}.json"
 
 
@@ -176,6 +178,8 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
     that an interrupted run leaves nothing half-written.
 
     Args:
+        config: what the dataset contains.
+        out: its folder.
         splits: which of "train" and "test" to make; the test set depends on `config.test_seed`, not on `config.seed`.
         workers: processes to share the work (below 2: this one alone); the result is the same.
         overwrite: replace splits that are there, whatever their settings.
@@ -274,7 +278,11 @@ def _parse_size(words: list[str]) -> tuple[int, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line. Raises UserError for options that make no sense."""
+    """The command.
+
+    Raises:
+        UserError: options that make no sense, and as of `write_dataset`.
+    """
     given = vars(_parser().parse_args(argv))
     out, split, workers = (given.pop(key) for key in ("out", "split", "workers"))
     overwrite, quiet = given.pop("overwrite"), given.pop("quiet")

@@ -60,6 +60,7 @@ class Distractors:
     glints: list[list[float]] = field(default_factory=list)
 
     def places(self) -> dict[str, list[Any]]:
+        """The places by kind, as the dataset's annotations hold them."""
         return {"hot": self.hot, "blinking": self.blinking, "glints": self.glints}
 
 
@@ -71,7 +72,16 @@ def _pixel(rng: np.random.Generator) -> np.ndarray:
 
 def add_pixels(rng: np.random.Generator, found: Distractors, count: int, blinking: bool, snr: tuple[float, float],
                deviation: float) -> None:
-    """Add `count` hot pixels, or pixels that switch on and off at random; as bright as targets of `snr` would be."""
+    """Add hot pixels, or pixels that switch on and off at random.
+
+    Args:
+        rng: decides where they are and what they look like.
+        found: takes up their light and their places.
+        count: of them.
+        blinking: which of the two kinds.
+        snr: they are as bright as targets of such an SNR, from lowest to highest, would be.
+        deviation: of the levels around them, which an SNR is a multiple of.
+    """
     frames, height, width = found.light.shape
     for _ in range(count):
         y, x = int(rng.integers(1, height - 1)), int(rng.integers(1, width - 1))
@@ -86,8 +96,15 @@ def add_pixels(rng: np.random.Generator, found: Distractors, count: int, blinkin
 
 def add_glints(rng: np.random.Generator, found: Distractors, density: float, snr: tuple[float, float], scene: Scene,
                camera: Camera, sensor: Sensor) -> None:
-    """Add spots that are fixed in the scene, `density` of them a frame on average, of targets' sizes, sharpness and
-    brightness; their brightness comes and goes slowly."""
+    """Add spots that are fixed in the scene, of targets' sizes and sharpness; their brightness comes and goes slowly.
+
+    Args:
+        rng: decides where they are and what they look like.
+        found: takes up their light and their places.
+        density: of them in a frame, on average.
+        snr: they are as bright as targets of such an SNR, from lowest to highest, would be.
+        scene, camera, sensor: what is filmed, on which path, and with what.
+    """
     frames, *shape = found.light.shape
     canvas = scene.fixed.shape
     count = int(rng.poisson(density * canvas[0] * canvas[1] / (shape[0] * shape[1])))

@@ -109,8 +109,16 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: tuple[
 
 def fractal(rng: np.random.Generator, shape: tuple[int, int], coarse: float, fine: float = 1.5, roughness: float = 0.7,
             stretch: tuple[float, float] = (1.0, 1.0), billow: bool = False) -> np.ndarray:
-    """Octaves of smooth noise from `coarse` to `fine` pixels, amplitude proportional to scale**roughness: (H, W), about
-    unit variance. `billow` folds each octave, which gives the puffs of cumulus and the crests of waves."""
+    """Octaves of smooth noise, of about unit variance together.
+
+    Args:
+        rng: makes the noise.
+        shape: (H, W).
+        coarse, fine: scales of the first and of the last octave in pixels; each is half the one before.
+        roughness: an octave's amplitude is proportional to its scale to this power.
+        stretch: factors on the scale in y and x.
+        billow: fold each octave, which gives the puffs of cumulus and the crests of waves.
+    """
     total, power, scale = np.zeros(shape), 0.0, coarse
     while scale >= fine:
         octave = smooth_noise(rng, shape, (scale * stretch[0], scale * stretch[1]))
@@ -263,7 +271,11 @@ def procedural_scene(rng: np.random.Generator, kind: str, shape: tuple[int, int]
 
 
 def list_pictures(folder: str | Path) -> list[Path]:
-    """The pictures directly inside `folder`, in natural order. Raises UserError if there is no folder or no picture."""
+    """The pictures directly inside `folder`, in natural order.
+
+    Raises:
+        UserError: there is no such folder, or no picture in it.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"backgrounds: no folder {folder}; expected one with infrared pictures; check --backgrounds")
@@ -276,8 +288,16 @@ def list_pictures(folder: str | Path) -> list[Path]:
 
 
 def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) -> Scene:
-    """A random part of a picture as a scene of `shape` (Hc, Wc): shrunk by up to 2 where it is large enough, enlarged
-    by up to 2 and then mirrored where it is too small. Raises UserError if the file cannot be read."""
+    """A random part of a picture as a scene: shrunk by up to 2 where it is large enough, enlarged by up to 2 and then
+    mirrored where it is too small.
+
+    Args:
+        rng: decides which part.
+        path: of the picture.
+        shape: (Hc, Wc) of the scene.
+    Raises:
+        UserError: the file cannot be read.
+    """
     data = read_bytes(path, "a picture")
     require_image_size(path, data)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None

@@ -47,7 +47,11 @@ _sequences, _scene, _targets, _camera = (partial(declare_option, group)
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """Everything that decides what a synthetic dataset contains. Raises UserError for values that make no sense."""
+    """Everything that decides what a synthetic dataset contains.
+
+    Raises:
+        UserError: a value makes no sense.
+    """
     train_sequences: int = _sequences(160, "sequences to train on")
     test_sequences: int = _sequences(24, "sequences to test on")
     frames: int = _sequences(20, "frames in a sequence")
@@ -112,9 +116,11 @@ class SyntheticConfig:
         require(self.noise > 0, "noise", "a factor above 0: without noise there is no signal-to-noise ratio")
 
     def split_seed(self, split: str) -> int:
+        """The seed of a split."""
         return self.seed if split == "train" else self.test_seed
 
     def count(self, split: str) -> int:
+        """How many sequences a split has."""
         return self.train_sequences if split == "train" else self.test_sequences
 
     def as_dict(self) -> dict[str, Any]:
@@ -192,7 +198,11 @@ def _make_scene(config: SyntheticConfig, rng: np.random.Generator, split: str, i
 
 
 def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
-    """The background pictures of a split. Raises UserError for a folder without pictures or with too few of them."""
+    """The background pictures of a split.
+
+    Raises:
+        UserError: there is no such folder, or too few pictures in it.
+    """
     pictures = list_pictures(config.backgrounds)
     first, last = config.pictures
     if last >= len(pictures):

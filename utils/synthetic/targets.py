@@ -49,6 +49,7 @@ class Spot:
 
     @property
     def area(self) -> int:
+        """Pixels of the mask."""
         return int(self.mask.sum())
 
 
@@ -59,10 +60,16 @@ def _profile(centres: np.ndarray, start: int, size: int, psf: float) -> np.ndarr
 
 
 def spot(body: Body, position: np.ndarray, motion: np.ndarray, shape: tuple[int, int]) -> Spot | None:
-    """The body at `position`, smeared along `motion` (the way it goes during the exposure), in a frame of `shape`.
+    """What a body looks like in one frame: Gaussian sources integrated over the pixels, averaged along the way.
 
-    Every source is a Gaussian integrated over the pixels, averaged along the way. None if fewer than two pixels of the
-    mask lie inside the frame: such a target is not drawn at all, so that every light in a clip has its label.
+    Args:
+        body: the target.
+        position: (y, x) in mid-exposure.
+        motion: (y, x) that it goes during the exposure, in pixels.
+        shape: (H, W) of the frame.
+    Returns:
+        None if fewer than two pixels of the mask lie inside the frame: such a target is not drawn at all, so that every
+        light in a clip has its label.
     """
     points, weights = _sources(body)
     steps = 1 + 2 * int(np.ceil(np.abs(motion).max()))
@@ -150,10 +157,18 @@ def _anchor(rng: np.random.Generator, style: str, shape: np.ndarray, frames: int
 
 def propose_path(rng: np.random.Generator, camera: Camera, shape: tuple[int, int], speed: tuple[float, float],
                  acceleration: float, others: list[Track]) -> tuple[str, np.ndarray, np.ndarray, np.ndarray] | None:
-    """One try at a path: style, image positions (T, 2), image velocities (T, 2), frames inside.
+    """One try at a path.
 
-    None if it would stand still on the sensor or against the scene, which would make it a distractor, or if it is
-    hardly ever in the picture.
+    Args:
+        rng: decides on it.
+        camera: the path of the camera.
+        shape: (H, W) of a frame.
+        speed: slowest and fastest against the scene, pixels a frame.
+        acceleration: pixels a frame², rms.
+        others: tracks that it may cross.
+    Returns:
+        Style, image positions (T, 2), image velocities (T, 2) and frames inside. None if it would stand still on the
+        sensor or against the scene, which would make it a distractor, or if it is hardly ever in the picture.
     """
     frames = len(camera.position)
     style = str(rng.choice(["through", "enter", "leave", "cross"] if others else ["through", "enter", "leave"]))

@@ -27,6 +27,11 @@ class Parser(argparse.ArgumentParser):
         return self._groups[title]
 
     def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with the command line.
+
+        Raises:
+            UserError: always.
+        """
         raise UserError(f"{message}; `{self.prog} --help` lists every option")
 
 
@@ -43,7 +48,11 @@ def declare_option(group: str, default: Any, text: str, **more: Any) -> Any:
 
 
 def make_folder(path: Path) -> None:
-    """Make an output folder before work starts; raises `UserError` where that, or writing to it, is impossible."""
+    """Make an output folder before work starts.
+
+    Raises:
+        UserError: that, or writing to it, is impossible.
+    """
     with writing(path, "give another folder with --out"):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):

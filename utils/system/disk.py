@@ -23,7 +23,11 @@ class GrowingFile:
         self.file = open(path, "wb", buffering=0)  # noqa: SIM115 - stays open until `close`
 
     def write(self, piece: bytes) -> None:
-        """Append; raises `OSError`, and leaves the file as it was, where that is impossible."""
+        """Append a piece.
+
+        Raises:
+            OSError: that is impossible; the file is left as it was.
+        """
         end = self.file.tell()
         try:
             rest = memoryview(piece)
@@ -35,7 +39,11 @@ class GrowingFile:
             raise
 
     def flush(self) -> None:
-        """Bring what was written to the disk itself; raises `OSError`: some disks say only now that they are full."""
+        """Bring what was written to the disk itself.
+
+        Raises:
+            OSError: that is impossible; some disks say only now that they are full.
+        """
         os.fsync(self.file.fileno())
 
     def close(self) -> None:
@@ -62,7 +70,11 @@ class Reserve:
         self.grow(size)
 
     def grow(self, size: int) -> None:
-        """Take `size` bytes more; raises `UserError` where they are not there."""
+        """Take `size` bytes more.
+
+        Raises:
+            UserError: they are not there.
+        """
         with writing(self.folder):
             if self.file.write(bytes(size)) < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

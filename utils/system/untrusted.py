@@ -59,7 +59,15 @@ def read_text(path: str) -> str:
 
 
 def require_regular(path: str | os.PathLike, expected: str) -> int:
-    """A file's size in bytes; raises `UserError` for devices and pipes, which may never end, OSError where none is."""
+    """A file's size in bytes.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the error.
+    Raises:
+        UserError: it is a device or a pipe, which may never end.
+        OSError: there is none.
+    """
     about = os.stat(path)
     if not stat.S_ISREG(about.st_mode):
         raise UserError(f"{path}: found no regular file, expected {expected}; remove it")
@@ -67,7 +75,14 @@ def require_regular(path: str | os.PathLike, expected: str) -> int:
 
 
 def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> None:
-    """Raise `UserError` where an image file's header speaks of more than `MAX_IMAGE_PIXELS` pixels."""
+    """Look at what an image file's header says of its size.
+
+    Args:
+        path: of the file, for the error.
+        data: its bytes.
+    Raises:
+        UserError: it speaks of more than `MAX_IMAGE_PIXELS` pixels.
+    """
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
@@ -85,10 +100,16 @@ def require_pixels(name: str | os.PathLike, width: int, height: int) -> None:
 
 
 def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
-    """Raise `UserError` where a file is a zip archive that unpacks to more than its own size.
+    """Refuse a zip archive that unpacks to more than its own size.
 
     PyTorch stores tensors uncompressed, so that a weights file which unpacks to more was made by something else, such
     as a zip bomb (also one whose entries share their bytes). Files that are no archives pass.
+
+    Args:
+        path: of the file.
+        kind: what it should be, for the error.
+    Raises:
+        UserError: it is such an archive, damaged, or larger than any weights file.
     """
     size = os.path.getsize(path)
     if size > MAX_WEIGHTS_GIB << 30:

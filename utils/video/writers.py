@@ -172,16 +172,22 @@ class PreviewWriter:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask `(H, W)` bool as PNG, 255 where it is set; raises `UserError` where that is impossible."""
+    """Write a mask `(H, W)` bool as PNG, 255 where it is set.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     with writing(path):
         write_picture(path, mask.astype(np.uint8) * 255)
 
 
 def fit_into(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture `(H, W, 3)` brought to `size` (height, width).
+    """A picture brought to a size: shrunk where it is larger, its aspect kept, and continued at the bottom and on the
+    right, by its edge for one pixel, else by black.
 
-    It is shrunk where it is larger, its aspect kept, and continued at the bottom and on the right: by its edge for one
-    pixel, else by black.
+    Args:
+        picture: `(H, W, 3)`.
+        size: (height, width) of the result.
     """
     share = min(1.0, size[0] / picture.shape[0], size[1] / picture.shape[1])
     if share < 1:
