@@ -14,8 +14,8 @@ import logging
 import os
 import tempfile
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,33 +26,61 @@ from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, require_file
 
-OPSET = 20
-LEAST = 32      # pixels; example inputs have sides of some times as many
-TOLERANCE = 1e-4
+DEFAULT_OPSET = 20
+BASE_SIDE_PX = 32  # example inputs have sides of some times as many
+MAX_DEVIATION = 1e-4
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
 
 
-def parse(argv: Sequence[str] | None = None) -> Namespace:
+@dataclass(frozen=True)
+class ExportSettings:
+    """Which file is written, and where: what the options of the command line say.
+
+    Args:
+        weights: the checkpoint.
+        format: of `ENDINGS`.
+        streaming: one frame and the state in, the result and the next state out; else whole clips in.
+        precision: `float32`, `fp16` or `int8`.
+        calibrate: frames for `int8`.
+        calibration_clips: how many of these frames, evenly spread.
+        opset: of ONNX.
+        out: the file; None: beside the weights.
+    """
+
+    weights: str
+    format: str = "onnx"
+    streaming: bool = False
+    precision: str = "float32"
+    calibrate: str | None = None
+    calibration_clips: int = 32
+    opset: int = DEFAULT_OPSET
+    out: str | None = None
+
+
+def parse(argv: Sequence[str] | None = None) -> ExportSettings:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="python -m utils.export", description=__doc__.splitlines()[0])
     network, output, calibration = map(parser.group, ("Network", "Output", "Calibration"))
     network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
-    output.add_argument("--format", choices=ENDINGS, default="onnx", help="default: %(default)s")
+    output.add_argument("--format", choices=ENDINGS, default=ExportSettings.format, help="default: %(default)s")
     output.add_argument("--streaming", action="store_true",
                         help="one frame and the state in, the result and the next state out (default: whole clips in)")
-    output.add_argument("--precision", choices=("float32", "fp16", "int8"), default="float32",
+    output.add_argument("--precision", choices=("float32", "fp16", "int8"), default=ExportSettings.precision,
                         help="of an ONNX file: fp16 halves it, int8 quantises its convolutions and needs --calibrate; "
                         "measure what that costs with test.py (default: %(default)s)")
-    output.add_argument("--opset", type=number(int, 18, 23), default=OPSET, help="of ONNX (default: %(default)s)")
+    output.add_argument("--opset", type=number(int, 18, 23), default=ExportSettings.opset,
+                        help="of ONNX (default: %(default)s)")
     output.add_argument("--out", metavar="FILE", help="default: beside the weights, such as best-streaming.onnx")
     calibration.add_argument("--calibrate", metavar="PATH", help="frames for int8, prepared as "
                              "vid_predict.py prepares them: a folder of images, a video, a dataset")
-    calibration.add_argument("--calibration-clips", type=number(int, 1), default=32, metavar="N",
+    calibration.add_argument("--calibration-clips", type=number(int, 1), metavar="N",
+                             default=ExportSettings.calibration_clips,
                              help="of these frames, evenly spread (default: %(default)s)")
-    given = parser.parse_args(argv)
+    given = ExportSettings(**vars(parser.parse_args(argv)))
     if given.precision != "float32" and (given.format != "onnx" or (given.precision == "int8" and given.streaming)):
-        raise UserError(f"--precision {given.precision}: found with --format {given.format}"
-                        f"{' --streaming' * given.streaming}, expected --format onnx, and windowed for int8")
+        found = f"--format {given.format} --streaming" if given.streaming else f"--format {given.format}"
+        raise UserError(f"--precision {given.precision}: found with {found}, expected --format onnx, and windowed for "
+                        "int8")
     if (given.precision == "int8") != bool(given.calibrate):
         raise UserError("--calibrate: goes with --precision int8; give both or neither")
     ending = ENDINGS[given.format]
@@ -62,18 +90,18 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
 
 
 def side_multiple(network: Any) -> int:
-    """Pixels of which the sides of an exported network's frames are multiples: its own `multiple`, or `LEAST` where it
-    takes any size, as its maps then have sizes that no one expression gives."""
-    return network.multiple if network.multiple > 1 else LEAST
+    """Pixels of which the sides of an exported network's frames are multiples: its own `multiple`, or `BASE_SIDE_PX`
+    where it takes any size, as its maps then have sizes that no one expression gives."""
+    return network.multiple if network.multiple > 1 else BASE_SIDE_PX
 
 
 def example_size(multiple: int) -> tuple[int, int]:
     """Height and width of the example inputs: odd multiples, so that nothing but `multiple` divides the sides."""
-    pieces = -(-3 * LEAST // multiple) | 1
-    return pieces * multiple, (pieces + 2 * -(-LEAST // multiple)) * multiple
+    pieces = -(-3 * BASE_SIDE_PX // multiple) | 1
+    return pieces * multiple, (pieces + 2 * -(-BASE_SIDE_PX // multiple)) * multiple
 
 
-def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
+def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     """A network (`utils.predictor.weights.Weights`) as `torch.export` program, the module that was exported, and
     example inputs.
     """
@@ -107,7 +135,7 @@ def exported(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     return program, module, arguments
 
 
-def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
+def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
     """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file."""
     size = arguments[0].shape[-2]
     multiple = side_multiple(weights.model.network)  # another one would be other padding, and other results at the edge
@@ -116,7 +144,7 @@ def describe(weights: Any, given: Namespace, arguments: tuple) -> str:
                        "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
 
 
-def names(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
+def name_tensors(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
     """Names of the inputs and of the outputs."""
     states = range(len(arguments) - 1)
     inputs = ["frames" if len(arguments) > 1 else "clips", *(f"state{i}" for i in states)]
@@ -124,7 +152,7 @@ def names(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
     return inputs, [*outputs, *(f"next_state{i}" for i in states)]
 
 
-def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about: str) -> Any:
+def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about: str) -> Any:
     """The program as an ONNX model (`onnx.ModelProto`) with its description."""
     try:
         import onnx  # noqa: F401 - the exporter needs it
@@ -134,7 +162,7 @@ def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about:
                         "`pip install onnx onnxscript onnxruntime`") from None
     import torch
 
-    inputs, outputs = names(arguments, 2 if detects else 1)
+    inputs, outputs = name_tensors(arguments, 2 if detects else 1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own inner workings
@@ -146,8 +174,8 @@ def onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about:
     return model
 
 
-def deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple, multiple: int
-              ) -> float:
+def measure_deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple,
+                      multiple: int) -> float:
     """Largest difference between an exported file and PyTorch, over the largest output where that exceeds 1, on noise
     of two batches and sizes; NaN where one of them gives NaN.
 
@@ -160,7 +188,7 @@ def deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: A
     import torch
 
     generator, differences = torch.Generator().manual_seed(0), []
-    short, long = 2 * LEAST + multiple, 4 * LEAST
+    short, long = 2 * BASE_SIDE_PX + multiple, 4 * BASE_SIDE_PX
     for batch, size in ((1, (short, long)), (3, (long, short))):
         first = torch.randn((batch, *example[0].shape[1:-2], *size), generator=generator)
         state = module.empty_state(first) if len(example) > 1 else ()
@@ -172,22 +200,22 @@ def deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: A
     return float(np.max(differences))
 
 
-def torch_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
-    """A .pt2 file as `run` of `deviation`."""
+def make_torch_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """A .pt2 file as `run` of `measure_deviation`."""
     import torch
 
     program = torch.export.load(path).module()
     return lambda arrays: [part.numpy() for part in program(*map(torch.from_numpy, arrays))]
 
 
-def onnx_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
-    """An .onnx file as `run` of `deviation`."""
+def make_onnx_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """An .onnx file as `run` of `measure_deviation`."""
     session = open_session(path)
     inputs = [item.name for item in session.get_inputs()]
     return lambda arrays: session.run(None, dict(zip(inputs, arrays, strict=True)))
 
 
-def export(given: Namespace) -> str:
+def export(given: ExportSettings) -> str:
     """Write the file; returns a line about it.
 
     Raises:
@@ -197,43 +225,51 @@ def export(given: Namespace) -> str:
     from utils.predictor.weights import read_weights
 
     weights = read_weights(given.weights)
-    kind = "-streaming" * given.streaming + ("" if given.precision == "float32" else f"-{given.precision}")
-    out = Path(given.out) if given.out else Path(given.weights).with_name(
-        f"{Path(given.weights).stem}{kind}{ENDINGS[given.format]}")
+    out = Path(given.out) if given.out else name_beside_weights(given)
     make_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         made = Path(folder, out.name)
-        about = write(made, weights, given)
+        about = write_file(made, weights, given)
         os.replace(made, out)
     return f"{out}, {os.path.getsize(out) / 2**20:.1f} MiB: {about}"
 
 
-def write(path: Path, weights: Any, given: Namespace) -> str:
+def name_beside_weights(given: ExportSettings) -> Path:
+    """The file's name where none is given, such as `best-streaming-fp16.onnx` for `best.pt`."""
+    name = Path(given.weights).stem
+    if given.streaming:
+        name += "-streaming"
+    if given.precision != "float32":
+        name += f"-{given.precision}"
+    return Path(given.weights).with_name(name + ENDINGS[given.format])
+
+
+def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
     """Write the file to `path` and compare it with PyTorch; returns words about it. Raises `UserError` as `export`."""
     import torch
 
     detects, multiple = weights.settings.task == "detection", side_multiple(weights.model.network)
-    program, module, arguments = exported(weights, given.streaming)
+    program, module, arguments = export_program(weights, given.streaming)
     about = describe(weights, given, arguments)
     onnx = given.format == "onnx"
     with atomic_write(path) as file:
         if onnx:
-            file.write(onnx_model(program, arguments, detects, given.opset, about).SerializeToString())
+            file.write(make_onnx_model(program, arguments, detects, given.opset, about).SerializeToString())
         else:
             torch.export.save(program, file, extra_files={METADATA_KEY: about})
-    different = deviation((onnx_runner if onnx else torch_runner)(path), module, arguments, multiple)
-    if not different <= TOLERANCE:  # NaN is none either
+    different = measure_deviation((make_onnx_runner if onnx else make_torch_runner)(path), module, arguments, multiple)
+    if not different <= MAX_DEVIATION:  # NaN is none either
         raise UserError(f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "
-                        f"{TOLERANCE:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
+                        f"{MAX_DEVIATION:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
                         "report it")
     if given.precision != "float32":
         from utils.commands.quantise import quantise
 
-        quantise(path, given, about)
+        quantise(path, given.precision, about, given.calibrate, given.calibration_clips)
         open_session(path)  # what these tools write cannot always be read
     text = f"differs from PyTorch by {different:.1e} at most" if given.precision == "float32" else \
         f"{given.precision}; measure what that costs with test.py"
-    inputs, outputs = names(arguments, 2 if detects else 1)
+    inputs, outputs = name_tensors(arguments, 2 if detects else 1)
     form = f"ONNX, opset {given.opset}" if onnx else "torch.export program"
     return f"{form}, {', '.join(inputs)} → {', '.join(outputs)}; {text}"
 

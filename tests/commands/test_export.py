@@ -2,7 +2,6 @@
 import dataclasses
 import json
 import shutil
-from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -82,7 +81,7 @@ def test_a_panning_camera_with_bad_pixels(weights, exported, streaming):
     content = torch.load(weights / "tsmsa.pt", weights_only=True)
     content["settings"] |= {"register": True, "bad_pixels": True, "frame_step": 2}
     save_checkpoint(weights / "panning.pt", content)
-    given = Namespace(streaming=streaming, opset=export.OPSET, precision="float32")
+    given = export.ExportSettings("x", streaming=streaming)
     read = read_weights(weights / "panning.pt")
     settings = json.loads(export.describe(read, given, (torch.zeros(1, 1, 32, 32),)))["settings"]
     assert settings["register"] and settings["bad_pixels"] and settings["frame_step"] == 2
@@ -117,7 +116,8 @@ def test_the_same_boxes_on_real_frames(weights, exported, streaming):
 def test_the_file_describes_itself(exported, name, streaming):
     session = onnx_run.open_session(exported(name, streaming))
     about = onnx_run.read_description(session, "x")
-    assert about["opset"] == export.OPSET and about["streaming"] == streaming and about["settings"]["name"] == name
+    assert about["opset"] == export.DEFAULT_OPSET and about["streaming"] == streaming
+    assert about["settings"]["name"] == name
     inputs = [item.name for item in session.get_inputs()]
     assert inputs == {("tsmsa", True): ["frames", "state0"], ("sstnet", True): ["frames", "state0", "state1"]}.get(
         (name, streaming), ["clips"])
@@ -184,7 +184,7 @@ def test_fewer_bits(exported, tmp_path):
     for precision, limit in (("fp16", 0.02), ("int8", 0.2)):
         out = tmp_path / f"{precision}.onnx"
         shutil.copy(exported("tsmsa", False), out)
-        quantise(out, Namespace(precision=precision, calibrate=str(tmp_path), calibration_clips=2), about)
+        quantise(out, precision, about, str(tmp_path), 2)
         found = [prediction.probability for prediction in Predictor.from_checkpoint(out).stream(frames)]
         different = np.abs(np.array(found) - expected).max()
         assert 0 < different < limit, precision
@@ -198,7 +198,7 @@ def test_a_detector_in_half_precision(exported, tmp_path):
     out = tmp_path / "fp16.onnx"
     shutil.copy(exported("sstnet", False), out)
     about = onnx_run.open_session(out).get_modelmeta().custom_metadata_map[onnx_run.METADATA_KEY]
-    quantise(out, Namespace(precision="fp16"), about)
+    quantise(out, "fp16", about)
     for one, other in zip(exact.stream(frames), Predictor.from_checkpoint(out, threshold=0.0).stream(frames),
                           strict=True):
         assert abs(one.boxes[0, 4] - other.boxes[0, 4]) < 0.02

@@ -12,7 +12,7 @@ from trees import picture, write
 from nets.inference.exportable import ClipExport, StreamExport
 from utils import export
 from utils.clips.settings import ClipSettings
-from utils.commands.quantise import clips_of, spread
+from utils.commands.quantise import clips_of, pick_evenly
 from utils.predictor.frame_preparation import Intake, raw_window_for
 from utils.predictor.onnx_run import METADATA_KEY
 from utils.predictor.predictor import Predictor
@@ -68,9 +68,9 @@ def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, pre
         pytest.importorskip("onnxruntime", reason="needs onnxruntime")
         pytest.importorskip("onnxscript", reason="needs onnxscript")
     write(tmp_path / "frames/0.png", picture(0, (64, 64)))
-    program, module, arguments = export.exported(read_weights(weights / "tsmsa.pt"), False)
+    program, module, arguments = export.export_program(read_weights(weights / "tsmsa.pt"), False)
     compared, what = (module, "too few frames") if precision == "int8" else (Louder(module), "differs from PyTorch")
-    monkeypatch.setattr(export, "exported", lambda *_: (program, compared, arguments))
+    monkeypatch.setattr(export, "export_program", lambda *_: (program, compared, arguments))
     out = tmp_path / "out" / f"x{export.ENDINGS[form]}"
     out.parent.mkdir()
     out.write_bytes(b"what was there before")
@@ -114,7 +114,7 @@ def test_calibration_over_many_sequences(tmp_path):
     assert len(clips_of(predictor, str(tmp_path / "data"), 20)) == 20
     with pytest.raises(UserError, match="found too few frames to calibrate on, expected 5 or more"):
         clips_of(predictor, str(tmp_path / "data/s2"), 3)
-    assert spread(range(4, 10), 3) == [4, 6, 9] and spread([7, 8], 5) == [7, 8] and spread([], 3) == []
+    assert pick_evenly(range(4, 10), 3) == [4, 6, 9] and pick_evenly([7, 8], 5) == [7, 8] and pick_evenly([], 3) == []
 
 
 def test_exports_where_a_checkpoint_is_expected(tmp_path):
@@ -135,3 +135,11 @@ def test_a_checkpoint_without_torch(weights, tmp_path):
                              tmp_path / "out")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "need PyTorch" in done.stderr and "give an .onnx file" in done.stderr
+
+
+@pytest.mark.parametrize("options, name", [
+    ({}, "best.onnx"), ({"streaming": True}, "best-streaming.onnx"), ({"precision": "int8"}, "best-int8.onnx"),
+    ({"streaming": True, "precision": "fp16"}, "best-streaming-fp16.onnx"), ({"format": "torch-export"}, "best.pt2")])
+def test_a_file_without_a_name_lies_beside_the_weights_and_says_what_it_is(options, name):
+    settings = export.ExportSettings("runs/a/best.pt", **options)
+    assert export.name_beside_weights(settings).as_posix() == f"runs/a/{name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
-from argparse import Namespace
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,14 +16,21 @@ from utils.predictor.onnx_run import METADATA_KEY
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
+from utils.video.sources import open_sources
 
 
-def quantise(path: Path, given: Namespace, about: str) -> None:
-    """Replace a float32 ONNX file by one with `given.precision`, "fp16" or "int8".
+def quantise(path: Path, precision: str, about: str, calibrate: str | None = None, calibration_clips: int = 0) -> None:
+    """Replace a float32 ONNX file by one in fewer bits.
 
     fp16 keeps inputs and outputs in float32. int8 quantises the convolutions, whose weights get a scale a channel; the
-    ranges of what passes through them are measured on clips of `given.calibrate`.
+    ranges of what passes through them are measured on clips.
 
+    Args:
+        path: the file.
+        precision: "fp16" or "int8".
+        about: its description, for tools that lose it.
+        calibrate: for int8, the frames that clips are taken from (`clips_of`).
+        calibration_clips: how many of them.
     Raises:
         UserError: the tools are not installed, or there are no frames to calibrate on.
     """
@@ -33,19 +39,19 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
         import onnxruntime.quantization as tools
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
-        raise UserError(f"--precision {given.precision}: needs the package {error.name}, which is not installed; "
+        raise UserError(f"--precision {precision}: needs the package {error.name}, which is not installed; "
                         "`pip install onnx onnxruntime`") from None
-    if given.precision == "fp16":
-        model = own_constants(onnx.load(path), ("Resize",))
+    if precision == "fp16":
+        model = separate_constants(onnx.load(path), ("Resize",))
         model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
-        drop_repeated(model)
+        drop_repeated_nodes(model)
         for number, node in enumerate(model.graph.node):
             node.name = f"{node.op_type}_{number}"  # the converter gives some names twice
     else:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             prepared, result = (os.path.join(folder, name) for name in ("prepared.onnx", "int8.onnx"))
             tools.quant_pre_process(str(path), prepared, skip_symbolic_shape=True)
-            reader = _Clips(path, given.calibrate, given.calibration_clips)
+            reader = _CalibrationClips(path, calibrate, calibration_clips)
             tools.quantize_static(prepared, result, reader, quant_format=tools.QuantFormat.QDQ, per_channel=True,
                                   op_types_to_quantize=["Conv"], activation_type=tools.QuantType.QUInt8,
                                   weight_type=tools.QuantType.QInt8, extra_options={"ActivationSymmetric": False})
@@ -57,7 +63,7 @@ def quantise(path: Path, given: Namespace, about: str) -> None:
         file.write(model.SerializeToString())
 
 
-def own_constants(model: Any, kinds: Sequence[str]) -> Any:
+def separate_constants(model: Any, kinds: Sequence[str]) -> Any:
     """Give each node of these kinds constants of its own: the converter stumbles where two of them share one."""
     constants = {constant.name: constant for constant in model.graph.initializer}
     for number, node in enumerate(model.graph.node):
@@ -69,7 +75,7 @@ def own_constants(model: Any, kinds: Sequence[str]) -> Any:
     return model
 
 
-def drop_repeated(model: Any) -> None:
+def drop_repeated_nodes(model: Any) -> None:
     """Leave out nodes that make what an earlier node has made, as the converter's casts for several readers do."""
     made: set[str] = set()
     repeated = []
@@ -81,7 +87,7 @@ def drop_repeated(model: Any) -> None:
         del model.graph.node[index]
 
 
-class _Clips:
+class _CalibrationClips:
     """Clips as the network sees them, one after another (a `CalibrationDataReader`)."""
 
     def __init__(self, path: Path, source: str, count: int) -> None:
@@ -94,7 +100,7 @@ class _Clips:
         return None if clip is None else {self.name: clip}
 
 
-class _Keeper(NetworkRun):
+class _ClipKeeper(NetworkRun):
     """A run that keeps the clips at `positions`, of those it is given one by one, and finds nothing in any."""
 
     def __init__(self, task: str, positions: Collection[int]) -> None:
@@ -115,17 +121,15 @@ def clips_of(predictor: Predictor, source: str, count: int) -> list[np.ndarray]:
     Raises:
         UserError: there are no frames, or none of the sequences has as many as a clip.
     """
-    from utils.video.sources import open_sources
-
     settings = predictor.settings
-    sources = spread([one for one in open_sources(source)
-                      if one.length is None or one.length >= settings.num_frames], count)
+    long_enough = [one for one in open_sources(source) if one.length is None or one.length >= settings.num_frames]
+    sources = pick_evenly(long_enough, count)
     span = (settings.num_frames - 1) * settings.frame_step + 1  # frames until a clip repeats none
     kept: list[np.ndarray] = []
     for one in sources:
         each = -(-count // len(sources))
         length = one.length or each * span
-        keeper = _Keeper(settings.task, spread(range(min(span, length) - 1, length), each))
+        keeper = _ClipKeeper(settings.task, pick_evenly(range(min(span, length) - 1, length), each))
         frames = ((frame.number, frame.image) for frame in islice(one, length))
         for _ in dataclasses.replace(predictor, run=keeper).stream(frames):
             pass
@@ -135,7 +139,7 @@ def clips_of(predictor: Predictor, source: str, count: int) -> list[np.ndarray]:
     return kept[:count]
 
 
-def spread(items: Sequence[Any], count: int) -> list[Any]:
+def pick_evenly(items: Sequence[Any], count: int) -> list[Any]:
     """Up to `count` of the items, evenly spread from the first to the last."""
     count = min(count, len(items))
     return [items[i * (len(items) - 1) // max(1, count - 1)] for i in range(count)]
