@@ -3,7 +3,14 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.clips.bad_pixels import FEWEST, HISTORY, DefectFinder, find_defects, kept, mend
+from utils.clips.bad_pixels import (
+    MAX_TELLING_FRAMES,
+    MIN_TELLING_FRAMES,
+    DefectFinder,
+    find_defects,
+    mend,
+    pick_telling_frames,
+)
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
@@ -37,8 +44,8 @@ def test_hot_and_dead_pixels_go_and_targets_stay(dtype):
     unit = 1 if dtype == np.uint8 else 64
     finder = DefectFinder()
     result = [mend(frame, finder.see(frame, STEP)) for frame in frames]
-    assert all(np.array_equal(*pair) for pair in zip(result[:FEWEST - 1], frames, strict=False))
-    for t in range(FEWEST - 1, len(frames)):
+    assert all(np.array_equal(*pair) for pair in zip(result[:MIN_TELLING_FRAMES - 1], frames, strict=False))
+    for t in range(MIN_TELLING_FRAMES - 1, len(frames)):
         assert result[t].dtype == dtype
         for row, column in ((30, 40), (10, 90)):
             assert abs(int(result[t][row, column]) - int(clean[t][row, column])) < 15 * unit
@@ -78,7 +85,7 @@ def test_training_and_prediction_mend_alike_and_start_anew_after_a_gap(tmp_path)
     for index, clip in enumerate(seen):
         assert np.array_equal(clip, clips[index]["clip"])
     changed = [not np.array_equal(clip[-1], image) for clip, image in zip(seen, images, strict=True)]
-    assert changed == [FEWEST - 1 <= i < 14 or i >= 14 + FEWEST - 1 for i in range(24)]
+    assert changed == [MIN_TELLING_FRAMES - 1 <= i < 14 or i >= 14 + MIN_TELLING_FRAMES - 1 for i in range(24)]
 
 
 def test_frames_count_as_the_scene_moves_on():
@@ -88,8 +95,8 @@ def test_frames_count_as_the_scene_moves_on():
     finder = DefectFinder()
     for index, frame in enumerate(frames):
         streamed = finder.see(frame, steps[index - 1] if index else np.zeros(2))
-        chosen = kept(steps[:index])
-        assert len(chosen) <= HISTORY and chosen == sorted(chosen)
+        chosen = pick_telling_frames(steps[:index])
+        assert len(chosen) <= MAX_TELLING_FRAMES and chosen == sorted(chosen)
         assert np.array_equal(streamed, find_defects([frames[i] for i in chosen]))
     assert len(streamed)
 

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-TRAVEL = 0.75   # px that the scene has to move between the frames that are looked at: on what stands still they agree
-HISTORY = 10    # such frames at most
-FEWEST = 4      # such frames below which nothing is judged
-SHARE = 0.8     # of them in which a bad pixel stands out
-STANDING = 4.0  # noise deviations by which it does
-AROUND = 5      # px, side of the square whose median is a pixel's surroundings
+MIN_TRAVEL_PX = 0.75  # that the scene moves between the frames that are looked at: on what stands still they agree
+MAX_TELLING_FRAMES = 10  # such frames at most
+MIN_TELLING_FRAMES = 4  # such frames below which nothing is judged
+MIN_SHARE_OF_FRAMES = 0.8  # of them in which a bad pixel stands out
+MIN_NOISE_DEVIATIONS = 4.0  # by which it does
+SURROUNDINGS_PX = 5  # side of the square whose median is a pixel's surroundings
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
@@ -30,20 +30,24 @@ class _Detail(NamedTuple):
     extremes: np.ndarray
 
 
-def _detail(frame: np.ndarray) -> _Detail:
-    values = frame.astype(np.float32) - cv2.medianBlur(frame, AROUND)
-    limit = STANDING * max(1.4826 * float(np.median(np.abs(values[::2, ::2]))), 0.5)
+def _measure_detail(frame: np.ndarray) -> _Detail:
+    values = frame.astype(np.float32) - cv2.medianBlur(frame, SURROUNDINGS_PX)
+    limit = MIN_NOISE_DEVIATIONS * max(1.4826 * float(np.median(np.abs(values[::2, ::2]))), 0.5)
     high = (values > limit) & (values == cv2.dilate(values, _SQUARE))
     low = (values < -limit) & (values == cv2.erode(values, _SQUARE))
     return _Detail(values, high.astype(np.int8) - low.astype(np.int8))
 
 
-NONE = np.zeros((0, 3), np.float32)
+NO_DEFECTS = np.zeros((0, 3), np.float32)
 
 
 def mend(frame: np.ndarray, defects: np.ndarray) -> np.ndarray:
-    """`frame` (H, W), uint8, uint16 or float32, without the light of `defects` (N, 3): row, column, light in the
-    frame's unit. The argument is not changed, but returned where there are none."""
+    """A frame without the light of defects.
+
+    Args:
+        frame: (H, W) uint8, uint16 or float32; it is not changed, but returned where there are no defects.
+        defects: (N, 3) float32: row, column, light in the frame's unit.
+    """
     if not len(defects):
         return frame
     where = tuple(defects[:, :2].T.astype(int))
@@ -55,56 +59,72 @@ def mend(frame: np.ndarray, defects: np.ndarray) -> np.ndarray:
     return mended
 
 
-def kept(steps: Iterable[np.ndarray]) -> list[int]:
-    """Which frames of a run tell about defects: the first, and each from which the scene has moved on by `TRAVEL`.
+def pick_telling_frames(steps: Iterable[np.ndarray]) -> list[int]:
+    """Which frames of a run tell about defects: the first, and each from which the scene has moved on by
+    `MIN_TRAVEL_PX`; the last `MAX_TELLING_FRAMES` of them.
 
-    steps: how far the scene moves from each frame to the next, (y, x) in pixels; the last `HISTORY` are what counts.
+    Args:
+        steps: how far the scene moves from each frame to the next, (y, x) in pixels.
+    Returns:
+        Positions in the run, ascending.
     """
     chosen, travel = [0], np.zeros(2)
     for index, step in enumerate(steps, start=1):
         travel = travel + step
-        if np.hypot(*travel) >= TRAVEL:
+        if np.hypot(*travel) >= MIN_TRAVEL_PX:
             chosen.append(index)
             travel = np.zeros(2)
-    return chosen[-HISTORY:]
+    return chosen[-MAX_TELLING_FRAMES:]
 
 
 def find_defects(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """The defects, see `mend`, that the `kept` frames of a run show, none where they are fewer than `FEWEST`.
+    """The defects that frames of a run (`pick_telling_frames`) show, none where they are fewer than
+    `MIN_TELLING_FRAMES`.
 
-    A pixel is bad where it is, by `STANDING` noise deviations, the brightest (or the darkest) of its 3 x 3
-    neighbourhood in at least `SHARE` of the frames. Its light is the median over them of how far it and its neighbours
+    A pixel is bad where it is, by `MIN_NOISE_DEVIATIONS`, the brightest (or the darkest) of its 3 x 3 neighbourhood in
+    at least `MIN_SHARE_OF_FRAMES` of the frames. Its light is the median over them of how far it and its neighbours
     stand out: taken away, it leaves a target that passes over the pixel as it is. All frames of a clip are to be mended
     alike, as its last one tells: a point that is mended in some of them looks like a target.
+
+    Args:
+        frames: (H, W) each, uint8, uint16 or float32.
+    Returns:
+        (N, 3) float32, as `mend` takes them.
     """
-    return _judged([_detail(frame) for frame in frames])
+    return _judge([_measure_detail(frame) for frame in frames])
 
 
-def _judged(details: Sequence[_Detail]) -> np.ndarray:
-    if len(details) < FEWEST:
-        return NONE
+def _judge(details: Sequence[_Detail]) -> np.ndarray:
+    if len(details) < MIN_TELLING_FRAMES:
+        return NO_DEFECTS
     standing = np.abs(np.sum([detail.extremes for detail in details], axis=0, dtype=np.int8))
-    bad = standing >= SHARE * len(details)
+    bad = standing >= MIN_SHARE_OF_FRAMES * len(details)
     if not bad.any():
-        return NONE
+        return NO_DEFECTS
     where = np.nonzero(cv2.dilate(bad.astype(np.uint8), _SQUARE))
     light = np.median([detail.values[where] for detail in details], axis=0)
     return np.stack([*where, light], axis=1).astype(np.float32)
 
 
 class DefectFinder:
-    """Looks at the frames of one run in order, and tells after each which pixels are bad (`kept`, `find_defects`)."""
+    """Looks at the frames of one run in order, and tells after each which pixels are bad, as `pick_telling_frames` and
+    `find_defects` do."""
 
     def __init__(self) -> None:
-        self._details: deque[_Detail] = deque(maxlen=HISTORY)
+        self._details: deque[_Detail] = deque(maxlen=MAX_TELLING_FRAMES)
         self._travel = np.zeros(2)
-        self._defects = NONE
+        self._defects = NO_DEFECTS
 
     def see(self, frame: np.ndarray, step: np.ndarray) -> np.ndarray:
-        """The defects known after `frame` (H, W) uint8, uint16 or float32; `step`: the scene's from the one before."""
+        """The defects known after a frame, as `mend` takes them.
+
+        Args:
+            frame: (H, W) uint8, uint16 or float32.
+            step: how far the scene has moved from the frame before, (y, x) in pixels.
+        """
         self._travel = self._travel + step
-        if not self._details or np.hypot(*self._travel) >= TRAVEL:
-            self._details.append(_detail(frame))
+        if not self._details or np.hypot(*self._travel) >= MIN_TRAVEL_PX:
+            self._details.append(_measure_detail(frame))
             self._travel = np.zeros(2)
-            self._defects = _judged(self._details)
+            self._defects = _judge(self._details)
         return self._defects

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.clips.bad_pixels import find_defects, kept, mend
+from utils.clips.bad_pixels import find_defects, mend, pick_telling_frames
 from utils.clips.cache import SharedCache
 from utils.clips.registration import aligned, scene_shift, to_last
 from utils.clips.rule import clip_indices, run_starts
@@ -106,7 +106,7 @@ class ClipDataset:
 
     def _defects(self, start: int, index: int) -> np.ndarray:
         """Bad pixels as known after the frames `start` to `index`, those of a run."""
-        telling = [start + i for i in kept(self._shift(i) for i in range(start + 1, index + 1))]
+        telling = [start + i for i in pick_telling_frames(self._shift(i) for i in range(start + 1, index + 1))]
         return self._cached("defects", telling[-1], lambda: find_defects([self._image(i) for i in telling]))
 
     def _mask(self, index: int, image: np.ndarray) -> np.ndarray:
