@@ -132,11 +132,11 @@ def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset)
 def intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) -> dict[str, Any]:
     """Print the 95 % intervals over sequences; returns what joins metrics.json."""
     found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
-    about = bootstrap.about(len(result.sequences), draws)
+    resampling = bootstrap.Resampling(len(result.sequences), draws)
     columns = [column for column in COLUMNS if column[1] in found]
-    print(f"{bootstrap.said(about)}\n" + format_table({"figure": figures} | {
+    print(f"{resampling.describe()}\n" + format_table({"figure": figures} | {
         name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}, columns))
-    return {"intervals": {"overall": found}, "bootstrap": about}
+    return {"intervals": {"overall": found}, "bootstrap": resampling.as_dict()}
 
 
 def main(argv: list[str] | None = None) -> None:

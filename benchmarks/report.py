@@ -16,9 +16,19 @@ from typing import Any
 import numpy as np
 
 from utils.images.components import label
-from utils.metrics.bootstrap import about
-from utils.report.frames import FALSE, TRUE, encoded, webp
+from utils.metrics.bootstrap import Resampling
+from utils.metrics.breakdown import Band
+from utils.report.frames import (
+    FALSE_ALARM,
+    TRUE_TARGET,
+    FoundInFrame,
+    PagePicture,
+    ShownFrame,
+    encode_components,
+    encode_webp,
+)
 from utils.report.page import page
+from utils.report.results import Curve, FigureSet, Measurement, MethodResult, TilePicture
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 
@@ -37,45 +47,44 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def make_up_frames(count: int, side: int, methods: int) -> dict[str, list[dict[str, Any]]]:
-    """Frames of `SEQUENCES` sequences, as `utils.report.viewer` describes them."""
+def make_up_frames(count: int, side: int, methods: int) -> dict[str, list[ShownFrame]]:
+    """Frames of `SEQUENCES` sequences, `side` x `side` pixels, with what so many methods found."""
     rng = np.random.default_rng(0)
     ground = np.linspace(60, 160, side)[None] + np.linspace(0, 40, side)[:, None]
-    result: dict[str, list[dict[str, Any]]] = {}
+    result: dict[str, list[ShownFrame]] = {}
     for index in range(count):
         picture = np.clip(ground + rng.normal(0, 8, (side, side)), 0, 255).astype(np.uint8)
         mask = np.zeros((1 + methods, side, side), bool)
         for layer in mask:
             for y, x in rng.integers(0, side - 8, (2, 2)):
                 layer[y:y + 4, x:x + 5] = rng.random((4, 5)) < 0.8
-        truth, *found = (encoded(label(layer), side, FALSE if i else TRUE) for i, layer in enumerate(mask))
+        truth, *found = (encode_components(label(layer), side, FALSE_ALARM if i else TRUE_TARGET)
+                         for i, layer in enumerate(mask))
         name = f"sequence{index * SEQUENCES // count + 1}"
-        result.setdefault(name, []).append({"n": index, "w": side, "h": side, "p": webp(picture), "t": truth,
-                                            "m": [[[0], part] for part in found]})
+        result.setdefault(name, []).append(ShownFrame(index, PagePicture(side, side, encode_webp(picture)), truth,
+                                                      [FoundInFrame([0], part) for part in found]))
     return result
 
 
-def make_up_method(name: str, rng: np.random.Generator) -> dict[str, Any]:
+def make_up_method(name: str, rng: np.random.Generator) -> MethodResult:
     """All that the page says of a method, with figures drawn at random."""
-    def draw(keys: str) -> dict[str, Any]:
+    def draw_figures(keys: str) -> dict[str, Any]:
         return {key: float(rng.uniform(0.3, 0.9)) for key in keys.split()}
 
     keys = ("pd f1 iou niou pixel_auc pd_at_fa_1e-06 pd_at_fa_1e-05 pd_at_fa_1e-04 precision recall centre_precision "
             "ap50 centre_ap false_per_frame pixel_precision pixel_f1")
-    figures = draw(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
-    ends = {key: (0.9 * value, 1.1 * value) for key, value in figures.items()}
-    fa = np.logspace(-7, -2, 65)
-    tile = {"p": webp(rng.integers(0, 255, (165, 165, 3)).astype(np.uint8), 80), "lines": ["frame 1", "noise"]}
-    curve = {"recall": np.linspace(0, 1, 150).tolist(), "precision": np.linspace(1, 0, 150).tolist()}
-    return {"name": name, "network": name, "task": "segmentation", "threshold": 0.5, "figures": figures,
-            "frames_per_second": float(rng.uniform(2, 80)), "intervals": ends, "detection": figures,
-            "detection_intervals": ends, "rules": {"centroid": figures, "shooting": figures},
-            "rule_intervals": {"shooting": ends}, "compat": {},
-            "sequences": {f"sequence{i + 1}": draw(keys) | {"targets": 100, "frames": 100} for i in range(SEQUENCES)},
-            "bands": {"snr": [{"band": "≤ 3", "targets": 9, "pd": 0.5, "interval": (0.4, 0.6)}]},
-            "roc": {"fa": fa.tolist(), "pd": np.linspace(0, 1, 65).tolist()}, "pr": {"centre": curve, "iou": curve},
-            "alarms": [tile] * 20, "misses": [tile] * 20,
-            "draws": {key: rng.uniform(0, 1, 100) for key in ("pd", "f1", "iou")}}
+    figures = draw_figures(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
+    both = FigureSet(figures, {key: (0.9 * value, 1.1 * value) for key, value in figures.items()})
+    tile = TilePicture(encode_webp(rng.integers(0, 255, (165, 165, 3)).astype(np.uint8), 80), ("frame 1", "noise"))
+    curve = Curve(np.linspace(0, 1, 150).tolist(), np.linspace(1, 0, 150).tolist())
+    return MethodResult(
+        name=name, threshold=0.5, frames_per_second=float(rng.uniform(2, 80)),
+        rules={"centroid": both, "shooting": both}, detection=both,
+        sequences={f"sequence{i + 1}": draw_figures(keys) | {"targets": 100, "frames": 100} for i in range(SEQUENCES)},
+        bands={"snr": [Band("≤ 3", 9, 4, 0.5, (0.4, 0.6))]},
+        roc=Curve(np.logspace(-7, -2, 65).tolist(), np.linspace(0, 1, 65).tolist()),
+        precision_recall={"centre": curve, "iou": curve}, countings={}, alarms=[tile] * 20, misses=[tile] * 20,
+        draws={key: rng.uniform(0, 1, 100) for key in ("pd", "f1", "iou")}, found={})
 
 
 def time_opening(path: Path, browser: str) -> list[str]:
@@ -111,11 +120,10 @@ def main(argv: list[str] | None = None) -> None:
     rng = np.random.default_rng(1)
     methods = [make_up_method(f"method {index + 1}", rng) for index in range(options.methods)]
     frames = make_up_frames(options.frames, options.size, options.methods)
-    said = {"dataset": "made-up frames", "split": "test", "frames": options.frames, "shown": options.frames,
-            "targets": 2 * options.frames, "machine": "none", "bootstrap": about(SEQUENCES),
-            "command": "benchmarks.report"}
+    about = Measurement("made-up frames", "test", options.frames, 2 * options.frames, options.frames, "none",
+                        Resampling(SEQUENCES), "benchmarks.report")
     began = time.perf_counter()
-    text = page(methods, said, frames).encode()
+    text = page(methods, about, frames).encode()
     print(f"{options.methods} methods, {options.frames} frames of {options.size}x{options.size}: "
           f"{len(text) / 1e6:.1f} MB, put together in {time.perf_counter() - began:.1f} s")
     with tempfile.TemporaryDirectory() as folder:

@@ -81,12 +81,12 @@ def test_bands_add_up_and_have_intervals(measured):
     bands = log.bands(draws=50)
     assert set(bands) == {"snr", "area", "speed"}
     for rows in bands.values():
-        assert sum(row["targets"] for row in rows) == overall["targets"]
-        assert sum(row["matched"] for row in rows) == overall["matched"] > 0
+        assert sum(row.targets for row in rows) == overall["targets"]
+        assert sum(row.matched for row in rows) == overall["matched"] > 0
     low, *_, high = bands["snr"]
-    assert (low["band"], low["pd"], low["targets"]) == ("≤ 3", 0, FRAMES - 1) and high["pd"] == 1
-    assert [row["band"] for row in bands["speed"]] == ["0.5 – 1", "1 – 2", "2 – 4"]
-    assert tuple(high["interval"]) == (1, 1)
+    assert (low.name, low.pd, low.targets) == ("≤ 3", 0, FRAMES - 1) and high.pd == 1
+    assert [row.name for row in bands["speed"]] == ["0.5 – 1", "1 – 2", "2 – 4"]
+    assert high.interval == (1, 1)
 
 
 def test_a_spark_that_stands_still_is_one_false_alarm(measured):

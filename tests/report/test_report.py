@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,12 +17,14 @@ from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor, names_of
 from utils.commands.options import PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.components import label
+from utils.metrics.bootstrap import Resampling
 from utils.metrics.evaluate import evaluate_detection
 from utils.predictor.classical import classical_predictor
 from utils.report import __main__ as command
-from utils.report.charts import Axis, chart, power_text
-from utils.report.frames import chosen, encoded, path_of
-from utils.report.measure import thinned
+from utils.report.charts import Axis, empty_chart, power_text
+from utils.report.frames import encode_components, path_of, pick_frames
+from utils.report.measure import thin_curve
+from utils.report.results import Curve, FigureSet, Measurement, MethodResult
 from utils.report.tables import COLUMNS, best_of, figure_text, markdown
 from utils.system.errors import UserError
 
@@ -165,27 +168,27 @@ def test_components_survive_encoding():
     for _ in range(60):
         mask = rng.random((13, 17)) < rng.uniform(0.02, 0.9)
         components = label(mask)
-        parts = json.loads(json.dumps(encoded(components, 17, 1, np.full(len(components), 0.5))))
+        parts = json.loads(json.dumps(encode_components(components, 17, 1, np.full(len(components), 0.5))))
         assert np.array_equal(sum((drawn(path_of(part), mask.shape) for part in parts), np.zeros_like(mask)), mask)
         assert all(part[4:6] == [1, 500] for part in parts)
 
 
 def test_stretches_of_frames(report):
     dataset = report[0]
-    assert len(chosen(dataset, 100)) == 3 * FRAMES and len(chosen(dataset, 100, limit=2)) == 6
-    picked = chosen(dataset, 7)
+    assert len(pick_frames(dataset, 100)) == 3 * FRAMES and len(pick_frames(dataset, 100, limit=2)) == 6
+    picked = pick_frames(dataset, 7)
     assert len(picked) == 7 and {frame.sequence for frame in picked} == {"s1", "s2", "s3"}
     for name in ("s1", "s2", "s3"):
         numbers = [frame.number for frame in picked if frame.sequence == name]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    assert [frame.sequence for frame in chosen(dataset, 2)] == ["s1", "s3"] and chosen(dataset, 0) == []
+    assert [frame.sequence for frame in pick_frames(dataset, 2)] == ["s1", "s3"] and pick_frames(dataset, 0) == []
 
 
 def test_axes_and_lines():
     axis = Axis(1e-7, 1e-2, 0, 100, log=True)
     assert [axis(0), axis(1e-7), axis(1e-2), axis(1)] == pytest.approx([0, 0, 100, 100])
     assert axis(1e-6) == pytest.approx(20) and axis.ticks()[0][1] == "10⁻⁷" and power_text(3) == "1000"
-    picture = chart("a < b", "x", "y")
+    picture = empty_chart("a < b", "x", "y")
     picture.line([0, 0.5, np.nan, 1], [0, 0.5, 0.7, 1], 1, "A & B", steps=True)
     picture.point(np.nan, 1, 0, "nowhere")
     picture.point(0.5, 0.5, 0, "here", along=(0.4, np.nan))
@@ -196,23 +199,24 @@ def test_axes_and_lines():
 
 
 def test_the_best_is_bold_and_nothing_where_all_are_alike():
-    method = {"figures": {"pd": 0.5}, "intervals": {"pd": (0.4, 0.6)}}
+    method = MethodResult("a", 0.5, 1.0, {"centroid": FigureSet({"pd": 0.5}, {"pd": (0.4, 0.6)})}, FigureSet({}, {}),
+                          {}, {}, Curve([], []), {}, {}, [], [], {}, {})
+    undefined = replace(method, rules={"centroid": FigureSet({"pd": float("nan")}, {})})
     column = COLUMNS[0]
     assert best_of([method, method], column) == set()
-    assert best_of([method, {"figures": {"pd": float("nan")}, "intervals": {}}], column) == {0}
+    assert best_of([method, undefined], column) == {0}
     assert (figure_text(float("nan"), "share"), figure_text(2.5e-6, "millionths"), figure_text(1234, "rate")) == (
         "–", "2.5", "1234")
-    assert "**" not in markdown([], {"dataset": "x", "split": "test", "frames": 0, "targets": 0, "machine": "m",
-                                     "bootstrap": {"sequences": 1, "few": True, "draws": 1, "level": 0.95}})
+    assert "**" not in markdown([], Measurement("x", "test", 0, 0, 0, "m", Resampling(1, 1), ""))
 
 
 def test_thinned_curves_keep_their_shape():
     recall = np.concatenate([np.linspace(0, 0.5, 20), np.linspace(0.5, 0.6, 5000)])
     curve = {"recall": recall[::-1], "precision": np.linspace(0.1, 1, len(recall))}
-    thin = thinned(curve)
-    assert len(thin["recall"]) <= 151 and thin["recall"][0] == 0 and thin["recall"][-1] == pytest.approx(0.6)
-    assert np.diff(thin["recall"]).max() < 0.03 and thin["precision"][0] == 1
-    assert thinned({"recall": np.array([np.nan]), "precision": np.array([0.0])}) == {"recall": [], "precision": []}
+    thin = thin_curve(curve)
+    assert len(thin.x) <= 151 and thin.x[0] == 0 and thin.x[-1] == pytest.approx(0.6)
+    assert np.diff(thin.x).max() < 0.03 and thin.y[0] == 1
+    assert thin_curve({"recall": np.array([np.nan]), "precision": np.array([0.0])}) == Curve([], [])
 
 
 def test_the_benchmark_makes_a_page(tmp_path, capsys):

@@ -10,7 +10,7 @@ from typing import Any
 
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
-from utils.metrics.breakdown import BANDS, TargetLog
+from utils.metrics.breakdown import BANDS, Band, TargetLog
 from utils.metrics.evaluate import Evaluation
 from utils.metrics.figures import EMPTY_FRAMES, ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
@@ -73,11 +73,14 @@ def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: 
     columns = [column for column in COLUMNS_WITH_INTERVALS if settings.curve or column[1] in rules[settings.rule]]
     print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[settings.empty]})", format_table(rules, columns)]))
     if settings.draws:
-        content |= _compute_intervals(settings, dataset, result)
-        _print_intervals(content, rules[settings.rule])
+        resampling = bootstrap.Resampling(len(result.by_rule[settings.rule]), settings.draws)
+        intervals = _compute_intervals(settings, dataset, result)
+        _print_intervals(resampling, intervals["overall"], rules[settings.rule])
+        content |= {"intervals": intervals, "bootstrap": resampling.as_dict()}
     if log is not None:
-        content["bands"] = log.bands(settings.draws or bootstrap.DRAWS)
-        _print_bands(content["bands"])
+        bands = log.bands(settings.draws or bootstrap.DRAWS)
+        _print_bands(bands)
+        content["bands"] = {key: [band.as_dict() for band in rows] for key, rows in bands.items()}
         content["contact_sheets"] = write_sheets(log, out)
         print(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
     if result.counted:
@@ -86,33 +89,33 @@ def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: 
     return content
 
 
-def _compute_intervals(settings: DetailSettings, dataset: Dataset, result: Evaluation) -> dict[str, Any]:
+def _compute_intervals(settings: DetailSettings, dataset: Dataset, result: Evaluation
+                       ) -> dict[str, bootstrap.Intervals]:
+    """The intervals of the whole, of the dataset's subsets, and of the whole by the other rule."""
     parts = result.by_rule[settings.rule]
     sets = {"overall": list(parts.values())}
     sets |= {name: [part for sequence, part in parts.items() if sequence in members]
              for name, members in dataset.subsets.items()}
     sets |= {f"overall_{rule}": list(result.by_rule[rule].values()) for rule in MASK_RULES
              if rule != settings.rule and rule in result.by_rule}
-    found = {name: bootstrap.intervals(bootstrap.segmentation_draws(members, settings.draws, curve=settings.curve,
-                                                                    empty=settings.empty))
-             for name, members in sets.items() if members}
-    return {"intervals": found, "bootstrap": bootstrap.about(len(parts), settings.draws)}
+    return {name: bootstrap.intervals(bootstrap.segmentation_draws(members, settings.draws, curve=settings.curve,
+                                                                     empty=settings.empty))
+            for name, members in sets.items() if members}
 
 
-def _print_intervals(content: dict[str, Any], figures: dict[str, Any]) -> None:
-    about, ends = content["bootstrap"], content["intervals"]["overall"]
+def _print_intervals(resampling: bootstrap.Resampling, ends: bootstrap.Intervals, figures: dict[str, Any]) -> None:
     columns = [column for column in COLUMNS_WITH_INTERVALS if column[1] in figures]
     rows = {"figure": figures} | {name: {key: ends[key][side] for _, key, _ in columns}
                                   for side, name in enumerate(("from", "to"))}
-    print("\n".join(["", bootstrap.said(about), format_table(rows, columns)]))
+    print("\n".join(["", resampling.describe(), format_table(rows, columns)]))
 
 
-def _print_bands(bands: dict[str, list[dict[str, Any]]]) -> None:
+def _print_bands(bands: dict[str, list[Band]]) -> None:
     columns = (("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("from", "from", ".4f"), ("to", "to", ".4f"))
     for key, rows in bands.items():
         print(f"\nPd by {BANDS[key][0]}")
-        print(format_table({row["band"]: row | dict(zip(("from", "to"), row["interval"], strict=True)) for row in rows},
-                    columns))
+        print(format_table({band.name: {"targets": band.targets, "pd": band.pd, "from": band.interval[0],
+                                 "to": band.interval[1]} for band in rows}, columns))
 
 
 def write_sheets(log: TargetLog, out: Path) -> list[str]:

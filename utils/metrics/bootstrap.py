@@ -11,6 +11,7 @@ With few sequences the intervals are too narrow, and with one there is none (NaN
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -147,13 +148,25 @@ def compare_draws(first: np.ndarray, second: np.ndarray) -> float:
     return float(((first > second) + 0.5 * (first == second)).mean()) if len(first) else float("nan")
 
 
-def about(sequences: int, draws: int = DRAWS, seed: int = SEED) -> dict[str, Any]:
-    """How the intervals were made, for metrics.json and people."""
-    return {"level": LEVEL, "draws": draws, "seed": seed, "sequences": sequences, "few": sequences < MIN_SEQUENCES}
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made: of so many `sequences`, by so many `draws`, which depend on `seed`."""
 
+    sequences: int
+    draws: int = DRAWS
+    seed: int = SEED
 
-def said(made: Mapping[str, Any]) -> str:
-    """What `about` gives, in a line."""
-    few = ", which are few: take the intervals with care" if made["few"] else ""
-    plural = "s" * (made["sequences"] != 1)
-    return f"{made['level']:.0%} intervals, {made['draws']} resamples of {made['sequences']} sequence{plural}{few}"
+    @property
+    def few(self) -> bool:
+        """Whether the sequences are so few that the intervals are to be taken with care."""
+        return self.sequences < MIN_SEQUENCES
+
+    def as_dict(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {"level": LEVEL, "draws": self.draws, "seed": self.seed, "sequences": self.sequences, "few": self.few}
+
+    def describe(self) -> str:
+        """For people, in a line."""
+        noun = "sequence" if self.sequences == 1 else "sequences"
+        care = ", which are few: take the intervals with care" if self.few else ""
+        return f"{LEVEL:.0%} intervals, {self.draws} resamples of {self.sequences} {noun}{care}"

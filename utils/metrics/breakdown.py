@@ -24,6 +24,22 @@ MAX_ALARMS = 20  # kept of a frame, the surest
 MAX_ALARM_SPEED = 4.0  # pixels a frame that one and the same false alarm may go
 
 
+@dataclass(frozen=True)
+class Band:
+    """Pd of the targets of one band, which is `name` for people; `interval` is (low, high), NaN where there is none."""
+
+    name: str
+    targets: int
+    matched: int
+    pd: float
+    interval: tuple[float, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {"band": self.name, "targets": self.targets, "matched": self.matched, "pd": self.pd,
+                "interval": self.interval}
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """A false component: `centroid` (y, x), `area` in pixels, `score` its largest probability."""
@@ -71,12 +87,11 @@ class TargetLog:
                 for index in np.argsort(-scores, kind="stable")[:MAX_ALARMS]]
         return found, false
 
-    def bands(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, list[dict[str, Any]]]:
+    def bands(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, list[Band]]:
         """Pd of every band of `BANDS` in which there is a target.
 
         Returns:
-            By `snr`, `area`, `speed` rows with `band` (text), `targets`, `matched`, `pd` and `interval` (low, high);
-            the last row holds the targets of which nothing is known, where there are any.
+            By `snr`, `area`, `speed`; the last band holds the targets of which nothing is known, where there are any.
         """
         self.facts.follow()
         owner = np.array([self.sequences.index(target.sequence) for target in self.targets], np.int64)
@@ -93,9 +108,11 @@ class TargetLog:
                 own = band == number
                 totals, hits = (np.bincount(owner[pick], minlength=len(self.sequences)) for pick in (own, own & found))
                 if own.any():
-                    spread = interval(ratio(drawn @ hits, drawn @ totals)) if len(self.sequences) > 1 else (np.nan,) * 2
-                    rows.append({"band": name, "targets": int(own.sum()), "matched": int((own & found).sum()),
-                                 "pd": float(found[own].mean()), "interval": spread})
+                    ends_of_pd = (np.nan, np.nan)
+                    if len(self.sequences) > 1:
+                        ends_of_pd = interval(ratio(drawn @ hits, drawn @ totals))
+                    rows.append(Band(name, int(own.sum()), int((own & found).sum()), float(found[own].mean()),
+                                     ends_of_pd))
             result[key] = rows
         return result
 

@@ -6,7 +6,7 @@ and docs/metrics.md shows how far the figures move. All count at the operating t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -125,12 +125,26 @@ def _tally_border(prediction: np.ndarray, mask: np.ndarray, targets: Components)
 _FAULTY_TALLIES = {"area": _tally_by_area, "reuse": _tally_reused, "shooting-border": _tally_border}
 
 
-def shifts(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> list[tuple[str, str, Any, Any]]:
-    """(counting, figure, right, as counted) for every figure that a counting may change.
+class Shift(NamedTuple):
+    """How a figure moves by a faulty counting."""
+
+    counting: str
+    figure: str
+    right: float
+    counted: float
+
+    @property
+    def moves(self) -> bool:
+        """Whether the two differ, where the right one is defined."""
+        return self.right != self.counted and not np.isnan(self.right)
+
+
+def shifts(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> list[Shift]:
+    """Every figure that a counting may change, right and as counted.
 
     Args:
         right: figures of `SegmentationMetrics.compute` by rule.
         counted: those of `CompatMetrics.compute` by counting.
     """
-    return [(name, key, right[COUNTINGS[name].rule][key], figures[key])
+    return [Shift(name, key, right[COUNTINGS[name].rule][key], figures[key])
             for name, figures in counted.items() for key in COUNTINGS[name].keys]

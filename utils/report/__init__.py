@@ -1,4 +1,4 @@
 """Several methods on one dataset as one page: `python -m utils.report runs/A runs/B --data-root X`.
 
-Data flows methods → `measure` (plain dictionaries) → `tables`, `charts`, `frames` → `page` (HTML text).
+Data flows methods → `measure` (`MethodResult`) → `tables`, `charts`, `frames` → `page` (HTML text).
 """

@@ -5,23 +5,24 @@ import platform
 import shlex
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from utils.commands.inputs import find_predictor, names_of, open_labelled, open_predictor, select_sequences
 from utils.commands.options import add_data_options, add_hardware_options, hardware_of
-from utils.datasets.dataset import Dataset
+from utils.datasets.frame_table import Frame
 from utils.metrics import bootstrap
 from utils.metrics.target_facts import TargetFacts
-from utils.report.frames import TRUE, chosen, encoded, pictures
+from utils.report.frames import TRUE_TARGET, ShownFrame, encode_components, pick_frames, read_pictures
 from utils.report.measure import measure
 from utils.report.page import page
+from utils.report.results import Measurement, MethodResult
 from utils.report.tables import counted_differently, markdown
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write
 
-FRAMES = 300
+DEFAULT_FRAMES = 300
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -37,15 +38,15 @@ def parse(argv: list[str] | None = None) -> Namespace:
                          help="resamples of the sequences for intervals (default: %(default)s)")
     output.add_argument("--out", default="report.html", metavar="FILE", help="the page; the table goes beside it as "
                         ".md (default: %(default)s)")
-    output.add_argument("--frames", type=number(int, 0), default=FRAMES, metavar="N", help="frames that can be looked "
-                        "at in the page, a stretch of every sequence (default: %(default)s)")
+    output.add_argument("--frames", type=number(int, 0), default=DEFAULT_FRAMES, metavar="N", help="frames that can be "
+                        "looked at in the page, a stretch of every sequence (default: %(default)s)")
     add_hardware_options(parser)
     return parser.parse_args(argv)
 
 
-def machine(device: str | None) -> str:
+def describe_machine(device: str | None) -> str:
     """The processor that predicts, for people."""
-    import torch
+    import torch  # here, as it takes seconds, which a mistyped option need not
 
     from utils.system.machine import pick_device
 
@@ -56,22 +57,27 @@ def machine(device: str | None) -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
                 platform.processor() or platform.machine())
-    return f"{name}, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
+    threads = torch.get_num_threads()
+    return f"{name}, 1 thread" if threads == 1 else f"{name}, {threads} threads"
 
 
-def frames_of(methods: list[dict[str, Any]], dataset: Dataset, facts: TargetFacts, options: Namespace
-              ) -> dict[str, list[dict[str, Any]]]:
-    """The frames that the page shows, by sequence (single images all in one); takes the methods' own parts out of them.
+def collect_frames(frames: Sequence[Frame], methods: Sequence[MethodResult], facts: TargetFacts, single: bool
+                   ) -> dict[str, list[ShownFrame]]:
+    """The frames that the page shows, by sequence.
+
+    Args:
+        frames: of the dataset.
+        methods: that were measured, with what they found in these frames.
+        facts: of the dataset, which know the true targets.
+        single: whether every sequence is a single image; then all are in one.
     """
-    picked = chosen(dataset, options.frames, options.limit)
-    content, found = pictures(picked), [method.pop("frames") for method in methods]
-    single = all(len(frames) == 1 for frames in dataset.sequences.values())
-    result: dict[str, list[dict[str, Any]]] = {}
-    for frame in picked:
-        own = content[frame.image]
-        result.setdefault("all images" if single else frame.sequence, []).append(own | {
-            "n": frame.sequence if single else frame.number, "t": encoded(facts.frames[frame.image][0], own["w"], TRUE),
-            "m": [part[frame.image] for part in found]})
+    pictures = read_pictures(frames)
+    result: dict[str, list[ShownFrame]] = {}
+    for frame in frames:
+        picture, (targets, _) = pictures[frame.image], facts.frames[frame.image]
+        result.setdefault("all images" if single else frame.sequence, []).append(ShownFrame(
+            frame.sequence if single else frame.number, picture,
+            encode_components(targets, picture.width, TRUE_TARGET), [method.found[frame.image] for method in methods]))
     return result
 
 
@@ -86,20 +92,22 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"--out: found '{options.out}', expected a file NAME.html")
     make_folder(out.parent)
     facts = TargetFacts(dataset)
-    shown = frozenset(frame.image for frame in chosen(dataset, options.frames, options.limit))
+    picked = pick_frames(dataset, options.frames, options.limit)
+    shown = frozenset(frame.image for frame in picked)
     methods = []
     for name, choice in zip(names, choices, strict=True):
         predictor = open_predictor(choice, hardware_of(options), dataset.normalisation, quiet=True)
         methods.append(measure(name, predictor, dataset, facts, shown, least_side=options.least_box,
                                draws=options.draws, batch_size=options.batch_size, workers=options.workers,
                                limit=options.limit, quiet=options.quiet))
-    figures = methods[0]["figures"]
-    about = {"dataset": dataset.name, "split": dataset.split, "frames": figures["frames"], "shown": len(shown),
-             "targets": figures["targets"], "machine": machine(options.device),
-             "bootstrap": bootstrap.about(len(methods[0]["sequences"]), options.draws),
-             "command": shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)])}
+    figures = methods[0].figures
+    about = Measurement(
+        dataset.name, dataset.split, figures["frames"], figures["targets"], len(shown),
+        describe_machine(options.device), bootstrap.Resampling(len(methods[0].sequences), options.draws),
+        shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)]))
     table, counted = markdown(methods, about), counted_differently(methods)
-    text = page(methods, about, frames_of(methods, dataset, facts, options)).encode()
+    single = all(len(frames) == 1 for frames in dataset.sequences.values())
+    text = page(methods, about, collect_frames(picked, methods, facts, single)).encode()
     for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n\n{counted}\n".encode())):
         with atomic_write(path) as file:
             file.write(content)

@@ -5,14 +5,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
 
 import numpy as np
 
+from utils.report.results import MethodResult
+
 WIDTH, HEIGHT = 400, 310
-LEFT, RIGHT, TOP, BOTTOM = 54, 16, 14, 58
-LETTER = 8.0  # pixels, a letter of a label
-SERIES = 10  # colours; further methods begin again, with another dash
+LEFT_MARGIN, RIGHT_MARGIN, TOP_MARGIN, BOTTOM_MARGIN = 54, 16, 14, 58
+LETTER_WIDTH = 8.0  # pixels, of a label
+COLOUR_COUNT = 10  # colours; further methods begin again, with another dash
 Pair = tuple[float, float]
 
 
@@ -84,11 +85,12 @@ class Chart:
         if not (math.isfinite(x) and math.isfinite(y)):
             return
         a, b, kind = self.x(x), self.y(y), classes(series)
-        for ends, horizontal in ((across, True), (along, False)):
-            if ends and all(map(math.isfinite, ends)):
-                low, high = ((self.x if horizontal else self.y)(end) for end in ends)
-                way = f"M{low:.1f} {b:.1f}H{high:.1f}" if horizontal else f"M{a:.1f} {low:.1f}V{high:.1f}"
-                self.marks.append(f'<path class="whisker {kind}" d="{way}"/>')
+        ways = []
+        if across and all(map(math.isfinite, across)):
+            ways.append(f"M{self.x(across[0]):.1f} {b:.1f}H{self.x(across[1]):.1f}")
+        if along and all(map(math.isfinite, along)):
+            ways.append(f"M{a:.1f} {self.y(along[0]):.1f}V{self.y(along[1]):.1f}")
+        self.marks += [f'<path class="whisker {kind}" d="{way}"/>' for way in ways]
         self.marks.append(f'<circle class="dot {kind}" cx="{a:.1f}" cy="{b:.1f}" r="4.5">'
                           f"<title>{escape(name)}</title></circle>")
         if label:
@@ -99,11 +101,11 @@ class Chart:
         taken = [(a - 6, b - 6, a + 6, b + 6) for a, b, _ in self.labels]
         result = []
         for a, b, text in self.labels:
-            width, height = LETTER * len(text), 15
+            width, height = LETTER_WIDTH * len(text), 15
             places = [(a + 9 if right else a - 9 - width, b - height / 2 + step)
                       for step in (0, -10, 10, -20, 20, -30, 30) for right in (True, False)]
             boxes = [(x, y, x + width, y + height) for x, y in places]
-            free = [box for box in boxes if box[0] > self.x.start and box[2] < self.x.end + RIGHT
+            free = [box for box in boxes if box[0] > self.x.start and box[2] < self.x.end + RIGHT_MARGIN
                     and not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
                                 for other in taken)]
             box = (free or boxes)[0]
@@ -135,70 +137,67 @@ class Chart:
 
 def classes(series: int) -> str:
     """Style sheet classes of a method's colour and dash."""
-    return f"c{series % SERIES} d{series // SERIES % 3 if series >= SERIES else series % 3}"
+    return f"c{series % COLOUR_COUNT} d{series // COLOUR_COUNT % 3 if series >= COLOUR_COUNT else series % 3}"
 
 
-def chart(title: str, x: str, y: str, across: Pair = (0, 1), log: bool = False) -> Chart:
-    """An empty chart whose y goes from 0 to 1 and whose x goes `across`."""
-    return Chart(Axis(*across, LEFT, WIDTH - RIGHT, log, x), Axis(0, 1, HEIGHT - BOTTOM, TOP, False, y), title)
+def empty_chart(title: str, x: str, y: str, across: Pair = (0, 1), log: bool = False) -> Chart:
+    """A chart without marks whose y goes from 0 to 1 and whose x goes `across`; `x` and `y` are the axes' labels."""
+    horizontal = Axis(*across, LEFT_MARGIN, WIDTH - RIGHT_MARGIN, log, x)
+    return Chart(horizontal, Axis(0, 1, HEIGHT - BOTTOM_MARGIN, TOP_MARGIN, False, y), title)
 
 
-def roc(methods: Sequence[dict[str, Any]]) -> str:
+def roc(methods: Sequence[MethodResult]) -> str:
     """Pd over Fa, with each method's operating point and its intervals."""
-    result = chart("Pd over Fa", "Fa: false pixels / pixels", "Pd", (1e-7, 1e-2), log=True)
+    result = empty_chart("Pd over Fa", "Fa: false pixels / pixels", "Pd", (1e-7, 1e-2), log=True)
     for series, method in enumerate(methods):
-        curve, order = method["roc"], np.argsort(method["roc"]["fa"], kind="stable")
-        pd = np.asarray(curve["pd"], float)[order]
-        result.line(np.asarray(curve["fa"], float)[order].tolist(), np.maximum.accumulate(pd).tolist(), series,
-                    method["name"], steps=True)
+        order = np.argsort(method.roc.x, kind="stable")
+        pd = np.asarray(method.roc.y, float)[order]
+        result.line(np.asarray(method.roc.x, float)[order].tolist(), np.maximum.accumulate(pd).tolist(), series,
+                    method.name, steps=True)
     for series, method in enumerate(methods):
-        _operating(result, method, series, "fa", "pd")
+        figures = method.rules["centroid"]
+        result.point(figures.figures["fa"], figures.figures["pd"], series,
+                     f"{method.name} at threshold {method.threshold:.4g}", figures.interval("fa"),
+                     figures.interval("pd"))
     return result.svg()
 
 
-def precision_recall(methods: Sequence[dict[str, Any]], rule: str) -> str:
+def precision_recall(methods: Sequence[MethodResult], rule: str) -> str:
     """Precision over recall of all detections by the rule `centre` or `iou`, with the operating points."""
     text = {"centre": "centres less than 3 px apart", "iou": "IoU at least 0.5"}[rule]
-    result = chart(f"precision over recall, {text}", f"recall ({text})", "precision")
+    result = empty_chart(f"precision over recall, {text}", f"recall ({text})", "precision")
     names = {"centre": ("pd", "centre_precision"), "iou": ("recall", "precision")}[rule]
     for series, method in enumerate(methods):
-        curve = method["pr"][rule]
-        result.line(curve["recall"], curve["precision"], series, method["name"])
+        curve = method.precision_recall[rule]
+        result.line(curve.x, curve.y, series, method.name)
     for series, method in enumerate(methods):
-        figures, ends = method["detection"], method["detection_intervals"]
-        result.point(figures[names[0]], figures[names[1]], series, method["name"], ends.get(names[0]),
-                     ends.get(names[1]))
+        x, y = names
+        result.point(method.detection.figures[x], method.detection.figures[y], series, method.name,
+                     method.detection.interval(x), method.detection.interval(y))
     return result.svg()
 
 
-def speed(methods: Sequence[dict[str, Any]]) -> str:
+def speed(methods: Sequence[MethodResult]) -> str:
     """F1 over frames a second."""
-    rates = [method["frames_per_second"] for method in methods]
+    rates = [method.frames_per_second for method in methods]
     low, high = 10.0 ** math.floor(math.log10(min(rates))), 10.0 ** math.ceil(math.log10(max(rates)) + 1e-9)
-    result = chart("F1 over speed", "frames a second", "F1", (low, max(high, 10 * low)), log=True)
+    result = empty_chart("F1 over speed", "frames a second", "F1", (low, max(high, 10 * low)), log=True)
     for series, method in enumerate(methods):
-        result.point(method["frames_per_second"], method["figures"]["f1"], series, method["name"],
-                     along=method["intervals"].get("f1"), label=method["name"])
+        result.point(method.frames_per_second, method.figures["f1"], series, method.name,
+                     along=method.rules["centroid"].interval("f1"), label=method.name)
     return result.svg()
 
 
-def _operating(into: Chart, method: dict[str, Any], series: int, x: str, y: str) -> None:
-    figures, ends = method["figures"], method["intervals"]
-    text = f"{method['name']} at threshold {method['threshold']:.4g}"
-    into.point(figures[x], figures[y], series, text, ends.get(x), ends.get(y))
-
-
-def bands(methods: Sequence[dict[str, Any]], key: str, title: str) -> str:
+def bands(methods: Sequence[MethodResult], key: str, title: str) -> str:
     """Pd with intervals by band: for each band a group of dots, one of each method."""
-    names = [row["band"] for row in methods[0]["bands"][key]]
-    counts = [row["targets"] for row in methods[0]["bands"][key]]
-    result = chart(f"Pd by {title}", f"{title} (targets)", "Pd", (0, len(names)))
+    names = [band.name for band in methods[0].bands[key]]
+    counts = [band.targets for band in methods[0].bands[key]]
+    result = empty_chart(f"Pd by {title}", f"{title} (targets)", "Pd", (0, len(names)))
     group = 0.7 / max(len(methods), 1)
     for series, method in enumerate(methods):
-        for index, row in enumerate(method["bands"][key]):
+        for index, band in enumerate(method.bands[key]):
             at = index + 0.5 + (series - (len(methods) - 1) / 2) * group
-            result.point(at, row["pd"], series, f"{method['name']}, {row['band']}: {row['pd']:.3f}",
-                         along=tuple(row["interval"]))
+            result.point(at, band.pd, series, f"{method.name}, {band.name}: {band.pd:.3f}", along=band.interval)
     result.x.named = [(index + 0.5, escape(f"{name}\n({count})"))
                       for index, (name, count) in enumerate(zip(names, counts, strict=True))]
     return result.svg()

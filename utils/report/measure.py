@@ -1,4 +1,4 @@
-"""Measure one method on a dataset: everything that the page says about it, as a plain dictionary."""
+"""Measure one method on a dataset: everything that the page says about it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from utils.images.boxes import grow
 from utils.images.components import label, peaks_of
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import TargetLog
-from utils.metrics.detection import DetectionMetrics
+from utils.metrics.detection import BOX_RULES, DetectionMetrics
 from utils.metrics.evaluate import Evaluation, evaluate_sequences, merge_classes, round_detections
 from utils.metrics.published_countings import COUNTINGS
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
@@ -21,7 +21,8 @@ from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles
-from utils.report.frames import FALSE, HIT, encoded, webp
+from utils.report.frames import FALSE_ALARM, HIT, FoundInFrame, encode_components, encode_webp
+from utils.report.results import Curve, FigureSet, MethodResult, TilePicture
 
 RULE = "centroid"
 MAX_CURVE_POINTS = 150  # of a curve on the page
@@ -36,7 +37,7 @@ class Watch:
         self.log = TargetLog(facts, RULE)
         self.shown, self.least_side = shown, least_side
         self.boxes: dict[str, DetectionMetrics] = {}
-        self.components: dict[str, list[Any]] = {}
+        self.found: dict[str, FoundInFrame] = {}
 
     def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
         hits, false = self.log(frame, image, mask, prediction)
@@ -48,14 +49,14 @@ class Watch:
             components = label(prediction.mask)
             wrong = np.isin(components.pixel, false.pixel)
             kind = np.full(len(components), HIT)
-            kind[components.owner[wrong]] = FALSE
+            kind[components.owner[wrong]] = FALSE_ALARM
             scores = peaks_of(components, prediction.probability.reshape(-1)[components.pixel])
-            self.components[frame.image] = [np.flatnonzero(~hits).tolist(),
-                                            encoded(components, mask.shape[1], kind, scores)]
+            self.found[frame.image] = FoundInFrame(np.flatnonzero(~hits).tolist(),
+                                                   encode_components(components, mask.shape[1], kind, scores))
 
 
 def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFacts, shown: frozenset[str], *,
-            least_side: float = 0, draws: int = bootstrap.DRAWS, **settings: Any) -> dict[str, Any]:
+            least_side: float = 0, draws: int = bootstrap.DRAWS, **settings: Any) -> MethodResult:
     """Predict every frame once and count everything.
 
     Args:
@@ -67,59 +68,56 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFact
         least_side: of the boxes found, see `vid_map_coco.py --least-box`.
         draws: resamples for intervals, at least 1.
         settings: of `evaluate_sequences`.
-    Returns:
-        What `utils.report.page` needs of a method, without pictures of frames; numbers, lists and text alone.
+    Raises:
+        UserError: a file cannot be read.
     """
     watch = Watch(facts, shown, least_side)
     result = evaluate_sequences(predictor, dataset, rule=RULE, also=MASK_RULES, compat=tuple(COUNTINGS), observe=watch,
                                 title=name, **settings)
-    parts, curve = result.by_rule[RULE], result.overall.curve()
-    boxes = DetectionMetrics()
+    curve, boxes, threshold = result.overall.curve(), DetectionMetrics(), predictor.settings.threshold
     for part in watch.boxes.values():
         boxes.merge(part)
-    settings = predictor.settings
-    spread = bootstrap.segmentation_draws(list(parts.values()), draws)
-    seconds = max(result.seconds - result.counting, 1e-9)
-    limits = {f"pd_at_fa_{limit:.0e}": pd for limit, pd in curve["pd_at_fa"].items()}
-    return {
-        "name": name, "network": settings.name, "task": settings.task, "threshold": settings.threshold,
-        "frames_per_second": result.frames / seconds, "counting_seconds": result.counting,
-        "figures": result.overall.compute() | limits | {key: curve[key] for key in ("pixel_auc", "pd_fa_auc")},
-        "intervals": bootstrap.intervals(spread),
-        "rules": _rules(result), "rule_intervals": _rule_intervals(result, draws),
-        "subsets": {key: metrics.compute() for key, metrics in result.subsets.items()},
-        "sequences": result.sequences,
-        "bands": watch.log.bands(draws),
-        "roc": {key: curve[key].tolist() for key in ("threshold", "fa", "pd")},
-        "detection": boxes.compute(settings.threshold, areas=False),
-        "detection_intervals": bootstrap.intervals(
-            bootstrap.detection_draws(list(watch.boxes.values()), settings.threshold, draws)),
-        "pr": {rule: thinned(boxes.curve(rule)) for rule in ("centre", "iou")},
-        "compat": {key: metrics.compute() for key, metrics in result.counted.items()},
-        "alarms": _tiles(alarm_tiles(watch.log)), "misses": _tiles(miss_tiles(watch.log)),
-        "draws": {key: spread[key] for key in ("pd", "f1", "iou")},
-        "frames": watch.components,
-    }
+    resampled = bootstrap.segmentation_draws(list(result.by_rule[RULE].values()), draws)
+    resampled_boxes = bootstrap.detection_draws(list(watch.boxes.values()), threshold, draws)
+    return MethodResult(
+        name=name, threshold=threshold,
+        frames_per_second=result.frames / max(result.seconds - result.counting, 1e-9),
+        rules=_figures_by_rule(result, curve, bootstrap.intervals(resampled), draws),
+        detection=FigureSet(boxes.compute(threshold, areas=False), bootstrap.intervals(resampled_boxes)),
+        sequences=result.sequences,
+        bands=watch.log.bands(draws),
+        roc=Curve(curve["fa"].tolist(), curve["pd"].tolist()),
+        precision_recall={rule: thin_curve(boxes.curve(rule)) for rule in BOX_RULES},
+        countings={key: metrics.compute() for key, metrics in result.counted.items()},
+        alarms=_encode_tiles(alarm_tiles(watch.log)), misses=_encode_tiles(miss_tiles(watch.log)),
+        draws={key: resampled[key] for key in ("pd", "f1", "iou")},
+        found=watch.found,
+    )
 
 
-def _rules(result: Evaluation) -> dict[str, dict[str, Any]]:
-    return {rule: sum(parts.values(), SegmentationMetrics(rule)).compute() for rule, parts in result.by_rule.items()}
+def _figures_by_rule(result: Evaluation, curve: dict[str, Any], intervals: bootstrap.Intervals, draws: int
+                     ) -> dict[str, FigureSet]:
+    """Figures by every rule; those of `RULE`, whose `intervals` are given, with the single numbers of its `curve`."""
+    numbers = {f"pd_at_fa_{limit:.0e}": pd for limit, pd in curve["pd_at_fa"].items()}
+    numbers |= {key: curve[key] for key in ("pixel_auc", "pd_fa_auc")}
+    sets = {RULE: FigureSet(result.overall.compute() | numbers, intervals)}
+    for rule, parts in result.by_rule.items():
+        if rule != RULE:
+            resampled = bootstrap.segmentation_draws(list(parts.values()), draws, curve=False)
+            sets[rule] = FigureSet(sum(parts.values(), SegmentationMetrics(rule)).compute(),
+                                   bootstrap.intervals(resampled))
+    return sets
 
 
-def _rule_intervals(result: Evaluation, draws: int) -> dict[str, dict[str, tuple[float, float]]]:
-    return {rule: bootstrap.intervals(bootstrap.segmentation_draws(list(parts.values()), draws, curve=False))
-            for rule, parts in result.by_rule.items() if rule != RULE}
-
-
-def thinned(curve: dict[str, np.ndarray]) -> dict[str, list[float]]:
+def thin_curve(curve: dict[str, np.ndarray]) -> Curve:
     """At most `MAX_CURVE_POINTS` points in ascending recall, about evenly spaced in it, with the first and last."""
     recall, precision = curve["recall"][::-1], curve["precision"][::-1]
     if not len(recall) or np.isnan(recall).any():
-        return {"recall": [], "precision": []}
+        return Curve([], [])
     pick = np.unique(np.searchsorted(recall, np.linspace(recall[0], recall[-1], MAX_CURVE_POINTS - 1)))
     pick = np.unique(np.append(pick, len(recall) - 1))
-    return {"recall": np.round(recall[pick], 5).tolist(), "precision": np.round(precision[pick], 5).tolist()}
+    return Curve(np.round(recall[pick], 5).tolist(), np.round(precision[pick], 5).tolist())
 
 
-def _tiles(tiles: Sequence[Tile]) -> list[dict[str, Any]]:
-    return [{"p": webp(tile.picture, TILE_QUALITY), "lines": list(tile.lines)} for tile in tiles]
+def _encode_tiles(tiles: Sequence[Tile]) -> list[TilePicture]:
+    return [TilePicture(encode_webp(tile.picture, TILE_QUALITY), tile.lines) for tile in tiles]

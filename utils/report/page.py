@@ -5,32 +5,31 @@ import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from utils.metrics.bootstrap import compare_draws
 from utils.metrics.breakdown import BANDS
 from utils.metrics.figures import ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.report import charts, viewer
+from utils.report.frames import ShownFrame
+from utils.report.results import Measurement, MethodResult
 from utils.report.tables import COLUMNS, best_of, caption, comparisons, figure_text, markdown, value_of
 from utils.system.tables import format_value
 
-MOST_SEQUENCES = 48  # with bars; of more the ones with the lowest mean Pd
-Method = dict[str, Any]
+MAX_SEQUENCES = 48  # with bars; of more the ones with the lowest mean Pd
 
 
-def page(methods: Sequence[Method], about: dict[str, Any], frames: dict[str, list[dict[str, Any]]]) -> str:
+def page(methods: Sequence[MethodResult], about: Measurement, frames: dict[str, list[ShownFrame]]) -> str:
     """The whole page.
 
     Args:
-        methods: from `utils.report.measure.measure`, at least one.
-        about: `dataset, split, frames, targets, machine, bootstrap, command, shown` (number of frames in the viewer).
-        frames: by sequence, frames as `utils.report.viewer` describes them.
+        methods: at least one.
+        about: what they were measured on.
+        frames: by sequence, those that the viewer shows.
     """
     here = Path(__file__).parent
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    names = ", ".join(method["name"] for method in methods)
-    title = f"{len(methods)} method{'s' * (len(methods) != 1)} on {about['dataset']}"
+    names = ", ".join(method.name for method in methods)
+    title = f"{len(methods)} {'method' if len(methods) == 1 else 'methods'} on {about.dataset}"
     body = [f"<h1>{escape(title)}</h1>", f'<p class="soft">{escape(caption(about))}</p>',
             main_table(methods), comparison(methods), curves(methods), band_charts(methods), sequences(methods),
             viewer.section(methods, frames, about), sheets(methods), countings(methods), paper(methods, about)]
@@ -42,14 +41,14 @@ def page(methods: Sequence[Method], about: dict[str, Any], frames: dict[str, lis
             + viewer.data(frames) + f"<script>\n{script}</script>\n</body></html>\n")
 
 
-def legend(methods: Sequence[Method]) -> str:
+def legend(methods: Sequence[MethodResult]) -> str:
     """Colour and dash of every method."""
     items = [f'<li><svg viewBox="0 0 30 10" aria-hidden="true"><path class="line {charts.classes(index)}" d="M0 5H30"/>'
-             f"</svg>{escape(method['name'])}</li>" for index, method in enumerate(methods)]
+             f"</svg>{escape(method.name)}</li>" for index, method in enumerate(methods)]
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
-def main_table(methods: Sequence[Method]) -> str:
+def main_table(methods: Sequence[MethodResult]) -> str:
     """All figures with their intervals."""
     best = [best_of(methods, column) for column in COLUMNS]
     rows = []
@@ -57,25 +56,27 @@ def main_table(methods: Sequence[Method]) -> str:
         cells = []
         for column, winners in zip(COLUMNS, best, strict=True):
             value, ends = value_of(method, column)
-            spread = f"<small>{figure_text(ends[0], column[4])}–{figure_text(ends[1], column[4])}</small>" \
-                if all(map(math.isfinite, ends)) else ""
-            cells.append(f'<td{" class=best" if index in winners else ""}>{figure_text(value, column[4])}{spread}</td>')
-        rows.append(f'<tr><th scope="row" class="{charts.classes(index)}">{escape(method["name"])}</th>'
+            text = figure_text(value, column.style)
+            if all(map(math.isfinite, ends)):
+                low, high = (figure_text(end, column.style) for end in ends)
+                text += f"<small>{low}–{high}</small>"
+            cells.append(f'<td{" class=best" if index in winners else ""}>{text}</td>')
+        rows.append(f'<tr><th scope="row" class="{charts.classes(index)}">{escape(method.name)}</th>'
                     f"{''.join(cells)}</tr>")
-    heads = "".join(f'<th scope="col">{escape(column[0])}</th>' for column in COLUMNS)
+    heads = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in COLUMNS)
     return (f'<div class="wide"><table><thead><tr><th scope="col">method</th>{heads}</tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table></div>'
             '<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method at its own threshold; '
             "Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>")
 
 
-def comparison(methods: Sequence[Method]) -> str:
+def comparison(methods: Sequence[MethodResult]) -> str:
     """How sure the order of the methods is."""
     if len(methods) < 2:
         return ""
     rows = "".join(f"<tr><th scope=row>{escape(first)} over {escape(second)}</th><td>{text}</td>"
                    f"<td>{figure_text(100 * share, 'rate')} %</td></tr>"
-                   for text, first, second, share in comparisons(methods, compare_draws))
+                   for text, first, second, share in comparisons(methods))
     return ("<details><summary>How sure is the order?</summary><p class=soft>Share of the resamples, the same "
             "sequences drawn for both, in which the first method has the larger figure; 50 % says nothing, 97.5 % is "
             "what an interval of the difference that excludes 0 would show.</p>"
@@ -84,57 +85,57 @@ def comparison(methods: Sequence[Method]) -> str:
             f"<tbody>{rows}</tbody></table></div></details>")
 
 
-def box(title: str, content: str, note: str = "") -> str:
+def chart_box(title: str, content: str, note: str = "") -> str:
     """A chart with its title and a line about it."""
     below = f"<figcaption>{escape(note)}</figcaption>" if note else ""
     return f'<figure class="chartbox"><h3>{escape(title)}</h3>{content}{below}</figure>'
 
 
-def curves(methods: Sequence[Method]) -> str:
+def curves(methods: Sequence[MethodResult]) -> str:
     """ROC, precision over recall, and speed beside accuracy."""
-    parts = [box("ROC: Pd over Fa", charts.roc(methods),
+    parts = [chart_box("ROC: Pd over Fa", charts.roc(methods),
                  "Best Pd within each Fa over all thresholds; circle: the method's own threshold, with intervals. The "
                  "left end holds everything below 10⁻⁷."),
-             box("Precision over recall, by centres", charts.precision_recall(methods, "centre"),
+             chart_box("Precision over recall, by centres", charts.precision_recall(methods, "centre"),
                  "All detections of every frame; a hit is less than 3 px from the target's centre."),
-             box("Precision over recall, by IoU", charts.precision_recall(methods, "iou"),
+             chart_box("Precision over recall, by IoU", charts.precision_recall(methods, "iou"),
                  "The same boxes, a hit has IoU of at least 0.5."),
-             box("Accuracy beside speed", charts.speed(methods),
+             chart_box("Accuracy beside speed", charts.speed(methods),
                  "F1 at the method's own threshold, with its interval.")]
     return f'<h2>Curves</h2>{legend(methods)}<div class="charts four">{"".join(parts)}</div>'
 
 
-def band_charts(methods: Sequence[Method]) -> str:
+def band_charts(methods: Sequence[MethodResult]) -> str:
     """Pd by SNR, size and speed."""
-    parts = [box(f"Pd by {title}", charts.bands(methods, key, title)) for key, (title, _) in BANDS.items()
-             if key in methods[0]["bands"]]
+    parts = [chart_box(f"Pd by {title}", charts.bands(methods, key, title)) for key, (title, _) in BANDS.items()
+             if key in methods[0].bands]
     return ('<h2>By kind of target</h2><p class="soft">Intervals over sequences; the number of targets of a band in '
             f'brackets. Speed is in the picture, the camera\'s motion included.</p>{legend(methods)}'
             f'<div class="charts">{"".join(parts)}</div>')
 
 
-def sequences(methods: Sequence[Method]) -> str:
+def sequences(methods: Sequence[MethodResult]) -> str:
     """For every sequence bars of Pd, and false components a frame."""
     def mean(name: str) -> float:
-        known = [method["sequences"][name]["pd"] for method in methods]
+        known = [method.sequences[name]["pd"] for method in methods]
         known = [value for value in known if math.isfinite(value)]
         return sum(known) / len(known) if known else math.inf
 
-    names = list(methods[0]["sequences"])
+    names = list(methods[0].sequences)
     note = ""
-    if len(names) > MOST_SEQUENCES:
-        worst = set(sorted(names, key=mean)[:MOST_SEQUENCES])
-        note = f" Of {len(names)} sequences the {MOST_SEQUENCES} with the lowest mean Pd."
+    if len(names) > MAX_SEQUENCES:
+        worst = set(sorted(names, key=mean)[:MAX_SEQUENCES])
+        note = f" Of {len(names)} sequences the {MAX_SEQUENCES} with the lowest mean Pd."
         names = [name for name in names if name in worst]
     cards = []
     for name in names:
-        figures = methods[0]["sequences"][name]
+        figures = methods[0].sequences[name]
         rows = []
         for index, method in enumerate(methods):
-            own = method["sequences"][name]
+            own = method.sequences[name]
             width = 100 * own["pd"] if math.isfinite(own["pd"]) else 0
             rows.append(f'<div class="bar {charts.classes(index)}"><span style="text-align:left" '
-                        f'title="{escape(method["name"])}">{escape(method["name"])}</span>'
+                        f'title="{escape(method.name)}">{escape(method.name)}</span>'
                         f'<i><b style="width:{width:.1f}%"></b></i><span>{figure_text(own["pd"], "share")}</span>'
                         f'<span>{figure_text(own["false_per_frame"], "rate")}</span></div>')
         cards.append(f'<section class="sequence"><h3>{escape(name)}<span>{figures["targets"]} targets · '
@@ -143,30 +144,32 @@ def sequences(methods: Sequence[Method]) -> str:
             f'{note}</p><div class="sequences">{"".join(cards)}</div>')
 
 
-def sheets(methods: Sequence[Method]) -> str:
+def sheets(methods: Sequence[MethodResult]) -> str:
     """The worst false alarms and misses of every method."""
     parts = []
     for index, method in enumerate(methods):
-        for key, text in (("alarms", "surest false alarms"), ("misses", "missed targets of the highest SNR")):
+        for pictures, text in ((method.alarms, "surest false alarms"),
+                               (method.misses, "missed targets of the highest SNR")):
             tiles = "".join(
-                f'<figure><img alt="{escape(", ".join(tile["lines"]))}" src="{tile["p"]}">'
-                f'<figcaption>{"<br>".join(map(escape, tile["lines"]))}</figcaption></figure>' for tile in method[key])
+                f'<figure><img alt="{escape(", ".join(tile.lines))}" src="{tile.uri}">'
+                f'<figcaption>{"<br>".join(map(escape, tile.lines))}</figcaption></figure>' for tile in pictures)
             opened = " open" if index == 0 else ""
-            parts.append(f"<details{opened}><summary>{escape(method['name'])}: {len(method[key])} {text}</summary>"
+            parts.append(f"<details{opened}><summary>{escape(method.name)}: {len(pictures)} {text}</summary>"
                          f'<div class="tiles">{tiles or "<p>none</p>"}</div></details>')
     return ('<h2>Worst false alarms and misses</h2><p class="soft">What stays at its place is shown once, with the '
             f"number of frames it is in. Yellow: true targets nearby.</p>{''.join(parts)}")
 
 
-def countings(methods: Sequence[Method]) -> str:
+def countings(methods: Sequence[MethodResult]) -> str:
     """How far the figures move when they are counted as published code does."""
     rows = []
     for method in methods:
-        for name, key, right, counted in shifts(method["rules"], method["compat"]):
-            if right != counted and right == right:
-                moved = format_value(ratio(counted, right) - 1, "+.1%")
-                rows.append(f"<tr><th scope=row>{escape(method['name'])}</th><td>{name}</td><td>{key}</td>"
-                            f"<td>{right:.4g}</td><td>{counted:.4g}</td><td>{moved}</td></tr>")
+        for shift in shifts(method.figures_by_rule(), method.countings):
+            if shift.moves:
+                moved = format_value(ratio(shift.counted, shift.right) - 1, "+.1%")
+                rows.append(f"<tr><th scope=row>{escape(method.name)}</th><td>{shift.counting}</td>"
+                            f"<td>{shift.figure}</td><td>{shift.right:.4g}</td><td>{shift.counted:.4g}</td>"
+                            f"<td>{moved}</td></tr>")
     texts = "".join(f"<li><code>{name}</code>: {escape(counting.text)}</li>" for name, counting in COUNTINGS.items())
     return ("<h2>As published code counts</h2><details><summary>How far the figures move</summary>"
             f"<ul class=soft>{texts}</ul><div class=wide><table><thead><tr><th>method</th><th>counting</th>"
@@ -174,8 +177,8 @@ def countings(methods: Sequence[Method]) -> str:
             f"<tbody>{''.join(rows)}</tbody></table></div></details>")
 
 
-def paper(methods: Sequence[Method], about: dict[str, Any]) -> str:
+def paper(methods: Sequence[MethodResult], about: Measurement) -> str:
     """The Markdown table, and the command that made the page."""
     table = escape(markdown(methods, about))
     return (f"<h2>For papers</h2><details><summary>Markdown table</summary><pre>{table}</pre></details>"
-            f"<p class=soft>Made by <code>{escape(about['command'])}</code></p>")
+            f"<p class=soft>Made by <code>{escape(about.command)}</code></p>")
