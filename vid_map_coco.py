@@ -29,15 +29,16 @@ from utils.commands.options import (
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.metrics import bootstrap
-from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results
+from utils.metrics.coco_results import as_results, as_truth, naming_of, read_results
 from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
+from utils.render.curves import plot_precision_recall
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, write_json
 from utils.system.tables import format_table, format_value
 
-THRESHOLD = 0.5  # of detections made elsewhere
+DEFAULT_THRESHOLD = 0.5  # of detections made elsewhere
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
            ("centre AP", "centre_ap", ".4f"), ("precision", "precision", ".4f"), ("recall", "recall", ".4f"),
            ("F1", "f1", ".4f"), ("false/frame", "false_per_frame", ".3f"), ("Pd", "pd", ".4f"),
@@ -54,7 +55,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
     add_predictor_options(parser)
     network, figures, output = map(parser.group, ("Network", "Figures", "Output"))
     network.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere; "
-                         f"precision, recall and F1 are those above score {THRESHOLD}, or --threshold")
+                         f"precision, recall and F1 are those above score {DEFAULT_THRESHOLD}, or --threshold")
     figures.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
     figures.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
                          "sequences for 95%% intervals (0: none, default: %(default)s)")
@@ -66,33 +67,8 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def measure(options: Namespace, dataset: Dataset, naming: Naming, out: Path
-            ) -> tuple[DetectionEvaluation, dict[str, Any]]:
-    """The evaluation, and what it was made of."""
-    about: dict[str, Any] = {"dataset": dataset.name, "data_root": options.data_root, "split": options.split,
-                             "limit": options.limit, "class_agnostic": options.class_agnostic,
-                             "least_box": options.least_box}
-    settings = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
-    if options.detections:
-        found = read_results(options.detections, naming, options.class_agnostic)
-        make_folder(out)
-        threshold = THRESHOLD if options.threshold is None else options.threshold
-        about |= {"detections_from": options.detections, "model": "detections", "threshold": threshold}
-        return compare_detections(dataset, found, **settings), about
-    make_folder(out)
-    predictor = open_predictor(choice_of(options), hardware_of(options), dataset.normalisation)
-    result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
-                                quiet=options.quiet, title="measuring", **settings)
-    about |= {"weights": options.weights, "model": predictor.settings.name, "task": predictor.settings.task,
-              "threshold": predictor.settings.threshold, "seconds": result.seconds,
-              "frames_per_second": len(result.detections) / result.seconds}
-    return result, about
-
-
 def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) -> dict[str, Any]:
     """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
-    from utils.render.curves import plot_precision_recall
-
     curves: dict[str, Any] = {rule: metrics.interpolate(rule) for rule in BOX_RULES}
     points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}
     plot_precision_recall({CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]}
@@ -110,26 +86,37 @@ def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) 
     return curves
 
 
-def report(result: DetectionEvaluation, about: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """Print the table; returns the content of metrics.json."""
-    threshold = about["threshold"]
+def print_figures(result: DetectionEvaluation, dataset: Dataset, model: str, threshold: float, timed: bool
+                  ) -> dict[str, Any]:
+    """Print the table.
+
+    Args:
+        result: of the dataset.
+        dataset: that was measured.
+        model: what found the boxes, for people.
+        threshold: score above which a box counts for precision, recall and F1.
+        timed: whether predicting was part of it, so that its speed says something.
+    Returns:
+        The figures of the whole, of every subset and, as `sequences`, of every sequence, as metrics.json has them.
+    """
     parts = {"overall": result.overall} | result.subsets
     figures = {name: metrics.compute(threshold) for name, metrics in parts.items()}
     sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
     overall = figures["overall"]
-    print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {about['model']}, precision, recall and F1 of "
-          f"scores above {threshold:.4g} at IoU {MIN_IOU:g}")
+    print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {model}, precision, recall and F1 of scores "
+          f"above {threshold:.4g} at IoU {MIN_IOU:g}")
     print(format_table(figures | pick_rows(sequences), COLUMNS))
     print("AP50 by size of target: " + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}"
                                                  for name, key in SIZES))
     print("as the papers print them: " + ", ".join(f"{name} {format_value(overall[f'published_{name.lower()}'], '.4f')}"
                                                    for name in ("precision", "recall", "F1")))
-    if "seconds" in about:
-        print(f"{overall['frames']} frames in {about['seconds']:.1f} s, {about['frames_per_second']:.1f} a second")
-    return {**figures, "sequences": sequences, **about}
+    if timed:
+        rate = len(result.detections) / result.seconds
+        print(f"{overall['frames']} frames in {result.seconds:.1f} s, {rate:.1f} a second")
+    return {**figures, "sequences": sequences}
 
 
-def intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) -> dict[str, Any]:
+def print_intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) -> dict[str, Any]:
     """Print the 95 % intervals over sequences; returns what joins metrics.json."""
     found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
     resampling = bootstrap.Resampling(len(result.sequences), draws)
@@ -149,10 +136,26 @@ def main(argv: list[str] | None = None) -> None:
     whole = open_labelled(options.data_root, options.split, "boxes")
     dataset, naming = select_sequences(whole, options.sequences), naming_of(whole)
     out = results_folder(choice, options.out, options.data_root, "map", options.detections)
-    result, about = measure(options, dataset, naming, out)
-    content = report(result, about, dataset)
+    about = {"dataset": dataset.name, "data_root": options.data_root, "split": options.split, "limit": options.limit,
+             "class_agnostic": options.class_agnostic, "least_box": options.least_box}
+    counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
+    if options.detections:
+        found = read_results(options.detections, naming, options.class_agnostic)
+        make_folder(out)
+        model, threshold = "detections", DEFAULT_THRESHOLD if options.threshold is None else options.threshold
+        about |= {"detections_from": options.detections, "model": model, "threshold": threshold}
+        result = compare_detections(dataset, found, **counting)
+    else:
+        make_folder(out)
+        predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
+        model, threshold = predictor.settings.name, predictor.settings.threshold
+        result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
+                                    quiet=options.quiet, title="measuring", **counting)
+        about |= {"weights": options.weights, "model": model, "task": predictor.settings.task, "threshold": threshold,
+                  "seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
+    content = print_figures(result, dataset, model, threshold, timed=not options.detections) | about
     if options.draws:
-        content |= intervals(result, content["overall"], options.draws)
+        content |= print_intervals(result, content["overall"], options.draws)
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
     content["curve"] = write_curves(result.overall, content["overall"], out)
     truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
