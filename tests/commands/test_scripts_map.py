@@ -13,7 +13,7 @@ from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import open_dataset
 from utils.metrics.coco_results import as_results, naming_of, read_results
 from utils.predictor.prediction import box_component, from_boxes
-from utils.render.overlay import FALSE, FOUND, draw
+from utils.render.overlay import FALSE_COLOUR, FOUND_COLOUR, draw
 from utils.system.errors import UserError
 
 KEYS = {"ap50", "ap", "centre_ap", "precision", "recall", "f1", "false_per_frame", "pd", "published_precision",
@@ -251,8 +251,8 @@ def test_boxes_are_drawn_as_boxes():
     found = from_boxes(0, rows, SHAPE, 0.5)
     picture = draw(np.full(SHAPE, 60, np.uint8), found, levels=(0, 255), truth=[box_component((20, 20, 40, 30, 0))])
     body, scale = picture[26:-24].astype(int), 10
-    edges = {colour: np.argwhere(np.abs(body - colour).max(-1) < 12) for colour in (FOUND, FALSE)}
-    for colour, (x1, y1, x2, y2) in ((FOUND, rows[0, :4]), (FALSE, rows[1, :4])):
+    edges = {colour: np.argwhere(np.abs(body - colour).max(-1) < 12) for colour in (FOUND_COLOUR, FALSE_COLOUR)}
+    for colour, (x1, y1, x2, y2) in ((FOUND_COLOUR, rows[0, :4]), (FALSE_COLOUR, rows[1, :4])):
         low, high = edges[colour].min(0) / scale, edges[colour].max(0) / scale
         assert abs(low[1] - x1) < 0.3 and abs(high[0] - y2) < 0.3, colour
         assert abs(high[1] - x2) < 6 and abs(low[0] - y1) < 6  # the score stands beside it

@@ -15,8 +15,8 @@ from utils.metrics.evaluate import evaluate_sequences
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics, outcome
 from utils.metrics.target_facts import TargetFacts, chains, notes_of
 from utils.predictor.classical import classical_predictor
-from utils.render.contact_sheet import ENLARGED, SIDE, alarm_tiles, miss_tiles, sheet
-from utils.render.overlay import FALSE
+from utils.render.contact_sheet import ENLARGEMENT, SIDE, alarm_tiles, draw_sheet, miss_tiles
+from utils.render.overlay import FALSE_COLOUR
 from utils.system.errors import UserError
 
 
@@ -101,13 +101,13 @@ def test_a_spark_that_stands_still_is_one_false_alarm(measured):
 def test_pictures_show_the_place(measured):
     _, _, log = measured
     tile = alarm_tiles(log)[0]
-    assert tile.picture.shape == (SIDE * ENLARGED, SIDE * ENLARGED, 3)
-    middle = tile.picture[SIDE // 2 * ENLARGED + 2, SIDE // 2 * ENLARGED + 2]
-    assert middle.tolist() == [255, 255, 255] and (tile.picture == FALSE).all(-1).any()
+    assert tile.picture.shape == (SIDE * ENLARGEMENT, SIDE * ENLARGEMENT, 3)
+    middle = tile.picture[SIDE // 2 * ENLARGEMENT + 2, SIDE // 2 * ENLARGEMENT + 2]
+    assert middle.tolist() == [255, 255, 255] and (tile.picture == FALSE_COLOUR).all(-1).any()
     assert tile.lines[0] == "s1 frame 5" and tile.lines[1].endswith("6 frames")
-    page = sheet(alarm_tiles(log) + miss_tiles(log), "all")
-    assert page.ndim == 3 and page.shape[1] > 5 * SIDE * ENLARGED
-    assert sheet([], "none").shape[1] == page.shape[1]
+    page = draw_sheet(alarm_tiles(log) + miss_tiles(log), "all")
+    assert page.ndim == 3 and page.shape[1] > 5 * SIDE * ENLARGEMENT
+    assert draw_sheet([], "none").shape[1] == page.shape[1]
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from utils.metrics.segmentation import SegmentationMetrics
 from utils.predictor.prediction import Component, Prediction, components_of
 from utils.predictor.predictor import Predictor
 from utils.render.curves import plot_curves, plot_history
-from utils.render.overlay import FALSE, FOUND, MISSED, TRACK, TRUTH, Trails, draw
+from utils.render.overlay import FALSE_COLOUR, FOUND_COLOUR, MISSED_COLOUR, TRACK_COLOUR, TRUTH_COLOUR, Trails, draw
 from utils.render.source_truth import Truth
-from utils.render.tracks import Tracked
+from utils.render.tracks import TrackPoint
 from utils.system.errors import UserError
 from utils.system.threads import make_ahead, read_ahead
 from utils.video.sources import open_sources
@@ -398,7 +398,7 @@ def test_gif_round_trip(tmp_path):
     with GifWriter(tmp_path / "a.gif", fps=25, longer_side=40) as writer:
         for index in range(9):
             picture = np.full((60, 80, 3), index * 20, np.uint8)
-            picture[:30, :40] = FOUND
+            picture[:30, :40] = FOUND_COLOUR
             writer.write(picture)
     with Image.open(tmp_path / "a.gif") as gif:
         assert (gif.n_frames, gif.size, gif.info["loop"], gif.info["duration"]) == (5, (40, 30), 0, 80)
@@ -406,7 +406,7 @@ def test_gif_round_trip(tmp_path):
             gif.seek(index)
             shown = np.asarray(gif.convert("RGB"), int)
             assert np.abs(shown[20, 30] - index * 40).max() <= 2
-            assert np.abs(shown[5, 5] - FOUND[::-1]).max() < 40
+            assert np.abs(shown[5, 5] - FOUND_COLOUR[::-1]).max() < 40
 
 
 def test_pictures_of_other_sizes_are_fitted():
@@ -468,7 +468,7 @@ def test_drawing_leaves_the_targets_pixels_alone():
     assert drawn.dtype == np.uint8 and drawn.shape == (64 * scale + 50, 80 * scale, 3)
     target = np.s_[26 + 20 * scale:26 + 22 * scale, 40 * scale:43 * scale]
     assert np.array_equal(drawn[target], empty[target])
-    assert has(drawn[26:-24], FOUND) and not has(empty[26:-24], FOUND)
+    assert has(drawn[26:-24], FOUND_COLOUR) and not has(empty[26:-24], FOUND_COLOUR)
 
 
 def test_drawing_tells_hits_false_alarms_and_misses():
@@ -480,9 +480,11 @@ def test_drawing_tells_hits_false_alarms_and_misses():
     body = picture[26:-24]
     left, right = body[:, :640], body[:, 646:]
     assert left.shape == right.shape == (640, 640, 3)
-    assert has(left[:130, 250:380], MISSED) and not has(left[:, :250], MISSED)  # around the second target only
-    assert all(has(left, colour) for colour in (FOUND, FALSE, MISSED)) and not has(left, TRUTH)
-    assert has(right, TRUTH) and not any(has(right, colour) for colour in (FOUND, FALSE, MISSED))
+    # around the second target only
+    assert has(left[:130, 250:380], MISSED_COLOUR) and not has(left[:, :250], MISSED_COLOUR)
+    outlines = (FOUND_COLOUR, FALSE_COLOUR, MISSED_COLOUR)
+    assert all(has(left, colour) for colour in outlines) and not has(left, TRUTH_COLOUR)
+    assert has(right, TRUTH_COLOUR) and not any(has(right, colour) for colour in outlines)
 
 
 def test_tracks_are_drawn_with_their_numbers_and_ways():
@@ -490,14 +492,14 @@ def test_tracks_are_drawn_with_their_numbers_and_ways():
     probability[20:23, 30:33] = 0.9
     trails = Trails()
     for number in range(3):  # box centres at (11.5 + 10 n, 21.5)
-        trails.update(number, [Tracked(7, number, 10.0 + 10 * number, 20.0, 3.0, 3.0, 0.9, 10.0, detection=0)])
+        trails.update(number, [TrackPoint(7, number, 10.0 + 10 * number, 20.0, 3.0, 3.0, 0.9, 10.0, detection=0)])
     assert trails.owners == {0: 7} and trails.ways()[0].tolist() == [[11.5, 21.5], [21.5, 21.5], [31.5, 21.5]]
     plain, drawn = (draw(frame, found_in(probability), levels=(0, 255), trails=one) for one in (None, trails))
     change = (plain != drawn).any(axis=2)[26:-24]  # without header and legend
     scale = drawn.shape[1] // 60
     y, x = (int(21.5 * scale), slice(12 * scale, 21 * scale))
     assert not change[18 * scale:25 * scale, 28 * scale:33 * scale].any()  # the target stays as it is
-    assert np.abs(drawn[26 + y, x].astype(int) - TRACK).max() < 60 and not change[: y - 10 * scale].any()
+    assert np.abs(drawn[26 + y, x].astype(int) - TRACK_COLOUR).max() < 60 and not change[: y - 10 * scale].any()
     trails.update(90, [])
     assert not trails.ways() and not trails.points  # what is long gone is forgotten
 

@@ -11,11 +11,11 @@ import numpy as np
 from utils.images.grey_levels import Stretch
 from utils.images.image_files import read_frame, write_picture
 from utils.metrics.breakdown import TargetLog
-from utils.render.overlay import FALSE, MISSED, PAPER, TEXT, TRUTH
+from utils.render.overlay import FALSE_COLOUR, MISSED_COLOUR, PAPER_COLOUR, TEXT_COLOUR, TRUTH_COLOUR
 from utils.system.files import writing
 
-SIDE, ENLARGED = 33, 5  # pixels of the frame that a picture shows, and how much larger
-COLUMNS, GAP, CAPTION = 5, 10, 34
+SIDE, ENLARGEMENT = 33, 5  # pixels of the frame that a picture shows, and how much larger
+COLUMNS, GAP, CAPTION_HEIGHT = 5, 10, 34
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ def alarm_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     """
     tiles = []
     for alarm, count in log.worst_alarms(most):
-        picture = _crop(log, alarm.image, alarm.centroid, FALSE)
+        picture = _crop(log, alarm.image, alarm.centroid, FALSE_COLOUR)
         tiles.append(Tile(picture, (f"{alarm.sequence} frame {alarm.number}",
                                     f"score {alarm.score:.3f}, {alarm.area} px, {_frames(count)}")))
     return tiles
@@ -44,7 +44,7 @@ def miss_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     """The missed targets of the highest SNR. Raises as `alarm_tiles`."""
     tiles = []
     for target, peak, count in log.worst_misses(most):
-        picture = _crop(log, target.image, target.centroid, MISSED)
+        picture = _crop(log, target.image, target.centroid, MISSED_COLOUR)
         tiles.append(Tile(picture, (f"{target.sequence} frame {target.number}",
                                     f"SNR {target.snr:.1f}, peak {peak:.3f}, {_frames(count)}")))
     return tiles
@@ -62,19 +62,19 @@ def _crop(log: TargetLog, path: str, centre: tuple[float, float], colour: tuple[
     shades = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
     padded = cv2.copyMakeBorder(np.rint(shades).astype(np.uint8), SIDE, SIDE, SIDE, SIDE, cv2.BORDER_CONSTANT, value=0)
     grey = padded[top + SIDE:top + 2 * SIDE, left + SIDE:left + 2 * SIDE]
-    picture = cv2.cvtColor(cv2.resize(grey, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_NEAREST),
+    picture = cv2.cvtColor(cv2.resize(grey, None, fx=ENLARGEMENT, fy=ENLARGEMENT, interpolation=cv2.INTER_NEAREST),
                            cv2.COLOR_GRAY2BGR)
     for target in log.facts.frames[path][1]:
-        if np.abs(np.subtract(target.centroid, centre)).max() > 0.5 or colour == FALSE:
-            _mark(picture, target.centroid, (top, left), TRUTH)
+        if np.abs(np.subtract(target.centroid, centre)).max() > 0.5 or colour == FALSE_COLOUR:
+            _mark(picture, target.centroid, (top, left), TRUTH_COLOUR)
     _mark(picture, centre, (top, left), colour)
     return picture
 
 
 def _mark(picture: np.ndarray, at: tuple[float, float], corner: tuple[int, int], colour: tuple[int, int, int]) -> None:
     """Four corners of a square around a place, which leave the place itself free."""
-    y, x = (round((value - start + 0.5) * ENLARGED) for value, start in zip(at, corner, strict=True))
-    reach, arm = 6 * ENLARGED, 2 * ENLARGED
+    y, x = (round((value - start + 0.5) * ENLARGEMENT) for value, start in zip(at, corner, strict=True))
+    reach, arm = 6 * ENLARGEMENT, 2 * ENLARGEMENT
     for dy in (-1, 1):
         for dx in (-1, 1):
             end = (x + dx * reach, y + dy * reach)
@@ -82,23 +82,23 @@ def _mark(picture: np.ndarray, at: tuple[float, float], corner: tuple[int, int],
                 cv2.line(picture, end, other, colour, 2)
 
 
-def sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
+def draw_sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
     """All tiles on one picture `(H, W, 3)` uint8 BGR."""
-    side = SIDE * ENLARGED
+    side = SIDE * ENLARGEMENT
     rows = max(1, -(-len(tiles) // COLUMNS))
-    page = np.full((44 + rows * (side + CAPTION + GAP), GAP + COLUMNS * (side + GAP), 3), PAPER, np.uint8)
-    cv2.putText(page, title, (GAP, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, TEXT, 1, cv2.LINE_AA)
+    page = np.full((44 + rows * (side + CAPTION_HEIGHT + GAP), GAP + COLUMNS * (side + GAP), 3), PAPER_COLOUR, np.uint8)
+    cv2.putText(page, title, (GAP, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, TEXT_COLOUR, 1, cv2.LINE_AA)
     for index, tile in enumerate(tiles):
-        y, x = 44 + index // COLUMNS * (side + CAPTION + GAP), GAP + index % COLUMNS * (side + GAP)
+        y, x = 44 + index // COLUMNS * (side + CAPTION_HEIGHT + GAP), GAP + index % COLUMNS * (side + GAP)
         page[y:y + side, x:x + side] = tile.picture
         for line, text in enumerate(tile.lines):
             size = min(0.38, 0.38 * side / max(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0], 1))
-            cv2.putText(page, text, (x, y + side + 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, size, TEXT, 1,
+            cv2.putText(page, text, (x, y + side + 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, size, TEXT_COLOUR, 1,
                         cv2.LINE_AA)
     return page
 
 
 def write_sheet(path: str | os.PathLike, tiles: Sequence[Tile], title: str) -> None:
-    """Write `sheet` as PNG; raises `UserError` where that is impossible."""
+    """Write `draw_sheet` as PNG; raises `UserError` where that is impossible."""
     with writing(path):
-        write_picture(path, sheet(tiles, title))
+        write_picture(path, draw_sheet(tiles, title))

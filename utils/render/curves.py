@@ -12,10 +12,10 @@ from utils.system.files import atomic_write
 
 NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s", "skipped", "replaced"})
 # validation figures between 0 and 1
-SHARES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
-NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy", "ap50": "AP50",
-         "centre_ap": "centre AP", "centre_f1": "F1 by centres",
-         "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
+SHARE_FIGURES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
+FIGURE_NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy",
+                "ap50": "AP50", "centre_ap": "centre AP", "centre_f1": "F1 by centres",
+                "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
 
 
 def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) -> None:
@@ -32,10 +32,10 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
     for name in names:
         _line(losses, history, [row.get(name) for row in history], name)
     validated = [row for row in history if row.get("val")]
-    for name in SHARES:
-        _line(shares, validated, [row["val"].get(name) for row in validated], NAMES[name])
+    for name in SHARE_FIGURES:
+        _line(shares, validated, [row["val"].get(name) for row in validated], FIGURE_NAMES[name])
     for name in ("fa", "false_per_frame"):
-        _line(false, validated, [row["val"].get(name) for row in validated], NAMES[name])
+        _line(false, validated, [row["val"].get(name) for row in validated], FIGURE_NAMES[name])
     _line(rate, history, [row.get("lr") for row in history], "learning rate")
     for axes, title in ((losses, "training loss"), (shares, "validation"), (false, "validation, false alarms"),
                         (rate, "learning rate")):
@@ -74,7 +74,7 @@ def plot_curves(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike
                 axes.plot(x[at], pd[at], "o", color=colour, markerfacecolor="none", markersize=9)
         for key, style in (("pd", "-"), ("iou", "--")):
             logit = np.log(curve["threshold"]) - np.log1p(-np.asarray(curve["threshold"]))
-            by_threshold.plot(logit, curve[key], style, color=colour, label=f"{NAMES[key]}, {name}")
+            by_threshold.plot(logit, curve[key], style, color=colour, label=f"{FIGURE_NAMES[key]}, {name}")
     by_fa.set(title="Pd over Fa" + (f" (o: threshold {threshold:.3g})" if threshold is not None else ""),
               xlabel="false pixels / pixels (Fa)", ylabel="Pd")
     by_frame.set(title="Pd over false components", xlabel="false components a frame", ylabel="Pd")

@@ -10,21 +10,21 @@ import numpy as np
 from utils.images.components import label
 from utils.images.grey_levels import Stretch
 from utils.predictor.prediction import Component, Prediction, match_components
-from utils.render.tracks import Tracked
+from utils.render.tracks import TrackPoint
 
 # BGR; told apart by people with any colour vision.
-FOUND = (235, 200, 60)
-FALSE = (40, 80, 255)
-TRUTH = (80, 235, 250)
-MISSED = (250, 90, 250)
-TRACK = (110, 220, 110)
-TEXT, PAPER = (235, 235, 235), (30, 30, 30)
-LONGER_SIDE = 640  # smaller frames are enlarged to at least this many pixels
-NARROWEST = 420  # pixels; header and legend need so much
+FOUND_COLOUR = (235, 200, 60)
+FALSE_COLOUR = (40, 80, 255)
+TRUTH_COLOUR = (80, 235, 250)
+MISSED_COLOUR = (250, 90, 250)
+TRACK_COLOUR = (110, 220, 110)
+TEXT_COLOUR, PAPER_COLOUR = (235, 235, 235), (30, 30, 30)
+MIN_LONGER_SIDE = 640  # smaller frames are enlarged to at least this many pixels
+MIN_WIDTH = 420  # pixels; header and legend need so much
 GAP = 5  # pixels of the picture between a target and its outline
 BOX_GAP = 1  # the same for a detector's box, which leaves room around the target by itself
-TRAIL = 25  # frames of a track that are shown as its way
-MOST_LABELS = 25  # scores are written beside that many components, the surest first
+TRAIL_FRAMES = 25  # frames of a track that are shown as its way
+MAX_LABELS = 25  # scores are written beside that many components, the surest first
 
 
 class Trails:
@@ -34,12 +34,12 @@ class Trails:
         self.points: dict[int, deque[tuple[int, float, float]]] = {}
         self.owners: dict[int, int] = {}
 
-    def update(self, frame: int, tracked: Sequence[Tracked]) -> None:
+    def update(self, frame: int, tracked: Sequence[TrackPoint]) -> None:
         """Take in the tracks of the next frame, number `frame`."""
         self.owners = {row.detection: row.id for row in tracked}
-        self.points = {track: points for track, points in self.points.items() if points[-1][0] > frame - TRAIL}
+        self.points = {track: points for track, points in self.points.items() if points[-1][0] > frame - TRAIL_FRAMES}
         for row in tracked:
-            points = self.points.setdefault(row.id, deque(maxlen=TRAIL))
+            points = self.points.setdefault(row.id, deque(maxlen=TRAIL_FRAMES))
             points.append((row.frame, row.x + row.w / 2, row.y + row.h / 2))
 
     def ways(self) -> list[np.ndarray]:
@@ -69,38 +69,42 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     Returns:
         `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
     """
-    scale = scale or max(1, -(-LONGER_SIDE // max(frame.shape)))
+    scale = scale or max(1, -(-MIN_LONGER_SIDE // max(frame.shape)))
     size = tuple(max(1, round(side * scale)) for side in frame.shape)
-    grey = _shown(frame, levels or Stretch().update(frame), size)
+    grey = _shade(frame, levels or Stretch().update(frame), size)
     if roi:
         x1, y1, x2, y2 = (round(value * scale) for value in (*roi[:2], roi[0] + roi[2], roi[1] + roi[3]))
         seen = grey[y1:y2, x1:x2].copy()
         grey //= 2
         grey[y1:y2, x1:x2] = seen
     bare = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
-    picture = _heated(bare, prediction.probability) if heat else bare.copy()
+    picture = _lay_heat(bare, prediction.probability) if heat else bare.copy()
     hits = None
     if truth is not None:
         taken = match_components(truth, prediction.components)
         hits = taken >= 0
         missed = [target for index, target in enumerate(truth) if index not in taken]
-        _outline(picture, missed, scale, MISSED, gap=GAP + 4)
+        _draw_outlines(picture, missed, scale, MISSED_COLOUR, gap=GAP + 4)
     if prediction.boxes is None:
-        _outline_mask(picture, prediction, hits)
+        _draw_mask_outline(picture, prediction, hits)
     else:
         for index, component in enumerate(prediction.components):
-            _outline(picture, [component], scale, FOUND if hits is None or hits[index] else FALSE, gap=BOX_GAP)
-    for index, way in zip(trails.owners, trails.ways(), strict=True) if trails else ():
-        _trail(picture, way, prediction.components[index], scale)
-    _scores(picture, prediction.components, scale, hits, trails.owners if trails else {})
+            colour = FOUND_COLOUR if hits is None or hits[index] else FALSE_COLOUR
+            _draw_outlines(picture, [component], scale, colour, gap=BOX_GAP)
+    owners: dict[int, int] = {}
+    if trails:
+        owners = trails.owners
+        for index, way in zip(owners, trails.ways(), strict=True):
+            _draw_trail(picture, way, prediction.components[index], scale)
+    _write_scores(picture, prediction.components, scale, hits, owners)
     if side_by_side:
-        _outline(bare, truth or (), scale, TRUTH)
-        picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER, np.uint8), bare], 1)
-    return _framed(picture, _header(prediction, title, threshold, truth, hits),
+        _draw_outlines(bare, truth or (), scale, TRUTH_COLOUR)
+        picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER_COLOUR, np.uint8), bare], 1)
+    return _add_margins(picture, _header(prediction, title, threshold, truth, hits),
                    _legend(truth is not None, heat, side_by_side, trails is not None))
 
 
-def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
+def _shade(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
     black, white = levels
     grey = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
     shrinks = size[0] < frame.shape[0]
@@ -108,7 +112,7 @@ def _shown(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
 
 
-def _heated(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def _lay_heat(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Probability as colour; it covers more where it is higher, and nothing below about 0.01."""
     share = cv2.resize(probability, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     colours = cv2.applyColorMap(np.rint(share * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
@@ -116,12 +120,12 @@ def _heated(picture: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return np.rint(picture * (1 - cover) + colours * cover).astype(np.uint8)
 
 
-def _outline_mask(picture: np.ndarray, prediction: Prediction, hits: np.ndarray | None) -> None:
+def _draw_mask_outline(picture: np.ndarray, prediction: Prediction, hits: np.ndarray | None) -> None:
     """Outline the mask a few pixels outside, in the colours of hits and false alarms."""
     found = label(prediction.mask)
     good = np.ones(len(found), bool) if hits is None else hits
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GAP + 1, 2 * GAP + 1))
-    for wanted, colour in ((True, FOUND), (False, FALSE)):
+    for wanted, colour in ((True, FOUND_COLOUR), (False, FALSE_COLOUR)):
         pixels = found.pixel[good[found.owner] == wanted]
         if len(pixels):
             part = np.zeros(prediction.mask.shape, np.uint8)
@@ -131,23 +135,23 @@ def _outline_mask(picture: np.ndarray, prediction: Prediction, hits: np.ndarray 
             cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
 
 
-def _outline(picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int],
+def _draw_outlines(picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int],
              gap: int = GAP) -> None:
     for component in components:
         x1, y1, x2, y2 = (round(value * scale) for value in component.box)
         cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
 
 
-def _trail(picture: np.ndarray, way: np.ndarray, component: Component, scale: float) -> None:
+def _draw_trail(picture: np.ndarray, way: np.ndarray, component: Component, scale: float) -> None:
     """Draw the way that a target has come, up to the outline around it."""
     x1, y1, x2, y2 = component.box
     outside = np.abs(way - way[-1]).max(axis=1) > max(x2 - x1, y2 - y1) / 2 + GAP / scale
     points = np.rint((way[outside] * scale - 0.5) * 16).astype(np.int32)  # in sixteenths of a pixel
     if len(points):
-        cv2.polylines(picture, [points], False, TRACK, 1, cv2.LINE_AA, shift=4)
+        cv2.polylines(picture, [points], False, TRACK_COLOUR, 1, cv2.LINE_AA, shift=4)
 
 
-def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None,
+def _write_scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None,
             owners: Mapping[int, int]) -> None:
     """Write scores beside the outlines, where they cover neither a component nor another score; after the track's
     number where there is one, with the class where there are several."""
@@ -155,7 +159,7 @@ def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, 
     height, width = picture.shape[:2]
     taken = [tuple(round(side * scale) + gap for side, gap in zip(component.box, (-GAP, -GAP, GAP, GAP), strict=True))
              for component in components]
-    order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MOST_LABELS]
+    order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MAX_LABELS]
     for index in order:
         text = f"{owners[index]}: " if index in owners else ""
         text += f"{components[index].score:.2f}" + (f" #{components[index].category}" if several else "")
@@ -169,7 +173,7 @@ def _scores(picture: np.ndarray, components: Sequence[Component], scale: float, 
             box = (x, y, x + w, y + h)
             inside = x >= 0 and y >= 0 and x + w <= width and y + h <= height
             if inside and not any(_overlap(box, other) for other in taken):
-                colour = FOUND if hits is None or hits[index] else FALSE
+                colour = FOUND_COLOUR if hits is None or hits[index] else FALSE_COLOUR
                 area = picture[max(y - 3, 0):y + h + 3, max(x - 2, 0):x + w + 2]
                 area[:] = area // 3  # light text needs a darker ground
                 _write(picture, text, x, y, colour)
@@ -202,24 +206,31 @@ def _header(prediction: Prediction, title: str, threshold: float, truth: Sequenc
     return "   ".join([*parts, f"{right} of {len(truth)} targets found", f"{count - right} false"])
 
 
-def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool) -> list[tuple[str, tuple[int, int, int]]]:
-    entries = [("hit", FOUND), ("false alarm", FALSE), ("missed", MISSED)] if truth else [("found, with score", FOUND)]
+def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool
+            ) -> list[tuple[str, tuple[int, int, int] | None]]:
+    """Text and colour of every entry; None for the probability's ramp of colours."""
+    entries = [("found, with score", FOUND_COLOUR)]
+    if truth:
+        entries = [("hit", FOUND_COLOUR), ("false alarm", FALSE_COLOUR), ("missed", MISSED_COLOUR)]
     if tracks:
-        entries.append(("track", TRACK))
+        entries.append(("track", TRACK_COLOUR))
     if truth and side_by_side:
-        entries.append(("truth (right)", TRUTH))
-    return [*entries, ("probability 0-1", None)] if heat else entries
+        entries.append(("truth (right)", TRUTH_COLOUR))
+    if heat:
+        entries.append(("probability 0-1", None))
+    return entries
 
 
-def _framed(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int, int, int] | None]]) -> np.ndarray:
-    width = max(picture.shape[1], NARROWEST)
+def _add_margins(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int, int, int] | None]]) -> np.ndarray:
+    width = max(picture.shape[1], MIN_WIDTH)
     spare = width - picture.shape[1]
-    picture = cv2.copyMakeBorder(picture, 26, 24, spare // 2, spare - spare // 2, cv2.BORDER_CONSTANT, value=PAPER)
-    picture[:26], picture[-24:] = PAPER, PAPER
+    picture = cv2.copyMakeBorder(picture, 26, 24, spare // 2, spare - spare // 2, cv2.BORDER_CONSTANT,
+                                 value=PAPER_COLOUR)
+    picture[:26], picture[-24:] = PAPER_COLOUR, PAPER_COLOUR
     size = 0.45
     while _text_size(header, size)[0] > width - 16 and size > 0.3:
         size -= 0.05
-    _write(picture, header, 8, 8, TEXT, size=size)
+    _write(picture, header, 8, 8, TEXT_COLOUR, size=size)
     x, y = 8, picture.shape[0] - 17
     for text, colour in legend:
         if colour is None:
@@ -229,6 +240,6 @@ def _framed(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int,
         else:
             cv2.rectangle(picture, (x, y), (x + 9, y + 8), colour, 1)
             x += 15
-        _write(picture, text, x, y, TEXT, size=0.4)
+        _write(picture, text, x, y, TEXT_COLOUR, size=0.4)
         x += _text_size(text, 0.4)[0] + 18
     return picture

@@ -10,13 +10,13 @@ from typing import Any
 
 from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry
 from utils.predictor.prediction import Component, Prediction, match_components
-from utils.render.tracks import Tracked, Tracker
+from utils.render.tracks import Tracker, TrackPoint
 from utils.system.disk import GrowingFile, Reserve
 from utils.system.files import write_rows, writing
 from utils.video.sources import SourceFrame
 
-DETECTIONS = ("frame", "name", "class", "x", "y", "w", "h", "score", "track")
-TRACKS = ("id", "frame", "x", "y", "w", "h", "score", "speed")
+DETECTION_COLUMNS = ("frame", "name", "class", "x", "y", "w", "h", "score", "track")
+TRACK_COLUMNS = ("id", "frame", "x", "y", "w", "h", "score", "speed")
 JSON_SHARE = 1.6  # JSON takes at most so many times the room of Python's own text
 
 
@@ -78,15 +78,15 @@ class Results:
     def __init__(self, folder: Path, about: dict[str, Any], categories: list[str], tracker: Tracker | None) -> None:
         self.folder, self.about, self.tracker = folder, about, tracker
         self.reserve = Reserve(folder)
-        self.detections = _Table(folder / "detections.csv", DETECTIONS)
-        self.tracks = _Table(folder / "tracks.csv", TRACKS) if tracker else None
+        self.detections = _Table(folder / "detections.csv", DETECTION_COLUMNS)
+        self.tracks = _Table(folder / "tracks.csv", TRACK_COLUMNS) if tracker else None
         self.records: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
         self.categories = category_entries(categories)
         self.ids: set[int] = set()
 
-    def add(self, frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> list[Tracked]:
+    def add(self, frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> list[TrackPoint]:
         """Take in a frame's prediction, and its true targets where they are known; returns the tracks in it."""
         tracked = self.tracker.update(frame.number, prediction.components) if self.tracker else []
         self.ids |= {row.id for row in tracked}

@@ -16,11 +16,11 @@ from utils.predictor.prediction import Component
 
 GATE = 9.21  # squared Mahalanobis distance that 99 % of a target's own detections keep to (chi², 2 degrees of freedom)
 SMOOTHING = 0.3  # share of the newest width and height
-USUAL = 15  # steps from frame to frame whose median is the usual one
+REMEMBERED_STEPS = 15  # steps from frame to frame whose median is the usual one
 
 
 @dataclass(frozen=True, slots=True)
-class Tracked:
+class TrackPoint:
     """A detection that belongs to track `id`: `x, y` are the box's left upper corner, all in pixels of the frame;
     `speed` is in pixels a frame; `detection` is its index among what was found in that frame."""
 
@@ -68,9 +68,9 @@ class _Track:
         self.size = (1 - SMOOTHING) * self.size + SMOOTHING * _size(found)
         self.hits.append((self.frame, found))
 
-    def row(self, detection: int) -> Tracked:
+    def row(self, detection: int) -> TrackPoint:
         (x, y, *velocity), (w, h) = self.state, self.size
-        return Tracked(self.id, self.frame, x - w / 2, y - h / 2, w, h, self.hits[-1][1].score,
+        return TrackPoint(self.id, self.frame, x - w / 2, y - h / 2, w, h, self.hits[-1][1].score,
                        float(np.hypot(*velocity)), detection)
 
 
@@ -99,11 +99,11 @@ class Tracker:
         self.confirm, self.patience, self.noise = confirm, patience, noise
         self.agility, self.fastest = agility, fastest
         self.tracks: list[_Track] = []
-        self.steps: deque[int] = deque(maxlen=USUAL)  # of the frames' numbers
+        self.steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)  # of the frames' numbers
         self.last: int | None = None
         self.count = 0
 
-    def update(self, frame: int, found: Sequence[Component]) -> list[Tracked]:
+    def update(self, frame: int, found: Sequence[Component]) -> list[TrackPoint]:
         """Take in what was found in `frame`, a number that ascends from call to call.
 
         Returns:
@@ -117,7 +117,7 @@ class Tracker:
         for track in self.tracks:
             track.predict(frame, self.agility)
         seen: list[tuple[_Track, int]] = []
-        for track, index in self._assigned(found):
+        for track, index in self._assign(found):
             track.update(found[index], self.noise)
             seen.append((track, index))
         taken = {index for _, index in seen}
@@ -132,7 +132,7 @@ class Tracker:
                 track.id = self.count
         return sorted((track.row(index) for track, index in seen + fresh if track.id), key=lambda row: row.id)
 
-    def _assigned(self, found: Sequence[Component]) -> list[tuple[_Track, int]]:
+    def _assign(self, found: Sequence[Component]) -> list[tuple[_Track, int]]:
         """Tracks and indices of detections, one to one, whose distances add up to the least."""
         if not self.tracks or not found:
             return []
