@@ -150,12 +150,12 @@ def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[floa
     """One row: the key frames of two clips and of the clips made of them, one for each axis; and the legend."""
     import torch  # which the module below imports too
 
-    from utils.clips.augment import batch_augmentation
+    from utils.clips.augment import augment_batch
 
     frames = torch.from_numpy(np.stack([(frames - low) / (high - low) for (frames, _), (low, high)
                                         in zip(clips, limits, strict=True)]))
     masks = torch.from_numpy(np.stack([masks[-1:] for _, masks in clips]))
-    stacked, beside = (batch_augmentation(frames, masks, axis=axis) for axis in (2, 3))
+    stacked, beside = (augment_batch(frames, masks, axis=axis) for axis in (2, 3))
     panels = [("clip 1, key frame", stacked, 0), ("clip 2, key frame", stacked, 1),
               ("1 and 2 above each other", stacked, 2), ("1 and 2 side by side", beside, 2)]
     for column, (title, (image, mask), index) in enumerate(panels):

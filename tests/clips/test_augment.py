@@ -9,7 +9,7 @@ import torch
 from targets import SHAPES, clip, line, new_boxes
 
 from docs.make_augmentation_figure import main as draw_figure
-from utils.clips.augment import batch_augmentation
+from utils.clips.augment import augment_batch
 from utils.clips.clones import TargetAugmentation, displacement_range
 from utils.clips.transforms import GeometricAugmentation, IntensityJitter, random_crop, resize_clip
 from utils.images.components import label_targets
@@ -288,11 +288,11 @@ def test_target_augmentation_takes_milliseconds():
 def test_batch_augmentation_pairs_neighbours(axis, size):
     frames = torch.randn(3, 5, *size)
     masks = torch.rand(3, 1, *size) < 0.3
-    image, mask = batch_augmentation(frames, masks, axis=axis)
+    image, mask = augment_batch(frames, masks, axis=axis)
     assert image.shape == (6, 5, *size) and mask.shape == (6, 1, *size) and mask.dtype == torch.bool
     assert (image[:3] == frames).all() and (mask[:3] == masks).all()
     for i in range(3):
-        for new, old in ((image, frames), (batch_augmentation(frames, masks, axis=axis, published=True)[1], masks)):
+        for new, old in ((image, frames), (augment_batch(frames, masks, axis=axis, published=True)[1], masks)):
             pair = torch.cat((old[i], old[(i + 1) % 3]), dim=axis - 1).float()
             expected = torch.nn.functional.interpolate(pair[None], size=size, mode="nearest")[0]
             assert (new[3 + i] == expected).all()
@@ -304,32 +304,32 @@ def test_batch_augmentation_keeps_every_target(axis, side):
     for position in range(side):
         masks = torch.zeros(2, 1, side, side)
         masks[0, 0, position, position] = 1
-        _, mask = batch_augmentation(torch.zeros(2, 5, side, side), masks, axis=axis)
+        _, mask = augment_batch(torch.zeros(2, 5, side, side), masks, axis=axis)
         assert mask[2].sum() == 1 and mask[3].sum() == 1 and mask.dtype == masks.dtype
-    assert batch_augmentation(torch.zeros(2, 5, side, side), masks, axis=axis, published=True)[1].sum() <= 3
+    assert augment_batch(torch.zeros(2, 5, side, side), masks, axis=axis, published=True)[1].sum() <= 3
 
 
 def test_batch_augmentation_of_one_clip_pairs_it_with_itself():
     frames = torch.arange(4.0).reshape(1, 1, 2, 2)
-    image, _ = batch_augmentation(frames, frames > 2, axis=2)
+    image, _ = augment_batch(frames, frames > 2, axis=2)
     assert image[1, 0].tolist() == [[0, 1], [0, 1]]
 
 
 def test_batch_augmentation_draws_its_axis_from_the_generator():
     frames, masks = torch.randn(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)
-    by_axis = {axis: batch_augmentation(frames, masks, axis=axis)[0] for axis in (2, 3)}
+    by_axis = {axis: augment_batch(frames, masks, axis=axis)[0] for axis in (2, 3)}
     generator = torch.Generator().manual_seed(0)
-    drawn = [batch_augmentation(frames, masks, generator=generator)[0] for _ in range(20)]
+    drawn = [augment_batch(frames, masks, generator=generator)[0] for _ in range(20)]
     assert {axis for axis in by_axis for image in drawn if (image == by_axis[axis]).all()} == {2, 3}
-    again = batch_augmentation(frames, masks, generator=torch.Generator().manual_seed(0))[0]
+    again = augment_batch(frames, masks, generator=torch.Generator().manual_seed(0))[0]
     assert (again == drawn[0]).all()
 
 
 def test_batch_augmentation_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="expected 2"):
-        batch_augmentation(torch.zeros(2, 5, 4, 4), torch.zeros(2, 1, 4, 4), axis=1)
+        augment_batch(torch.zeros(2, 5, 4, 4), torch.zeros(2, 1, 4, 4), axis=1)
     with pytest.raises(ValueError, match=r"expected \(B, T, H, W\)"):
-        batch_augmentation(torch.zeros(2, 5, 4, 4), torch.zeros(2, 1, 4, 5))
+        augment_batch(torch.zeros(2, 5, 4, 4), torch.zeros(2, 1, 4, 5))
 
 
 def test_flips_and_turns_are_the_same_for_all_frames():

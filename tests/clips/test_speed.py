@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from utils.clips.target_speed import measured_frame_step, target_speeds
+from utils.clips.target_speed import measure_frame_step, measure_target_speeds
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.training.config import TrainConfig
@@ -31,9 +31,9 @@ def write(folder, name, speed, count=24, pan=(0.8, -0.5)):
 @pytest.mark.parametrize(("speed", "step"), [((0.2, 0.15), 4), ((-0.4, 0.3), 2), ((1.5, -2.0), 1), ((0.0, 0.02), 8)])
 def test_slow_targets_get_wide_steps(tmp_path, speed, step):
     sequences = {"a": write(tmp_path, "a", speed)}
-    speeds = target_speeds(sequences)
+    speeds = measure_target_speeds(sequences)
     assert len(speeds) >= 10 and np.median(speeds) == pytest.approx(np.hypot(*speed), abs=0.06)
-    assert measured_frame_step(sequences) == step
+    assert measure_frame_step(sequences) == step
 
 
 def test_a_recipe_measures_on_its_own_data_root_alone(tmp_path):
@@ -48,4 +48,4 @@ def test_a_recipe_measures_on_its_own_data_root_alone(tmp_path):
 
 def test_without_targets_to_follow_frames_are_consecutive(tmp_path):
     frames = write(tmp_path, "a", (0.2, 0.15), count=5)
-    assert measured_frame_step({"a": frames}) == 1
+    assert measure_frame_step({"a": frames}) == 1

@@ -19,7 +19,7 @@ from utils.clips.transforms import (
 from utils.images.fit import MARGIN_GREY
 
 
-def batch_augmentation(
+def augment_batch(
     frames: torch.Tensor,
     masks: torch.Tensor,
     axis: int | None = None,
@@ -28,14 +28,21 @@ def batch_augmentation(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Appends B clips made of neighbouring pairs (TSMSA's batch augmentation).
 
-    frames: (B, T, H, W); masks: (B, 1, H, W), bool or 0/1 of any dtype. Sample i is concatenated with sample i+1 (the
-    last one with the first; a single sample with itself) along `axis` (2 = above each other, 3 = side by side; drawn
-    with `generator` if None) and resized back to H x W with nearest neighbour, i.e. every second row or column is
-    kept, for odd sizes too. Returns (2B, T, H, W) and (2B, 1, H, W), the originals first.
+    Sample i is concatenated with sample i+1 (the last one with the first; a single sample with itself) and resized back
+    to H x W with nearest neighbour, i.e. every second row or column is kept, for odd sizes too. Nearest neighbour would
+    erase a target one pixel wide in every second case, so a pixel of the new mask is set where either of its two pixels
+    was.
 
-    Nearest neighbour would erase a target one pixel wide in every second case, so a pixel of the new mask is set
-    where either of its two pixels was; `published` takes nearest for the mask as well. Raises ValueError for an
-    `axis` other than 2 and 3 and for shapes that do not fit.
+    Args:
+        frames: (B, T, H, W).
+        masks: (B, 1, H, W), bool or 0/1 of any dtype.
+        axis: 2, above each other, or 3, side by side; drawn if None.
+        generator: that draws it.
+        published: nearest neighbour for the mask as well.
+    Returns:
+        (2B, T, H, W) and (2B, 1, H, W), the originals first.
+    Raises:
+        ValueError: another `axis`, or shapes that do not fit.
     """
     if (
         frames.ndim != 4
@@ -64,12 +71,20 @@ def batch_augmentation(
 class TrainTransform(ClipTransform):
     """What a training clip goes through, in this order: size, cloned targets, flips and turns, gain and offset.
 
-    size: side of the square that comes out. fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move
-    no boxes, or "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction;
-    a `crop` between 0 and that takes a square of so many pixels out of what letterboxing would give, at the same scale.
-    full_scale: largest grey level of the sensor; margin: level of the margins. Frames of any dtype come
-    out as float32, masks and boxes as they went in, (T, size, size), or (T, crop, crop).
-    Raises ValueError for boxes with a fit that does not move them.
+    Frames of any dtype come out as float32, masks and boxes as they went in, (T, size, size), or (T, crop, crop).
+
+    Args:
+        size: side of the square that comes out, in pixels.
+        fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move no boxes, or "letterbox" (see
+            `letterbox_clip`), which comes last, so that its grey margins are those of prediction.
+        target_probability: as of `random_crop`.
+        steps: between size and letterbox, in this order.
+        full_scale: largest grey level of the sensor.
+        margin: grey level of the letterbox's margins.
+        crop: with "letterbox", between 0 and `size`: takes a square of so many pixels out of what letterboxing would
+            give, at the same scale.
+    Raises:
+        ValueError: boxes with a fit that does not move them.
     """
 
     size: int

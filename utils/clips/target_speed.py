@@ -13,30 +13,32 @@ from utils.clips.training_clips import ClipDataset, file_mask
 from utils.datasets.frame_table import Frame
 from utils.images.components import label
 
-SPAN = 9        # frames over which a target is followed
-REACH = 6.0     # px, farthest that it is looked for from one frame to the next
-SAMPLES = 64    # places in the data where targets are followed
-LARGEST = 8     # frames, the widest step
+FOLLOWED_FRAMES = 9  # over which a target is looked for
+SEARCH_RADIUS_PX = 6.0  # farthest from its place in one frame that it is looked for in the next
+MAX_PLACES = 64  # in the data where targets are followed
+MAX_FRAME_STEP = 8  # frames
 
 
-def target_speeds(sequences: Mapping[str, Sequence[Frame]],
-                  mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> np.ndarray:
-    """Speeds of targets against the scene, pixels a frame (N,), at up to `SAMPLES` evenly spaced places.
+def measure_target_speeds(sequences: Mapping[str, Sequence[Frame]],
+                          mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> np.ndarray:
+    """Speeds of targets against the scene, at up to `MAX_PLACES` evenly spaced places.
 
-    Targets are followed over `SPAN` frames, their places as in the last one (`utils.clips.registration`), from each to
-    the nearest in the next frame; one that gets lost does not count.
+    Targets are followed over `FOLLOWED_FRAMES`, their places as in the last one (`utils.clips.registration`), from each
+    to the nearest in the next frame; one that gets lost does not count.
 
     Args:
         sequences: frames of each sequence in order, with what `mask_of` needs.
         mask_of: the mask of a frame, from the frame and its image.
+    Returns:
+        (N,) float64, pixels a frame.
     """
     keys = []
     for name, frames in sequences.items():
         starts = run_starts([frame.number for frame in frames])
-        keys += [(name, i) for i, start in enumerate(starts) if i - start >= SPAN - 1]
-    clips = ClipDataset(sequences, keys, ClipSettings(SPAN, (0.0, 1.0)), mask_of=mask_of)
+        keys += [(name, i) for i, start in enumerate(starts) if i - start >= FOLLOWED_FRAMES - 1]
+    clips = ClipDataset(sequences, keys, ClipSettings(FOLLOWED_FRAMES, (0.0, 1.0)), mask_of=mask_of)
     speeds = []
-    for index in np.linspace(0, len(keys) - 1, min(SAMPLES, len(keys))).astype(int):
+    for index in np.linspace(0, len(keys) - 1, min(MAX_PLACES, len(keys))).astype(int):
         images, masks = clips.read(index)
         shifts = to_last([scene_shift(*pair) for pair in pairwise(images.astype(np.float32))])
         found = [label(mask).centroid + shift for mask, shift in zip(masks, shifts, strict=True)]
@@ -44,18 +46,22 @@ def target_speeds(sequences: Mapping[str, Sequence[Frame]],
             place = first
             for places in found[1:]:
                 distances = np.hypot(*(places - place).T)
-                if not distances.size or distances.min() > REACH:
+                if not distances.size or distances.min() > SEARCH_RADIUS_PX:
                     break
                 place = places[distances.argmin()]
             else:
-                speeds.append(np.hypot(*(place - first)) / (SPAN - 1))
+                speeds.append(np.hypot(*(place - first)) / (FOLLOWED_FRAMES - 1))
     return np.array(speeds)
 
 
-def measured_frame_step(sequences: Mapping[str, Sequence[Frame]],
-                        mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> int:
-    """So many frames as a typical target takes to move by a pixel: 1 to `LARGEST`; 1 where none can be followed."""
-    speeds = target_speeds(sequences, mask_of)
+def measure_frame_step(sequences: Mapping[str, Sequence[Frame]],
+                       mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> int:
+    """So many frames as a typical target takes to move by a pixel: 1 to `MAX_FRAME_STEP`; 1 where none can be followed.
+
+    Args:
+        sequences, mask_of: as of `measure_target_speeds`.
+    """
+    speeds = measure_target_speeds(sequences, mask_of)
     if not speeds.size:
         return 1
-    return int(np.clip(np.rint(1 / max(float(np.median(speeds)), 1e-6)), 1, LARGEST))
+    return int(np.clip(np.rint(1 / max(float(np.median(speeds)), 1e-6)), 1, MAX_FRAME_STEP))

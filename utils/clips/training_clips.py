@@ -18,8 +18,8 @@ from utils.images.image_files import read_frame, read_mask
 from utils.images.normalise import normalise
 from utils.system.errors import UserError
 
-PICTURES, FACTS = ("image", "mask"), ("shift", "defects")  # what is kept of frames
-FACT_BYTES = 1 << 10  # of a frame, on average
+PICTURE_KINDS, MEASURED_KINDS = ("image", "mask"), ("shift", "defects")  # what is kept of frames
+MEASURED_BYTES = 1 << 10  # of a frame, on average
 
 
 def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
@@ -65,16 +65,23 @@ class ClipDataset:
         self.sequences.names.build_index()
         self.frames = self.sequences.frames()
         count = len(self.frames)
-        # Facts have room of their own: where pictures fill theirs, a run's whole past would be fitted anew each time.
-        self.caches = {PICTURES: SharedCache(len(PICTURES) * count, cache_bytes),
-                       FACTS: SharedCache(len(FACTS) * count, FACT_BYTES * count)}
+        # Measured values have their own room: where pictures fill theirs, a run's past would be fitted anew each time.
+        self.caches = {PICTURE_KINDS: SharedCache(len(PICTURE_KINDS) * count, cache_bytes),
+                       MEASURED_KINDS: SharedCache(len(MEASURED_KINDS) * count, MEASURED_BYTES * count)}
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Clip `index`: frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)`
-        bool."""
+        """The clip of a key frame, before `transform`.
+
+        Args:
+            index: of the key frame in `keys`.
+        Returns:
+            Frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)` bool.
+        Raises:
+            UserError: a frame is unreadable, or of another size than the others.
+        """
         name, position = self.keys[index]
         settings = self.settings
         table, offset = self.sequences[name], self.frames.row_of(name)
@@ -93,28 +100,28 @@ class ClipDataset:
             images = [mend(image, defects) for image in images]
         if settings.register:
             images = [image.astype(np.float32) for image in images]
-            images, masks = self._aligned(chosen, images, masks)
+            images, masks = self._align(chosen, images, masks)
         return np.stack(images), np.stack(masks)
 
-    def _cached(self, kind: str, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
+    def _get(self, kind: str, index: int, make: Callable[[], np.ndarray]) -> np.ndarray:
         """What is made of this `kind` from the frame that has this index among all."""
-        kinds = PICTURES if kind in PICTURES else FACTS
+        kinds = PICTURE_KINDS if kind in PICTURE_KINDS else MEASURED_KINDS
         return self.caches[kinds].get(kinds.index(kind) * len(self.frames) + index, make)
 
     def _image(self, index: int) -> np.ndarray:
-        return self._cached("image", index, lambda: read_frame(self.frames[index].image))
+        return self._get("image", index, lambda: read_frame(self.frames[index].image))
 
     def _defects(self, start: int, index: int) -> np.ndarray:
         """Bad pixels as known after the frames `start` to `index`, those of a run."""
         telling = [start + i for i in pick_telling_frames(self._shift(i) for i in range(start + 1, index + 1))]
-        return self._cached("defects", telling[-1], lambda: find_defects([self._image(i) for i in telling]))
+        return self._get("defects", telling[-1], lambda: find_defects([self._image(i) for i in telling]))
 
     def _mask(self, index: int, image: np.ndarray) -> np.ndarray:
-        bits = self._cached("mask", index, lambda: np.packbits(self.mask_of(self.frames[index], image), 1))
+        bits = self._get("mask", index, lambda: np.packbits(self.mask_of(self.frames[index], image), 1))
         return np.unpackbits(bits, 1, image.shape[1]).view(bool)
 
-    def _aligned(self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
-                 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _align(self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
+               ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         steps = [sum((self._shift(i + 1) for i in range(*pair)), np.zeros(2)) for pair in pairwise(chosen)]
         shifts = to_last(steps)
         return (aligned(images, shifts),
@@ -125,13 +132,19 @@ class ClipDataset:
         def fit() -> np.ndarray:
             return scene_shift(*(self._image(i).astype(np.float32) for i in (index - 1, index)))[None]
 
-        return self._cached("shift", index, fit)[0]
+        return self._get("shift", index, fit)[0]
 
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
-        """`{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
-        (1, H, W) float32 or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip.
+        """A sample.
 
-        `item` is the clip's index, or `(epoch, index)`.
+        Args:
+            item: the clip's index, or `(epoch, index)`.
+        Returns:
+            `{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
+            (1, H, W) float32 or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip.
+        Raises:
+            UserError: a frame is unreadable, or of another size than the others; with `replace_bad`, no clip can be
+                read.
         """
         epoch, index = item if isinstance(item, tuple) else (0, item)
         if not self.replace_bad:

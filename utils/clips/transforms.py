@@ -30,22 +30,44 @@ class ClipTransform:
     def with_boxes(
         self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """frames, masks (T, H, W), boxes (N, 5) → the same kinds. Raises ValueError for shapes that do not fit."""
+        """The changed clip.
+
+        Args:
+            frames: (T, H, W) float32.
+            masks: (T, H, W) bool.
+            boxes: (N, 5) of the key frame.
+            rng: draws what is drawn.
+        Returns:
+            The same kinds.
+        Raises:
+            ValueError: shapes do not fit.
+        """
         raise NotImplementedError
 
 
 def check_clip(frames: np.ndarray, masks: np.ndarray) -> None:
-    """Raises ValueError unless frames and masks are both (T, H, W)."""
+    """Frames and masks belong together.
+
+    Raises:
+        ValueError: they are not both (T, H, W).
+    """
     if frames.ndim != 3 or frames.shape != masks.shape:
         raise ValueError(f"got frames {frames.shape} and masks {masks.shape}, expected both (T, H, W)")
 
 
 def resize_clip(frames: np.ndarray, masks: np.ndarray, size: int | tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Resizes a clip to `size` (height, width), or to a square.
+    """Resizes a clip.
 
     Along an axis that shrinks, frames are averaged over areas, else interpolated linearly. A pixel of the new mask is
     set where targets cover at least half of it; a target that would vanish keeps the pixel it covers most, so every
-    8-connected target is still there (close neighbours may grow together). Raises ValueError for shapes that differ.
+    8-connected target is still there (close neighbours may grow together).
+
+    Args:
+        frames: (T, H, W) float32.
+        masks: (T, H, W) bool.
+        size: height and width in pixels, or the side of a square.
+    Raises:
+        ValueError: the shapes of frames and masks differ.
     """
     check_clip(frames, masks)
     height, width = (size, size) if isinstance(size, int) else size
@@ -58,19 +80,27 @@ def resize_clip(frames: np.ndarray, masks: np.ndarray, size: int | tuple[int, in
 def random_crop(
     frames: np.ndarray, masks: np.ndarray, size: int, rng: np.random.Generator, target_probability: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts a square of `size` pixels out of a clip, at the same place in all frames.
+    """Cuts a square out of a clip, at the same place in all frames.
 
-    With `target_probability` the place is drawn among those that hold one whole target (drawn too) of the key frame,
-    the last one, or the target's middle where it is larger than the square; otherwise, and on clips without a target
-    in the key frame, it is drawn among all places. A clip smaller than the square is first continued at the bottom
-    and on the right by its mirror image, targets included. Raises ValueError for shapes that differ.
+    The place is drawn among those that hold one whole target (drawn too) of the key frame, the last one, or the
+    target's middle where it is larger than the square; or else, and on clips without a target in the key frame, among
+    all places. A clip smaller than the square is first continued at the bottom and on the right by its mirror image,
+    targets included.
+
+    Args:
+        frames, masks: (T, H, W).
+        size: side of the square in pixels.
+        rng: draws the place.
+        target_probability: of a place that holds a target.
+    Raises:
+        ValueError: the shapes of frames and masks differ.
     """
     check_clip(frames, masks)
-    pad = _lacking(frames, size)
+    pad = _padding_to(frames, size)
     if np.any(pad):
         frames, masks = np.pad(frames, pad, mode="symmetric"), np.pad(masks, pad, mode="symmetric")
     targets = label_targets(masks[-1])[1] if rng.random() < target_probability else []
-    here = _place(frames.shape[1:], targets, size, rng)
+    here = _draw_place(frames.shape[1:], targets, size, rng)
     return frames[here].copy(), masks[here].copy()
 
 
@@ -78,31 +108,37 @@ def random_crop_boxes(
     frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, rng: np.random.Generator,
     target_probability: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`random_crop` with the boxes (N, 5) of the key frame, which are its targets then.
+    """`random_crop` with the boxes of the key frame, which are its targets then.
 
     Those whose centre is inside stay, cut at the crop's edges. A clip smaller than the square is continued by the
     values of its edge, as in prediction: a mirror image would show targets without boxes.
+
+    Args:
+        frames, masks, size, rng, target_probability: as of `random_crop`.
+        boxes: (N, 5) x1, y1, x2, y2 in pixels, class.
+    Raises:
+        ValueError: the shapes of frames and masks differ.
     """
     check_clip(frames, masks)
-    pad = _lacking(frames, size)
+    pad = _padding_to(frames, size)
     if np.any(pad):
         frames, masks = np.pad(frames, pad, mode="edge"), np.pad(masks, pad)
     wanted = len(boxes) and rng.random() < target_probability
     targets = np.stack([np.floor(boxes[:, 1::-1]), np.ceil(boxes[:, 3:1:-1])], 1).reshape(-1, 4).astype(int)
-    here = _place(frames.shape[1:], targets if wanted else [], size, rng)
+    here = _draw_place(frames.shape[1:], targets if wanted else [], size, rng)
     moved = np.array(boxes, np.float64)
     moved[:, :4] -= [here[2].start, here[1].start] * 2
     centre = (moved[:, :2] + moved[:, 2:4]) / 2
     return frames[here].copy(), masks[here].copy(), cut(moved[((centre >= 0) & (centre < size)).all(1)], (size, size))
 
 
-def _lacking(frames: np.ndarray, size: int) -> list[tuple[int, int]]:
+def _padding_to(frames: np.ndarray, size: int) -> list[tuple[int, int]]:
     """By how much frames (T, H, W) are smaller than `size`, as `np.pad` takes it."""
     return [(0, 0)] + [(0, max(size - length, 0)) for length in frames.shape[1:]]
 
 
-def _place(shape: tuple[int, int], targets: Sequence[Sequence[int]], size: int, rng: np.random.Generator
-           ) -> tuple[slice, slice, slice]:
+def _draw_place(shape: tuple[int, int], targets: Sequence[Sequence[int]], size: int, rng: np.random.Generator
+                ) -> tuple[slice, slice, slice]:
     """A square in frames of `shape` (H, W), anywhere, or so that one of `targets` (y0, x0, y1, x1) is inside."""
     low, high = np.zeros(2, int), np.array(shape) - size
     if len(targets):
@@ -119,8 +155,17 @@ def letterbox_clip(
     frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0,
     margin: float = MARGIN_GREY,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Letterboxes a clip into a square of `size` pixels (see `utils.images.fit`): frames bicubic with grey levels from
-    0 to `full_scale` and `margin` around them, masks by nearest neighbour. Raises ValueError for shapes that differ."""
+    """Letterboxes a clip into a square (see `utils.images.fit`): frames bicubic, masks by nearest neighbour.
+
+    Args:
+        frames, masks: (T, H, W).
+        boxes: (N, 5) x1, y1, x2, y2 in pixels, class.
+        size: side of the square in pixels.
+        full_scale: largest grey level of the frames.
+        margin: grey level around them.
+    Raises:
+        ValueError: the shapes of frames and masks differ.
+    """
     check_clip(frames, masks)
     place = Letterbox(frames.shape[1:], (size, size), margin)
     (top, left), (height, width) = place.corner, place.inner
@@ -135,7 +180,12 @@ def letterbox_clip(
 @dataclass(frozen=True)
 class GeometricAugmentation(ClipTransform):
     """Random flips and quarter turns of a whole clip, each with equal chances; clips that are not square are not
-    turned. Arrays come back contiguous."""
+    turned. Arrays come back contiguous.
+
+    Args:
+        horizontal, vertical: whether columns, rows are flipped.
+        turns: whether there are turns.
+    """
 
     horizontal: bool = True
     vertical: bool = True
@@ -170,8 +220,13 @@ class IntensityJitter(ClipTransform):
     """Random gain and offset, one of each for the whole clip.
 
     frames <- mean + (1 + g) (frames - mean) + o std, with the clip's own mean, g and o out of U(-amount, amount), and
-    the dataset's standard deviation `std` in the sensor's units. Masks and boxes are returned as they are (copies).
-    Raises ValueError unless 0 <= amount < 1 and std > 0.
+    the dataset's standard deviation `std`. Masks and boxes are returned as they are (copies).
+
+    Args:
+        amount: at least 0, below 1.
+        std: in the sensor's units, above 0.
+    Raises:
+        ValueError: one of them lies outside its range.
     """
 
     amount: float

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from nets import Model, build_model
-from utils.clips.augment import batch_augmentation
-from utils.clips.target_speed import measured_frame_step
+from utils.clips.augment import augment_batch
+from utils.clips.target_speed import measure_frame_step
 from utils.clips.training_clips import box_mask, file_mask
 from utils.datasets.dataset import Dataset, measure_normalisation
 from utils.images.image_files import read_frame
@@ -31,7 +31,7 @@ def with_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     extra = tuple(f"{Path(root).resolve().name}/" for root in config.extra_roots)
     training, _ = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
     own = {name: frames for name, frames in training.items() if not name.startswith(extra)}
-    step = measured_frame_step(own, box_mask if config.detector else file_mask) if config.num_frames > 1 else 1
+    step = measure_frame_step(own, box_mask if config.detector else file_mask) if config.num_frames > 1 else 1
     return dataclasses.replace(config, frame_step=step)
 
 
@@ -70,7 +70,7 @@ class Parts:
         optimizer = build_optimizer(network, config)
 
         def stitch(clip: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> tuple:
-            return batch_augmentation(clip, mask, generator=generator, published=config.published_augmentation)
+            return augment_batch(clip, mask, generator=generator, published=config.published_augmentation)
 
         return Learner(network, self.model.criterion, optimizer,
                        build_schedule(optimizer, config, steps_of(self.loader, config.accumulate)), self.device,
