@@ -115,7 +115,7 @@ def clips_per_second(
     from utils.clips.settings import ClipSettings
     from utils.clips.training_clips import ClipDataset
     from utils.training.config import TrainConfig
-    from utils.training.loader import EpochSampler, train_transform
+    from utils.training.loader import EpochSampler, build_transform
 
     cv2.setNumThreads(0)
     keep_memory()
@@ -123,7 +123,7 @@ def clips_per_second(
                          intensity=0.3 if augmented else 0.0)
     keys = [(name, index) for name, frames in clips.sequences.items() for index in range(len(frames))]
     dataset = ClipDataset(clips.sequences, keys, ClipSettings(config.num_frames, (128.0, 30.0)),
-                        train_transform(config, 30.0).with_boxes, cache_bytes=cache_bytes)
+                        build_transform(config, 30.0).with_boxes, cache_bytes=cache_bytes)
     sampler = EpochSampler(len(dataset), seed=0)
     loader = DataLoader(dataset, clips.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []

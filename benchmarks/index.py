@@ -82,7 +82,7 @@ def measure(root: str, workers: int, clips: int) -> None:
     pid, torch_alone, torch_peak = os.getpid(), pss_mib(os.getpid()), peak_mib(os.getpid())
     from utils.datasets.dataset import open_dataset
     from utils.training.config import TrainConfig
-    from utils.training.loader import training_loader
+    from utils.training.loader import build_loader
     from utils.training.selection import hold_out
 
     imported = pss_mib(pid)
@@ -92,7 +92,7 @@ def measure(root: str, workers: int, clips: int) -> None:
     opened, peak = pss_mib(pid), peak_mib(pid)
     training, _ = hold_out(dataset.sequences, (), 0.15)
     config = TrainConfig(input_size=32, batch_size=8, workers=workers, cache_mb=16, register=False, bad_pixels=False)
-    _, loader = training_loader(config, training, config.clip_settings((128.0, 30.0)), 30.0, 255.0)
+    _, loader = build_loader(config, training, config.clip_settings((128.0, 30.0)), 30.0, 255.0)
     batches = iter(loader)
     for _ in islice(batches, clips // 8):
         pass

@@ -15,7 +15,7 @@ from utils.clips.transforms import GeometricAugmentation, IntensityJitter, rando
 from utils.images.components import label_targets
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
-from utils.training.loader import train_transform
+from utils.training.loader import build_transform
 
 
 def augment(frames, masks, seed=0, **options):
@@ -417,7 +417,7 @@ def test_a_target_larger_than_the_crop_is_cut_through_its_middle():
 def test_a_recipe_makes_its_transform(fit):
     frames, masks = clip([(SHAPES["disc"], line((40, 40), (1, 1)))], noise=3)
     config = TrainConfig(input_size=64, fit=fit, published_augmentation=True, clones=2)
-    transform = train_transform(config, std=20.0)
+    transform = build_transform(config, std=20.0)
     image, mask = transform(frames, masks, np.random.default_rng(0))
     assert image.shape == mask.shape == (5, 64, 64) and image.dtype == np.float32 and mask.dtype == bool
     assert mask[-1].sum() > SHAPES["disc"].sum() * (0.4 if fit == "resize" else 1)
@@ -428,7 +428,7 @@ def test_a_recipe_makes_its_transform(fit):
     ]
     assert transform.steps[0] == TargetAugmentation(copies=2, mode="replace")
     bare = TrainConfig(input_size=96, fit=fit, target_augmentation=False, flips=False, intensity=0)
-    image, mask = train_transform(bare, std=20.0)(frames, masks, np.random.default_rng(0))
+    image, mask = build_transform(bare, std=20.0)(frames, masks, np.random.default_rng(0))
     assert (image == frames).all() and (mask == masks).all()
 
 

@@ -23,7 +23,7 @@ from utils.datasets.dataset import open_dataset
 from utils.datasets.frame_table import Frame
 from utils.images.normalise import normalise
 from utils.predictor.predictor import Predictor
-from utils.training.loader import collate, training_loader
+from utils.training.loader import build_loader, collate
 from utils.training.recipes import SSTNET
 
 
@@ -167,7 +167,7 @@ def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
     sequences, normalisation = sequence(tmp_path, 3, dtype=dtype), ([80.0] * 3, [10.0] * 3)
     config = dataclasses.replace(SSTNET, input_size=64, batch_size=3, workers=0, target_augmentation=False, flips=False,
                                  intensity=0.0, num_frames=2)
-    _, loader = training_loader(config, sequences, config.clip_settings(normalisation), 10.0,
+    _, loader = build_loader(config, sequences, config.clip_settings(normalisation), 10.0,
                                 float(np.iinfo(dtype).max))
     batch = next(iter(loader))
     learnt = dict(zip(batch["key"], batch["clip"].numpy(), strict=True))
@@ -230,7 +230,7 @@ def test_targets_are_told_from_the_picture_inside_their_boxes(tmp_path):
 def test_batches_stack_clips_and_list_boxes(tmp_path):
     sequences = sequence(tmp_path, 6)
     config = dataclasses.replace(SSTNET, input_size=64, batch_size=3, workers=0)
-    sampler, loader = training_loader(config, sequences, config.clip_settings(([1.0] * 3, [2.0] * 3)), 10.0, 255.0)
+    sampler, loader = build_loader(config, sequences, config.clip_settings(([1.0] * 3, [2.0] * 3)), 10.0, 255.0)
     batches = list(loader)
     assert len(batches) == 2 and len(sampler) == 6
     for batch in batches:

@@ -7,7 +7,7 @@ from utils.clips.target_speed import measure_frame_step, measure_target_speeds
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.training.config import TrainConfig
-from utils.training.parts import with_frame_step
+from utils.training.setup import resolve_frame_step
 
 
 def write(folder, name, speed, count=24, pan=(0.8, -0.5)):
@@ -41,9 +41,9 @@ def test_a_recipe_measures_on_its_own_data_root_alone(tmp_path):
                  "more/c": write(tmp_path, "c", (2.0, 1.0))}
     dataset = Dataset("x", "image tree", str(tmp_path), "train", sequences, False, None, {})
     config = TrainConfig(frame_step=0, extra_roots=(str(tmp_path / "more"),))
-    assert with_frame_step(config, dataset).frame_step == 4
+    assert resolve_frame_step(config, dataset).frame_step == 4
     given = TrainConfig(frame_step=3)
-    assert with_frame_step(given, dataset) is given
+    assert resolve_frame_step(given, dataset) is given
 
 
 def test_without_targets_to_follow_frames_are_consecutive(tmp_path):

@@ -12,8 +12,9 @@ from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
 
-OWN = ("data_root", "extra_roots", "name", "out", "weights", "val_sequences", "workers", "cache_mb", "device",
-       "threads", "resume", "quiet")  # of one run and one machine: no part of what others take over as a recipe
+# Settings of one run and one machine: no part of what others take over as a recipe.
+KEPT_OUT_OF_RECIPES = ("data_root", "extra_roots", "name", "out", "weights", "val_sequences", "workers", "cache_mb",
+                       "device", "threads", "resume", "quiet")
 
 
 def _add_option(parser: Parser, item: dataclasses.Field, kind: Any, default: Any) -> None:
@@ -64,11 +65,11 @@ def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] 
     _add_defaults(chooser, recipes, fields["model"])
     chosen = vars(chooser.parse_known_args(argv)[0])
     if chosen["recipe"] in recipes:
-        recipe = _for_model(recipes[chosen["recipe"]], chosen.get("model"))
+        recipe = _pick_recipe(recipes[chosen["recipe"]], chosen.get("model"))
     elif chosen["recipe"].endswith(".json"):
-        recipe = _of_run(chosen["recipe"])
-        _for_model(recipes[first], recipe.model)  # refuses what this script does not train
-        recipe = _for_model((recipe,), chosen.get("model"))
+        recipe = _read_recipe(chosen["recipe"])
+        _pick_recipe(recipes[first], recipe.model)  # refuses what this script does not train
+        recipe = _pick_recipe((recipe,), chosen.get("model"))
     else:
         raise UserError(f"--recipe: found '{chosen['recipe']}', expected {', '.join(recipes)}, or the config.json of a "
                         "run")
@@ -89,12 +90,12 @@ def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] 
     return dataclasses.replace(recipe, **given)
 
 
-def _of_run(path: str) -> TrainConfig:
+def _read_recipe(path: str) -> TrainConfig:
     """The settings in a run's config.json, but for those of its data, its name and its machine."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
-                  if name not in OWN}
+                  if name not in KEPT_OUT_OF_RECIPES}
         return TrainConfig(**values)
     except OSError as error:
         raise UserError(f"--recipe: {path} cannot be read ({error.strerror}), expected the config.json of a run"
@@ -103,19 +104,21 @@ def _of_run(path: str) -> TrainConfig:
         raise UserError(f"--recipe: {path} is not the config.json of a run of this version ({error})") from None
 
 
-def _kind(model: str) -> str:
-    return "detection" if model in DETECTORS else "single-frame" if model in SINGLE_FRAME else "multi-frame"
+def _kind_of(model: str) -> str:
+    if model in DETECTORS:
+        return "detection"
+    return "single-frame" if model in SINGLE_FRAME else "multi-frame"
 
 
-def _for_model(recipes: Sequence[TrainConfig], model: str | None) -> TrainConfig:
+def _pick_recipe(recipes: Sequence[TrainConfig], model: str | None) -> TrainConfig:
     """The recipe of `model`, or of another network of its kind; the first one where no model is named."""
     if model is None:
         return recipes[0]
     if model not in CHOICES["model"]:
         raise UserError(f"--model: found '{model}', expected one of {', '.join(CHOICES['model'])}")
-    family = [recipe for recipe in recipes if _kind(recipe.model) == _kind(model)]
+    family = [recipe for recipe in recipes if _kind_of(recipe.model) == _kind_of(model)]
     if not family:
-        kinds = {_kind(recipe.model) for recipe in recipes}
-        known = [name for name in CHOICES["model"] if _kind(name) in kinds]
+        kinds = {_kind_of(recipe.model) for recipe in recipes}
+        known = [name for name in CHOICES["model"] if _kind_of(name) in kinds]
         raise UserError(f"--model: found '{model}', expected one of {', '.join(known)} in this script")
     return dataclasses.replace(next((recipe for recipe in family if recipe.model == model), family[0]), model=model)

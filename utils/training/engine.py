@@ -13,7 +13,7 @@ from torch.optim.swa_utils import update_bn
 from tqdm import tqdm
 
 from utils.system.distributed import processes
-from utils.training.faults import LoaderDied, loader_died, out_of_memory
+from utils.training.faults import LoaderDied, explain_out_of_memory, loader_died
 from utils.training.learner import Learner, NonFiniteLoss
 
 
@@ -100,7 +100,7 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
                dynamic_ncols=True, mininterval=0.5)
     began = time.perf_counter()
     while progress.step < steps:
-        group = list(_received(batches, accumulate))
+        group = list(_take(batches, accumulate))
         progress.waited += time.perf_counter() - began
         clips = processes() * sum(len(batch["key"]) for batch in group)
         for reason in (reason for batch in group for reason in batch.get("replaced", ())):
@@ -120,7 +120,7 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
     return progress.row() | {"lr": learner.optimizer.param_groups[0]["lr"]}
 
 
-def _received(batches: Iterator[Any], count: int) -> Iterable[dict[str, Any]]:
+def _take(batches: Iterator[Any], count: int) -> Iterable[dict[str, Any]]:
     try:
         yield from islice(batches, count)
     except RuntimeError as error:
@@ -144,7 +144,7 @@ def _step(learner: Learner, group: list[dict[str, Any]], on_non_finite: Callable
         return {}
     except torch.OutOfMemoryError:
         pass  # what follows needs the memory that this exception still holds
-    raise out_of_memory(learner, group, processes() * sum(len(batch["key"]) for batch in group) // len(group))
+    raise explain_out_of_memory(learner, group, processes() * sum(len(batch["key"]) for batch in group) // len(group))
 
 
 def _figures(progress: Progress, learner: Learner) -> dict[str, str]:

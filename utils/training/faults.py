@@ -15,7 +15,7 @@ from utils.system.distributed import processes
 from utils.system.errors import UserError
 from utils.training.learner import Learner
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LoaderDied(RuntimeError):
@@ -62,7 +62,7 @@ def loader_died(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
 
 
-def explained(error: Exception, where: str) -> UserError | None:
+def explain(error: Exception, where: str) -> UserError | None:
     """The user's view of an error that machines cause; None for all others.
 
     Args:
@@ -74,7 +74,7 @@ def explained(error: Exception, where: str) -> UserError | None:
     if isinstance(error, LoaderDied) or loader_died(error):
         return UserError(f"a loader process died ({' '.join(str(error).split())}), mostly because memory ran out; "
                          f"lower --cache-mb or --workers, and continue with --resume auto; {where}")
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
         return UserError(f"{error.filename or 'the run'}: cannot be written ({error.strerror}); make room and continue "
                          f"with --resume auto; {where}")
     if processes() > 1 and (isinstance(error, torch.distributed.DistBackendError) or "by peer" in str(error)):
@@ -82,7 +82,7 @@ def explained(error: Exception, where: str) -> UserError | None:
     return None
 
 
-def out_of_memory(learner: Learner, batches: list[dict[str, Any]], batch_size: int) -> UserError:
+def explain_out_of_memory(learner: Learner, batches: list[dict[str, Any]], batch_size: int) -> UserError:
     """After the GPU's memory ran out in a step: an error that names a batch size which was tried and fits.
 
     Args:

@@ -32,9 +32,7 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
         dataset = join_datasets(found[0], found[1:])
         if rank() == 0:
             make_folder(config.folder)  # one that cannot be written is found out now, not after an epoch
-        from utils.training.trainer import (
-            train,  # takes seconds, so only after the command line and the data were found good
-        )
+        from utils.training.trainer import train  # takes seconds: only after command line and data were found good
 
         if processes() > 1:
             from torch.distributed.elastic.multiprocessing.errors import record

@@ -20,7 +20,7 @@ def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
-HALF = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+AMP_DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class NonFiniteLoss(RuntimeError):
@@ -104,7 +104,7 @@ class Learner:
             clip, targets["mask"] = self.augment(clip, targets["mask"], self.generator)
         if self.channels_last and clip.dim() == 4:
             clip = clip.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, HALF[self.amp], enabled=self.amp != "off"):
+        with torch.autocast(self.device.type, AMP_DTYPES[self.amp], enabled=self.amp != "off"):
             outputs = network(clip)
         return self.criterion(outputs, targets)
 
@@ -115,7 +115,7 @@ class Learner:
         means = mean_over_processes(torch.stack([value.detach().float() for value in named.values()])).tolist()
         values = dict(zip(named, means, strict=True))
         if not all(map(math.isfinite, means)):
-            raise NonFiniteLoss(f"losses {values} on the batch of {_clips([batch])}")
+            raise NonFiniteLoss(f"losses {values} on the batch of {_name_clips([batch])}")
         self.scaler.scale(total / count).backward()
         return values
 
@@ -123,7 +123,7 @@ class Learner:
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_gradient or math.inf)
         if not self.scaler.is_enabled() and not norm.isfinite():
-            raise NonFiniteLoss(f"gradient norm {norm.item()} on the batch of {_clips(batches)}")
+            raise NonFiniteLoss(f"gradient norm {norm.item()} on the batch of {_name_clips(batches)}")
         scale = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -184,5 +184,5 @@ def targets_of(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {"mask": batch["mask"].to(device, non_blocking=True)}
 
 
-def _clips(batches: Sequence[dict[str, Any]]) -> str:
+def _name_clips(batches: Sequence[dict[str, Any]]) -> str:
     return ", ".join(key for keys in gather([key for batch in batches for key in batch["key"]]) for key in keys)

@@ -34,7 +34,7 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def training_loader(config: TrainConfig, sequences: Sequences, settings: ClipSettings, std: float,
+def build_loader(config: TrainConfig, sequences: Sequences, settings: ClipSettings, std: float,
                     full_scale: float, pin_memory: bool = False) -> tuple[EpochSampler, DataLoader]:
     """A recipe's clips, one for each frame of `sequences`.
 
@@ -54,7 +54,7 @@ def training_loader(config: TrainConfig, sequences: Sequences, settings: ClipSet
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()
-    transform = train_transform(config, std, full_scale, float(np.ravel(settings.normalisation[0])[0]))
+    transform = build_transform(config, std, full_scale, float(np.ravel(settings.normalisation[0])[0]))
     clips = ClipDataset(sequences, AllKeys(sequences), settings, transform.with_boxes,
                         config.seed, (config.cache_mb << 20) // several, "boxes" if config.detector else "mask",
                         mask_of, config.on_bad_frame == "skip")
@@ -108,7 +108,7 @@ class EpochSampler(Sampler):
                 yield self.epoch * passes + i // self.length, int(order[i])
 
 
-def train_transform(config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = MARGIN_GREY
+def build_transform(config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = MARGIN_GREY
                     ) -> TrainTransform:
     """The transform of a recipe; `mean` and `std` are the dataset's in the sensor's units."""
     steps: list[ClipTransform] = []

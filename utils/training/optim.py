@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from utils.training.config import TrainConfig
 
-FLOOR = 0.01  # a cosine schedule ends at this share of the peak rate
+FINAL_RATE_SHARE = 0.01  # a cosine schedule ends at this share of the peak rate
 
 
 def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -39,7 +39,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_
             return 0.1 + 0.9 * step ** power / warm ** power
         if config.schedule in ("cosine", "yolox"):
             share = min(1.0, (step - warm) / max(1, end - warm))
-            return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * share))
+            return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
         if config.schedule == "multistep":
             return config.milestone_factor ** sum(step >= epoch * steps_per_epoch for epoch in config.milestones)
         return 1.0

@@ -17,11 +17,12 @@ from utils.training.config import TrainConfig
 from utils.training.run_log import LOG, read_log
 
 # Settings that may change when a run is continued: they have no part in what is learnt, or are there to be changed.
-FREE = frozenset({"name", "out", "data_root", "extra_roots", "weights", "epochs", "workers", "cache_mb", "device",
-                  "threads", "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
-NAMED_SEQUENCES = 1000  # of datasets with more sequences only one digest is kept
-EARLIER = "earlier"
-FILES = (*LAST_NAMES, "best.pt", LOG, "config.json", "command.txt", "curves.png", "tensorboard")
+CHANGEABLE_SETTINGS = frozenset({
+    "name", "out", "data_root", "extra_roots", "weights", "epochs", "workers", "cache_mb", "device", "threads",
+    "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
+MAX_SEQUENCE_DIGESTS = 1000  # of datasets with more sequences only one digest is kept
+EARLIER_FOLDER = "earlier"
+RUN_FILES = (*LAST_NAMES, "best.pt", LOG, "config.json", "command.txt", "curves.png", "tensorboard")
 
 
 def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
@@ -44,8 +45,8 @@ def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[st
         if "optimizer" not in content:
             raise UserError(f"{path}: holds weights but no training state; give last.pt of a run, or start a new run "
                             "from it with --weights")
-        content = _upgraded(content, path)
-        lines += _recipe_lines(content, config, path)
+        content = _upgrade(content, path)
+        lines += _compare_recipes(content, config, path)
         progress = content["progress"]
         lines.append(f"continuing from {path}: {progress['epoch']} epochs"
                      + (f" and {progress['step']} steps" if progress["step"] else "") + " done")
@@ -55,7 +56,7 @@ def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[st
     return None, lines
 
 
-def _upgraded(content: dict[str, Any], path: Path) -> dict[str, Any]:
+def _upgrade(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """A checkpoint of an earlier version as one of this version."""
     if "progress" in content:
         return content
@@ -65,14 +66,14 @@ def _upgraded(content: dict[str, Any], path: Path) -> dict[str, Any]:
             "ema_updates": content["schedule"]["last_epoch"], "scaler": {}, "random": [], "data": {}}
 
 
-def _recipe_lines(content: dict[str, Any], config: TrainConfig, path: Path) -> list[str]:
+def _compare_recipes(content: dict[str, Any], config: TrainConfig, path: Path) -> list[str]:
     """Refuse another recipe than the checkpoint's; a line where the schedule gets another length."""
     then, now = content["config"], config.as_dict()
     defaults = {item.name: item.default for item in dataclasses.fields(TrainConfig)}
     then = {name: then.get(name, list(default) if isinstance(default, tuple) else default)
             for name, default in defaults.items()}
     changed = [f"--{name.replace('_', '-')} {now[name]} instead of {then[name]}" for name in now
-               if name not in FREE and now[name] != then[name]]
+               if name not in CHANGEABLE_SETTINGS and now[name] != then[name]]
     if changed:
         raise UserError(f"{path}: found {', '.join(changed)}; a run goes on with its own settings: give those, or "
                         f"start another one from its weights with --weights {path}")
@@ -84,7 +85,7 @@ def _recipe_lines(content: dict[str, Any], config: TrainConfig, path: Path) -> l
 def fingerprint(parts: Mapping[str, Mapping[str, Sequence[Frame]]]) -> dict[str, str]:
     """What training depends on in a dataset's files: for each sequence of each part its number of frames and a digest
     of their numbers, boxes and file sizes; not their paths or times, so that a copy is the same dataset."""
-    named = sum(map(len, parts.values())) <= NAMED_SEQUENCES
+    named = sum(map(len, parts.values())) <= MAX_SEQUENCE_DIGESTS
     digests: dict[str, Any] = {}
     counts: dict[str, int] = {}
     for part, sequences in parts.items():
@@ -112,15 +113,15 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
                     "continue, or start a new run from the checkpoint with --weights")
 
 
-def set_aside(folder: Path) -> str:
+def move_aside(folder: Path) -> str:
     """Move an earlier run's files out of the way of a new one, to `earlier/`, where they replace those of the run
     before that one; says so in a line, empty where there is no earlier run."""
     if not any((folder / name).exists() for name in LAST_NAMES):
         return ""
-    target = folder / EARLIER
+    target = folder / EARLIER_FOLDER
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    for name in FILES:
+    for name in RUN_FILES:
         if (folder / name).exists():
             os.replace(folder / name, target / name)
     return f"an earlier run was in {folder}: it is now in {target}; --resume auto would have continued it"

@@ -35,7 +35,7 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     lengths = sequences.lengths()
     kept = lengths.copy()  # of each sequence so many frames, from the first on
     if names:
-        for name, number in (_first_aside(name, sequences) for name in names):
+        for name, number in (_parse_held_out(name, sequences) for name in names):
             kept[sequences.names.find(name)] = (sequences[name].numbers < number).sum()
     elif fraction * len(sequences) >= 1:
         index = np.arange(len(sequences))
@@ -48,7 +48,7 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
     return training, validation
 
 
-def _first_aside(text: str, sequences: Sequences) -> tuple[str, float]:
+def _parse_held_out(text: str, sequences: Sequences) -> tuple[str, float]:
     """A sequence's name and the first frame number set aside, from `NAME` or `NAME:N`."""
     if text in sequences:
         return text, float("-inf")
@@ -93,34 +93,42 @@ def choose_threshold(curve: dict[str, Any], fa_budget: float, false_budget: floa
                       "pd_fa_auc": float(curve["pd_fa_auc"])}
 
 
-SHOWN = {"pd": "Pd", "fa": "Fa", "ap50": "AP50", "centre_ap": "centre AP", "centre_f1": "centre F1",
+FIGURE_NAMES = {"pd": "Pd", "fa": "Fa", "ap50": "AP50", "centre_ap": "centre AP", "centre_f1": "centre F1",
          "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU", "threshold": "at threshold"}
 # What of two epochs decides which is the better one; of equals the next.
-RANKS = ("choice", "pd_in_budget", "iou", "centre_f1")
+RANKING_FIGURES = ("choice", "pd_in_budget", "iou", "centre_f1")
 
 
 def validate(predictor: Predictor, dataset: Dataset, config: TrainConfig,
              on_frame: Callable[..., None] | None = None,
              on_bad_frame: Callable[[UserError], None] | None = None) -> dict[str, Any]:
-    """Figures of a network on `dataset`, at the threshold that serves it best there (or the recipe's fixed one); of
-    several processes all call this, and share the sequences. `on_frame` is called after each prediction, `on_bad_frame`
-    for each frame that cannot be read, which is then left out.
+    """Figures of a network, at the threshold that serves it best (or the recipe's fixed one).
 
-    For detectors `choice`, the mean of AP50 and centre AP, ranks the epochs: of boxes of a few pixels AP50 alone is
-    brittle, and centre AP alone does not see their size.
+    Of several processes all call this, and share the sequences.
+
+    Args:
+        predictor: of the network.
+        dataset: the frames set aside.
+        config: the recipe, with its budget of false alarms.
+        on_frame: called after each prediction.
+        on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
+    Returns:
+        Those of `choose_threshold`, or of a detector those of `DetectionMetrics.compute` with `choice`, the mean of
+        AP50 and centre AP, which ranks the epochs: of boxes of a few pixels AP50 alone is brittle, and centre AP alone
+        does not see their size.
     """
     measure = evaluate_detection if predictor.settings.task == "detection" else evaluate_sequences
     overall = measure(predictor, dataset, batch_size=4, quiet=config.quiet or rank() > 0, title="validation",
                       on_frame=on_frame, on_bad_frame=on_bad_frame).overall
     if predictor.settings.task != "detection":
         return choose_threshold(overall.curve(), config.fa_budget, config.false_budget, config.threshold)
-    figures = overall.compute(config.threshold or best_score(overall), areas=False)
-    kept = ("threshold", "ap50", "ap", "centre_ap", "precision", "recall", "f1", "pd", "centre_precision", "centre_f1",
-            "centre_false_per_frame", "false_per_frame")
-    return {name: figures[name] for name in kept} | {"choice": (figures["ap50"] + figures["centre_ap"]) / 2}
+    figures = overall.compute(config.threshold or choose_score(overall), areas=False)
+    names = ("threshold", "ap50", "ap", "centre_ap", "precision", "recall", "f1", "pd", "centre_precision", "centre_f1",
+             "centre_false_per_frame", "false_per_frame")
+    return {name: figures[name] for name in names} | {"choice": (figures["ap50"] + figures["centre_ap"]) / 2}
 
 
-def best_score(metrics: DetectionMetrics) -> float:
+def choose_score(metrics: DetectionMetrics) -> float:
     """The score above which detections have the best F1 by the centre rule, 0.5 where none hits."""
     curve = metrics.curve("centre")
     if not np.nan_to_num(curve["f1"]).any():
@@ -128,19 +136,19 @@ def best_score(metrics: DetectionMetrics) -> float:
     return float(curve["threshold"][np.nan_to_num(curve["f1"]).argmax()])
 
 
-def better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
+def is_better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
     """Whether `new` figures are a better choice: for masks Pd within the false-alarm budget first, then IoU; for boxes
     the mean of AP50 and centre AP first, then F1 by centres."""
     if not new:
         return False
-    return not best or _rank(new) > _rank(best)
+    return not best or _ranking_of(new) > _ranking_of(best)
 
 
-def _rank(figures: dict[str, Any]) -> tuple[float, ...]:
-    values = [figures[name] for name in RANKS if name in figures]
+def _ranking_of(figures: dict[str, Any]) -> tuple[float, ...]:
+    values = [figures[name] for name in RANKING_FIGURES if name in figures]
     return tuple(-1.0 if value is None or math.isnan(value) else float(value) for value in values)
 
 
-def figures_line(figures: dict[str, Any]) -> str:
+def format_figures(figures: dict[str, Any]) -> str:
     """The figures that people look at, in a line."""
-    return "  ".join(f"{text} {format_value(figures[name])}" for name, text in SHOWN.items() if name in figures)
+    return "  ".join(f"{text} {format_value(figures[name])}" for name, text in FIGURE_NAMES.items() if name in figures)

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import cv2
 import torch
@@ -34,15 +34,12 @@ from utils.system.machine import git_revision, keep_memory
 from utils.system.tables import format_value
 from utils.training.config import TrainConfig
 from utils.training.engine import Progress, measure_statistics, steps_of, train_one_epoch
-from utils.training.faults import LoaderDied, StopSignals, explained
+from utils.training.faults import LoaderDied, StopSignals, explain
 from utils.training.learner import NonFiniteLoss
-from utils.training.parts import Parts, with_frame_step
-from utils.training.resume import fingerprint, last_checkpoint, require_same_data, set_aside
+from utils.training.resume import fingerprint, last_checkpoint, move_aside, require_same_data
 from utils.training.run_log import RunLog, settings_table
-from utils.training.selection import better, figures_line, validate
-
-if TYPE_CHECKING:
-    from utils.training.parts import Parts
+from utils.training.selection import format_figures, is_better, validate
+from utils.training.setup import TrainingSetup, resolve_frame_step
 
 
 def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
@@ -61,16 +58,16 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """
     keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
-    config = with_frame_step(config, dataset)
-    with deterministic(config.deterministic), process_group(config.device) as device:
-        parts = Parts(config, dataset, device)
+    config = resolve_frame_step(config, dataset)
+    with use_deterministic(config.deterministic), process_group(config.device) as device:
+        setup = TrainingSetup(config, dataset, device)
         try:
-            run = TrainingRun(config, dataset, parts)
+            run = TrainingRun(config, dataset, setup)
         except OSError as error:
-            raise explained(error, "nothing is saved yet") or error from None
-        run.log.say(f"{settings_table(config)}\n{parts.summary()}")
+            raise explain(error, "nothing is saved yet") or error from None
+        run.log.say(f"{settings_table(config)}\n{setup.summary()}")
         best = run.train()
-        run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {figures_line(best)}\n"
+        run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
                     f"weights {config.folder / 'best.pt'}")
     return best
 
@@ -80,17 +77,17 @@ class TrainingRun:
 
     Args:
         config, dataset: as there.
-        parts: network and learner, loader and sampler, the split.
+        setup: network and learner, loader and sampler, the split.
     """
 
-    def __init__(self, config: TrainConfig, dataset: Dataset, parts: Parts) -> None:
-        self.config, self.dataset, self.parts, self.stop = config, dataset, parts, StopSignals()
-        self.learner, self.sampler = parts.learner, parts.sampler
-        self.steps = steps_of(parts.loader, config.accumulate)
-        self.progress, self.data = Progress(), {}
+    def __init__(self, config: TrainConfig, dataset: Dataset, setup: TrainingSetup) -> None:
+        self.config, self.dataset, self.setup, self.stop = config, dataset, setup, StopSignals()
+        self.learner, self.sampler = setup.learner, setup.sampler
+        self.steps = steps_of(setup.loader, config.accumulate)
+        self.progress, self.data_digests = Progress(), {}
         if was_restarted() and any((config.folder / name).exists() for name in LAST_NAMES):
             self.config = config = dataclasses.replace(config, resume="auto")
-        content, lines = self._earlier()
+        content, lines = self._find_checkpoint()
         if content:
             self._restore(content)
         self.log = RunLog(config, self.progress.history if content else None)
@@ -98,19 +95,19 @@ class TrainingRun:
             self.log.say(line)
         self.marked = time.perf_counter()
 
-    def _earlier(self) -> tuple[dict[str, Any] | None, list[str]]:
+    def _find_checkpoint(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The checkpoint to continue from, where there is one, and what to say about it; the first process looks."""
         content, lines = None, []
         if rank() == 0:
             make_folder(self.config.folder)
             remove_temporary(self.config.folder)
-            self.data = fingerprint({"training": self.parts.training, "validation": self.parts.validation})
+            self.data_digests = fingerprint({"training": self.setup.training, "validation": self.setup.validation})
             if self.config.resume:
                 content, lines = last_checkpoint(self.config)
             if content:
-                require_same_data(content["data"], self.data)
+                require_same_data(content["data"], self.data_digests)
             elsewhere = Path(self.config.resume).parent.resolve() != self.config.folder.resolve()
-            if self.config.resume != "auto" and elsewhere and (line := set_aside(self.config.folder)):
+            if self.config.resume != "auto" and elsewhere and (line := move_aside(self.config.folder)):
                 lines.append(line)
         return take_first((content, lines))
 
@@ -129,18 +126,18 @@ class TrainingRun:
         try:
             with self.stop:
                 while self.progress.epoch < self.config.epochs:
-                    self._epoch()
+                    self._run_epoch()
         except LoaderDied as error:
             if processes() == 1:  # others may be inside a step already, where they wait for this one
                 self.save()
                 if self.stop.number:
                     self._interrupt()
-            raise explained(error, self._saved()) from None
+            raise explain(error, self._describe_saved()) from None
         except NonFiniteLoss as error:
-            raise UserError(f"training stopped, no longer finite: {error}; {self._saved()}; try a lower --lr or "
-                            "--clip-gradient, or tolerate some with --skip-non-finite") from None
+            raise UserError(f"training stopped, no longer finite: {error}; {self._describe_saved()}; try a lower --lr "
+                            "or --clip-gradient, or tolerate some with --skip-non-finite") from None
         except Exception as error:
-            known = explained(error, self._saved())
+            known = explain(error, self._describe_saved())
             if known is None:
                 raise
             raise known from None
@@ -149,7 +146,7 @@ class TrainingRun:
         self._report_bad_frames()
         return self.progress.best
 
-    def _epoch(self) -> None:
+    def _run_epoch(self) -> None:
         """Train, validate, log and save one epoch (`epoch` counts from 0, files and logs from 1)."""
         config, progress = self.config, self.progress
         epoch, last = progress.epoch, progress.epoch + 1 == config.epochs
@@ -157,16 +154,16 @@ class TrainingRun:
         if not progress.step:
             self.learner.begin_epoch(config.seed, epoch, rank())
         figures = train_one_epoch(
-            self.learner, self.parts.loader, progress, accumulate=config.accumulate, after_step=self._after_step,
+            self.learner, self.setup.loader, progress, accumulate=config.accumulate, after_step=self._after_step,
             title=f"epoch {epoch + 1}/{config.epochs}", quiet=config.quiet or rank() > 0,
-            on_non_finite=self._non_finite if config.skip_non_finite else None)
+            on_non_finite=self._on_non_finite if config.skip_non_finite else None)
         row: dict[str, Any] = {"epoch": epoch + 1, **figures}
-        validating = bool(self.parts.validation) and ((epoch + 1) % config.val_every == 0 or last)
+        validating = bool(self.setup.validation) and ((epoch + 1) % config.val_every == 0 or last)
         if validating:
             row["val"] = self._validate()
         elif last:
             self._measure_statistics()
-        chosen = better(row.get("val"), progress.best) if self.parts.validation else last
+        chosen = is_better(row.get("val"), progress.best) if self.setup.validation else last
         if chosen:
             progress.best = {"epoch": epoch + 1, **row.get("val", {})}
         row["elapsed_s"] = round(self._elapsed(), 1)
@@ -176,7 +173,7 @@ class TrainingRun:
         self.save(chosen)
         self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {format_value(row.get('loss'))}  "
                      f"lr {format_value(row['lr'])}  {row['clips_per_s']} clips/s (data {row['data_s']} s)  "
-                     f"{figures_line(row.get('val', {}))}"
+                     f"{format_figures(row.get('val', {}))}"
                      + ("  *" if chosen else ""))
         if max_over_processes(self.stop.number) and not last:
             self._interrupt()
@@ -189,7 +186,7 @@ class TrainingRun:
         if every and step % every == 0 and step < self.steps:
             self.save()
 
-    def _non_finite(self, error: NonFiniteLoss) -> None:
+    def _on_non_finite(self, error: NonFiniteLoss) -> None:
         count, limit = self.progress.skipped_before + self.progress.skipped + 1, self.config.skip_non_finite
         if count > limit:
             raise error
@@ -200,7 +197,7 @@ class TrainingRun:
         if not self.config.recalibrate or self.config.freeze_norm:
             return
         states, self.sampler.done = self.learner.random_states(), 0
-        measure_statistics(self.learner.averaged, self.parts.loader, self.config.recalibrate, self.parts.device)
+        measure_statistics(self.learner.averaged, self.setup.loader, self.config.recalibrate, self.setup.device)
         self.learner.load_random_states(states)
 
     def _validate(self) -> dict[str, Any]:
@@ -209,14 +206,14 @@ class TrainingRun:
             self.save()  # validation may take long, and of several processes it cannot be interrupted
         self._measure_statistics()
         self.learner.agree()
-        config, parts = self.config, self.parts
-        predictor = Predictor.from_network(self.learner.averaged, parts.model.postprocess, parts.settings,
-                                           device=parts.device)
-        return validate(predictor, dataclasses.replace(self.dataset, sequences=parts.validation), config,
+        config, setup = self.config, self.setup
+        predictor = Predictor.from_network(self.learner.averaged, setup.model.postprocess, setup.settings,
+                                           device=setup.device)
+        return validate(predictor, dataclasses.replace(self.dataset, sequences=setup.validation), config,
                         self._while_validating if processes() == 1 else None,
-                        self._bad_frame if config.on_bad_frame == "skip" else None)
+                        self._on_bad_frame if config.on_bad_frame == "skip" else None)
 
-    def _bad_frame(self, error: UserError) -> None:
+    def _on_bad_frame(self, error: UserError) -> None:
         self.progress.bad_frames[str(error)] = self.progress.bad_frames.get(str(error), 0) + 1
 
     def _while_validating(self, *_: Any) -> None:
@@ -233,9 +230,9 @@ class TrainingRun:
         if rank():
             progress.bad_frames = {}
             return
-        progress.bad_frames = _summed(bad_frames)
+        progress.bad_frames = _add_up(bad_frames)
         config, state = self.config, self.learner.state()
-        settings = self.parts.settings
+        settings = self.setup.settings
         settings = dataclasses.replace(settings, threshold=float(progress.best.get("threshold", settings.threshold)))
         content = {
             "model": {"name": config.model, "options": config.network_options()},
@@ -245,17 +242,17 @@ class TrainingRun:
         if chosen:
             save_checkpoint(config.folder / "best.pt", content)
         save_last(config.folder, content | state | {"progress": progress.as_dict(), "random": list(random),
-                                                    "data": self.data})
+                                                    "data": self.data_digests})
 
     def _elapsed(self) -> float:
         return self.progress.elapsed + time.perf_counter() - self.marked
 
     def _interrupt(self) -> NoReturn:
         number = max_over_processes(self.stop.number)
-        raise Interrupted(f"stopped by {StopSignals.name_of(number)}; {self._saved()}; the same command with --resume "
-                          "auto continues", number)
+        raise Interrupted(f"stopped by {StopSignals.name_of(number)}; {self._describe_saved()}; the same command with "
+                          "--resume auto continues", number)
 
-    def _saved(self) -> str:
+    def _describe_saved(self) -> str:
         path = self.config.folder / "last.pt"
         return f"the last good weights are in {path}" if path.exists() else "nothing is saved yet"
 
@@ -266,7 +263,7 @@ class TrainingRun:
             self.log.say(f"{len(found)} unreadable files, {sum(found.values())} clips replaced or left out:\n{lines}")
 
 
-def _summed(counts: tuple[dict[str, int], ...]) -> dict[str, int]:
+def _add_up(counts: tuple[dict[str, int], ...]) -> dict[str, int]:
     total: dict[str, int] = {}
     for part in counts:
         for name, count in part.items():
@@ -275,7 +272,7 @@ def _summed(counts: tuple[dict[str, int], ...]) -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def deterministic(wanted: bool) -> Iterator[None]:
+def use_deterministic(wanted: bool) -> Iterator[None]:
     """Within this context PyTorch takes operations that give the same bits each time, where `wanted`; where there is no
     such form of one, it warns and names it."""
     if not wanted:

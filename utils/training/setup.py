@@ -19,12 +19,12 @@ from utils.system.distributed import synchronise_norm
 from utils.training.config import TrainConfig
 from utils.training.engine import steps_of
 from utils.training.learner import Learner
-from utils.training.loader import training_loader
+from utils.training.loader import build_loader
 from utils.training.optim import build_ema, build_optimizer, build_schedule
 from utils.training.selection import hold_out
 
 
-def with_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+def resolve_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     """The recipe with a measured frame step where it asks for one, from the training frames of its own data root."""
     if config.frame_step:
         return config
@@ -35,7 +35,7 @@ def with_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     return dataclasses.replace(config, frame_step=step)
 
 
-class Parts:
+class TrainingSetup:
     """What a run works with: the split, the network and its learner, the loader."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, device: torch.device) -> None:
@@ -50,7 +50,7 @@ class Parts:
         self.settings = config.clip_settings(self._normalisation())
         self.weights_note = ""
         self.model = self._build()
-        self.sampler, self.loader = training_loader(config, self.training, self.settings, self.grey[1],
+        self.sampler, self.loader = build_loader(config, self.training, self.settings, self.grey[1],
                                                     self.full_scale, pin_memory=device.type == "cuda")
         self.learner = self._learner()
 
