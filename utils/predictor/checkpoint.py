@@ -113,14 +113,14 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
         UserError: it is not.
     """
     known = content if isinstance(content, dict) else {}
-    before_3 = known.get("version") in (1, 2)
+    version = known.get("version")
+    if isinstance(version, int) and version > CHECKPOINT_VERSION:  # whatever keys it has
+        raise UserError(f"{path}: checkpoint version {version}, this code reads up to {CHECKPOINT_VERSION}; update it")
+    before_3 = version in (1, 2)
     missing = [key for key in (REQUIRED_KEYS_BEFORE_3 if before_3 else REQUIRED_KEYS) if key not in known]
     if missing:
         raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
                         "can be given to training with --weights")
-    if content["version"] > CHECKPOINT_VERSION:
-        raise UserError(f"{path}: checkpoint version {content['version']}, this code reads up to "
-                        f"{CHECKPOINT_VERSION}; update it")
     if not before_3:
         return content
     try:
