@@ -13,7 +13,7 @@ from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import check_root
 from utils.datasets.problems import CollectingReport
-from utils.datasets.quick_check import THREADS, describe_wrong_mask
+from utils.datasets.quick_check import DECODING_THREADS, describe_wrong_mask
 from utils.images.box_masks import boxes_of_mask
 from utils.images.boxes import box_problem
 from utils.images.frame_names import natural_key
@@ -93,9 +93,9 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
     try:
         dataset = open_dataset(root, split, need, report)
     except UserError as error:
-        report.broken(error)
+        report.add_broken(error)
         return report.lines, [], ""
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(DECODING_THREADS) as pool:
         bar = tqdm(pool.map(inspect, dataset.frames), total=len(dataset.frames), desc="checking", unit="frame",
                    disable=quiet, dynamic_ncols=True)
         checks = list(bar)

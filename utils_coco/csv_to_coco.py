@@ -14,7 +14,7 @@ from tqdm import tqdm
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.images.image_files import write_picture
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
@@ -114,7 +114,7 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
     refuse_existing(folder / below, overwrite)
     found, unlabelled = labelled_videos(labels, videos)
     counts = Counter(label.name for video in found for label in video.labels)
-    names = [TARGET] if one_class or not counts else sorted(counts)
+    names = [TARGET_CATEGORY] if one_class or not counts else sorted(counts)
     classes = {name: 0 if one_class else names.index(name) for name in counts}
     bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
     whole = _whole_folder(folder) if frames else contextlib.nullcontext(folder)
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
                         help="keep every Nth frame; those written are numbered 0, 1, 2, … (default: 1)")
     parser.add_argument("--max-frames", type=number(int, 1), metavar="N", help="keep at most N frames of each video")
-    parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {TARGET}")
+    parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {TARGET_CATEGORY}")
     parser.add_argument("--overwrite", action="store_true", help="replace a json that is there (never frames)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)

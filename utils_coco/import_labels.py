@@ -13,7 +13,7 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.images.boxes import box_problem
 from utils.images.frame_names import frame_numbers, natural_key
@@ -240,7 +240,7 @@ def _write(root: Path, found: Sequence[SourceImage], matched: Match, one_class: 
             said.append(f"{split}: {len(own)} images with masks")
         else:
             frames = (_labelled_frame(image, boxes.get(image.key, ()), classes, one_class) for image in own)
-            content = coco_of_boxes(frames, [TARGET] if one_class or not classes else classes)
+            content = coco_of_boxes(frames, [TARGET_CATEGORY] if one_class or not classes else classes)
             write_coco(root / "annotations" / f"instances_{split}2017.json", content)
             said.append(f"{split}: {coco_summary(content)}")
         for image in own:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from utils.datasets.coco import TARGET, load_coco, read_coco
+from utils.datasets.coco import TARGET_CATEGORY, load_coco, read_coco
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -150,7 +150,7 @@ def _voc(labels: Path) -> Iterator[tuple[str, list[NamedBox]]]:
             boxes = []
             for item in ElementTree.fromstring(text).iter("object"):
                 x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in VOC_CORNERS)
-                boxes.append((x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or TARGET).strip()))
+                boxes.append((x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or TARGET_CATEGORY).strip()))
         except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not a VOC file with object/bndbox/xmin … ymax ({error}); correct it") from None
         yield key, boxes

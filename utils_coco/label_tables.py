@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.datasets.coco import TARGET
+from utils.datasets.coco import TARGET_CATEGORY
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
@@ -156,8 +156,9 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[s
         if not sound or ".." in image.split("/"):
             raise UserError(f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
                             f"{','.join(head)[:80]}; correct that line")
-        shares += [all(0 <= v <= 1 for v in values) and any(v % 1 for v in values)] if values else []
-        name = cells.get(columns.category) or TARGET
+        if values:
+            shares.append(all(0 <= value <= 1 for value in values) and any(value % 1 for value in values))
+        name = cells.get(columns.category) or TARGET_CATEGORY
         yield image, [(*_corners(columns.form, values, side), name)] if values else []
     if shares and all(shares):
         raise UserError(f"{path}: found shares of the image's sides, expected pixels; multiply them by its width and "

@@ -12,7 +12,7 @@ from tqdm import tqdm
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.splits import NoSplit
@@ -41,7 +41,7 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
             boxes = boxes_of_mask(read_mask(frame.mask, size)).tolist()
             yield Path(os.path.relpath(frame.image, dataset.root)).as_posix(), size, [(*box, 0) for box in boxes]
 
-    return coco_of_boxes(frames(), [TARGET])
+    return coco_of_boxes(frames(), [TARGET_CATEGORY])
 
 
 def convert(root: str, split: str | None = None, out: str | None = None, overwrite: bool = False,

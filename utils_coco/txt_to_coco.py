@@ -12,7 +12,7 @@ from tqdm import tqdm
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from utils.datasets.coco import TARGET, coco_of_boxes, write_coco
+from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Entry
 from utils.datasets.lists import read_lines
 from utils.images.image_files import image_size
@@ -44,7 +44,7 @@ def categories_of(entries: Sequence[Entry], names: Sequence[str], source: str) -
     if len(set(names)) < len(names):
         raise UserError(f"--names: found {' '.join(names)}, expected every name once; correct them")
     count = used[-1] + 1 if used else 1
-    return list(names) or ([TARGET] if count == 1 else [f"class{i}" for i in range(count)])
+    return list(names) or ([TARGET_CATEGORY] if count == 1 else [f"class{i}" for i in range(count)])
 
 
 def convert(source: str, out: str | None = None, image_root: str | None = None, names: Sequence[str] = (),
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = list_parser("txt_to_coco", __doc__, "txt", "list of images with boxes", "json",
                          "the folder around the list, names as they are")
     parser.add_argument("--names", nargs="+", default=(), metavar="NAME",
-                        help=f"names of the classes 0, 1, … (default: {TARGET}, or class0, class1, …)")
+                        help=f"names of the classes 0, 1, … (default: {TARGET_CATEGORY}, or class0, class1, …)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     print("\n".join(convert(given.source, given.out, given.image_root, given.names, given.overwrite, given.quiet)))

@@ -15,7 +15,7 @@ from utils.datasets.coco import read_coco
 from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import Files
 from utils.datasets.lists import read_lines
-from utils.datasets.specs import SPECS
+from utils.datasets.specs import PUBLISHED_DATASETS
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 
@@ -31,7 +31,7 @@ def numbers_of(dataset):
 
 
 def spec(name):
-    return next(item for item in SPECS if item.name == name)
+    return next(item for item in PUBLISHED_DATASETS if item.name == name)
 
 
 # --- layouts ---------------------------------------------------------------------------------------------------------

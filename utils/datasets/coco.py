@@ -13,7 +13,7 @@ from utils.system.files import atomic_write, writing
 from utils.system.untrusted import read_text
 
 COCO_ADVICE = "expected a COCO file with images, annotations and categories; write it again"
-TARGET = "target"  # the category of boxes that have none
+TARGET_CATEGORY = "target"  # the category of boxes that have none
 
 
 def _number(value: Any, number: Callable[[str], Any] = float) -> Any:

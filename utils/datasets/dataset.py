@@ -16,7 +16,7 @@ from utils.datasets.layouts import Files, check_root, list_files
 from utils.datasets.lists import ImageList, find_lists
 from utils.datasets.problems import Report
 from utils.datasets.sequences import BoxTable, sequence_names, table_of
-from utils.datasets.specs import SPECS, DatasetSpec
+from utils.datasets.specs import PUBLISHED_DATASETS, DatasetSpec
 from utils.datasets.splits import SPLITS, images_of_split, list_of
 from utils.images.image_files import read_frame
 from utils.system.errors import UserError
@@ -124,7 +124,7 @@ def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[D
     Without proof, the names of all its sequences or the folder's own name will do for choosing the table's split.
     """
     single = files.layout == "single frames"
-    possible = [spec for spec in SPECS
+    possible = [spec for spec in PUBLISHED_DATASETS
                 if spec.single == single and all(spec.number(name) is not None for name in counts)]
     for spec in possible:
         if spec.has_names(counts) and spec.has_counts(counts, listed):
@@ -169,13 +169,13 @@ def _require_labels(files: Files, keys: Texts, boxes: BoxTable, split: str, need
         advice = command.format("masks_to_coco") if files.masks else "copy the annotations there"
         raise UserError(f"{files.root}: found {found}, expected annotations/instances_{split}.json; {advice}")
     if need in ("masks", "labels") and files.masks:
-        report.files([files.path(files.images[key]) for key in keys if key not in files.masks], "image without a mask",
-                     "add its mask (all black for no target), or remove it")
-        report.files([files.path(path) for key, path in files.masks.items() if key not in files.images],
-                     "mask without an image", "add its image, or remove it")
+        report.add_files([files.path(files.images[key]) for key in keys if key not in files.masks],
+                         "image without a mask", "add its mask (all black for no target), or remove it")
+        report.add_files([files.path(path) for key, path in files.masks.items() if key not in files.images],
+                         "mask without an image", "add its image, or remove it")
     if need in ("boxes", "labels") and boxes:
-        report.files([files.path(files.images[key]) for key in keys if key not in boxes],
-                     "image that no box list names", "list it, with no boxes for no target")
+        report.add_files([files.path(files.images[key]) for key in keys if key not in boxes],
+                         "image that no box list names", "list it, with no boxes for no target")
 
 
 def _subsets(sequences: Sequences, snr: dict[str, list[float]], spec: DatasetSpec | None

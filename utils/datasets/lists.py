@@ -16,12 +16,13 @@ from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 
-NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-LINE = re.compile(rf"(.+?)((?:\s+{NUMBER}(?:,{NUMBER}){{3}},\d+)*)")
-SUFFIX = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
-BROKEN_BOX = re.compile(rf"(?!.*(?:{SUFFIX})$)(?:.*?(?:{SUFFIX})\s+(\S.*)|.*\s(\S*,\S*))", re.IGNORECASE)
-LINES = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # what str.splitlines splits, without an object for each
-BLANK = re.compile(r"\s")
+NUMBER_PATTERN = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+IMAGE_LINE = re.compile(rf"(.+?)((?:\s+{NUMBER_PATTERN}(?:,{NUMBER_PATTERN}){{3}},\d+)*)")
+SUFFIX_PATTERN = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
+BROKEN_BOX = re.compile(rf"(?!.*(?:{SUFFIX_PATTERN})$)(?:.*?(?:{SUFFIX_PATTERN})\s+(\S.*)|.*\s(\S*,\S*))",
+                        re.IGNORECASE)
+FILLED_LINE = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # as str.splitlines, without an object for each
+WHITE_SPACE = re.compile(r"\s")
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
 
 
@@ -50,9 +51,9 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
         ValueError: something that is no box stands behind the path.
     """
     line = line.strip()
-    if not BLANK.search(line):  # most lines are a path alone
+    if not WHITE_SPACE.search(line):  # most lines are a path alone
         return line, None
-    name, tail = LINE.fullmatch(line).groups()
+    name, tail = IMAGE_LINE.fullmatch(line).groups()
     broken = BROKEN_BOX.fullmatch(name)
     if broken:
         raise ValueError(f"found '{(broken[1] or broken[2])[:60]}' behind the path, expected boxes "
@@ -79,7 +80,7 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
     text = read_text(path)
 
     def names() -> Iterator[str]:
-        for line in filter(lambda found: not found[0].isspace(), LINES.finditer(text)):
+        for line in filter(lambda found: not found[0].isspace(), FILLED_LINE.finditer(text)):
             try:
                 name, found = parse_line(line[0], number)
             except ValueError as error:
@@ -139,7 +140,7 @@ def find_lists(root: str, report: Report) -> list[ImageList]:
         try:
             entries = Entries.of(read_coco(path)) if below.lower().endswith(".json") else read_lines(path)
         except UserError as error:
-            report.broken(error)
+            report.add_broken(error)
         else:
             lists.append(ImageList(path, split_of(below), _tier(below), entries))
     return lists

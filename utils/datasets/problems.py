@@ -9,7 +9,7 @@ from utils.system.errors import UserError
 class Report:
     """Stops at the first problem that makes a dataset unusable."""
 
-    def files(self, paths: Sequence[str], found: str, advice: str, fatal: bool = True) -> None:
+    def add_files(self, paths: Sequence[str], found: str, advice: str, fatal: bool = True) -> None:
         """The same was `found` at each of `paths`.
 
         Raises:
@@ -18,7 +18,7 @@ class Report:
         if fatal and paths:
             raise UserError(f"{paths[0]}: {found} (the first of {len(paths)}); {advice}")
 
-    def broken(self, error: UserError) -> None:
+    def add_broken(self, error: UserError) -> None:
         """A list of images cannot be used.
 
         Raises:
@@ -33,10 +33,10 @@ class CollectingReport(Report):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def files(self, paths: Sequence[str], found: str, advice: str, fatal: bool = True) -> None:
+    def add_files(self, paths: Sequence[str], found: str, advice: str, fatal: bool = True) -> None:
         """Keep one line for each path."""
         self.lines += [f"{path}: {found}; {advice}" for path in paths]
 
-    def broken(self, error: UserError) -> None:
+    def add_broken(self, error: UserError) -> None:
         """Keep the error's text."""
         self.lines.append(str(error))

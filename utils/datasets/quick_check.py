@@ -10,7 +10,7 @@ from utils.images.frame_names import never_consecutive
 from utils.images.image_files import check_end, image_size, same_aspect
 from utils.system.errors import UserError
 
-THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
+DECODING_THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
 
 
 def quick_check(dataset: Dataset) -> None:

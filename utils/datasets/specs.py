@@ -63,7 +63,7 @@ def _numbers(text: str) -> frozenset[int]:
     return frozenset(number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1))
 
 
-SPECS = (
+PUBLISHED_DATASETS = (
     DatasetSpec("NUDT-MIRSDT", r"sequence[ _-]?(\d+)", train=_numbers("1-46 48-55 57-58 60-75 77-84"),
                 test=_numbers("47 56 59 76 85-97 101 105 119"), frames_each=100, normalisation=(105.99, 25.60),
                 clip_normalisation=(105.40, 26.65), low_snr=_numbers("47 56 59 76 92 101 105 119")),

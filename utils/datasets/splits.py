@@ -67,8 +67,8 @@ def images_of_split(files: Files, lists: Sequence[ImageList], split: str,
     keys = Texts(key for part, item in zip(SPLITS, both, strict=True)
                  for key in _find_listed(files, item, part, report))
     shared = keys.find_repeated()
-    report.files([files.path(files.images[key]) for key in shared], "image listed for training and for testing",
-                 f"remove it from {both[0].path} or {both[1].path}", fatal=False)
+    report.add_files([files.path(files.images[key]) for key in shared], "image listed for training and for testing",
+                     f"remove it from {both[0].path} or {both[1].path}", fatal=False)
     return keys.without_repeats() if shared else keys
 
 
@@ -84,11 +84,11 @@ def _find_listed(files: Files, item: ImageList, split: str, report: Report) -> T
                 yield key
 
     keys = Texts(found())
-    report.files([f"{item.path}: {path}" for path in missing], f"listed, but no such image in {files.root}",
-                 "copy it there, or correct the list")
+    report.add_files([f"{item.path}: {path}" for path in missing], f"listed, but no such image in {files.root}",
+                     "copy it there, or correct the list")
     twice = keys.find_repeated()
-    report.files([f"{item.path}: {files.images[key]}" for key in twice], "image listed twice", "list it once",
-                 fatal=False)
+    report.add_files([f"{item.path}: {files.images[key]}" for key in twice], "image listed twice", "list it once",
+                     fatal=False)
     return keys.without_repeats() if twice else keys
 
 

@@ -153,7 +153,7 @@ class Window:
     noise: float = 2.0
 
     def __str__(self) -> str:
-        mark = "p" * self.percent
+        mark = "p" if self.percent else ""
         return f"{mark}{self.low:g},{mark}{self.high:g}"
 
 

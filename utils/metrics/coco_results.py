@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.coco import TARGET, box_entry, category_entries, coco_content, image_entry, load_coco
+from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, load_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import list_files
@@ -65,7 +65,7 @@ def naming_of(dataset: Dataset) -> Naming:
     if whole and categories and all(other == categories for other in sources.values()):
         return Naming(chosen, categories, tuple(sources))
     count = max((box[4] for frame in frames for box in frame.boxes or ()), default=0) + 1
-    names = [TARGET] if count == 1 else [f"class {number}" for number in range(count)]
+    names = [TARGET_CATEGORY] if count == 1 else [f"class {number}" for number in range(count)]
     return Naming({frame.image: index for index, frame in enumerate(frames, start=1)}, tuple(category_entries(names)))
 
 

@@ -27,7 +27,7 @@ from typing import Any, get_type_hints
 import numpy as np
 from tqdm import tqdm
 
-from utils.datasets.coco import TARGET, box_entry, category_entries, coco_content, image_entry, write_coco
+from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.datasets.splits import SPLITS
 from utils.images.image_files import write_picture
 from utils.synthetic.sequence import SyntheticConfig, labelled_box, make_sequence, pictures_of
@@ -35,7 +35,7 @@ from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
 
-VERSION = 1
+FORMAT_VERSION = 1
 METAVARS = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
             "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST")}  # of the options that take two values
 METAVARS_BY_TYPE = {int: "N", float: "X", str: "FOLDER"}
@@ -104,8 +104,8 @@ def _coco_of(config: SyntheticConfig, split: str, sequences: list[WrittenSequenc
                         for number, target in enumerate(sequence.targets, 1)]
         tracks += len(sequence.facts["tracks"])
     info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
-            "version": VERSION, "split": split, "seed": config.split_seed(split), "config": config.as_dict()}
-    return {"info": info, **coco_content(images, annotations, category_entries([TARGET])),
+            "version": FORMAT_VERSION, "split": split, "seed": config.split_seed(split), "config": config.as_dict()}
+    return {"info": info, **coco_content(images, annotations, category_entries([TARGET_CATEGORY])),
             "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences]}
 
 
@@ -149,7 +149,7 @@ def _read_split(out: Path, split: str) -> dict[str, Any] | None:
 
 def _has_settings(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
     """Whether `found` was made with the same settings, leaving aside those that concern the other split alone."""
-    if found is None or found["info"].get("version") != VERSION:
+    if found is None or found["info"].get("version") != FORMAT_VERSION:
         return False
     other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
     ours = config.as_dict()

@@ -21,8 +21,10 @@ def add_structures(rng: np.random.Generator, scene: np.ndarray, density: float, 
     middle = float(scene.mean())
     for _ in range(int(rng.poisson(density * scene.shape[1] / shape[1]))):
         bright = rng.uniform() < 0.75
-        level = rng.uniform(min(middle + MIN_CONTRAST, BRIGHTEST), BRIGHTEST) if bright else \
-            rng.uniform(DARKEST, max(middle - MIN_CONTRAST, DARKEST))
+        if bright:
+            level = rng.uniform(min(middle + MIN_CONTRAST, BRIGHTEST), BRIGHTEST)
+        else:
+            level = rng.uniform(DARKEST, max(middle - MIN_CONTRAST, DARKEST))
         make = (_branch, _branch, _pole, _wire)[int(rng.integers(4))]
         for segment in make(rng, scene.shape):
             _draw(scene, segment, level)

@@ -61,8 +61,10 @@ class LiveSource(FrameSource):
         self.name = f"camera{path}" if path.isdecimal() else _name_of(self.path)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * patience), cv2.CAP_PROP_READ_TIMEOUT_MSEC,
                     int(1000 * patience)]
-        self.capture = cv2.VideoCapture(int(path)) if path.isdecimal() else \
-            cv2.VideoCapture(path, cv2.CAP_FFMPEG, timeouts)
+        if path.isdecimal():
+            self.capture = cv2.VideoCapture(int(path))
+        else:
+            self.capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, timeouts)
         if not self.capture.isOpened():
             raise UserError(f"{self.path}: cannot be opened, expected a camera's index or the URL of a stream; check "
                             "that it is there and not used by another program")
