@@ -58,7 +58,11 @@ class ExportSettings:
 
 
 def parse(argv: Sequence[str] | None = None) -> ExportSettings:
-    """The command line; raises `UserError` for mistakes."""
+    """The command line.
+
+    Raises:
+        UserError: a mistake in it.
+    """
     parser = Parser(prog="python -m utils.export", description=__doc__.splitlines()[0])
     network, output, calibration = map(parser.group, ("Network", "Output", "Calibration"))
     network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
@@ -102,8 +106,15 @@ def example_size(multiple: int) -> tuple[int, int]:
 
 
 def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
-    """A network (`utils.predictor.weights.Weights`) as `torch.export` program, the module that was exported, and
-    example inputs.
+    """A network as `torch.export` program.
+
+    Args:
+        weights: a `utils.predictor.weights.Weights`.
+        streaming: as of `ExportSettings`.
+    Returns:
+        The program, the module that was exported, and example inputs.
+    Raises:
+        UserError: a network that reads no clips cannot stream.
     """
     import torch
     from torch.export import Dim
@@ -136,7 +147,12 @@ def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
 
 
 def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
-    """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file."""
+    """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file.
+
+    Args:
+        weights, arguments: as of `export_program`.
+        given: what was asked for.
+    """
     size = arguments[0].shape[-2]
     multiple = side_multiple(weights.model.network)  # another one would be other padding, and other results at the edge
     return json.dumps({"version": DESCRIPTION_VERSION, "streaming": given.streaming, "opset": given.opset,
@@ -145,7 +161,12 @@ def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
 
 
 def name_tensors(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
-    """Names of the inputs and of the outputs."""
+    """Names of the inputs and of the outputs.
+
+    Args:
+        arguments: example inputs, as of `export_program`.
+        results: outputs before the state, 1 of segmentation, 2 of detection.
+    """
     states = range(len(arguments) - 1)
     inputs = ["frames" if len(arguments) > 1 else "clips", *(f"state{i}" for i in states)]
     outputs = ["probabilities"] if results == 1 else ["boxes", "scores"]
@@ -153,7 +174,16 @@ def name_tensors(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
 
 
 def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, about: str) -> Any:
-    """The program as an ONNX model (`onnx.ModelProto`) with its description."""
+    """The program as an ONNX model (`onnx.ModelProto`) with its description.
+
+    Args:
+        program, arguments: as of `export_program`.
+        detects: whether it gives boxes and scores, else probabilities.
+        opset: of ONNX.
+        about: the description, as of `describe`.
+    Raises:
+        UserError: a package that the exporter needs is not installed.
+    """
     try:
         import onnx  # noqa: F401 - the exporter needs it
         import onnxscript  # noqa: F401
@@ -216,8 +246,10 @@ def make_onnx_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray
 
 
 def export(given: ExportSettings) -> str:
-    """Write the file; returns a line about it.
+    """Write the file.
 
+    Returns:
+        A line about it.
     Raises:
         UserError: the weights, or the frames to calibrate on, are of no use, or the file is not what PyTorch has; what
             was there before under its name is still there.
@@ -245,7 +277,17 @@ def name_beside_weights(given: ExportSettings) -> Path:
 
 
 def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
-    """Write the file to `path` and compare it with PyTorch; returns words about it. Raises `UserError` as `export`."""
+    """Write the file and compare it with PyTorch.
+
+    Args:
+        path: of the file.
+        weights: as of `export_program`.
+        given: what was asked for.
+    Returns:
+        Words about the file.
+    Raises:
+        UserError: as of `export`.
+    """
     import torch
 
     detects, multiple = weights.settings.task == "detection", side_multiple(weights.model.network)

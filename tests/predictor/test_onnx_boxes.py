@@ -10,7 +10,7 @@ from exporting import write_weights
 from nets.inference.exportable import ClipExport
 from nets.yolox_head import decode_boxes
 from nets.yolox_head import decode_detections as expected_of
-from utils.predictor.onnx_run import OnnxRun, detections
+from utils.predictor.onnx_run import OnnxRun, detections_of
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import read_weights
 
@@ -19,7 +19,7 @@ def both(raw):
     """What ONNX Runtime's and PyTorch's ways make of a head's raw output (1, 5 + classes, h, w)."""
     probability = raw[:, 4:].flatten(2).transpose(1, 2).sigmoid()
     scores = probability[..., :1] * probability[..., 1:]
-    return detections(decode_boxes(raw)[0].numpy(), scores[0].numpy()), expected_of(raw)[0].numpy()
+    return detections_of(decode_boxes(raw)[0].numpy(), scores[0].numpy()), expected_of(raw)[0].numpy()
 
 
 @pytest.mark.parametrize("classes", [1, 2])

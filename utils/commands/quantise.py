@@ -115,9 +115,14 @@ class _ClipKeeper(NetworkRun):
 
 
 def clips_of(predictor: Predictor, source: str, count: int) -> list[np.ndarray]:
-    """`count` clips (1, …) float32, evenly spread over a source's frames: the very ones that `predictor` gives to its
-    network for these frames.
+    """Clips, evenly spread over the frames of a source: those that a predictor gives to its network for these frames.
 
+    Args:
+        predictor: of the network.
+        source: a folder of images, a video, a dataset.
+        count: of clips.
+    Returns:
+        Up to `count` clips (1, …) float32.
     Raises:
         UserError: there are no frames, or none of the sequences has as many as a clip.
     """

@@ -45,7 +45,14 @@ def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = No
 
 
 def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
-    """An ONNX Runtime session on the CPU; raises `UserError` where there is no runtime or no readable network."""
+    """An ONNX Runtime session on the CPU.
+
+    Args:
+        path: the file.
+        threads: as of `open_onnx`.
+    Raises:
+        UserError: there is no runtime, or no readable network.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -61,8 +68,16 @@ def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
 
 
 def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
-    """What `utils.export` wrote into the file: `version, streaming, opset, precision, settings` (of
-    `ClipSettings.as_dict`)`, multiple, state_strides`."""
+    """What `utils.export` wrote into a file.
+
+    Args:
+        session: of the file.
+        path: the file, for messages.
+    Returns:
+        `version, streaming, opset, precision, settings` (of `ClipSettings.as_dict`)`, multiple, state_strides`.
+    Raises:
+        UserError: it is a file of something else, or of a later version.
+    """
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise UserError(f"{path}: found an ONNX file of something else, expected one made by `python -m utils.export`")
@@ -76,11 +91,16 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
     return about
 
 
-def detections(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Boxes of cells `(A, 4)` and scores `(A, classes)`, float32 → `(N, 6)` float32 x1, y1, x2, y2, score, class, the
-    surest first: all that `nets.yolox_head.decode_detections` gives.
+def detections_of(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """What the boxes of all cells find: as much as `nets.yolox_head.decode_detections` gives.
 
     Non-maximum suppression within each class at IoU 0.65, of boxes with a score of at least 0.001.
+
+    Args:
+        boxes: of cells, `(A, 4)` float32 x1, y1, x2, y2.
+        scores: `(A, classes)` float32.
+    Returns:
+        `(N, 6)` float32 x1, y1, x2, y2, score, class, the surest first.
     """
     best, classes = scores.max(1), scores.argmax(1)
     kept = np.flatnonzero(best >= MIN_SCORE)
@@ -101,7 +121,7 @@ class OnnxRun(NetworkRun):
     def _results(self, outputs: Sequence[np.ndarray]) -> Any:
         if self.task == "segmentation":
             return outputs[0]
-        return [detections(*clip) for clip in zip(*outputs[:2], strict=True)]
+        return [detections_of(*clip) for clip in zip(*outputs[:2], strict=True)]
 
 
 class _Contribution:

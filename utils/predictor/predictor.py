@@ -102,6 +102,7 @@ class Predictor:
             network: clips as `NetworkRun` takes them → outputs.
             postprocess: outputs → probabilities `(B, H, W)`, or for each clip boxes `(N, 6)`.
             settings: how the network was trained.
+            device: as of `from_checkpoint`.
             note: as of the class.
             precision: `float32`, or for speed at some cost of accuracy `bf16` or `fp16` (GPUs only).
             compile: `torch.compile`, which takes up to minutes for each frame size and says how many seconds.

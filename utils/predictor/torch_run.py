@@ -28,9 +28,9 @@ MAX_LANES = 4  # more would keep more frames waiting
 class TorchRun(NetworkRun):
     """A network over whole clips.
 
-    `network` is copied as it is now, with its batch norms folded (`nets.inference.runtime.Runtime`). On a GPU the steps
-    of networks that stream are replayed as CUDA graphs, unless they are compiled. With `compile` clips go through one
-    by one, so that one program serves each frame size; how long it took to make is said on stderr. `grey` is as of
+    The network is copied as it is now, with its batch norms folded (`nets.inference.runtime.Runtime`). On a GPU the
+    steps of networks that stream are replayed as CUDA graphs, unless they are compiled. With `compile` clips go through
+    one by one, so that one program serves each frame size; how long it took to make is said on stderr. `grey` is as of
     `nets.inference.folding.fold_network`.
     """
 
@@ -107,8 +107,11 @@ def _images(frames: np.ndarray) -> Tensor:
 def make_torch_run(network: nn.Module, postprocess: Callable[[Any], Any], device: Any = None,
                    precision: str = "float32", compile: bool = False, grey: GreyNormalisation | None = None
                    ) -> TorchRun:
-    """The run of a PyTorch network; `device` and `precision` as of `Predictor.from_network`, `grey` of `TorchRun`.
+    """The run of a PyTorch network, a `StreamingTorchRun` where it can stream.
 
+    Args:
+        network, postprocess, device, precision, compile: as of `Predictor.from_network`.
+        grey: as of `TorchRun`.
     Raises:
         UserError: `device` is unknown or not there, or does not have this precision.
     """

@@ -123,7 +123,9 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
     than those of the weights, and a YOLOX of its size gives the backbone alone. Other networks take all or nothing.
 
     Args:
-        network: of the name `model`; changed in place.
+        network: changed in place.
+        path: the file.
+        model: the network's name.
     Returns:
         What the file was recognised as, and which entries did not match, in a line.
     Raises:
