@@ -11,6 +11,7 @@ from nets.blocks import check_clip
 from nets.convlstm import CrossSliceConvLSTM, observe_clip
 from nets.csp_darknet import DarknetFPN
 from nets.motion_coupling import FrameCoupling, apply_to_frames
+from nets.streamable import StreamableNetwork
 from nets.yolox_head import YOLOXHead, yolox_loss
 
 TEMPORAL_PREFIX = "temporal."
@@ -51,19 +52,25 @@ class MotionCoordination(nn.Module):
         return F.mse_loss(torch.cat(features.unbind(0), 1), target)
 
 
-class SSTNet(nn.Module):
+class SSTNet(StreamableNetwork):
     """SSTNet (S. Chen et al., "SSTNet: Sliced Spatio-Temporal Network With Cross-Slice ConvLSTM for Moving Infrared
     Dim-Small Target Detection", IEEE TGRS 2024), which detects targets in the clip's last frame, the key frame.
 
     Every frame passes the backbone, the motion-coupling neck joins the frames' features, a YOLOX head of one level
     detects. The temporal branch only adds a loss in training.
 
-    num_classes: of targets; num_frames T; num_slices, num_layers: of the temporal branch's cross-slice ConvLSTM (1, 1
-    is the published setting); depth, width: YOLOX's multipliers (0.33, 0.5 as published); fold_frames: in training
-    frames share batch statistics, which is faster, instead of one set for each frame, as published; temporal: False
-    builds the network without temporal branch, which ignores that branch's entries in a state dict; init_std: standard
-    deviation of the convolutions' initial weights (published: 0.02), PyTorch's own initialisation where None. Raises
-    ValueError for settings out of range.
+    Args:
+        num_classes: of targets.
+        num_frames: T.
+        num_slices, num_layers: of the temporal branch's cross-slice ConvLSTM (1, 1 is the published setting).
+        depth, width: YOLOX's multipliers (0.33, 0.5 as published).
+        fold_frames: in training frames share batch statistics, which is faster, instead of one set for each frame, as
+            published.
+        temporal: False builds the network without temporal branch, which ignores that branch's entries in a state dict.
+        init_std: standard deviation of the convolutions' initial weights (published: 0.02), PyTorch's own
+            initialisation where None.
+    Raises:
+        ValueError: settings out of range.
     """
 
     in_channels = 3
@@ -103,10 +110,17 @@ class SSTNet(nn.Module):
         return apply_to_frames(self.backbone, frames, self.fold_frames or not self.training)
 
     def forward(self, clip: Tensor) -> Tensor | TrainingOutput:
-        """clip (B, 3, T, H, W) float32, RGB, normalised; H and W multiples of 32. → raw head output (B, 5 + classes,
-        H/8, W/8) float32 for the last frame (see yolox_head.py); in training, where there is a temporal branch, with
-        the motion-coordination loss beside it. Folded for grey frames it takes (B, T, H, W). Raises ValueError for any
-        other shape."""
+        """Detect in the last frame.
+
+        Args:
+            clip: (B, 3, T, H, W) float32, RGB, normalised, H and W multiples of 32; (B, T, H, W) where the network is
+                folded for grey frames.
+        Returns:
+            Raw head output (B, 5 + classes, H/8, W/8) float32 (see yolox_head.py); in training, where there is a
+            temporal branch, with the motion-coordination loss beside it.
+        Raises:
+            ValueError: any other shape.
+        """
         check_clip(clip, self.in_channels, self.num_frames, self.multiple)
         frames = (clip[:, None] if self.in_channels == 1 else clip).movedim(2, 0)
         features = self.features(frames)
@@ -116,14 +130,20 @@ class SSTNet(nn.Module):
         return TrainingOutput(raw, self.temporal(frames, features))
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """In eval mode: what each frame contributes to every clip that it is in, its features and their part of the
-        neck's pairs. frames (N, 3, H, W) → (N, …) tensors."""
+        """In eval mode, frames (N, 3, H, W) → what each contributes to every clip that it is in, (N, …) tensors: its
+        features and their part of the neck's pairs."""
         features = self.backbone(frames)
         return features, self.neck.pair_frame(features)
 
     def decide(self, key: Tensor, window: Sequence[tuple[Tensor, ...]]) -> Tensor:
-        """In eval mode: what the T frames that end with the key frames (B, 3, H, W) contributed, (B, …) tensors in
-        order → raw head output (B, 5 + classes, H/8, W/8)."""
+        """In eval mode, the clip's output.
+
+        Args:
+            key: key frames (B, 3, H, W), not read.
+            window: what the T frames that end with them contributed, (B, …) tensors in order.
+        Returns:
+            Raw head output (B, 5 + classes, H/8, W/8).
+        """
         features, parts = zip(*window, strict=True)
         return self.head(self.neck.join(features[-1], features[:-1], torch.cat(parts[:-1])))
 
@@ -137,8 +157,13 @@ def _ignore_temporal(network: SSTNet, state: dict, prefix: str, *_) -> None:
 def detection_criterion(
     outputs: Tensor | TrainingOutput, targets: dict[str, list[Tensor]], motion_weight: float = 1.0
 ) -> dict[str, Tensor]:
-    """Losses of a detector: those of `yolox_loss` for targets["boxes"], and "motion", times its weight, where the
-    outputs hold it."""
+    """Losses of a detector by name, already weighted.
+
+    Args:
+        outputs: of an SSTNet.
+        targets: "boxes", as of `yolox_loss`.
+        motion_weight: of the loss "motion", which is there where the outputs hold it.
+    """
     if isinstance(outputs, TrainingOutput):
         return yolox_loss(outputs.raw, targets["boxes"]) | {"motion": motion_weight * outputs.motion}
     return yolox_loss(outputs, targets["boxes"])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nets.blocks import ConvNormAct, Fuse, ResidualBlock, check_clip
 from nets.convlstm import CrossSliceConvLSTM, observe_clip
 from nets.motion_coupling import MotionCoupling
+from nets.streamable import StreamableNetwork
 
 
 class Encoder(nn.Module):
@@ -48,15 +49,20 @@ class Head(nn.Sequential):
         super().__init__(*ConvNormAct(channels, hidden, 3, nn.ReLU), nn.Dropout(0.1), last)
 
 
-class TSMSA(nn.Module):
+class TSMSA(StreamableNetwork):
     """TSMSA (see CITATION.cff for the paper), which segments the clip's last frame, the key frame.
 
     The key frame goes through an encoder; every frame is embedded at H/4 and the cross-slice ConvLSTM runs over them; a
     motion-coupling module joins both, and a decoder returns to full size.
 
-    in_channels: 1 for grey clips; num_slices, num_layers: of the cross-slice ConvLSTM (1, 1 is the published setting);
-    num_frames T; channels: of the encoder at H, H/2, H/4, H/8; blocks: residual blocks in each of its three stages.
-    Raises ValueError for settings that do not fit together.
+    Args:
+        in_channels: 1 for grey clips.
+        num_slices, num_layers: of the cross-slice ConvLSTM (1, 1 is the published setting).
+        num_frames: T.
+        channels: of the encoder at H, H/2, H/4, H/8.
+        blocks: residual blocks in each of its three stages.
+    Raises:
+        ValueError: settings that do not fit together.
     """
 
     multiple = 8
@@ -95,19 +101,33 @@ class TSMSA(nn.Module):
         self.head = Head(channels[0])
 
     def forward(self, clip: Tensor) -> Tensor:
-        """clip (B, T, H, W) float32, normalised — with more than one channel (B, in_channels, T, H, W) — → logits
-        (B, 1, H, W) float32 of the last frame. H and W: multiples of 8. Raises ValueError for any other shape."""
+        """Segment the last frame.
+
+        Args:
+            clip: (B, T, H, W) float32, with more than one channel (B, in_channels, T, H, W); normalised, H and W
+                multiples of 8.
+        Returns:
+            Logits (B, 1, H, W) float32.
+        Raises:
+            ValueError: any other shape.
+        """
         check_clip(clip, self.in_channels, self.num_frames, self.multiple)
         frames = (clip.unsqueeze(1) if clip.dim() == 4 else clip).movedim(2, 0)
         return self.decide(frames[-1], observe_clip(self.observe, frames))
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """What each frame contributes to every clip that it is in: frames (N, in_channels, H, W) → (N, …) tensors."""
+        """Frames (N, in_channels, H, W) → what each contributes to every clip that it is in, (N, …) tensors."""
         return self.lstm.observe(self.embedding(frames))
 
     def decide(self, key: Tensor, window: Sequence[tuple[Tensor, ...]]) -> Tensor:
-        """Key frames (B, in_channels, H, W) and what the T frames that end with them contributed, (B, …) tensors in
-        order → logits (B, 1, H, W)."""
+        """The clip's output.
+
+        Args:
+            key: key frames (B, in_channels, H, W).
+            window: what the T frames that end with them contributed, (B, …) tensors in order.
+        Returns:
+            Logits (B, 1, H, W).
+        """
         full, half, quarter, eighth = self.encoder(key)
         motion = self.lstm.run(window)[-1].h
         coupled = self.coupling(self.fuse_key(quarter, eighth), motion)

@@ -57,9 +57,8 @@ class Runtime:
                 if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
                     module.to(self.half)
         if compile:
-            for name in ("forward", "observe", "decide"):
-                if hasattr(self.network, name):
-                    setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
+            for name in ("forward", "observe", "decide") if can_stream(self.network) else ("forward",):
+                setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
         self._max_observed = sys.maxsize
         if compile:
             self._max_observed = 1

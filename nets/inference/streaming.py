@@ -1,12 +1,5 @@
 """Networks fed frame by frame: what a frame contributes is computed once and kept until the frame leaves the window.
 
-A network that streams has `num_frames` T, `in_channels`, `multiple`, and two methods (see tsmsa.py, sstnet.py)
-
-    observe(frames (N, C, H, W)) → tuple of (N, …) tensors: what each frame contributes to every clip that it is in;
-    decide(key (N, C, H, W), window: T such tuples, the key frame's last) → outputs (N, …);
-
-of which its `forward` over whole clips is made too, so that both give the same numbers.
-
 Kept are TSMSA's part of the ConvLSTM's gates, SSTNet's features and their part of the neck's pairs. The ConvLSTM's
 hidden states start from zero in every clip and are computed anew over each window.
 """
@@ -16,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from nets.blocks import check_frames
+from nets.streamable import StreamableNetwork
 
 
 def can_stream(network: nn.Module) -> bool:
-    return hasattr(network, "observe") and hasattr(network, "decide")
+    """Whether the network has the two steps that `Stream` takes."""
+    return isinstance(network, StreamableNetwork)
 
 
 class Stream:
@@ -28,10 +23,14 @@ class Stream:
     A clip at a sequence's start repeats its first frame in front. `reset()` starts a new sequence, and so do frames of
     another shape; call it where the sequence changes and at a cut in the frame numbers.
 
-    network: in eval mode (batch norms in training would join frames), best from `nets.inference.folding.fold_network`.
+    Args:
+        network: in eval mode (batch norms in training would join frames), best from
+            `nets.inference.folding.fold_network`.
+    Raises:
+        ValueError: a network in training mode.
     """
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: StreamableNetwork):
         if network.training:
             raise ValueError("got a network in training mode, expected eval mode: call network.eval() first")
         self.network = network
@@ -43,9 +42,16 @@ class Stream:
         self._shape, self.past = None, []
 
     def __call__(self, frame: Tensor) -> Tensor:
-        """The next frame of each of B sequences that run side by side: (B, C, H, W) float32, normalised, H and W
-        multiples of `network.multiple` (pad right and bottom and crop the output) → the network's outputs (B, …).
-        Raises ValueError for any other shape."""
+        """The next frame of each of B sequences that run side by side.
+
+        Args:
+            frame: (B, C, H, W) float32, normalised, H and W multiples of `network.multiple` (pad right and bottom and
+                crop the output).
+        Returns:
+            The network's outputs (B, …).
+        Raises:
+            ValueError: any other shape.
+        """
         return self.chunk(frame.unsqueeze(0)).squeeze(0)
 
     def chunk(self, frames: Tensor) -> Tensor:
