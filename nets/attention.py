@@ -11,8 +11,7 @@ from torch import Tensor, nn
 class GlobalContext(nn.Module):
     """Global-context attention (TSMSA): `w = softmax_P(conv1d(key))`, `ctx = Σ_P query·w`, result `ctx · value`.
 
-    query (B, C, P); key = value (T, B, C, P); float → (T, B, C, P) float. A softmax ignores a
-    constant shift, hence no bias.
+    A softmax ignores a constant shift, hence no bias. `constants`: maps that stand for it in slice 0 (`ConstantMaps`).
     """
 
     constants = 1
@@ -27,6 +26,7 @@ class GlobalContext(nn.Module):
         return F.max_pool2d(x, (min(4, x.shape[-2]), min(4, x.shape[-1])))
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        """query (B, C, P), key = value (T, B, C, P), float → (T, B, C, P) float."""
         weight = self.score(key.flatten(0, 1)).squeeze(1).unflatten(0, key.shape[:2]).softmax(-1)
         return torch.einsum("bcp,tbp->tbc", query, weight).unsqueeze(-1) * key
 
@@ -34,8 +34,8 @@ class GlobalContext(nn.Module):
 class MultiHeadAttention(nn.Module):
     """Multi-head attention (SSTNet) with the channels as tokens and 32×32 pooled pixels as their embedding.
 
-    query (B, C, 1024); key = value (T, B, C, 1024); float → (T, B, C, 1024) float. A softmax ignores a
-    constant shift, hence no key bias. In training 0.1 of the attention weights are dropped.
+    A softmax ignores a constant shift, hence no key bias. In training `dropout` of the attention weights are dropped.
+    `constants`: as of `GlobalContext`.
     """
 
     constants = 2
@@ -56,6 +56,7 @@ class MultiHeadAttention(nn.Module):
         return F.adaptive_max_pool2d(x, cls.side)
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        """query (B, C, 1024), key = value (T, B, C, 1024), float → (T, B, C, 1024) float."""
         frames, batch = key.shape[:2]
         query = self._split(self.query(query)).expand(frames, -1, -1, -1, -1).flatten(0, 1)
         keys, values = (self._split(linear(key).flatten(0, 1)) for linear in (self.key, self.value))
@@ -72,7 +73,7 @@ class PastFutureAttention(nn.Module):
     """Maps σ(p) and σ(r) of the motion gates in slices 1 and up.
 
     `p = past(query=pool(u_0), key=value=pool(m_t))`, `r = future(query=pool(u_{T-1}), key=value=p)`, both upsampled
-    bilinearly (align_corners) to H×W. u, m (T·B, C, H, W) of T frames → two maps (T·B, C, H, W) in (0, 1).
+    bilinearly (align_corners) to H×W.
     """
 
     def __init__(self, kind: type[nn.Module], channels: int):
@@ -81,6 +82,7 @@ class PastFutureAttention(nn.Module):
         self.future = kind(channels)
 
     def forward(self, u: Tensor, m: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """u, m (T·B, C, H, W) float of T `frames` → two maps (T·B, C, H, W) float in (0, 1)."""
         key = self.past.pool(m)
         grid, size, batch = key.shape[-2:], m.shape[-2:], m.shape[0] // frames
         p = self.past(self.past.pool(u[:batch]).flatten(2), key.flatten(2).unflatten(0, (frames, batch)))

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 
 def split_frames(x: Tensor, count: int) -> Sequence[Tensor]:
-    """(count·B, …) → `count` tensors (B, …): `chunk`, which keeps a channels-last layout; where the network is exported
-    in a way that leaves B open, which `chunk` would fix."""
+    """(count·B, …) → `count` tensors (B, …).
+
+    `chunk`, which keeps a channels-last layout; where the network is exported in a way that leaves B open, which
+    `chunk` would fix.
+    """
     if torch.compiler.is_exporting():
         return x.unflatten(0, (count, x.shape[0] // count)).unbind(0)
     return x.chunk(count)
@@ -87,15 +90,13 @@ class ResidualBlock(nn.Module):
 
 
 class PairBlock(ResidualBlock):
-    """Residual block over [x_t, shared]: `shared` is the same for all T maps x_t and passes the convolutions once.
-
-    x (T·B, C, H, W), shared (B, C, H, W), float → (T·B, C, H, W) float.
-    """
+    """Residual block over [x_t, shared]: `shared` is the same for all T maps x_t and passes the convolutions once."""
 
     def __init__(self, channels: int):
         super().__init__(2 * channels, channels)
 
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:
+        """x (T·B, C, H, W), shared (B, C, H, W), float → (T·B, C, H, W) float."""
         half = x.shape[1]
         y, skip = self._part(x, slice(half))
         shared_y, shared_skip = self._part(shared, slice(half, None), self.pointwise.bias)
@@ -123,12 +124,10 @@ def weighted_sum(weights: Tensor, maps: Iterable[Tensor]) -> Tensor:
 
 
 class Fuse(nn.Module):
-    """Merge a deeper feature map into one of twice its size.
+    """Merges a deeper feature map into one of twice its size.
 
     1×1 conv-BN-SiLU takes `low` to high's channels; nearest ×2 upsampling; 1×1 conv-BN-SiLU over [low_up, high]. The
     second convolution is kept as its two halves: on `low` it runs before the upsampling, with which it commutes.
-
-    high (B, high_channels, H, W), low (B, low_channels, H/2, W/2), float → (B, high_channels, H, W) float.
     """
 
     def __init__(self, high_channels: int, low_channels: int):
@@ -139,13 +138,22 @@ class Fuse(nn.Module):
         self.norm = nn.BatchNorm2d(high_channels, 1e-3, 0.03)
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
+        """high (B, high_channels, H, W), low (B, low_channels, H/2, W/2), float → (B, high_channels, H, W) float."""
         low = F.interpolate(self.from_low(self.lateral(low)), scale_factor=2, mode="nearest")
         return F.silu(self.norm(self.from_high(high).add_(low)))
 
 
 def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> None:
-    """Raise ValueError unless `clip` is (B, T, H, W), or (B, C, T, H, W) where `channels` C > 1, of `num_frames` frames
-    whose height and width are multiples of `multiple`; the message says what was found, expected and to be done."""
+    """Refuse clips that a network does not take.
+
+    Args:
+        clip: to be (B, T, H, W), or (B, C, T, H, W) where C > 1.
+        channels: C.
+        num_frames: T.
+        multiple: of which H and W are to be multiples.
+    Raises:
+        ValueError: another shape; the text says what was found, expected and is to be done.
+    """
     expected = "(B, T, H, W)" if channels == 1 else f"(B, {channels}, T, H, W)"
     found = f"got a clip of shape {tuple(clip.shape)}"
     if clip.dim() != (4 if channels == 1 else 5) or (channels > 1 and clip.shape[1] != channels):
@@ -160,7 +168,15 @@ def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> N
 
 
 def check_frames(frames: Tensor, channels: int, multiple: int) -> None:
-    """Raise ValueError unless `frames` is (N, channels, H, W) with H and W multiples of `multiple`."""
+    """Refuse frames that a network does not take.
+
+    Args:
+        frames: to be (N, channels, H, W).
+        channels: of a frame.
+        multiple: of which H and W are to be multiples.
+    Raises:
+        ValueError: another shape.
+    """
     found = f"got frames of shape {tuple(frames.shape)}"
     if frames.dim() != 4 or frames.shape[1] != channels:
         raise ValueError(f"{found}, expected (N, {channels}, H, W): one frame of each sequence")

@@ -53,10 +53,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 class FirstMotion(nn.Module):
-    """Motion branch of slice 0, where m = n = 0: gates i, g, o from u and constant maps.
-
-    Its gates from `observe` and the layer's h', c', all of one frame → m', n' (B, channels, H, W).
-    """
+    """Motion branch of slice 0, where m = n = 0: gates i, g, o from u and constant maps."""
 
     def __init__(self, in_channels: int, channels: int, attention: str):
         super().__init__()
@@ -71,6 +68,7 @@ class FirstMotion(nn.Module):
         return self.gates(u) + self.constant_gates(self.constant(u))
 
     def forward(self, gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Its gates from `observe` and the layer's h', c', all of one frame → m', n' (B, channels, H, W)."""
         i, g, o = gates.chunk(3, 1)
         n = i.sigmoid() * tanh(g) + c
         return o.sigmoid() * tanh(n) + h, n
@@ -79,8 +77,7 @@ class FirstMotion(nn.Module):
 class Motion(nn.Module):
     """Motion branch of slices 1 and up.
 
-    Its gates from `observe`, the layer's h', c' and the previous slice's n, all of one frame → m', n' (B, channels, H,
-    W). `mix_past` and `mix_future` are mm1 and mm2 over [σ(p), m], as mm1([σ(p)+m, m]) is linear in both.
+    `mix_past` and `mix_future` are mm1 and mm2 over [σ(p), m], as mm1([σ(p)+m, m]) is linear in both.
     """
 
     def __init__(self, in_channels: int, channels: int, attention: str):
@@ -91,13 +88,23 @@ class Motion(nn.Module):
         self.gates = conv3x3(in_channels + 2 * channels, 4 * channels)
 
     def observe(self, u: Tensor, m: Tensor, frames: int) -> Tensor:
-        """u (T·B, in_channels, H, W), the previous slice's m (T·B, channels, H, W) → gates (T·B, 4·channels, H, W)."""
+        """The gates of all frames.
+
+        Args:
+            u: (T·B, in_channels, H, W) float.
+            m: the previous slice's (T·B, channels, H, W) float.
+            frames: T.
+        Returns:
+            (T·B, 4·channels, H, W) float.
+        """
         past, future = self.attention(u, m, frames)
         m1 = self.mix_past(torch.cat((past, m), 1))
         m2 = self.mix_future(torch.cat((future, m), 1))
         return self.gates(torch.cat((u, m1, m2), 1))
 
     def forward(self, gates: Tensor, h: Tensor, c: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
+        """Its gates from `observe`, the layer's h', c' and the previous slice's n, all of one frame → m', n' (B,
+        channels, H, W)."""
         i, f, g, o = gates.chunk(4, 1)
         n = f.sigmoid() * n + i.sigmoid() * tanh(g) + c
         return o.sigmoid() * tanh(n) + h, n
@@ -106,7 +113,13 @@ class Motion(nn.Module):
 class Layer(nn.Module):
     """One layer of one slice, run over all frames.
 
-    `first_layer`: x and u are the same features; `first_slice`: m = n = 0; `last`: nothing reads m', n'.
+    Args:
+        in_channels: of x and u.
+        channels: of all states.
+        attention: a key of `ATTENTIONS`.
+        first_layer: x and u are the same features.
+        first_slice: m = n = 0.
+        last: nothing reads m', n'.
     """
 
     def __init__(
@@ -120,17 +133,25 @@ class Layer(nn.Module):
         self.motion = None if last else motion(in_channels, channels, attention)
 
     def forward(self, below: States, before: States | None) -> States:
-        """Any layer but the first. `below`, the states of the layer below or of the previous slice's last layer, give x
-        and u; `before`, those of the previous slice's same layer, m and n; None in the first slice."""
+        """The states of any layer but the first.
+
+        Args:
+            below: states of the layer below or of the previous slice's last layer, which give x and u.
+            before: states of the previous slice's same layer, which give m and n; None in the first slice.
+        """
         frames, n = len(below.h), ()
         # chunk and cat along the batch, unlike unbind and stack, keep a channels-last layout, forward and backward.
         x, u = torch.cat(below.h), torch.cat(below.m)
         if before is None:
-            parts = self.inputs(torch.cat((x, u), 1)), self.motion and self.motion.observe(u)
+            parts = [self.inputs(torch.cat((x, u), 1))]
+            if self.motion is not None:
+                parts.append(self.motion.observe(u))
         else:
             m, n = torch.cat(before.m), before.n
-            parts = self.inputs(torch.cat((x, u, m), 1)), self.motion and self.motion.observe(u, m, frames)
-        return self.run(list(zip(*(split_frames(part, frames) for part in parts if part is not None), strict=True)), n)
+            parts = [self.inputs(torch.cat((x, u, m), 1))]
+            if self.motion is not None:
+                parts.append(self.motion.observe(u, m, frames))
+        return self.run(list(zip(*(split_frames(part, frames) for part in parts), strict=True)), n)
 
     def observe(self, x: Tensor) -> tuple[Tensor, ...]:
         """In the first layer of the first slice: all that a frame contributes, which no other frame changes.
@@ -141,13 +162,19 @@ class Layer(nn.Module):
         return (self.inputs(x),) if self.motion is None else (self.inputs(x), self.motion.observe(x))
 
     def run(self, window: Sequence[tuple[Tensor, ...]], n: Sequence[Tensor] = ()) -> States:
-        """window: for each frame its gates (B, 4·channels, H, W), recurrent part left out, and those of the motion
-        branch, where there is one; n: the previous slice's, where there is one."""
+        """The states of all frames.
+
+        Args:
+            window: for each frame its gates (B, 4·channels, H, W), recurrent part left out, and those of the motion
+                branch, where there is one.
+            n: the previous slice's, where there is one.
+        """
         gates, *motion = zip(*window, strict=True)
         h, c = self._recur(gates)
         if self.motion is None:
             return States(h, c)
-        frames = zip(*motion, h, c, *([n] if n else []), strict=True)
+        states = (h, c, n) if n else (h, c)
+        frames = zip(*motion, *states, strict=True)
         return States(h, c, *zip(*(self.motion(*frame) for frame in frames), strict=True))
 
     def _recur(self, gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -169,8 +196,13 @@ class Layer(nn.Module):
 class CrossSliceConvLSTM(nn.Module):
     """Cross-slice ConvLSTM (see the module's text for the equations).
 
-    in_channels: of the features; channels: of all states; attention: "gc" (TSMSA) or "mha" (SSTNet). Raises ValueError
-    for an unknown attention or counts below 1.
+    Args:
+        in_channels: of the features.
+        channels: of all states.
+        num_layers, num_slices: at least 1 each.
+        attention: "gc" (TSMSA) or "mha" (SSTNet).
+    Raises:
+        ValueError: an unknown attention, or counts below 1.
     """
 
     def __init__(
@@ -202,11 +234,15 @@ class CrossSliceConvLSTM(nn.Module):
         return self.layers[0].observe(x)
 
     def run(self, window: Sequence[tuple[Tensor, ...]]) -> list[States]:
-        """What T frames contributed (see `observe`; tensors (B, …), in order) → the states of every layer, ordered by
-        slice, then layer."""
+        """The states of every layer, ordered by slice, then layer.
+
+        Args:
+            window: what T frames contributed, in order (see `observe`), tensors (B, …).
+        """
         states = [self.layers[0].run(window)]
         for index, layer in enumerate(self.layers[1:], 1):
-            states.append(layer(states[-1], states[index - self.num_layers] if index >= self.num_layers else None))
+            before = states[index - self.num_layers] if index >= self.num_layers else None
+            states.append(layer(states[-1], before))
         return states
 
     def states(self, x: Tensor) -> list[States]:
@@ -214,6 +250,6 @@ class CrossSliceConvLSTM(nn.Module):
         return self.run(observe_clip(self.observe, x.transpose(0, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, in_channels, H, W) float → h of the last layer of the last slice,
-        (B, T, channels, H, W) float in (-1, 1)."""
+        """x (B, T, in_channels, H, W) float → h of the last layer of the last slice, (B, T, channels, H, W) float in
+        (-1, 1)."""
         return torch.stack(list(self.states(x)[-1].h), 1)

@@ -67,7 +67,11 @@ class SpatialPyramid(nn.Module):
 class CSPDarknet(nn.Module):
     """(B, 3, H, W) float, H and W multiples of 32 → maps of 4, 8 and 16 × `base` channels at H/8, H/16 and H/32.
 
-    grey: see `nets.inference.folding.fold_network`; then (B, 1, H, W).
+    With `grey` set, see `nets.inference.folding.fold_network`, it takes (B, 1, H, W).
+
+    Args:
+        base: channels of the stem.
+        depth: bottlenecks of the first stage; the two after it have three times as many.
     """
 
     def __init__(self, base: int, depth: int):
@@ -96,10 +100,12 @@ class CSPDarknet(nn.Module):
 class DarknetFPN(nn.Module):
     """CSPDarknet and the top-down half of YOLOX's feature pyramid.
 
-    depth, width: YOLOX's multipliers; 0.33 and 0.50 are YOLOX-s, with 128 channels out. Raises ValueError where they
-    leave less than one channel or are not positive.
-
     (B, 3, H, W) float, H and W multiples of 32 → P3 (B, channels, H/8, W/8) float, channels = 4·⌊64·width⌋.
+
+    Args:
+        depth, width: YOLOX's multipliers; 0.33 and 0.50 are YOLOX-s, with 128 channels out.
+    Raises:
+        ValueError: they leave less than one channel or are not positive.
     """
 
     def __init__(self, depth: float = 0.33, width: float = 0.5):

@@ -35,10 +35,15 @@ def _overlap(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Ten
 def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
     """Focal-IoU loss of TSMSA, a *sum* over all pixels of the batch (networks trained with it see large values).
 
-    probability: (B, 1, H, W) float in [0, 1]; mask: same shape, 0/1 of any dtype. Returns a scalar >= 0.
     With p <- 0.999 (p - 0.5) + 0.5, f = (1 - exp(-bce))^2 bce and the IoU of the whole batch, a pixel counts
     a (1 - IoU) f^(0.5 IoU + 0.5), a = 0.75 on targets and 0.25 elsewhere; gradients flow through IoU in both places.
     The squeeze of p keeps bce and f away from 0, so value and gradient are finite for every p in [0, 1].
+
+    Args:
+        probability: (B, 1, H, W) float in [0, 1].
+        mask: same shape, 0/1 of any dtype.
+    Returns:
+        A scalar >= 0.
     """
     probability = 0.999 * (_wide(probability) - 0.5) + 0.5
     mask = mask.to(probability.dtype)
@@ -50,10 +55,14 @@ def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
 
 
 def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Tensor:
-    """Soft-IoU loss, 1 - (sum py + 1) / (sum p + sum y - sum py + 1), in [0, 1).
+    """Soft-IoU loss, 1 - (sum py + 1) / (sum p + sum y - sum py + 1).
 
-    probability: (B, 1, H, W) float in [0, 1]; mask: same shape, 0/1 of any dtype. The sums run over the batch, or
-    over each sample with the mean taken afterwards (`per_sample`).
+    Args:
+        probability: (B, 1, H, W) float in [0, 1].
+        mask: same shape, 0/1 of any dtype.
+        per_sample: the sums run over each sample, with the mean taken afterwards, instead of over the batch.
+    Returns:
+        A scalar in [0, 1).
     """
     probability = _wide(probability)
     mask = mask.to(probability.dtype)
@@ -82,12 +91,18 @@ def sls_iou(probability: Tensor, mask: Tensor, epoch: int, warm_up: int = 5) -> 
     """Scale- and location-sensitive loss of MSHNet ("Infrared Small Target Detection with Scale and Location
     Sensitivity", CVPR 2024).
 
-    probability: (B, 1, H, W) float in [0, 1]; mask: same shape, 0/1 of any dtype; scalar result. Until
-    `epoch > warm_up` (epochs count from 0) it is 1 - mean(IoU) of the samples, afterwards
-    1 - mean(a IoU) + location term, with a = (min(sum p, sum y) + d) / (max(sum p, sum y) + d),
-    d = ((sum p - sum y) / 2)^2.
+    Until `epoch > warm_up` it is 1 - mean(IoU) of the samples, afterwards 1 - mean(a IoU) + location term, with
+    a = (min(sum p, sum y) + d) / (max(sum p, sum y) + d), d = ((sum p - sum y) / 2)^2.
     The quotient IoU has no smoothing here; where nothing is there and nothing is predicted (0/0) it is taken as 0,
     the value it has for every other prediction on an empty mask, so the loss stays continuous.
+
+    Args:
+        probability: (B, 1, H, W) float in [0, 1].
+        mask: same shape, 0/1 of any dtype.
+        epoch: counted from 0.
+        warm_up: the last epoch of the plain IoU.
+    Returns:
+        A scalar.
     """
     probability = _wide(probability)
     mask = mask.to(probability.dtype)
@@ -108,7 +123,13 @@ def _quotient(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 
 def weighted_bce(logits: Tensor, mask: Tensor, target_weight: float = 200.0) -> Tensor:
-    """Mean over pixels of binary cross entropy from logits (B, 1, H, W), a pixel weighing 1 + target_weight * y."""
+    """Mean over pixels of binary cross entropy, a pixel weighing 1 + target_weight * y.
+
+    Args:
+        logits: (B, 1, H, W) float.
+        mask: same shape, 0/1 of any dtype.
+        target_weight: of targets' pixels, beyond 1.
+    """
     logits = _wide(logits)
     mask = mask.to(logits.dtype)
     return F.binary_cross_entropy_with_logits(logits, mask, weight=1 + target_weight * mask)
@@ -117,18 +138,25 @@ def weighted_bce(logits: Tensor, mask: Tensor, target_weight: float = 200.0) -> 
 class Criterion(nn.Module):
     """Base of the criteria: checks shapes, averages over several outputs, knows the epoch.
 
-    forward(logits, targets) -> {name: scalar}: logits (B, 1, H, W) float, or a list/tuple of such tensors (deep
-    supervision; each loss is averaged over the entries); targets["mask"] (B, 1, H, W) bool or 0/1 float. The losses
-    are weighted already, and their sum is the total. Raises ValueError where shapes differ or a list is empty.
     The training loop keeps `epoch` (counted from 0) up to date, for losses that depend on it.
     """
 
     epoch: int = 0
 
     def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Logits and mask (B, 1, H, W) → {name: weighted loss}."""
         raise NotImplementedError
 
     def forward(self, logits: Tensor | Sequence[Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses by name, weighted already: their sum is the total.
+
+        Args:
+            logits: (B, 1, H, W) float, or a list/tuple of such tensors (deep supervision; each loss is averaged over
+                the entries).
+            targets: "mask" (B, 1, H, W) bool or 0/1 float.
+        Raises:
+            ValueError: shapes differ, or a list is empty.
+        """
         outputs = list(logits) if isinstance(logits, (list, tuple)) else [logits]
         if not outputs:
             raise ValueError("got no outputs, expected logits (B, 1, H, W) or a non-empty list of them")
@@ -191,8 +219,14 @@ CRITERIA: dict[str, type[Criterion]] = {
 
 
 def build_criterion(name: str, **options) -> Criterion:
-    """Makes the criterion `name` (a key of CRITERIA). Raises ValueError for an unknown name or option, listing the
-    known ones."""
+    """Make a criterion.
+
+    Args:
+        name: a key of `CRITERIA`.
+        options: those of its constructor.
+    Raises:
+        ValueError: an unknown name or option; the text lists the known ones.
+    """
     if name not in CRITERIA:
         raise ValueError(f"unknown loss {name!r}, expected one of {', '.join(CRITERIA)}")
     known = [option for option in inspect.signature(CRITERIA[name]).parameters if option not in ("args", "kwargs")]

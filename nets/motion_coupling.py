@@ -16,10 +16,15 @@ from nets.csp_darknet import yolox_conv
 
 
 def apply_to_frames(module: nn.Module | Callable[[Tensor], Tensor], frames: Tensor, fold: bool) -> Tensor:
-    """`module` over every frame: (T, B, C, H, W) float → (T, B, C', H', W') float.
+    """Run a module over every frame.
 
-    fold: all frames as one batch of T·B, whose batch norms see all of them together; else one call a frame, each with
-    batch statistics and a running-average update of its own.
+    Args:
+        module: (N, C, H, W) → (N, C', H', W').
+        frames: (T, B, C, H, W) float.
+        fold: all frames as one batch of T·B, whose batch norms see all of them together; else one call a frame, each
+            with batch statistics and a running-average update of its own.
+    Returns:
+        (T, B, C', H', W') float.
     """
     if fold:
         return module(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
@@ -33,14 +38,17 @@ def conv_pair(in_channels: int, middle: int, out_channels: int, last: type[nn.Mo
 
 
 class FrameCoupling(nn.Module):
-    """Motion-coupling neck of SSTNet over the features F_0 … F_{T-1} (F the key frame's):
+    """Motion-coupling neck of SSTNet over the features F_0 … F_{T-1} (F the key frame's).
 
     `g = reference([F_0 … F_{T-2}])`, ending in a sigmoid; `c = key_mix([current(g · F), F])`;
     `r = frame_mix(Σ_{i<T-1} w_i · pair([F_i, F]))` with learnt w_i, initially 1/(T-1); `out = final([r, c])`.
 
     The first convolution of `pair` is kept as its two halves: that on F is the same for every pair and runs once.
 
-    fold: in training the pairs pass their batch norms as one batch; else pair by pair, as published.
+    Args:
+        channels: C of the features.
+        num_frames: T.
+        fold: in training the pairs pass their batch norms as one batch; else pair by pair, as published.
     """
 
     def __init__(self, channels: int, num_frames: int = 5, fold: bool = False):
@@ -64,8 +72,15 @@ class FrameCoupling(nn.Module):
         return self.join(key, earlier, self.pair_frame(features[:-1].flatten(0, 1)))
 
     def join(self, key: Tensor, earlier: Sequence[Tensor], parts: Tensor) -> Tensor:
-        """key F (B, C, H, W), the T-1 features before it in order, and `pair_frame` of these, ((T-1)·B, 2C, H, W), all
-        float → (B, C, H, W) float."""
+        """The neck, where `pair_frame` has been applied.
+
+        Args:
+            key: F (B, C, H, W) float.
+            earlier: the T-1 features before it, in order.
+            parts: `pair_frame` of these, ((T-1)·B, 2C, H, W) float.
+        Returns:
+            (B, C, H, W) float.
+        """
         gate = self.reference(torch.cat(earlier, 1))
         current = self.key_mix(torch.cat((self.current(gate * key), key), 1))
         pairs = add_shared(parts, self.pair_key(key)).unflatten(0, (len(earlier), -1))

@@ -65,10 +65,15 @@ def decode_boxes(raw: Tensor) -> Tensor:
 
 
 def decode_detections(raw: Tensor, score: float = 0.001, nms: float = 0.65) -> list[Tensor]:
-    """Raw output (B, 5 + classes, h, w) → for each image (N, 6) float32: x1, y1, x2, y2 in pixels of the network's
-    input (not clipped to it), score = σ(objectness)·σ(class) of the best class, class; highest score first.
+    """Boxes with their scores, after non-maximum suppression.
 
-    score: the least one kept; nms: IoU above which, within a class, the lower one of two boxes goes.
+    Args:
+        raw: output (B, 5 + classes, h, w) float.
+        score: the least one kept.
+        nms: IoU above which, within a class, the lower one of two boxes goes.
+    Returns:
+        For each image (N, 6) float32: x1, y1, x2, y2 in pixels of the network's input (not clipped to it), score =
+        σ(objectness)·σ(class) of the best class, class; highest score first.
     """
     boxes = decode_boxes(raw)
     probability = raw[:, 4:].float().flatten(2).sigmoid()
@@ -95,8 +100,17 @@ def _iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def pad_targets(boxes: list[Tensor], num_classes: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes of each image, (N, 5) float x1, y1, x2, y2, class → (B, G, 5) padded to the fullest image, like `like`, and
-    which rows are targets (B, G) bool. Raises ValueError for another shape or a class that is not in [0, classes)."""
+    """Targets of all images in one tensor.
+
+    Args:
+        boxes: of each image, (N, 5) float x1, y1, x2, y2, class.
+        num_classes: classes are in [0, num_classes).
+        like: gives the dtype and the device.
+    Returns:
+        (B, G, 5) padded to the fullest image, and which rows are targets, (B, G) bool.
+    Raises:
+        ValueError: another shape, or an unknown class.
+    """
     for box in boxes:
         if box.dim() != 2 or box.shape[1] != 5:
             raise ValueError(f"got boxes of shape {tuple(box.shape)}, expected (N, 5): x1, y1, x2, y2, class")
@@ -115,12 +129,17 @@ def pad_targets(boxes: list[Tensor], num_classes: int, like: Tensor) -> tuple[Te
 def assign(raw: Tensor, boxes: Tensor, targets: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """SimOTA: which cell learns which target, for all images and targets at once.
 
-    raw (B, 5 + classes, h, w), decoded boxes (B, A, 4), targets (B, G, 5) x1, y1, x2, y2, class, valid (B, G) bool;
-    → assigned (B, A) bool, and the target's index (B, A) int64, 0 where not assigned.
-
     Candidates of an image are the cells inside a target or near its centre, of any of its targets. Each target takes
     the k cheapest of them, k = max(1, ⌊sum of its 10 largest IoUs⌋); a contested cell goes to the cheapest target. A
     target without candidates, as its centre lies off the image, takes none.
+
+    Args:
+        raw: output (B, 5 + classes, h, w) float.
+        boxes: decoded (B, A, 4) float.
+        targets: (B, G, 5) float x1, y1, x2, y2, class.
+        valid: which rows are targets, (B, G) bool.
+    Returns:
+        Whether a cell is assigned, (B, A) bool, and the target's index, (B, A) int64, 0 where it is not.
     """
     centres = cell_centres(*raw.shape[-2:], like=boxes)
     middle = (targets[..., :2] + targets[..., 2:4]) / 2
@@ -153,13 +172,17 @@ def _class_cost(raw: Tensor, classes: Tensor) -> Tensor:
 
 
 def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
-    """YOLOX's loss: {"iou": 5·Σ(1 - IoU²), "objectness": Σ BCE, "class": Σ BCE}, each over the assigned cells of the
-    batch (at least 1); objectness is summed over all cells, with target 1 on the assigned ones, the class target is
-    one-hot × IoU of the assigned box.
+    """YOLOX's loss.
 
-    raw (B, 5 + classes, h, w) float, boxes: for each image (N, 5) float x1, y1, x2, y2, class in pixels of the
-    network's input, N ≥ 0; of several processes that train together the mean of their losses is the
-    loss. Raises ValueError for boxes of another shape or number, or of an unknown class.
+    Args:
+        raw: output (B, 5 + classes, h, w) float.
+        boxes: for each image (N, 5) float x1, y1, x2, y2, class in pixels of the network's input, N ≥ 0.
+    Returns:
+        {"iou": 5·Σ(1 - IoU²), "objectness": Σ BCE, "class": Σ BCE}, each over the assigned cells of the batch (at least
+        1); objectness is summed over all cells, with target 1 on the assigned ones, the class target is one-hot × IoU
+        of the assigned box. Of several processes that train together the mean of their losses is the loss.
+    Raises:
+        ValueError: boxes of another shape or number, or of an unknown class.
     """
     if len(boxes) != len(raw):
         raise ValueError(f"got boxes of {len(boxes)} images, expected one tensor for each of {len(raw)} images")

@@ -22,13 +22,17 @@ GreyNormalisation = tuple[Sequence[float], Sequence[float]]  # mean and standard
 
 @torch.no_grad()
 def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> nn.Module:
-    """A copy of `network` for inference, which gives its eval-mode outputs to about 1e-6 of their range.
+    """Copy a network for inference; the copy gives its eval-mode outputs to about 1e-6 of their range.
 
-    In eval mode, without gradients, channels-last, with every batch norm after a convolution folded into it, and
-    without parts that only training needs (SSTNet's temporal branch, dropout). `network` stays as it is.
+    It is in eval mode, without gradients, channels-last, with every batch norm after a convolution folded into it, and
+    without parts that only training needs (SSTNet's temporal branch, dropout).
 
-    grey: mean and standard deviation of R, G and B with which grey frames are normalised; the copy, of an SSTNet, takes
-    R alone instead of all three. Raises ValueError for other networks.
+    Args:
+        network: stays as it is.
+        grey: mean and standard deviation of R, G and B with which grey frames are normalised; the copy, of an SSTNet,
+            takes R alone instead of all three.
+    Raises:
+        ValueError: `grey` for other networks.
     """
     if grey and not isinstance(network, SSTNet):
         raise ValueError(f"got grey for a {type(network).__name__}, expected an SSTNet, which reads three channels")
@@ -44,7 +48,8 @@ def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> n
         elif isinstance(module, ResidualBlock):
             module.norm1 = _fold(module.norm1, module.pointwise)
             module.norm2 = _fold(module.norm2, module.depthwise2)
-            module.skip_norm = module.skip_norm and _fold(module.skip_norm, module.skip)
+            if module.skip_norm is not None:
+                module.skip_norm = _fold(module.skip_norm, module.skip)
         elif isinstance(module, Fuse):
             module.norm = _fold(module.norm, module.from_low, module.from_high)
         elif isinstance(module, FrameCoupling):

@@ -15,7 +15,6 @@ class Modulation(nn.Module):
 
     `deep` gives a weight for each channel of `shallow` (top-down, from the mean of each channel), `shallow` one for
     each channel and point of `deep` (bottom-up): 2·shallow·topdown(deep) + 2·deep·bottomup(shallow) → 3×3 conv-BN-ReLU.
-    deep, shallow (B, channels, H, W) float → the same shape.
     """
 
     def __init__(self, channels: int):
@@ -28,6 +27,7 @@ class Modulation(nn.Module):
         self.post = ConvNormAct(channels, channels, 3, nn.ReLU)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """deep, shallow (B, channels, H, W) float → the same shape."""
         return self.post(2 * shallow * self.topdown(deep) + 2 * deep * self.bottomup(shallow))
 
 

@@ -20,9 +20,17 @@ class KeyFrameNetwork(nn.Module):
         raise NotImplementedError
 
     def forward(self, clip: Tensor) -> Tensor | list[Tensor]:
-        """clip (B, T, H, W) float32, normalised, of any T ≥ 1 → what `segment` gives for the last frame. Raises
-        ValueError for any other shape."""
-        check_clip(clip, 1, max(1, clip.shape[1]) if clip.dim() == 4 else 1, self.multiple)
+        """Segment the last frame.
+
+        Args:
+            clip: (B, T, H, W) float32, normalised, of any T ≥ 1.
+        Returns:
+            What `segment` gives for that frame.
+        Raises:
+            ValueError: any other shape.
+        """
+        num_frames = max(1, clip.shape[1]) if clip.dim() == 4 else 1
+        check_clip(clip, 1, num_frames, self.multiple)
         return self.segment(clip[:, -1:])
 
 
@@ -68,7 +76,10 @@ class PooledGate(nn.Sequential):
     """Weight of each channel from its mean: (B, C, H, W) float → (B, C, 1, 1) in (0, 1).
 
     mean → 1×1 conv to `inner` → BN → ReLU → 1×1 conv → BN → σ. In training the batch norms see one value of a channel
-    for each sample: raises ValueError for batches of one.
+    for each sample.
+
+    Raises:
+        ValueError: a batch of one in training.
     """
 
     def __init__(self, channels: int, inner: int):

@@ -27,8 +27,12 @@ def conv_norm_relu(in_channels: int, out_channels: int, dilation: int = 1) -> Co
 class ResidualU(nn.Module):
     """Residual U-block of U²-Net: the U-Net's output is added to its first convolution's.
 
-    `depth` convolutions go down, the lowest dilated instead of pooled; `dilated`: none pools and dilations are 1, 2, 4,
-    8. (B, in_channels, H, W) float → (B, out_channels, H, W) float.
+    (B, in_channels, H, W) float → (B, out_channels, H, W) float.
+
+    Args:
+        depth: convolutions that go down, the lowest dilated instead of pooled.
+        in_channels, inner, out_channels: before, inside and after the block.
+        dilated: none pools, and dilations are 1, 2, 4, 8.
     """
 
     def __init__(self, depth: int, in_channels: int, inner: int, out_channels: int, dilated: bool = False):
@@ -48,7 +52,8 @@ class ResidualU(nn.Module):
         entry = self.entry(x)
         maps = [self.down[0](entry)]
         for stage in self.down[1:-1]:
-            maps.append(stage(maps[-1] if self.dilated else halve(maps[-1])))
+            x = maps[-1] if self.dilated else halve(maps[-1])
+            maps.append(stage(x))
         x = self.down[-1](maps[-1])
         for stage in reversed(self.up):
             shallow = maps.pop()
@@ -57,10 +62,7 @@ class ResidualU(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Deep features weight the channels of shallow ones, which in turn weight the points of the deep ones.
-
-    deep, shallow (B, C, H, W) float → (B, 2·C, H, W) float: [shallow, deep], both through one 3×3 conv-BN-ReLU.
-    """
+    """Deep features weight the channels of shallow ones, which in turn weight the points of the deep ones."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -71,6 +73,7 @@ class CrossAttention(nn.Module):
         self.post = ConvNormAct(channels, channels, 3, nn.ReLU)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> Tensor:
+        """deep, shallow (B, C, H, W) float → (B, 2·C, H, W) float: [shallow, deep], both through one conv-BN-ReLU."""
         deep = self.feature_high(deep)
         shallow = shallow * self.topdown(deep)
         points = self.bottomup(shallow)
