@@ -19,7 +19,7 @@ from utils.commands.options import (
     hardware_of,
 )
 from utils.render.sequence import DEFAULT_FPS, RenderSettings, render, warn
-from utils.render.source_truth import Truth
+from utils.render.source_truth import open_truth
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.video.live import GrowingFolder, LiveSource, is_live
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     choice = take_bundled(choice_of(options))
     check_predictor(choice)
     sources = find_sources(options.source, options.watch)
-    truth = Truth(options.truth) if options.truth else None
+    truth = open_truth(options.truth) if options.truth else None
     if truth:
         truth.require(sources)
     name = sources[0].name if len(sources) == 1 else Path(options.source).name

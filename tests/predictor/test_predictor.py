@@ -14,7 +14,7 @@ from utils.predictor.prediction import Component, Prediction, components_of
 from utils.predictor.predictor import Predictor
 from utils.render.curves import plot_curves, plot_history
 from utils.render.overlay import FALSE_COLOUR, FOUND_COLOUR, MISSED_COLOUR, TRACK_COLOUR, TRUTH_COLOUR, Trails, draw
-from utils.render.source_truth import Truth
+from utils.render.source_truth import open_truth
 from utils.render.tracks import TrackPoint
 from utils.system.errors import UserError
 from utils.system.threads import make_ahead, read_ahead
@@ -422,7 +422,7 @@ def test_truth_from_a_dataset_and_from_masks(dataset, tmp_path):
     (tmp_path / "test.txt").write_text("\n".join(f"images/{f.sequence}/{f.number}.png" for f in dataset.frames))
     source = open_sources(tmp_path / "images" / "a")[0]
     for folder in (tmp_path, tmp_path / "masks", tmp_path / "masks" / "a"):
-        truth = Truth(folder)
+        truth = open_truth(folder)
         truth.require([source])
         targets = truth.of(source, list(source)[1])
         assert [(target.box, target.centroid, target.area) for target in targets] == [
@@ -431,22 +431,22 @@ def test_truth_from_a_dataset_and_from_masks(dataset, tmp_path):
     copy, = open_sources(tmp_path / "copies")
     assert copy.name == "test/b"  # known by the last part of its name
     for folder in (tmp_path, tmp_path / "masks"):
-        assert len(Truth(folder).of(copy, next(iter(copy)))) == 2
+        assert len(open_truth(folder).of(copy, next(iter(copy)))) == 2
     with VideoWriter(tmp_path / "a.mp4", 25) as writer:
         for _ in range(4):
             writer.write(np.zeros((40, 50, 3), np.uint8))
     video, = open_sources(tmp_path / "a.mp4")
-    Truth(tmp_path).require([video])
-    known = [Truth(tmp_path).of(video, frame) for frame in video]
+    open_truth(tmp_path).require([video])
+    known = [open_truth(tmp_path).of(video, frame) for frame in video]
     assert [found is not None and len(found) for found in known] == [2, 2, False, False]
     write_frames(tmp_path / "elsewhere", ["77.png"])
     with pytest.raises(UserError, match="holds no truth for the 1 frames"):
-        Truth(tmp_path).require(open_sources(tmp_path / "elsewhere"))
+        open_truth(tmp_path).require(open_sources(tmp_path / "elsewhere"))
     with pytest.raises(UserError, match="neither masks nor boxes"):
         (tmp_path / "nothing").mkdir()
-        Truth(tmp_path / "nothing")
+        open_truth(tmp_path / "nothing")
     with pytest.raises(UserError, match="no such folder"):
-        Truth(tmp_path / "missing")
+        open_truth(tmp_path / "missing")
 
 
 def found_in(probability, number=3):

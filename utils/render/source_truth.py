@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from utils.datasets.dataset import open_dataset
-from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import check_root
 from utils.images.image_files import IMAGE_SUFFIXES, read_mask
 from utils.predictor.prediction import Component, box_component, components_of
@@ -14,44 +14,29 @@ from utils.system.errors import UserError
 from utils.video.sources import FrameSource, SourceFrame, video_frame
 
 
-class Truth:
-    """Looks up the true targets of a source's frames.
+@dataclass(frozen=True)
+class TrueLabels:
+    """What is known about a frame: its mask's path, or else its boxes x1, y1, x2, y2, class."""
 
-    Args:
-        path: the folder of a dataset with masks or boxes: a frame of it is known by its file, frames from elsewhere (a
-            video, a copy) by the last part of the sequence's name and the frame's number. Or a folder of masks
-            `SEQUENCE/NAME.png` or `NAME.png`, called like the frames (`NAME_pixels0.png` will do).
-    Raises:
-        UserError: there is no such folder, or it holds no masks and no boxes.
-    """
+    mask: str | None = None
+    boxes: tuple[tuple[float, ...], ...] | None = None
+
+
+class Truth:
+    """Looks up the true targets of a source's frames; `path` is the folder that they are from."""
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise UserError(f"{path}: no such folder; expected a dataset or a folder of masks; check --truth")
-        self.by_file: dict[str, Frame] = {}
-        self.by_number: dict[tuple[str, int], Frame] = {}
-        self.masks: dict[str, str] = {}
-        if self._is_dataset():
-            for frame in open_dataset(path, "all", need="images").frames:
-                if frame.mask is not None or frame.boxes is not None:
-                    self.by_file[os.path.realpath(frame.image)] = frame
-                    self.by_number[frame.sequence.rpartition("/")[2], frame.number] = frame
-        else:
-            for folder, _, names in os.walk(self.path):
-                below = Path(folder).relative_to(self.path)
-                names = sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
-                self.masks |= {(below / Path(name).stem).as_posix(): os.path.join(folder, name) for name in names}
-        if not (self.by_file or self.masks):
-            raise UserError(f"{path}: found neither masks nor boxes, expected a dataset or a folder of masks; "
-                            "check --truth")
 
-    def _is_dataset(self) -> bool:
-        try:
-            check_root(self.path)
-        except UserError:
-            return False  # then it is a folder of masks
-        return True
+    def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
+        """What is known about a frame, None where nothing is.
+
+        Args:
+            source: name of the source.
+            number, name: of the frame, the number by its file's name where it has a file.
+            path: of its file, None without one.
+        """
+        raise NotImplementedError
 
     def require(self, sources: Sequence[FrameSource]) -> None:
         """Raise `UserError` where no frame of any source is known (videos that do not say their length pass)."""
@@ -59,7 +44,7 @@ class Truth:
         for source in sources:
             files = [(source.name, number, Path(path).stem, path) for number, path in source.files]
             names += files or [(source.name, *video_frame(number), None) for number in range(source.length or 0)]
-        if names and not any(self._find(*name) is not None for name in names):
+        if names and not any(self.find(*name) is not None for name in names):
             raise UserError(f"{self.path}: holds no truth for the {len(names)} frames of the source, the first called "
                             f"{names[0][2]} in {names[0][0]}; expected masks of those names, or the dataset they are "
                             "from; check --truth")
@@ -71,19 +56,74 @@ class Truth:
             UserError: its mask cannot be read, or has another aspect than the frame.
         """
         number = frame.number if frame.file_number is None else frame.file_number
-        found = self._find(source.name, number, frame.name, frame.path)
-        mask = found.mask if isinstance(found, Frame) else found
-        if mask is not None:
-            return components_of(read_mask(mask, frame.image.shape))
+        found = self.find(source.name, number, frame.name, frame.path)
         if found is None:
             return None
+        if found.mask is not None:
+            return components_of(read_mask(found.mask, frame.image.shape))
         return tuple(box_component(box) for box in found.boxes or ())
 
-    def _find(self, source: str, number: int, name: str, path: str | None) -> Frame | str | None:
-        """The dataset's frame or the mask's path."""
-        last = source.rpartition("/")[2]
+
+class DatasetTruth(Truth):
+    """Masks or boxes of a dataset: a frame of it is known by its file, frames from elsewhere (a video, a copy) by the
+    last part of the sequence's name and the frame's number."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        super().__init__(path)
+        self.by_file: dict[str, TrueLabels] = {}
+        self.by_number: dict[tuple[str, int], TrueLabels] = {}
+        for frame in open_dataset(path, "all", need="images").frames:
+            if frame.mask is not None or frame.boxes is not None:
+                labels = TrueLabels(frame.mask, frame.boxes)
+                self.by_file[os.path.realpath(frame.image)] = labels
+                self.by_number[frame.sequence.rpartition("/")[2], frame.number] = labels
+        if not self.by_file:
+            raise _nothing_found(path)
+
+    def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
+        """See `Truth`."""
+        found = self.by_file.get(os.path.realpath(path)) if path else None
+        return found or self.by_number.get((source.rpartition("/")[2], number))
+
+
+class MaskTruth(Truth):
+    """Masks `SEQUENCE/NAME.png` or `NAME.png` that are called like the frames (`NAME_pixels0.png` will do)."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        super().__init__(path)
+        self.masks: dict[str, str] = {}
+        for folder, _, names in os.walk(self.path):
+            below = Path(folder).relative_to(self.path)
+            names = sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+            self.masks |= {(below / Path(name).stem).as_posix(): os.path.join(folder, name) for name in names}
         if not self.masks:
-            frame = self.by_file.get(os.path.realpath(path)) if path else None
-            return frame or self.by_number.get((last, number))
-        keys = [f"{folder}{name}{end}" for folder in (f"{source}/", f"{last}/", "") for end in ("", "_pixels0")]
-        return next((self.masks[key] for key in keys if key in self.masks), None)
+            raise _nothing_found(path)
+
+    def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
+        """See `Truth`."""
+        for folder in (f"{source}/", f"{source.rpartition('/')[2]}/", ""):
+            for end in ("", "_pixels0"):
+                if f"{folder}{name}{end}" in self.masks:
+                    return TrueLabels(self.masks[f"{folder}{name}{end}"])
+        return None
+
+
+def open_truth(path: str | os.PathLike) -> Truth:
+    """The true targets in a folder.
+
+    Args:
+        path: of a dataset with masks or boxes (`DatasetTruth`), or of masks (`MaskTruth`).
+    Raises:
+        UserError: there is no such folder, or it holds no masks and no boxes.
+    """
+    if not Path(path).is_dir():
+        raise UserError(f"{path}: no such folder; expected a dataset or a folder of masks; check --truth")
+    try:
+        check_root(Path(path))
+    except UserError:  # it is no dataset
+        return MaskTruth(path)
+    return DatasetTruth(path)
+
+
+def _nothing_found(path: str | os.PathLike) -> UserError:
+    return UserError(f"{path}: found neither masks nor boxes, expected a dataset or a folder of masks; check --truth")
