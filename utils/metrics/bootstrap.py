@@ -27,24 +27,45 @@ Intervals = dict[str, tuple[float, float]]
 
 
 def draw_sequences(sequences: int, draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
-    """How often each sequence is in each resample: `(draws, sequences)` int64, every row sums to `sequences`."""
+    """How often each sequence is in each resample.
+
+    Args:
+        sequences: number of them.
+        draws, seed: number of resamples, and what they depend on.
+    Returns:
+        `(draws, sequences)` int64, every row sums to `sequences`.
+    """
     drawn = np.random.default_rng(seed).integers(0, max(sequences, 1), (draws, sequences))
     row = np.arange(draws)[:, None] * sequences
     return np.bincount((row + drawn).ravel(), minlength=draws * sequences).reshape(draws, sequences)
 
 
 def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The middle `level` of the figures `(draws,)`; resamples in which the figure is undefined are left out, and where
-    they are more than half the interval is NaN."""
-    values = values[~np.isnan(values)] if np.isnan(values).mean() <= 0.5 else values[:0]
-    if not len(values):
+    """The interval that holds the middle of a figure's values.
+
+    Args:
+        values: in every resample, `(draws,)`; NaN, where the figure is undefined, is left out.
+        level: the share of the values that the interval holds.
+    Returns:
+        (low, high), NaN where more than half of the values are.
+    """
+    undefined = np.isnan(values)
+    if undefined.all() or undefined.mean() > 0.5:
         return float("nan"), float("nan")
+    values = values[~undefined]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def stack_counts(parts: Sequence[SegmentationMetrics], curve: bool = True) -> dict[str, np.ndarray]:
-    """The counts of each sequence in one array by name, `(sequences, …)` float64; with those of the `curve` or not."""
+    """The counts of each sequence in one array by name.
+
+    Args:
+        parts: the metrics of each sequence.
+        curve: with the counts of the curve.
+    Returns:
+        `(sequences, …)` float64 each.
+    """
     names = [name for name in parts[0].counts if curve or not (name.startswith("curve_") or name.endswith("_bins"))]
     return {name: np.array([part.counts[name] for part in parts], np.float64) for name in names}
 
@@ -79,10 +100,18 @@ def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS,
 
 def detection_draws(parts: Sequence[DetectionMetrics], threshold: float, draws: int = DRAWS, seed: int = SEED
                     ) -> dict[str, np.ndarray]:
-    """The figures of `DetectionMetrics.compute` in every resample: `ap50` and `centre_ap`, and at the threshold
-    `precision, recall, f1, false_per_frame, centre_precision, pd, centre_f1, centre_false_per_frame`.
+    """The figures of every resample.
 
     As AP has it, the detections of a resample are ranked anew: a detection counts as often as its sequence was drawn.
+
+    Args:
+        parts: the metrics of each sequence.
+        threshold: of the score, for the figures that need one.
+        draws, seed: as of `segmentation_draws`.
+    Returns:
+        Arrays `(draws,)` by the names of `DetectionMetrics.compute`: `ap50` and `centre_ap`, and at the threshold
+        `precision, recall, f1, false_per_frame, centre_precision, pd, centre_f1, centre_false_per_frame`; all NaN with
+        fewer than two sequences.
     """
     drawn, result = draw_sequences(len(parts), draws, seed), {}
     frames, targets = drawn @ _sizes(parts, "frames"), drawn @ _sizes(parts, "targets")
@@ -141,8 +170,14 @@ def intervals(draws: Mapping[str, np.ndarray], level: float = LEVEL) -> Interval
 
 
 def compare_draws(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of the resamples `(draws,)` in which the first method's figure is larger than the second's, equal ones
-    counted half; NaN where either is undefined in all of them."""
+    """How sure the order of two methods is.
+
+    Args:
+        first, second: a figure of each in the same resamples, `(draws,)`.
+    Returns:
+        Share of the resamples in which the first is larger, equal ones counted half; NaN where there is none in which
+        both are defined.
+    """
     both = ~(np.isnan(first) | np.isnan(second))
     first, second = first[both], second[both]
     return float(((first > second) + 0.5 * (first == second)).mean()) if len(first) else float("nan")

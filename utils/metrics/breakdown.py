@@ -70,7 +70,16 @@ class TargetLog:
 
     def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction
                  ) -> tuple[np.ndarray, Components]:
-        """Look at one frame; returns which of its targets are found `(K,)`, and the false components."""
+        """Look at one frame.
+
+        Args:
+            frame: of the dataset.
+            image: `(H, W)`.
+            mask: its true targets, `(H, W)` bool.
+            prediction: of this frame.
+        Returns:
+            Which of its targets are found, `(K,)` bool, and the false components.
+        """
         components, targets = self.facts.of(frame, image, mask)
         found, false = outcome(self.rule, prediction.mask, mask, components)
         probability = prediction.probability.reshape(-1)

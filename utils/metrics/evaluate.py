@@ -102,8 +102,10 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
                                                      workers, limit, quiet, title):
         predicted = time.perf_counter()
         probability = prediction.probability if curve else None
-        own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
-               "true_boxes": frame.boxes if frame.mask is None else None} if detector else {}
+        own = {}
+        if detector:
+            own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
+                   "true_boxes": frame.boxes if frame.mask is None else None}
         for name, parts in by_rule.items():
             parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
                 prediction.mask, mask, probability, **own)

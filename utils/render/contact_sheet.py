@@ -29,6 +29,9 @@ class Tile:
 def alarm_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     """The surest false alarms; true targets in the picture are marked in yellow.
 
+    Args:
+        log: of one method.
+        most: the largest number of tiles.
     Raises:
         UserError: a frame cannot be read any more.
     """
@@ -41,7 +44,13 @@ def alarm_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
 
 
 def miss_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
-    """The missed targets of the highest SNR. Raises as `alarm_tiles`."""
+    """The missed targets of the highest SNR.
+
+    Args:
+        log, most: as of `alarm_tiles`.
+    Raises:
+        UserError: a frame cannot be read any more.
+    """
     tiles = []
     for target, peak, count in log.worst_misses(most):
         picture = _crop(log, target.image, target.centroid, MISSED_COLOUR)
@@ -99,6 +108,10 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
 
 
 def write_sheet(path: str | os.PathLike, tiles: Sequence[Tile], title: str) -> None:
-    """Write `draw_sheet` as PNG; raises `UserError` where that is impossible."""
+    """Write `draw_sheet` as PNG.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     with writing(path):
         write_picture(path, draw_sheet(tiles, title))

@@ -87,7 +87,17 @@ class Results:
         self.ids: set[int] = set()
 
     def add(self, frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> list[TrackPoint]:
-        """Take in a frame's prediction, and its true targets where they are known; returns the tracks in it."""
+        """Take in a frame.
+
+        Args:
+            frame: the next one.
+            prediction: of this frame, in its pixels.
+            targets: its true targets, None where they are not known.
+        Returns:
+            The tracks in it.
+        Raises:
+            UserError: a file cannot be written.
+        """
         tracked = self.tracker.update(frame.number, prediction.components) if self.tracker else []
         self.ids |= {row.id for row in tracked}
         rows, new = self._rows(frame, prediction, {row.detection: row.id for row in tracked})

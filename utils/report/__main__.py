@@ -17,7 +17,7 @@ from utils.report.frames import TRUE_TARGET, ShownFrame, encode_components, pick
 from utils.report.measure import measure
 from utils.report.page import page
 from utils.report.results import Measurement, MethodResult
-from utils.report.tables import counted_differently, markdown
+from utils.report.tables import compare_countings, markdown
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
         dataset.name, dataset.split, figures["frames"], figures["targets"], len(shown),
         describe_machine(options.device), bootstrap.Resampling(len(methods[0].sequences), options.draws),
         shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)]))
-    table, counted = markdown(methods, about), counted_differently(methods)
+    table, counted = markdown(methods, about), compare_countings(methods)
     single = all(len(frames) == 1 for frames in dataset.sequences.values())
     text = page(methods, about, collect_frames(picked, methods, facts, single)).encode()
     for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n\n{counted}\n".encode())):

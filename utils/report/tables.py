@@ -93,7 +93,7 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
     return "\n".join([*markdown_rows(lines), "", caption(about)])
 
 
-def counted_differently(methods: Sequence[MethodResult]) -> str:
+def compare_countings(methods: Sequence[MethodResult]) -> str:
     """Markdown of how far figures move by the faulty countings (`utils.metrics.published_countings`); without those
     that move none."""
     lines = [["counting", "figure", *(method.name for method in methods)]]
