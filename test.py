@@ -104,8 +104,8 @@ def main(argv: list[str] | None = None) -> None:
     result = evaluate_sequences(
         predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
         workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
-        on_frame=mask_writer(out / "masks") if options.save_masks else None, also=MASK_RULES,
-        compat=countings_of(options.compat), observe=log)
+        on_frame=mask_writer(out / "masks") if options.save_masks else None, extra_rules=MASK_RULES,
+        countings=countings_of(options.compat), observe=log)
     parts = {"overall": result.overall} | result.subsets
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}

@@ -28,7 +28,8 @@ def data(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(data):
     log = TargetLog(TargetFacts(data))
-    return data, evaluate_sequences(classical_predictor("top-hat"), data, also=MASK_RULES, quiet=True, observe=log), log
+    result = evaluate_sequences(classical_predictor("top-hat"), data, extra_rules=MASK_RULES, quiet=True, observe=log)
+    return data, result, log
 
 
 @pytest.mark.parametrize("rule", MASK_RULES)

@@ -83,8 +83,8 @@ def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: 
         content["bands"] = {key: [band.as_dict() for band in rows] for key, rows in bands.items()}
         content["contact_sheets"] = write_sheets(log, out)
         print(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
-    if result.counted:
-        content["compat"] = {name: metrics.compute() for name, metrics in result.counted.items()}
+    if result.by_counting:
+        content["compat"] = {name: metrics.compute() for name, metrics in result.by_counting.items()}
         print("\n" + compat_table({rule: metrics.compute() for rule, metrics in summed.items()}, content["compat"]))
     return content
 

@@ -33,7 +33,7 @@ class Evaluation:
     """Counts of the whole and of the dataset's subsets, figures (`SegmentationMetrics.compute`) of every sequence.
 
     `seconds` is the time for reading, predicting and counting `frames` frames, `counting` what of it was for counting.
-    `by_rule` are the counts of every sequence by each rule, `counted` those of the whole by each faulty counting.
+    `by_rule` are the counts of every sequence by each rule, `by_counting` those of the whole by each faulty counting.
     """
 
     overall: SegmentationMetrics
@@ -43,7 +43,7 @@ class Evaluation:
     seconds: float
     counting: float
     by_rule: dict[str, dict[str, SegmentationMetrics]]
-    counted: dict[str, CompatMetrics]
+    by_counting: dict[str, CompatMetrics]
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class DetectionEvaluation:
 def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
                        on_frame: Callable[[Frame, Prediction], None] | None = None,
-                       on_bad_frame: Callable[[UserError], None] | None = None, also: Sequence[str] = (),
-                       compat: Sequence[str] = (),
+                       on_bad_frame: Callable[[UserError], None] | None = None, extra_rules: Sequence[str] = (),
+                       countings: Sequence[str] = (),
                        observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
 
@@ -82,8 +82,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         quiet: no progress bar; `title` stands in front of it.
         on_frame: called after each prediction.
         on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
-        also: further rules to count by.
-        compat: faulty countings (`utils.metrics.published_countings`) to count by as well, in a single process.
+        extra_rules: further rules to count by.
+        countings: faulty ones (`utils.metrics.published_countings`) to count by as well, in a single process.
         observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
             prediction; its time counts as counting.
     Raises:
@@ -96,8 +96,8 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         return frame, image, (image, _true_mask(frame, image, detector))
 
     began, counting = time.perf_counter(), 0.0
-    by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *also))}
-    counted = {name: CompatMetrics(name) for name in compat}
+    by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *extra_rules))}
+    by_counting = {name: CompatMetrics(name) for name in countings}
     for frame, (image, mask), prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size,
                                                      workers, limit, quiet, title):
         predicted = time.perf_counter()
@@ -109,7 +109,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         for name, parts in by_rule.items():
             parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
                 prediction.mask, mask, probability, **own)
-        for faulty in counted.values():
+        for faulty in by_counting.values():
             faulty.update(prediction.mask, mask)
         if observe is not None:
             observe(frame, image, mask, prediction)
@@ -119,7 +119,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     by_rule = {name: _join(dataset, parts) for name, parts in by_rule.items()}
     overall, subsets = _sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
     return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
-                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counted)
+                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, by_counting)
 
 
 def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,

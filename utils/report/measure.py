@@ -29,7 +29,7 @@ MAX_CURVE_POINTS = 150  # of a curve on the page
 TILE_QUALITY = 80
 
 
-class Watch:
+class MethodObserver:
     """Takes note of all that one method finds: boxes of every frame, and of those in `shown` (image paths)
     components and the numbers of the true targets that are missed."""
 
@@ -71,27 +71,27 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFact
     Raises:
         UserError: a file cannot be read.
     """
-    watch = Watch(facts, shown, least_side)
-    result = evaluate_sequences(predictor, dataset, rule=RULE, also=MASK_RULES, compat=tuple(COUNTINGS), observe=watch,
-                                title=name, **settings)
+    observer = MethodObserver(facts, shown, least_side)
+    result = evaluate_sequences(predictor, dataset, rule=RULE, extra_rules=MASK_RULES,
+                                countings=tuple(COUNTINGS), observe=observer, title=name, **settings)
     curve, boxes, threshold = result.overall.curve(), DetectionMetrics(), predictor.settings.threshold
-    for part in watch.boxes.values():
+    for part in observer.boxes.values():
         boxes.merge(part)
     resampled = bootstrap.segmentation_draws(list(result.by_rule[RULE].values()), draws)
-    resampled_boxes = bootstrap.detection_draws(list(watch.boxes.values()), threshold, draws)
+    resampled_boxes = bootstrap.detection_draws(list(observer.boxes.values()), threshold, draws)
     return MethodResult(
         name=name, threshold=threshold,
         frames_per_second=result.frames / max(result.seconds - result.counting, 1e-9),
         rules=_figures_by_rule(result, curve, bootstrap.intervals(resampled), draws),
         detection=FigureSet(boxes.compute(threshold, areas=False), bootstrap.intervals(resampled_boxes)),
         sequences=result.sequences,
-        bands=watch.log.bands(draws),
+        bands=observer.log.bands(draws),
         roc=Curve(curve["fa"].tolist(), curve["pd"].tolist()),
         precision_recall={rule: thin_curve(boxes.curve(rule)) for rule in BOX_RULES},
-        countings={key: metrics.compute() for key, metrics in result.counted.items()},
-        alarms=_encode_tiles(alarm_tiles(watch.log)), misses=_encode_tiles(miss_tiles(watch.log)),
+        countings={key: metrics.compute() for key, metrics in result.by_counting.items()},
+        alarms=_encode_tiles(alarm_tiles(observer.log)), misses=_encode_tiles(miss_tiles(observer.log)),
         draws={key: resampled[key] for key in ("pd", "f1", "iou")},
-        found=watch.found,
+        found=observer.found,
     )
 
 
