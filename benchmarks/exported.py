@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import add_ratios, alternate, check_json, make_parser, report
+from utils.clips.settings import ClipSettings
 from utils.system.errors import UserError, user_errors
 
 FrameRun = Callable[[np.ndarray], Any]
@@ -53,7 +54,6 @@ def prepare_runs(name: str, folder: Path, precisions: list[str], threads: int) -
     from nets import build_model
     from nets.inference.runtime import Runtime
     from utils import export
-    from utils.clips.settings import ClipSettings
     from utils.predictor.checkpoint import save_checkpoint, task_of
     from utils.predictor.onnx_run import open_onnx
 

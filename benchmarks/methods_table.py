@@ -29,7 +29,7 @@ from utils.training.run_log import LOG, read_log
 
 COST_COLUMNS = ("clips seen", "parameters", "GFLOPs", "ms a frame")
 # What the files of a script hold: in the table's order (column, key, format).
-FIGURES = {
+FIGURE_COLUMNS = {
     "test.py": (("Pd", "pd", ".3f"), ("Fa", "fa", ".1e"), ("false a frame", "false_per_frame", ".2f"),
                 ("IoU", "iou", ".3f")),
     "vid_map_coco.py": (("AP50", "ap50", ".3f"), ("centre AP", "centre_ap", ".3f"), ("Pd", "pd", ".3f"),
@@ -75,7 +75,7 @@ def read_figures(path: str) -> MeasuredMethod:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         overall = content["overall"]
         script = "vid_map_coco.py" if "ap50" in overall else "test.py"
-        for name in ("frames", "targets", *(key for _, key, _ in FIGURES[script])):
+        for name in ("frames", "targets", *(key for _, key, _ in FIGURE_COLUMNS[script])):
             overall[name]
         return MeasuredMethod(script, content["model"], content["weights"], content["threshold"],
                               str(Path(content["data_root"])), content["split"], overall)
@@ -172,7 +172,7 @@ def table_lines(files: list[MeasuredMethod], device: str | None = None, count: i
     with_targets, without = group_by_dataset(files)
     lines: list[str] = []
     for (script, data), rows in with_targets.items():
-        columns, others = FIGURES[script], {name: part for (own, name), part in without.items() if own == script}
+        columns, others = FIGURE_COLUMNS[script], {name: part for (own, name), part in without.items() if own == script}
         frames = sorted({figures.overall["frames"] for figures in rows.values()})
         if len(frames) > 1:
             raise UserError(f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "

@@ -27,7 +27,7 @@ from nets.attention import ATTENTIONS, ConstantMaps, PastFutureAttention
 from nets.blocks import split_frames
 
 
-class States(NamedTuple):
+class LayerStates(NamedTuple):
     """States of one layer, for each of T frames (B, C, H, W) float; m, n are empty where nothing reads them."""
 
     h: Sequence[Tensor]
@@ -52,7 +52,7 @@ def tanh(x: Tensor) -> Tensor:
     return torch.rsub(torch.sigmoid(-2 * x), 1, alpha=2)
 
 
-class FirstMotion(nn.Module):
+class FirstMotionBranch(nn.Module):
     """Motion branch of slice 0, where m = n = 0: gates i, g, o from u and constant maps."""
 
     def __init__(self, in_channels: int, channels: int, attention: str):
@@ -74,7 +74,7 @@ class FirstMotion(nn.Module):
         return o.sigmoid() * tanh(n) + h, n
 
 
-class Motion(nn.Module):
+class MotionBranch(nn.Module):
     """Motion branch of slices 1 and up.
 
     `mix_past` and `mix_future` are mm1 and mm2 over [σ(p), m], as mm1([σ(p)+m, m]) is linear in both.
@@ -110,7 +110,7 @@ class Motion(nn.Module):
         return o.sigmoid() * tanh(n) + h, n
 
 
-class Layer(nn.Module):
+class ConvLSTMLayer(nn.Module):
     """One layer of one slice, run over all frames.
 
     Args:
@@ -129,10 +129,10 @@ class Layer(nn.Module):
         sources = in_channels if first_layer else 2 * in_channels
         self.inputs = conv3x3(sources if first_slice else sources + channels, 4 * channels)
         self.recurrent = conv3x3(channels, 4 * channels, bias=False)
-        motion = FirstMotion if first_slice else Motion
+        motion = FirstMotionBranch if first_slice else MotionBranch
         self.motion = None if last else motion(in_channels, channels, attention)
 
-    def forward(self, below: States, before: States | None) -> States:
+    def forward(self, below: LayerStates, before: LayerStates | None) -> LayerStates:
         """The states of any layer but the first.
 
         Args:
@@ -161,7 +161,7 @@ class Layer(nn.Module):
         """
         return (self.inputs(x),) if self.motion is None else (self.inputs(x), self.motion.observe(x))
 
-    def run(self, window: Sequence[tuple[Tensor, ...]], n: Sequence[Tensor] = ()) -> States:
+    def run(self, window: Sequence[tuple[Tensor, ...]], n: Sequence[Tensor] = ()) -> LayerStates:
         """The states of all frames.
 
         Args:
@@ -172,10 +172,10 @@ class Layer(nn.Module):
         gates, *motion = zip(*window, strict=True)
         h, c = self._recur(gates)
         if self.motion is None:
-            return States(h, c)
+            return LayerStates(h, c)
         states = (h, c, n) if n else (h, c)
         frames = zip(*motion, *states, strict=True)
-        return States(h, c, *zip(*(self.motion(*frame) for frame in frames), strict=True))
+        return LayerStates(h, c, *zip(*(self.motion(*frame) for frame in frames), strict=True))
 
     def _recur(self, gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         hidden: list[Tensor] = []
@@ -218,7 +218,7 @@ class CrossSliceConvLSTM(nn.Module):
         self.in_channels, self.channels, self.attention = in_channels, channels, attention
         count = num_slices * num_layers
         self.layers = nn.ModuleList(
-            Layer(
+            ConvLSTMLayer(
                 in_channels if index == 0 else channels,
                 channels,
                 attention,
@@ -233,7 +233,7 @@ class CrossSliceConvLSTM(nn.Module):
         """What each frame contributes whatever the clip it is in: x (N, in_channels, H, W) float → (N, …) tensors."""
         return self.layers[0].observe(x)
 
-    def run(self, window: Sequence[tuple[Tensor, ...]]) -> list[States]:
+    def run(self, window: Sequence[tuple[Tensor, ...]]) -> list[LayerStates]:
         """The states of every layer, ordered by slice, then layer.
 
         Args:
@@ -245,7 +245,7 @@ class CrossSliceConvLSTM(nn.Module):
             states.append(layer(states[-1], before))
         return states
 
-    def states(self, x: Tensor) -> list[States]:
+    def states(self, x: Tensor) -> list[LayerStates]:
         """x (B, T, in_channels, H, W) float → the states of every layer, ordered by slice, then layer."""
         return self.run(observe_clip(self.observe, x.transpose(0, 1)))
 

@@ -18,7 +18,8 @@ from nets.inference.folding import GreyNormalisation, fold_network
 from nets.inference.streaming import Stream, can_stream
 
 MAX_FRAMES_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Of convolutions and attention in each precision; None: as everything.
+HALF_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Runtime:
@@ -46,12 +47,12 @@ class Runtime:
         grey: GreyNormalisation | None = None,
     ):
         self.device = torch.device(device)
-        if precision not in PRECISIONS:
-            raise ValueError(f"got precision {precision!r}, expected one of {', '.join(PRECISIONS)}")
+        if precision not in HALF_DTYPES:
+            raise ValueError(f"got precision {precision!r}, expected one of {', '.join(HALF_DTYPES)}")
         if graphs and (self.device.type != "cuda" or compile):
             raise ValueError(f"got graphs on {self.device}, compile={compile}: CUDA graphs need a GPU and no compile")
         self.network = fold_network(network, grey).to(self.device)
-        self.half = PRECISIONS[precision]
+        self.half = HALF_DTYPES[precision]
         if self.half is not None:  # once here instead of at every call
             for module in self.network.modules():
                 if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):

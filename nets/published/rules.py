@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nets.attention import MultiHeadAttention
 from nets.blocks import ConvNormAct, Fuse, PairBlock, ResidualBlock
-from nets.convlstm import CrossSliceConvLSTM, FirstMotion, Layer
+from nets.convlstm import ConvLSTMLayer, CrossSliceConvLSTM, FirstMotionBranch
 from nets.published.sstnet_names import SSTNET_NAMES
 from nets.sstnet import SSTNet
 from nets.tsmsa import TSMSA
@@ -142,7 +142,7 @@ def convlstm_rules(lstm: CrossSliceConvLSTM, ours: str, theirs: str) -> Iterator
         yield from _layer_rules(layer, f"{ours}layers.{index}.", cell, width, lstm.channels)
 
 
-def _layer_rules(layer: Layer, ours: str, theirs: str, width: int, channels: int) -> Iterator[EntryRule]:
+def _layer_rules(layer: ConvLSTMLayer, ours: str, theirs: str, width: int, channels: int) -> Iterator[EntryRule]:
     """Rules of one layer; `width`: channels of x and u. Published columns are [x, h] of conv, [x, h, u, m] of conv2."""
 
     def inputs(conv: Tensor, conv2: Tensor) -> Tensor:
@@ -158,7 +158,7 @@ def _layer_rules(layer: Layer, ours: str, theirs: str, width: int, channels: int
     yield EntryRule(f"{ours}inputs.weight", weights, inputs)
     yield EntryRule(f"{ours}inputs.bias", (f"{theirs}conv.bias", f"{theirs}conv2.bias"), torch.add)
     yield EntryRule(f"{ours}recurrent.weight", weights, recurrent)
-    if isinstance(layer.motion, FirstMotion):
+    if isinstance(layer.motion, FirstMotionBranch):
         yield from _first_motion_rules(layer.motion, f"{ours}motion.", theirs, width, channels)
     elif layer.motion is not None:
         yield from _motion_rules(layer.motion.attention.past, f"{ours}motion.", theirs, channels)
@@ -186,7 +186,9 @@ def _motion_rules(attention: nn.Module, ours: str, theirs: str, channels: int) -
                 )
 
 
-def _first_motion_rules(motion: FirstMotion, ours: str, theirs: str, width: int, channels: int) -> Iterator[EntryRule]:
+def _first_motion_rules(
+    motion: FirstMotionBranch, ours: str, theirs: str, width: int, channels: int
+) -> Iterator[EntryRule]:
     """Slice 0: m = 0, so mm1 and mm2 see σ(p) and σ(r) only, and these are the same in every channel."""
 
     def live(gates: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class SplitAttention(nn.Module):
         return (weights[..., None, None] * sets).sum(1)
 
 
-class Bottleneck(nn.Module):
+class SplitAttentionBottleneck(nn.Module):
     """1×1 → split attention → 1×1 residual block; sizes are halved by averages over 3×3, in the skip over 2×2.
 
     (B, in_channels, H, W) float → (B, 4·inner, H/stride, W/stride) float.
@@ -90,8 +90,9 @@ class ISTDUNet(KeyFrameNetwork):
         widths, counts = (64, 128, 256, 512), (1, 2, 4, 8)
         self.down, before = nn.ModuleList(), 16
         for index, (width, count) in enumerate(zip(widths, counts, strict=True)):
-            first = Bottleneck(before, width // 4, 2 if index else 1)
-            self.down.append(nn.Sequential(first, *(Bottleneck(width, width // 4, 1) for _ in range(count - 1))))
+            first = SplitAttentionBottleneck(before, width // 4, 2 if index else 1)
+            rest = (SplitAttentionBottleneck(width, width // 4, 1) for _ in range(count - 1))
+            self.down.append(nn.Sequential(first, *rest))
             before = width
         self.skip = nn.ModuleList(ExternalAttention(width) for width in widths)
         self.up = nn.ModuleList(ConvNormAct(width, width // 2, 1, nn.ReLU) for width in widths[:0:-1])

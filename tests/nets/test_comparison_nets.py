@@ -9,10 +9,10 @@ from nets.published.loading import load_published
 
 # Parameters that the papers and their comparison tables state, in millions and to their number of digits. ALCNet's and
 # ISTDU-Net's are those of what influences the output; the shapes at hand hold a decoder and a head more.
-STATED = {"acm": 0.398, "alcnet": 0.427, "dnanet": 4.697, "istdunet": 2.75, "rdian": 0.217, "uiunet": 50.54}
-SINGLE_FRAME = (*STATED, "unet")
+PUBLISHED_SIZES = {"acm": 0.398, "alcnet": 0.427, "dnanet": 4.697, "istdunet": 2.75, "rdian": 0.217, "uiunet": 50.54}
+SINGLE_FRAME_NETWORKS = (*PUBLISHED_SIZES, "unet")
 # What one key frame of a toy clip must teach within a few steps; the two large networks take seconds a step.
-SMALL = [name for name in SINGLE_FRAME if name not in ("uiunet", "unet")]
+SMALL_NETWORKS = [name for name in SINGLE_FRAME_NETWORKS if name not in ("uiunet", "unet")]
 
 
 def size_of(entries: dict, names) -> int:
@@ -33,7 +33,7 @@ def target_clip(frames: int = 1, side: int = 64) -> tuple[torch.Tensor, torch.Te
     return clip, mask
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
+@pytest.mark.parametrize("name", SINGLE_FRAME_NETWORKS)
 @torch.no_grad()
 def test_a_single_frame_network_gives_its_known_output(golden, name):
     network, _, postprocess = build_model(name)
@@ -43,18 +43,18 @@ def test_a_single_frame_network_gives_its_known_output(golden, name):
     assert not report.missing and not report.unexpected
     expected = golden(f"golden_{name}.npz")["out0"]
     assert_close(postprocess(network(known(name, 1, 1, 64, 96))), expected[:, 0])
-    if name in STATED:
-        told = f"{STATED[name]:f}".rstrip("0")
+    if name in PUBLISHED_SIZES:
+        told = f"{PUBLISHED_SIZES[name]:f}".rstrip("0")
         dropped = [entry for entry in report.dropped if "linear_0" not in entry]  # a twin, which its authors count
         alive = (size_of(state, state) - size_of(state, dropped)) / 1e6
-        assert round(alive, len(told.split(".")[1])) == STATED[name]
+        assert round(alive, len(told.split(".")[1])) == PUBLISHED_SIZES[name]
     ours = sum(parameter.numel() for parameter in network.parameters())
     biases = size_of(state, [entry for entry in report.folded if entry.endswith(".bias")])
     kernels = 8 * 25 if name == "rdian" else 0  # fixed, so not a parameter here
     assert ours == size_of(state, state) - size_of(state, report.dropped) - biases - kernels
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
+@pytest.mark.parametrize("name", SINGLE_FRAME_NETWORKS)
 @torch.no_grad()
 def test_only_the_key_frame_counts_and_batched_equals_single(name):
     torch.manual_seed(0)
@@ -69,7 +69,7 @@ def test_only_the_key_frame_counts_and_batched_equals_single(name):
     torch.testing.assert_close(logits, last, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", SINGLE_FRAME)
+@pytest.mark.parametrize("name", SINGLE_FRAME_NETWORKS)
 def test_every_parameter_of_a_single_frame_network_gets_a_gradient(name):
     torch.manual_seed(1)
     network, criterion, _ = build_model(name)
@@ -85,7 +85,7 @@ def test_every_parameter_of_a_single_frame_network_gets_a_gradient(name):
     assert not dead
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SMALL_NETWORKS)
 def test_a_few_steps_teach_a_single_frame_network_a_target(name):
     torch.manual_seed(0)
     network, criterion, _ = build_model(name)

@@ -13,7 +13,7 @@ from nets.convlstm import CrossSliceConvLSTM
 from nets.published.loading import load_published
 from nets.tsmsa import TSMSA
 
-SETTINGS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
+SLICES_AND_LAYERS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_convlstm_gives_all_known_answers(golden, attention, tag, shape):
 
 @pytest.mark.parametrize(
     ("slices", "layers", "width", "channels", "attention", "size"),
-    [(*setting, 4, 4, "gc", (9, 14)) for setting in (*SETTINGS, (3, 2))]
+    [(*setting, 4, 4, "gc", (9, 14)) for setting in (*SLICES_AND_LAYERS, (3, 2))]
     + [(2, 2, 3, 4, "gc", (8, 8)), (1, 2, 2, 2, "mha", (32, 32)), (3, 1, 2, 2, "mha", (20, 40))],
 )
 @torch.no_grad()
@@ -125,7 +125,7 @@ def test_fuse_is_a_convolution_over_the_concatenation():
 
 
 @pytest.mark.parametrize("attention", ["gc", "mha"])
-@pytest.mark.parametrize(("slices", "layers"), [*SETTINGS, (2, 3)])
+@pytest.mark.parametrize(("slices", "layers"), [*SLICES_AND_LAYERS, (2, 3)])
 def test_every_channel_of_every_convlstm_parameter_gets_a_gradient(slices, layers, attention):
     torch.manual_seed(0)
     lstm = CrossSliceConvLSTM(3, 3, layers, slices, attention).double()
@@ -137,7 +137,7 @@ def test_every_channel_of_every_convlstm_parameter_gets_a_gradient(slices, layer
             assert alive.abs().sum(1).all(), f"{name}: a slice along axis {axis} is dead"
 
 
-@pytest.mark.parametrize(("slices", "layers"), SETTINGS)
+@pytest.mark.parametrize(("slices", "layers"), SLICES_AND_LAYERS)
 def test_every_tsmsa_parameter_gets_a_gradient(slices, layers):
     torch.manual_seed(0)
     network = TSMSA(num_slices=slices, num_layers=layers)
