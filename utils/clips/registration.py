@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-LARGEST = 320      # px, shorter side beyond which frames are halved first: enough detail is left
-SMOOTHING = 5      # px, the Gaussian that takes noise and fixed pattern out (the pattern stays where it is)
-COARSE = 4         # a first fit at a quarter of the size finds wide shifts
-EXTREMES = 2       # percent of pixels at either end that count no more than their bound: a bright target is no scene
-STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-3)
-SURE = 0.15        # px, standard deviation beyond which a fit says too little about motion of a pixel
-STILL = 0.1        # px; noise alone makes a fit differ from zero by some hundredths
-FARTHEST = 0.125   # of the shorter side: wider shifts are taken for failures
+MAX_SHORT_SIDE_PX = 320  # beyond which frames are halved first: enough detail is left
+SMOOTHING_PX = 5  # the Gaussian that takes noise and fixed pattern out (the pattern stays where it is)
+COARSE_FACTOR = 4  # a first fit at a quarter of the size finds wide shifts
+CLIPPED_PERCENT = 2  # of the pixels at either end, which count no more than their bound: a bright target is no scene
+ECC_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-3)  # iterations, least gain of correlation
+MAX_DEVIATION_PX = 0.15  # standard deviation beyond which a fit says too little about motion of a pixel
+MIN_SHIFT_PX = 0.1  # noise alone makes a fit differ from zero by some hundredths
+MAX_SHIFT_SHARE = 0.125  # of the shorter side: wider shifts are taken for failures
 
 
 def scene_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -25,31 +25,31 @@ def scene_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
     A translation is fitted by the enhanced correlation coefficient (G. Evangelidis and E. Psarakis, "Parametric image
     alignment using enhanced correlation coefficient maximization", IEEE TPAMI 2008). Zero where that fails, or where
-    the frames hold too little detail over their noise to be sure of it within `SURE` px.
+    the frames hold too little detail over their noise to be sure of it within `MAX_DEVIATION_PX`.
     """
-    bounds = np.percentile(before[::2, ::2], (EXTREMES, 100 - EXTREMES))
+    bounds = np.percentile(before[::2, ::2], (CLIPPED_PERCENT, 100 - CLIPPED_PERCENT))
     before, after = (np.clip(frame, *bounds) for frame in (before, after))
     scale = 1
-    while min(before.shape) > LARGEST * scale:
+    while min(before.shape) > MAX_SHORT_SIDE_PX * scale:
         scale *= 2
     if scale > 1:
         before, after = (cv2.resize(frame, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA)
                          for frame in (before, after))
     shift = _fit(before, after)
-    if shift is None or np.abs(shift).max() > FARTHEST * min(before.shape):
+    if shift is None or np.abs(shift).max() > MAX_SHIFT_SHARE * min(before.shape):
         return np.zeros(2)
-    return shift * scale if _doubt(before, after, shift) * scale <= SURE else np.zeros(2)
+    return shift * scale if _doubt(before, after, shift) * scale <= MAX_DEVIATION_PX else np.zeros(2)
 
 
 def _fit(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
     warp = np.eye(2, 3, dtype=np.float32)
     try:
-        if min(before.shape) >= 16 * COARSE:
-            small = [cv2.resize(frame, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
+        if min(before.shape) >= 16 * COARSE_FACTOR:
+            small = [cv2.resize(frame, None, fx=1 / COARSE_FACTOR, fy=1 / COARSE_FACTOR, interpolation=cv2.INTER_AREA)
                      for frame in (before, after)]
-            _, warp = cv2.findTransformECC(*small, warp, cv2.MOTION_TRANSLATION, STEPS, None, 1)
-            warp[:, 2] *= COARSE
-        _, warp = cv2.findTransformECC(before, after, warp, cv2.MOTION_TRANSLATION, STEPS, None, SMOOTHING)
+            _, warp = cv2.findTransformECC(*small, warp, cv2.MOTION_TRANSLATION, ECC_STOP, None, 1)
+            warp[:, 2] *= COARSE_FACTOR
+        _, warp = cv2.findTransformECC(before, after, warp, cv2.MOTION_TRANSLATION, ECC_STOP, None, SMOOTHING_PX)
     except cv2.error:  # it did not converge, as on frames without any detail
         return None
     shift = warp[::-1, 2].astype(np.float64)
@@ -58,13 +58,13 @@ def _fit(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
 
 def _doubt(before: np.ndarray, after: np.ndarray, shift: np.ndarray) -> float:
     """Standard deviation of a fitted shift in pixels: noise over detail (the Cramér-Rao bound)."""
-    before, after = (cv2.GaussianBlur(frame, (SMOOTHING, SMOOTHING), 0) for frame in (before, after))
+    before, after = (cv2.GaussianBlur(frame, (SMOOTHING_PX, SMOOTHING_PX), 0) for frame in (before, after))
     border = int(np.ceil(np.abs(shift).max())) + 2
     inner = np.s_[border:-border, border:-border]
     noise = (move(after, -shift) - before)[inner].std()
     detail = min(float((np.diff(before, axis=axis) ** 2).sum()) for axis in (0, 1))
     # after smoothing neighbours share their noise: about SMOOTHING²/2 pixels count as one
-    return float(noise * SMOOTHING / np.sqrt(2 * max(detail, 1e-12)))
+    return float(noise * SMOOTHING_PX / np.sqrt(2 * max(detail, 1e-12)))
 
 
 def move(frame: np.ndarray, shift: np.ndarray, behind: np.ndarray | None = None) -> np.ndarray:
@@ -104,9 +104,9 @@ def _cubic(part: float, a: float = -0.75) -> np.ndarray:
 
 def to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
     """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one; zero
-    below `STILL`: frames of a camera that stands still stay as they are, and are the same for every clip."""
+    below `MIN_SHIFT_PX`: frames of a camera that stands still stay as they are, and are the same for every clip."""
     shifts = [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
-    return [shift if np.abs(shift).max() >= STILL else np.zeros(2) for shift in shifts]
+    return [shift if np.abs(shift).max() >= MIN_SHIFT_PX else np.zeros(2) for shift in shifts]
 
 
 def aligned(frames: Sequence[np.ndarray], shifts: Sequence[np.ndarray]) -> list[np.ndarray]:
