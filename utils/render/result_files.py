@@ -5,6 +5,7 @@ import csv
 import io
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,41 @@ class _Table:
         self.file.close()
 
 
-def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Component] | None) -> dict[str, Any]:
+@dataclass
+class Tally:
+    """How many frames were done, how much was found in them, and how much of it is right.
+
+    `targets` and `hits` are of the `known_frames`, those whose truth is known; `false` is what else was found in these.
+    """
+
+    frames: int = 0
+    found: int = 0
+    known_frames: int = 0
+    targets: int = 0
+    hits: int = 0
+    false: int = 0
+
+    def add(self, found: int, targets: int | None, hits: int) -> None:
+        """Count a frame in which so much was `found`; `targets` is None where its truth is not known."""
+        self.frames += 1
+        self.found += found
+        if targets is not None:
+            self.known_frames += 1
+            self.targets += targets
+            self.hits += hits
+            self.false += found - hits
+
+
+def as_record(frame: SourceFrame, prediction: Prediction, targets: int | None, hits: int) -> dict[str, Any]:
     """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels.
 
     A detector's `components` are its boxes above the threshold, as drawn; `detections` are all that it found.
+
+    Args:
+        frame: of the source.
+        prediction: of this frame, in its pixels.
+        targets: number of its true targets, None where they are not known.
+        hits: how many of them were found.
     """
     record: dict[str, Any] = {"number": frame.number, "name": frame.name, "components": [
         {"score": round(found.score, 6), "box": [round(value, 3) for value in found.box],
@@ -53,7 +85,7 @@ def as_record(frame: SourceFrame, prediction: Prediction, targets: Sequence[Comp
         record["detections"] = [{"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]],
                                  "class": int(row[5])} for row in prediction.boxes.tolist()]
     if targets is not None:
-        record |= {"targets": len(targets), "hits": int((match_components(targets, prediction.components) >= 0).sum())}
+        record |= {"targets": targets, "hits": hits}
     return record
 
 
@@ -80,6 +112,7 @@ class Results:
         self.reserve = Reserve(folder)
         self.detections = _Table(folder / "detections.csv", DETECTION_COLUMNS)
         self.tracks = _Table(folder / "tracks.csv", TRACK_COLUMNS) if tracker else None
+        self.tally = Tally()
         self.records: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
@@ -103,10 +136,14 @@ class Results:
         rows, new = self._rows(frame, prediction, {row.detection: row.id for row in tracked})
         image = image_entry(len(self.images) + 1, Path(frame.path).name if frame.path else f"{frame.name}.png",
                             frame.image.shape, frame=frame.number)
-        record = as_record(frame, prediction, targets)
+        count, hits = None, 0
+        if targets is not None:
+            count, hits = len(targets), int((match_components(targets, prediction.components) >= 0).sum())
+        record = as_record(frame, prediction, count, hits)
         self.reserve.grow(int(JSON_SHARE * len(ascii((record, image, new)))))
         self.about.setdefault("size", frame.image.shape[::-1])
         self.records.append(record)
+        self.tally.add(len(prediction.components), count, hits)
         self.images.append(image)
         self.annotations += new
         self.detections.write(*rows)

@@ -20,7 +20,7 @@ from utils.images.normalise import Normalisation
 from utils.predictor.frame_preparation import RAW_WINDOW, Intake, raw_window_for
 from utils.predictor.predictor import Predictor
 from utils.render.overlay import Trails, draw
-from utils.render.result_files import Results
+from utils.render.result_files import Results, Tally
 from utils.render.source_truth import Truth
 from utils.render.tracks import Tracker
 from utils.system.errors import Interrupted, UserError
@@ -134,25 +134,25 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
     except UserError as error:
         raise UserError("; ".join([*messages_of(error), *partial_results(results)])) from None
     except KeyboardInterrupt:
-        if not (results.records and source.report()):  # it is how one ends a source that does not wait
+        if not (results.tally.frames and source.report()):  # it is how one ends a source that does not wait
             done = "; ".join(partial_results(results)) or "before the first frame was done"
             raise Interrupted(done, signal.SIGINT) from None
     finally:
         print_notes(source)
-    if not results.records:
+    if not results.tally.frames:
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
     warn_of_gaps(source, predictor, settings, results)
     tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
     what = "components" if predictor.settings.task == "segmentation" else "boxes"
-    found = summarise(source.name, results.records, what) + tracks
+    found = summarise(source.name, results.tally, what) + tracks
     seconds = time.perf_counter() - began
     paths = [*(writer.path for writer in writers), masks, *results.paths()]
-    return "\n".join([found, *describe_run(source, len(results.records), seconds), *(f"  {path}" for path in paths)])
+    return "\n".join([found, *describe_run(source, results.tally.frames, seconds), *(f"  {path}" for path in paths)])
 
 
 def warn_of_gaps(source: FrameSource, predictor: Predictor, settings: RenderSettings, results: Results) -> None:
     """Warn where fewer frames came than were announced, or such that the network sees little in them."""
-    count, total = len(results.records), count_expected(source, settings)
+    count, total = results.tally.frames, count_expected(source, settings)
     if total and count < total:
         warn(f"{source.path}: {count} frames could be read, {total} were announced")
     if count == 1 < predictor.settings.num_frames:
@@ -182,7 +182,7 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, sett
               dynamic_ncols=True, mininterval=0.5) as bar:
         for frame, prediction in predictor.stream_with(frames, settings.batch_size):
             print_notes(source)
-            if not results.records and settings.weights:
+            if not results.tally.frames and settings.weights:
                 seen = make_intake(settings, predictor).prepare(frame.image)
                 check_look(source.path, seen, predictor.settings.normalisation)
             prediction = intake.restore(prediction, frame)
@@ -209,7 +209,7 @@ def count_expected(source: FrameSource, settings: RenderSettings) -> int | None:
 
 def partial_results(results: Results) -> list[str]:
     """What there is of a sequence that was not predicted to its end, in a line if anything."""
-    count = len(results.records)
+    count = results.tally.frames
     return [f"what was found in the first {count} frames is in {results.folder}"] if count else []
 
 
@@ -253,12 +253,10 @@ def class_names(predictor: Predictor) -> list[str]:
     return ["target"] if count == 1 else [f"class{i}" for i in range(count)]
 
 
-def summarise(name: str, records: list[dict[str, Any]], what: str) -> str:
-    """What was found in one sequence, in one line."""
-    text = f"{name}: {len(records)} frames, {sum(len(record['components']) for record in records)} {what}"
-    known = [record for record in records if "targets" in record]
-    if not known:
+def summarise(name: str, tally: Tally, what: str) -> str:
+    """What was found in one sequence, in one line; `what` that is: components or boxes."""
+    text = f"{name}: {tally.frames} frames, {tally.found} {what}"
+    if not tally.known_frames:
         return text
-    hits, targets = (sum(record[key] for record in known) for key in ("hits", "targets"))
-    false = sum(len(record["components"]) for record in known) - hits
-    return f"{text}; {hits} of {targets} targets found and {false} false in the {len(known)} frames with known truth"
+    return (f"{text}; {tally.hits} of {tally.targets} targets found and {tally.false} false in the "
+            f"{tally.known_frames} frames with known truth")
