@@ -242,7 +242,7 @@ def _precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], ranges: 
                ) -> np.ndarray:
     """Interpolated precision, (10 IoU thresholds, 101 recalls, classes, areas)."""
     with contextlib.redirect_stdout(io.StringIO()):
-        from pycocotools.coco import COCO
+        from pycocotools.coco import COCO  # here, as only average precision needs it
         from pycocotools.cocoeval import COCOeval
 
         classes = sorted({int(number) for boxes in true for number in boxes[:, 4]})

@@ -132,6 +132,7 @@ def plot_runs(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[
 
 
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
+    # here, as they take a second, which a mistyped option need not
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
