@@ -10,7 +10,7 @@ from utils.bundle import COPIED, SUMS, bundle, sha256
 from utils.commands.inputs import BUNDLED_WEIGHTS
 from utils.datasets.dataset import open_dataset
 from utils.predictor.checkpoint import load_checkpoint
-from utils.synthetic.dataset import main as synthetic
+from utils.synthetic.__main__ import main as synthetic
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 from utils.training.trainer import train

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scripts import run_without_torch, script
 
 from utils.predictor.classical import METHODS
-from utils.synthetic.dataset import main as synthetic
+from utils.synthetic.__main__ import main as synthetic
 from utils.system.errors import UserError
 
 MOVING = ["--train-sequences", "2", "--test-sequences", "1", "--size", "96", "--frames", "6", "--snr", "6", "12",

@@ -6,7 +6,7 @@ import re
 import pytest
 from scripts import script
 
-from utils.synthetic.dataset import main as make_synthetic
+from utils.synthetic.__main__ import main as make_synthetic
 from utils.system.command_line import Parser
 from utils.training.config import TrainConfig
 from utils.training.config_cli import parse_cli
@@ -49,7 +49,7 @@ def test_training_shows_each_setting_in_one_of_seven_groups(recipes, capsys):
     ("vid_predict", ["Data", "Network", "Output", "Machine"]),
     ("utils.report.__main__", ["Data", "Figures", "Output", "Machine"]),
     ("utils.export", ["Network", "Output", "Calibration"]),
-    ("utils.synthetic.dataset", ["Output", "Sequences", "Scene", "Targets", "Camera", "Machine"]),
+    ("utils.synthetic.__main__", ["Output", "Sequences", "Scene", "Targets", "Camera", "Machine"]),
 ])
 def test_other_commands_show_no_option_outside_of_their_groups(name, titles, capsys):
     parse = make_synthetic if "synthetic" in name else (

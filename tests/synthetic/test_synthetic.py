@@ -15,11 +15,13 @@ from scripts import ROOT
 
 from utils.datasets.dataset import open_dataset
 from utils.images.snr import local_snr, ring_of
+from utils.synthetic.__main__ import main
 from utils.synthetic.brightness import Response, SnrLimits
-from utils.synthetic.dataset import main, write_dataset
+from utils.synthetic.config import SyntheticConfig
+from utils.synthetic.dataset import write_dataset
 from utils.synthetic.distractors import Distractors, Sensor, add_glints
 from utils.synthetic.scenes import SCENE_KINDS, Scene, camera_path, film, picture_scene, procedural_scene
-from utils.synthetic.sequence import SyntheticConfig, labelled_box, make_sequence, to_counts
+from utils.synthetic.sequence import labelled_box, make_sequence, to_counts
 from utils.synthetic.targets import Body, body_of_area, spot
 from utils.system.errors import UserError
 

@@ -1,6 +1,4 @@
-"""Synthetic infrared sequences with small moving targets, as a dataset in the re-arranged NUDT layout.
-
-    python -m utils.synthetic --out data/synthetic
+"""Synthetic sequences on disk, a dataset in the re-arranged NUDT layout.
 
 Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
 `test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO):
@@ -10,7 +8,6 @@ shows and where its camera and its distractors are (y, x); `info` holds the whol
 """
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -19,10 +16,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -30,15 +27,13 @@ from tqdm import tqdm
 from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.datasets.splits import SPLITS
 from utils.images.image_files import write_picture
-from utils.synthetic.sequence import SyntheticConfig, labelled_box, make_sequence, pictures_of
-from utils.system.command_line import Parser, make_folder, number
+from utils.synthetic.config import SyntheticConfig
+from utils.synthetic.sequence import labelled_box, make_sequence, pictures_of
+from utils.system.command_line import make_folder
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
 
 FORMAT_VERSION = 1
-METAVARS = {"snr": ("LOW", "HIGH"), "targets": ("FEWEST", "MOST"), "area": ("SMALLEST", "LARGEST"),
-            "speed": ("SLOWEST", "FASTEST"), "pictures": ("FIRST", "LAST")}  # of the options that take two values
-METAVARS_BY_TYPE = {int: "N", float: "X", str: "FOLDER"}
 
 
 def index_file(split: str) -> str:
@@ -138,7 +133,7 @@ def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int
         file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
 
 
-def _read_split(out: Path, split: str) -> dict[str, Any] | None:
+def read_split(out: Path, split: str) -> dict[str, Any] | None:
     """The annotations of a split that was written to `out` before, or None."""
     try:
         found = json.loads((out / annotation_file(split)).read_text(encoding="utf-8"))
@@ -159,7 +154,7 @@ def _has_settings(found: dict[str, Any] | None, config: SyntheticConfig, split: 
 
 def _remove(out: Path, split: str) -> None:
     """Remove a split written before, if there is one: its index, its sequences and its annotations, in this order."""
-    found = _read_split(out, split)
+    found = read_split(out, split)
     if found is None:
         return
     (out / index_file(split)).unlink(missing_ok=True)
@@ -192,7 +187,7 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
         for split in splits:
             pictures_of(config, split)
     wanted = [split for split in splits
-              if config.count(split) and (overwrite or not _has_settings(_read_split(out, split), config, split))]
+              if config.count(split) and (overwrite or not _has_settings(read_split(out, split), config, split))]
     if not wanted:
         return []
     _refuse(out, wanted, config, overwrite)
@@ -209,7 +204,7 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
 
 def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bool) -> None:
     """Raise UserError if `out` holds what is in the way of the `wanted` splits and may not be removed."""
-    there = {split: _read_split(out, split) for split in SPLITS}
+    there = {split: read_split(out, split) for split in SPLITS}
     for split in wanted:
         if there[split] and not overwrite:
             raise UserError(f"{out}: found a {split} set made with other settings, expected the same or none; give "
@@ -228,7 +223,7 @@ def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bo
 
 def _install(made: Path, out: Path, split: str) -> None:
     """Move a finished split into place: pictures first, the index last."""
-    names = [sequence["name"] for sequence in _read_split(made, split)["sequences"]]
+    names = [sequence["name"] for sequence in read_split(made, split)["sequences"]]
     for kind in ("images", "masks"):
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -236,70 +231,3 @@ def _install(made: Path, out: Path, split: str) -> None:
     (out / "annotations").mkdir(exist_ok=True)
     for name in (annotation_file(split), index_file(split)):
         os.replace(made / name, out / name)
-
-
-def _parser() -> Parser:
-    parser = Parser(prog="python -m utils.synthetic", description=__doc__.split("\n\n")[0])
-    output = parser.group("Output")
-    output.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
-    output.add_argument("--split", "--only", choices=("train", "test", "both"), default="both",
-                        help="what to make (default: both); with `test`, --seed is the seed of the test set")
-    output.add_argument("--overwrite", action="store_true", help="make it again even if it is there")
-    hints = get_type_hints(SyntheticConfig)
-    for item in fields(SyntheticConfig):
-        pair, kind = isinstance(item.default, tuple), hints[item.name]
-        shown = " ".join(map(str, item.default)) if pair else item.default
-        given: dict[str, Any] = {"default": argparse.SUPPRESS, "help": item.metadata["help"]}
-        if shown != "":
-            given["help"] += f" (default: {shown})"
-        if kind is bool:
-            given["action"] = argparse.BooleanOptionalAction
-        elif item.name == "size":
-            given |= {"nargs": "+", "metavar": "N", "type": str}
-        elif pair:
-            given |= {"type": type(item.default[0]), "nargs": 2, "metavar": METAVARS[item.name]}
-        else:
-            given |= {"type": kind, "metavar": METAVARS_BY_TYPE[kind]}
-        parser.group(item.metadata["group"]).add_argument("--" + item.name.replace("_", "-"), **given)
-    machine = parser.group("Machine")
-    machine.add_argument("--workers", type=number(int, 0), default=min(os.cpu_count() or 1, 8), metavar="N",
-                         help="processes that share the work; the result does not depend on it (default: %(default)s)")
-    machine.add_argument("--quiet", action="store_true", help="no progress bar")
-    return parser
-
-
-def _parse_size(words: list[str]) -> tuple[int, int]:
-    """`128`, `96x128` or `96 128`: height and width."""
-    numbers = [word for given in words for word in given.lower().split("x")]
-    if len(numbers) not in (1, 2) or not all(number.isdecimal() for number in numbers):
-        raise UserError(f"--size: found {' '.join(words)}, expected HEIGHTxWIDTH like 96x128, or one number; "
-                        "change --size")
-    return int(numbers[0]), int(numbers[-1])
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command.
-
-    Raises:
-        UserError: options that make no sense, and as of `write_dataset`.
-    """
-    given = vars(_parser().parse_args(argv))
-    out, split, workers = (given.pop(key) for key in ("out", "split", "workers"))
-    overwrite, quiet = given.pop("overwrite"), given.pop("quiet")
-    if "size" in given:
-        given["size"] = _parse_size(given["size"])
-    if split == "test" and "seed" in given:
-        seed = given.pop("seed")
-        if given.setdefault("test_seed", seed) != seed:
-            raise UserError(f"--seed: found {seed} beside --test-seed {given['test_seed']}, expected one of them with "
-                            "--split test; leave one out")
-    config = SyntheticConfig(**{key: tuple(value) if isinstance(value, list) else value
-                                for key, value in given.items()})
-    splits = SPLITS if split == "both" else (split,)
-    made = write_dataset(config, out, splits, workers, overwrite, quiet)
-    for name in splits:
-        found = _read_split(Path(out), name)
-        if found is not None:
-            state = "made" if name in made else "already there"
-            print(f"{name}: {len(found['sequences'])} sequences, {len(found['images'])} frames, "
-                  f"{len(found['annotations'])} targets in {out} ({state})")

@@ -1,12 +1,12 @@
-"""One synthetic infrared sequence: the configuration, and the way from (seed, split, index) to frames and labels.
+"""One synthetic infrared sequence: the way from a seed, a split and an index to frames and labels.
 
-A sequence depends on that triple alone: neither on the number of sequences nor on the order in which they are made.
+A sequence depends on these three and its configuration alone: neither on the number of sequences nor on the order in
+which they are made.
 """
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from utils.images.boxes import cut, grow
 from utils.images.snr import local_snr
 from utils.synthetic.brightness import CLASS_BORDER, SnrLimits, add_light, masks_of, settle
 from utils.synthetic.camera_looks import Look
+from utils.synthetic.config import SyntheticConfig
 from utils.synthetic.distractors import Distractors, Sensor, add_glints, add_pixels
 from utils.synthetic.scenes import (
     SCENE_KINDS,
@@ -29,104 +30,15 @@ from utils.synthetic.scenes import (
     procedural_scene,
 )
 from utils.synthetic.structures import add_structures
-from utils.synthetic.targets import MAX_AREA, MIN_AREA, Track, body_of_area, propose_path, spot
-from utils.system.command_line import declare_option
+from utils.synthetic.targets import MAX_AREA, Track, body_of_area, propose_path, spot
 from utils.system.errors import UserError
 
-MIN_SIDE = 48  # pixels; a target, its ring and its way need that much
 MIN_PEAK_TO_NOISE = 0.5  # of a target's brightest pixel, in deviations of the temporal noise
 MAX_BRIGHTNESS_RATIO = 5.0  # between the brightest and the darkest that a target is in a clip
 MIN_FRAMES = 5  # in which a target is seen at least, the length of a clip
 MIN_UPPER_SNR = CLASS_BORDER + 1e-3  # in a sequence of the upper class
 # 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts.
 COUNTS_PER_LEVEL, BLACK_COUNT, MAX_COUNT = 48.0, 1500.0, 16383.0
-
-_sequences, _scene, _targets, _camera = (partial(declare_option, group)
-                                         for group in ("Sequences", "Scene", "Targets", "Camera"))
-
-
-@dataclass(frozen=True)
-class SyntheticConfig:
-    """Everything that decides what a synthetic dataset contains.
-
-    Raises:
-        UserError: a value makes no sense.
-    """
-    train_sequences: int = _sequences(160, "sequences to train on")
-    test_sequences: int = _sequences(24, "sequences to test on")
-    frames: int = _sequences(20, "frames in a sequence")
-    size: tuple[int, int] = _sequences((256, 256), "height and width of a frame, pixels")
-    bits: int = _sequences(8, "8 or 16 (16: the counts of a 14-bit camera)")
-    seed: int = _sequences(0, "seed of the training set")
-    test_seed: int = _sequences(1000, "seed of the test set")
-    backgrounds: str = _scene("", "folder of infrared pictures to use as backgrounds")
-    pictures: tuple[int, int] = _scene((0, -1), "of --backgrounds only these, counted from 0 in the order of their "
-                                       "names, one a sequence in turn, for training and testing alike (0 -1: one at "
-                                       "random, every fifth picture for testing alone)")
-    snr: tuple[float, float] = _targets((1.0, 10.0), "lowest and highest SNR of a target")
-    low_share: float = _targets(0.4, f"share of sequences wholly at SNR <= {CLASS_BORDER:g}")
-    empty_share: float = _targets(0.1, "share of sequences without any target")
-    dark_share: float = _targets(0.0, "share of targets darker than their surroundings")
-    targets: tuple[int, int] = _targets((1, 3), "fewest and most targets in a sequence")
-    least_box: float = _targets(0.0, "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around "
-                                "every target")
-    area: tuple[float, float] = _targets((2.0, 80.0), "smallest and largest target, pixels")
-    speed: tuple[float, float] = _targets((1.0, 4.0), "slowest and fastest target against the scene, pixels a frame")
-    acceleration: float = _targets(0.03, "targets' acceleration, pixels a frame^2 (rms)")
-    pan: float = _camera(1.5, "fastest camera pan, pixels a frame")
-    jitter: float = _camera(0.3, "largest camera shake, pixels rms")
-    noise: float = _camera(1.0, "factor on the sensor's noise and fixed pattern")
-    contrast: float = _scene(1.0, "factor on the backgrounds' contrast (clutter)")
-    distractors: bool = _scene(True, "hot pixels, blinking pixels and glints")
-    hot_pixels: float = _scene(1.0, "hot pixels in a frame, on average")
-    blinking_pixels: float = _scene(0.5, "blinking pixels in a frame, on average")
-    glints: float = _scene(1.0, "spots fixed in the scene in a frame, on average")
-    structures: float = _scene(0.0, "branches, poles and wires in a frame, on average")
-    still_share: float = _camera(0.0, "share of sequences from a camera that stands still")
-    look_share: float = _camera(0.0, "share of sequences as cameras and recorders change them: sharpened with halos, "
-                                "stretched, interpolated, lossy video")
-
-    def __post_init__(self) -> None:
-        def require(good: bool, name: str, expected: str) -> None:
-            if not good:
-                option = "--" + name.replace("_", "-")
-                raise UserError(f"{option}: found {getattr(self, name)}, expected {expected}; change {option}")
-
-        require(self.train_sequences >= 0, "train_sequences", "0 or more")
-        require(self.test_sequences >= 0, "test_sequences", "0 or more")
-        require(self.frames >= 5, "frames", "at least 5, the length of a clip")
-        require(min(self.size) >= MIN_SIDE, "size", f"at least {MIN_SIDE} pixels in height and width")
-        require(self.bits in (8, 16), "bits", "8 or 16")
-        require(self.seed >= 0, "seed", "0 or more")
-        require(self.test_seed >= 0, "test_seed", "0 or more")
-        first, last = self.pictures
-        require(first == 0 and last == -1 or 0 <= first <= last, "pictures", "FIRST LAST with 0 <= FIRST <= LAST")
-        require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
-        low, high = self.snr
-        require(low > 0 and 1.2 * low <= high, "snr", "LOW HIGH with LOW above 0 and HIGH at least 1.2 times it")
-        for name in ("low_share", "empty_share", "dark_share", "still_share", "look_share"):
-            require(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
-        require(1 <= self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with 1 <= FEWEST <= MOST")
-        require(MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA, "area",
-                f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}")
-        require(0.3 <= self.speed[0] <= self.speed[1] <= 8, "speed", "SLOWEST FASTEST within 0.3 to 8")
-        for name in ("least_box", "acceleration", "pan", "jitter", "noise", "contrast", "hot_pixels", "blinking_pixels",
-                     "glints", "structures"):
-            require(0 <= getattr(self, name) < 1000, name, "0 or more")
-        require(self.noise > 0, "noise", "a factor above 0: without noise there is no signal-to-noise ratio")
-
-    def split_seed(self, split: str) -> int:
-        """The seed of a split."""
-        return self.seed if split == "train" else self.test_seed
-
-    def count(self, split: str) -> int:
-        """How many sequences a split has."""
-        return self.train_sequences if split == "train" else self.test_sequences
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON gives it back."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True, eq=False)
