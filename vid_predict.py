@@ -29,7 +29,7 @@ from utils.video.sources import FrameSource, open_sources
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
-    data, network, output = map(parser.group, ("Data", "Network", "Output"))
+    data, network = map(parser.group, ("Data", "Network"))
     data.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
                       "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
                       "sequence")
@@ -43,6 +43,13 @@ def parse(argv: list[str] | None = None) -> Namespace:
     add_predictor_options(parser, "the SSTNet in weights/")
     network.add_argument("--motion-compensation", choices=("on", "off"), help="align the frames of a clip to the last "
                          "one, for panning and shaking cameras (default: as the network was trained)")
+    _add_output_options(parser)
+    add_hardware_options(parser, reading_ahead=False)
+    return parser.parse_args(argv)
+
+
+def _add_output_options(parser: Parser) -> None:
+    output = parser.group("Output")
     output.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
                         "in runs/NAME_METHOD)")
     output.add_argument("--preview", action="store_true", help="keep preview.jpg in the output folder up to date with "
@@ -54,8 +61,6 @@ def parse(argv: list[str] | None = None) -> Namespace:
                         help=f"frames a second of the result (default: the source's, else {DEFAULT_FPS:g})")
     output.add_argument("--scale", type=number(float, 0.05, 64), metavar="X",
                         help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)")
-    add_hardware_options(parser, reading_ahead=False)
-    return parser.parse_args(argv)
 
 
 def find_sources(path: str, watch: float | None) -> list[FrameSource]:

@@ -51,17 +51,22 @@ def main(argv: list[str] | None = None) -> None:
             draw(steps, memory, chosen.out)
 
 
-def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tuple[float, float]]:
-    """Run the training and return (steps so far, MiB) once a second, steps interpolated over the run's epochs."""
+def start_training(folder: Path, steps: int, input_size: int, workers: int) -> subprocess.Popen:
+    """Make the data in `folder` and start a run of `steps` steps there."""
     subprocess.run([sys.executable, "-m", "utils.synthetic", "--out", str(folder / "data"), "--train-sequences", "8",
                     "--test-sequences", "1", "--frames", "20"], check=True, stdout=subprocess.DEVNULL)
     epochs = 10
-    run = subprocess.Popen(
-        [sys.executable, "train_NUDT.py", "--data-root", str(folder / "data"), "--out", str(folder / "runs"), "--name",
-         "steady", "--epochs", str(epochs), "--batch-size", str(BATCH_SIZE), "--clips-per-epoch",
-         str(BATCH_SIZE * steps // epochs), "--input-size", str(input_size), "--workers", str(workers),
-         "--threads", "1", "--val-every", str(epochs), "--quiet", "--device", "cpu"],
-        cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL)
+    options = {"data-root": folder / "data", "out": folder / "runs", "name": "steady", "epochs": epochs,
+               "batch-size": BATCH_SIZE, "clips-per-epoch": BATCH_SIZE * steps // epochs, "input-size": input_size,
+               "workers": workers, "threads": 1, "val-every": epochs, "device": "cpu"}
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return subprocess.Popen([sys.executable, "train_NUDT.py", *words, "--quiet"], cwd=Path(__file__).parents[1],
+                            stdout=subprocess.DEVNULL)
+
+
+def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tuple[float, float]]:
+    """Run the training and return (steps so far, MiB) once a second, steps interpolated over the run's epochs."""
+    run = start_training(folder, steps, input_size, workers)
     log, samples, marks = folder / "runs" / "steady" / "log.jsonl", [], []
     try:
         while run.poll() is None:

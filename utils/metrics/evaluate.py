@@ -61,6 +61,34 @@ class DetectionEvaluation:
     seconds: float
 
 
+class _MaskCounts:
+    """Counts of the masks of a run over a dataset: by each rule for each sequence, and by faulty countings.
+
+    Args:
+        rules, countings: names, each counted once.
+        curve: count at many thresholds too.
+        of_boxes: masks are a detector's boxes, filled.
+    """
+
+    def __init__(self, rules: Sequence[str], countings: Sequence[str], curve: bool, of_boxes: bool) -> None:
+        self.by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys(rules)}
+        self.by_counting = {name: CompatMetrics(name) for name in countings}
+        self.curve, self.of_boxes = curve, of_boxes
+
+    def add(self, frame: Frame, mask: np.ndarray, prediction: Prediction) -> None:
+        """Count one frame with its true mask `(H, W)` bool."""
+        probability = prediction.probability if self.curve else None
+        own: dict[str, Any] = {}
+        if self.of_boxes:
+            own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
+                   "true_boxes": frame.boxes if frame.mask is None else None}
+        for name, parts in self.by_rule.items():
+            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(prediction.mask, mask, probability,
+                                                                               **own)
+        for faulty in self.by_counting.values():
+            faulty.update(prediction.mask, mask)
+
+
 def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
                        batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
                        on_frame: Callable[[Frame, Prediction], None] | None = None,
@@ -89,37 +117,26 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
-    detector = predictor.settings.task == "detection"
+    counts = _MaskCounts((rule, *extra_rules), countings, curve, predictor.settings.task == "detection")
 
     def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, (image, _true_mask(frame, image, detector))
+        return frame, image, (image, _true_mask(frame, image, counts.of_boxes))
 
     began, counting = time.perf_counter(), 0.0
-    by_rule: dict[str, dict[str, SegmentationMetrics]] = {name: {} for name in dict.fromkeys((rule, *extra_rules))}
-    by_counting = {name: CompatMetrics(name) for name in countings}
     for frame, (image, mask), prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size,
                                                      workers, limit, quiet, title):
         predicted = time.perf_counter()
-        probability = prediction.probability if curve else None
-        own = {}
-        if detector:
-            own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
-                   "true_boxes": frame.boxes if frame.mask is None else None}
-        for name, parts in by_rule.items():
-            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
-                prediction.mask, mask, probability, **own)
-        for faulty in by_counting.values():
-            faulty.update(prediction.mask, mask)
+        counts.add(frame, mask, prediction)
         if observe is not None:
             observe(frame, image, mask, prediction)
         counting += time.perf_counter() - predicted
         if on_frame is not None:
             on_frame(frame, prediction)
-    by_rule = {name: _join(dataset, parts) for name, parts in by_rule.items()}
+    by_rule = {name: _join(dataset, parts) for name, parts in counts.by_rule.items()}
     overall, subsets = _sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
     return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
-                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, by_counting)
+                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counts.by_counting)
 
 
 def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,

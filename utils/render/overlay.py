@@ -73,10 +73,7 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     size = tuple(max(1, round(side * scale)) for side in frame.shape)
     grey = _shade(frame, levels or Stretch().update(frame), size)
     if roi:
-        x1, y1, x2, y2 = (round(value * scale) for value in (*roi[:2], roi[0] + roi[2], roi[1] + roi[3]))
-        seen = grey[y1:y2, x1:x2].copy()
-        grey //= 2
-        grey[y1:y2, x1:x2] = seen
+        _darken_outside(grey, roi, scale)
     bare = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     picture = _lay_heat(bare, prediction.probability) if heat else bare.copy()
     hits = None
@@ -85,12 +82,7 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
         hits = taken >= 0
         missed = [target for index, target in enumerate(truth) if index not in taken]
         _draw_outlines(picture, missed, scale, MISSED_COLOUR, gap=GAP + 4)
-    if prediction.boxes is None:
-        _draw_mask_outline(picture, prediction, hits)
-    else:
-        for index, component in enumerate(prediction.components):
-            colour = FOUND_COLOUR if hits is None or hits[index] else FALSE_COLOUR
-            _draw_outlines(picture, [component], scale, colour, gap=BOX_GAP)
+    _draw_found(picture, prediction, scale, hits)
     owners: dict[int, int] = {}
     if trails:
         owners = trails.owners
@@ -102,6 +94,24 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
         picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER_COLOUR, np.uint8), bare], 1)
     return _add_margins(picture, _header(prediction, title, threshold, truth, hits),
                    _legend(truth is not None, heat, side_by_side, trails is not None))
+
+
+def _darken_outside(grey: np.ndarray, roi: tuple[int, int, int, int], scale: float) -> None:
+    """Darken an enlarged grey picture `(H, W)` uint8 outside of a part `(x, y, w, h)` of its frame."""
+    x1, y1, x2, y2 = (round(value * scale) for value in (*roi[:2], roi[0] + roi[2], roi[1] + roi[3]))
+    seen = grey[y1:y2, x1:x2].copy()
+    grey //= 2
+    grey[y1:y2, x1:x2] = seen
+
+
+def _draw_found(picture: np.ndarray, prediction: Prediction, scale: float, hits: np.ndarray | None) -> None:
+    """Outline what was found: a detector's boxes, else the mask."""
+    if prediction.boxes is None:
+        _draw_mask_outline(picture, prediction, hits)
+        return
+    for index, component in enumerate(prediction.components):
+        colour = FOUND_COLOUR if hits is None or hits[index] else FALSE_COLOUR
+        _draw_outlines(picture, [component], scale, colour, gap=BOX_GAP)
 
 
 def _shade(frame: np.ndarray, levels: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
