@@ -140,7 +140,7 @@ def _die_before_saving(count):
 def _die_after_logging(count):
     from utils.training.run_log import RunLog
 
-    _at(RunLog, "epoch", 1, _die, after=True)
+    _at(RunLog, "record", 1, _die, after=True)
 
 
 def _die_validating(count):

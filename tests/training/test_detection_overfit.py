@@ -56,7 +56,7 @@ def test_eight_clips_are_learnt_by_heart():
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=STEPS + 1, pct_start=0.1)
     learner = Learner(network, criterion, optimizer, schedule, torch.device("cpu"))
-    losses = [train_one_epoch(learner, [batch] * steps, quiet=True)["loss"] for steps in (5, STEPS - 10, 5)]
+    losses = [train_one_epoch(learner, [batch] * steps, quiet=True).losses["loss"] for steps in (5, STEPS - 10, 5)]
     assert losses[2] < 0.4 * losses[0]
     # The running averages of batch norm (momentum 0.03) would need more steps than the fit.
     torch.optim.swa_utils.update_bn([batch["clip"]], network)

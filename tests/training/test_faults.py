@@ -198,9 +198,10 @@ def test_accumulated_batches_make_the_step_of_one_large_batch():
     networks = [torch.nn.Conv2d(5, 1, 1) for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
     before = networks[0].weight.clone()
-    rows = [train_one_epoch(_learner(network), loader, accumulate=3, quiet=True)
-            for network, loader in zip(networks, (parts, [whole]), strict=True)]
-    assert rows[0]["mse"] == pytest.approx(rows[1]["mse"]) and rows[0]["clips"] == rows[1]["clips"] == 6
+    figures = [train_one_epoch(_learner(network), loader, accumulate=3, quiet=True)
+               for network, loader in zip(networks, (parts, [whole]), strict=True)]
+    assert figures[0].losses["mse"] == pytest.approx(figures[1].losses["mse"])
+    assert figures[0].clips == figures[1].clips == 6
     assert torch.allclose(networks[0].weight, networks[1].weight) and not torch.equal(networks[0].weight, before)
     assert (networks[0].weight - before).norm() < 0.1 * 0.05 * 1.001  # clipped after all were added up
 

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from utils.system.errors import UserError
-from utils.training.run_log import read_log
+from utils.training.run_log import EpochFigures, read_log
 
 ABOUT = {"git": "abc", "config": {"model": "acm"}}
 
@@ -13,6 +13,17 @@ def write_log(tmp_path, *lines):
     path = tmp_path / "log.jsonl"
     path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
     return path
+
+
+def test_an_epochs_line_has_its_keys_in_their_order_and_leaves_out_what_there_is_not():
+    figures = EpochFigures(3, {"loss": 2.0, "bce": 1.5}, 12, 30.5, 0.25, 1e-3, elapsed_s=7.5)
+    row = {"epoch": 3, "loss": 2.0, "bce": 1.5, "clips": 12, "clips_per_s": 30.5, "data_s": 0.25, "lr": 1e-3,
+           "elapsed_s": 7.5}
+    assert json.dumps(figures.as_dict()) == json.dumps(row)
+    figures.skipped, figures.val = 1, {"pd": 0.5}
+    del row["lr"], row["elapsed_s"]
+    row |= {"skipped": 1, "lr": 1e-3, "val": {"pd": 0.5}, "elapsed_s": 7.5}
+    assert json.dumps(figures.as_dict()) == json.dumps(row)
 
 
 def test_what_began_a_run_and_its_epochs_are_told_apart(tmp_path):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from utils.system.distributed import processes
 from utils.training.faults import LoaderDied, explain_out_of_memory, loader_died
 from utils.training.learner import Learner, NonFiniteLoss
+from utils.training.run_log import EpochFigures
 
 
 @dataclass
@@ -50,12 +51,11 @@ class Progress:
         known = {item.name for item in fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in known})
 
-    def row(self) -> dict[str, Any]:
-        """Figures of the epoch under way: means of the losses over the clips, counts and times."""
-        row: dict[str, Any] = {name: value / max(self.clips, 1) for name, value in self.sums.items()}
-        row |= {"clips": self.clips, "clips_per_s": round(self.clips / max(self.seconds, 1e-9), 2),
-                "data_s": round(self.waited, 2)}
-        return row | ({"skipped": self.skipped} if self.skipped else {})
+    def figures(self, lr: float) -> EpochFigures:
+        """Figures of the epoch under way, with the learning rate `lr`."""
+        return EpochFigures(self.epoch + 1, {name: value / max(self.clips, 1) for name, value in self.sums.items()},
+                            self.clips, round(self.clips / max(self.seconds, 1e-9), 2), round(self.waited, 2), lr,
+                            self.skipped)
 
     def next_epoch(self) -> None:
         """The epoch under way is done."""
@@ -70,7 +70,7 @@ def steps_of(loader: Any, accumulate: int) -> int:
 
 def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = None, *, accumulate: int = 1,
                     title: str = "", quiet: bool = False, after_step: Callable[[], None] = lambda: None,
-                    on_non_finite: Callable[[NonFiniteLoss], None] | None = None) -> dict[str, Any]:
+                    on_non_finite: Callable[[NonFiniteLoss], None] | None = None) -> EpochFigures:
     """Train on the batches of `loader`, from where `progress` stands to the epoch's end.
 
     Args:
@@ -83,8 +83,7 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
         after_step: called after each step, with everything in a state that can be saved.
         on_non_finite: told of a step that was left out because of its loss; without it such a step stops training.
     Returns:
-        Means over the clips of each named loss and of their sum `loss`; `lr`, `clips`, `clips_per_s`, and `data_s`, the
-        seconds spent waiting for the loader.
+        The epoch's figures, not validated.
     Raises:
         NonFiniteLoss: with the losses' values and the key frames of the batch.
         LoaderDied: a loader process ended.
@@ -113,11 +112,11 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
         progress.step += 1
         now = time.perf_counter()
         progress.seconds, began = progress.seconds + now - began, now
-        bar.set_postfix(_figures(progress, learner), refresh=False)
+        bar.set_postfix(_describe(progress, learner), refresh=False)
         bar.update()
         after_step()
     bar.close()
-    return progress.row() | {"lr": learner.optimizer.param_groups[0]["lr"]}
+    return progress.figures(learner.rate)
 
 
 def _take(batches: Iterator[Any], count: int) -> Iterable[dict[str, Any]]:
@@ -147,10 +146,11 @@ def _step(learner: Learner, group: list[dict[str, Any]], on_non_finite: Callable
     raise explain_out_of_memory(learner, group, processes() * sum(len(batch["key"]) for batch in group) // len(group))
 
 
-def _figures(progress: Progress, learner: Learner) -> dict[str, str]:
-    row = progress.row()
-    losses = {name: f"{row[name]:.3g}" for name in progress.sums}
-    return losses | {"lr": f"{learner.optimizer.param_groups[0]['lr']:.2g}", "clips/s": f"{row['clips_per_s']:.3g}",
+def _describe(progress: Progress, learner: Learner) -> dict[str, str]:
+    """What the progress bar shows of the epoch under way."""
+    figures = progress.figures(learner.rate)
+    losses = {name: f"{value:.3g}" for name, value in figures.losses.items()}
+    return losses | {"lr": f"{figures.lr:.2g}", "clips/s": f"{figures.clips_per_s:.3g}",
                      "data": f"{progress.waited / max(progress.seconds, 1e-9):.0%}"}
 
 

@@ -66,6 +66,11 @@ class Learner:
         """The network that is validated: with averaged weights where there are some."""
         return self.ema.module if self.ema else self.network
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.optimizer.param_groups[0]["lr"]
+
     def train(self) -> None:
         """Put the network into training mode."""
         self.network.train()

@@ -6,9 +6,13 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
+from utils.render.curves import plot_history
 from utils.system.command_line import make_folder
 from utils.system.distributed import command_prefix, rank
 from utils.system.errors import UserError
@@ -29,6 +33,44 @@ def settings_table(config: TrainConfig) -> str:
     return "\n".join(f"{a} {b}".rstrip() for a, b in zip(items[:half], right, strict=True))
 
 
+@dataclass
+class EpochFigures:
+    """What one epoch came to, a line of the log.
+
+    Args:
+        epoch: its number, from 1.
+        losses: means over the clips of each named loss and, first, of their sum `loss`; empty where every batch was
+            left out.
+        clips: trained on, by all processes.
+        clips_per_s, data_s: clips a second, and of its seconds those spent waiting for the loader.
+        lr: learning rate at its end.
+        skipped: batches left out for a non-finite loss.
+        val: figures of `utils.training.selection.validate`, None where it was not validated.
+        elapsed_s: seconds of the whole run until its end.
+    """
+
+    epoch: int
+    losses: dict[str, float]
+    clips: int
+    clips_per_s: float
+    data_s: float
+    lr: float
+    skipped: int = 0
+    val: dict[str, Any] | None = None
+    elapsed_s: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The line, for JSON and checkpoints; `skipped` and `val` stand in it only where there are some."""
+        row: dict[str, Any] = {"epoch": self.epoch, **self.losses, "clips": self.clips,
+                               "clips_per_s": self.clips_per_s, "data_s": self.data_s}
+        if self.skipped:
+            row["skipped"] = self.skipped
+        row["lr"] = self.lr
+        if self.val is not None:
+            row["val"] = self.val
+        return row | {"elapsed_s": self.elapsed_s}
+
+
 class RunLog:
     """Files of one run in `config.folder`: `config.json`, `command.txt`, `log.jsonl`, `curves.png`, `tensorboard/`.
 
@@ -45,7 +87,7 @@ class RunLog:
         self.active = rank() == 0
         if not self.active:
             return
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter  # imports PyTorch, which reading a log does not need
 
         self.folder, self.history = config.folder, list(history or ())
         make_folder(self.folder)
@@ -54,29 +96,26 @@ class RunLog:
         about = {} if history is None else read_log(self.path, tolerant=True)[0]
         lines = [about or {"git": git_revision(), "config": config.as_dict()}, *self.history]
         with atomic_write(self.path) as file:
-            file.writelines(_line(line) for line in lines)
+            file.writelines(_encode_line(line) for line in lines)
         with open(self.folder / "command.txt", "w" if history is None else "a", encoding="utf-8") as file:
             file.write(shlex.join([*command_prefix(), *sys.argv]) + "\n")
         self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.history) + 1)
 
     def say(self, text: str) -> None:
         """Print a line that does not break a progress bar."""
-        from tqdm import tqdm
-
         if self.active:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
-    def epoch(self, row: dict[str, Any]) -> None:
-        """Record one epoch: `{"epoch": n, "loss": …, "val": {…}, …}`; figures go to every place people look."""
-        from utils.render.curves import plot_history
-
+    def record(self, figures: EpochFigures) -> None:
+        """Write one epoch's figures to every place where people look."""
         if not self.active:
             return
+        row = figures.as_dict()
         self.history.append(row)
         with open(self.path, "ab") as file:
-            file.write(_line(row))
-        for name, value in flat(row):
+            file.write(_encode_line(row))
+        for name, value in flatten(row):
             if isinstance(value, (int, float)) and name != "epoch":
                 self.board.add_scalar(name, value, row["epoch"])
         self.board.flush()
@@ -88,7 +127,7 @@ class RunLog:
             self.board.close()
 
 
-def _line(row: dict[str, Any]) -> bytes:
+def _encode_line(row: dict[str, Any]) -> bytes:
     return (json.dumps(to_json_value(row), allow_nan=False) + "\n").encode()
 
 
@@ -107,12 +146,12 @@ def read_log(path: str | os.PathLike, tolerant: bool = False) -> tuple[dict[str,
     """
     if tolerant and not Path(path).exists():
         return {}, []
-    content = list(_rows(path, tolerant))
+    content = list(_read_rows(path, tolerant))
     latest = {row["epoch"]: row for row in content if isinstance(row.get("epoch"), int)}
     return next((row for row in content if "config" in row), {}), [latest[epoch] for epoch in sorted(latest)]
 
 
-def _rows(path: str | os.PathLike, tolerant: bool) -> Iterator[dict[str, Any]]:
+def _read_rows(path: str | os.PathLike, tolerant: bool) -> Iterator[dict[str, Any]]:
     lines = read_bytes(path, "a log").tobytes().decode("utf-8", "replace").splitlines()
     for number, line in enumerate(lines, 1):
         try:
@@ -128,9 +167,9 @@ def _rows(path: str | os.PathLike, tolerant: bool) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def flat(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flatten(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Nested figures as `("val/iou", 0.5)` pairs."""
     pairs: list[tuple[str, Any]] = []
     for key, value in row.items():
-        pairs += flat(value, f"{prefix}{key}/") if isinstance(value, dict) else [(prefix + key, value)]
+        pairs += flatten(value, f"{prefix}{key}/") if isinstance(value, dict) else [(prefix + key, value)]
     return pairs

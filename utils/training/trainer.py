@@ -157,23 +157,22 @@ class TrainingRun:
             self.learner, self.setup.loader, progress, accumulate=config.accumulate, after_step=self._after_step,
             title=f"epoch {epoch + 1}/{config.epochs}", quiet=config.quiet or rank() > 0,
             on_non_finite=self._on_non_finite if config.skip_non_finite else None)
-        row: dict[str, Any] = {"epoch": epoch + 1, **figures}
         validating = bool(self.setup.validation) and ((epoch + 1) % config.val_every == 0 or last)
         if validating:
-            row["val"] = self._validate()
+            figures.val = self._validate()
         elif last:
             self._measure_statistics()
-        chosen = is_better(row.get("val"), progress.best) if self.setup.validation else last
+        chosen = is_better(figures.val, progress.best) if self.setup.validation else last
         if chosen:
-            progress.best = {"epoch": epoch + 1, **row.get("val", {})}
-        row["elapsed_s"] = round(self._elapsed(), 1)
-        progress.history.append(to_json_value(row))
+            progress.best = {"epoch": epoch + 1, **(figures.val or {})}
+        figures.elapsed_s = round(self._elapsed(), 1)
+        progress.history.append(to_json_value(figures.as_dict()))
         progress.next_epoch()
-        self.log.epoch(row)  # before it is saved: what was logged and not saved is logged again
+        self.log.record(figures)  # before it is saved: what was logged and not saved is logged again
         self.save(chosen)
-        self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {format_value(row.get('loss'))}  "
-                     f"lr {format_value(row['lr'])}  {row['clips_per_s']} clips/s (data {row['data_s']} s)  "
-                     f"{format_figures(row.get('val', {}))}"
+        self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {format_value(figures.losses.get('loss'))}  "
+                     f"lr {format_value(figures.lr)}  {figures.clips_per_s} clips/s (data {figures.data_s} s)  "
+                     f"{format_figures(figures.val or {})}"
                      + ("  *" if chosen else ""))
         if max_over_processes(self.stop.number) and not last:
             self._interrupt()
