@@ -25,7 +25,7 @@ from utils.predictor.classical import METHODS
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_value, markdown_rows
-from utils.training.run_log import LOG, read_log
+from utils.training.run_log import LOG_FILE, read_log
 
 COST_COLUMNS = ("clips seen", "parameters", "GFLOPs", "ms a frame")
 # What the files of a script hold: in the table's order (column, key, format).
@@ -111,7 +111,7 @@ def group_by_dataset(files: list[MeasuredMethod]) -> tuple[Groups, Groups]:
 
 def count_clips_seen(weights: str) -> int | None:
     """Training clips, before augmentation, up to the epoch of a run's weights; None without the run's log."""
-    log = Path(weights).parent / LOG
+    log = Path(weights).parent / LOG_FILE
     if not log.is_file():
         return None
     from utils.predictor.checkpoint import load_file  # which imports torch

@@ -15,9 +15,9 @@ from utils.system.command_line import Parser, make_folder
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write
 
-COPIED = ("config.json", "log.jsonl", "command.txt")
-KEPT_KEYS = ("version", "model", "settings", "config", "epoch", "best", "git")
-SUMS = "SHA256SUMS"
+COPIED_FILES = ("config.json", "log.jsonl", "command.txt")
+PASSED_ON_KEYS = ("version", "model", "settings", "config", "epoch", "best", "git")
+SUMS_FILE = "SHA256SUMS"
 
 
 def sha256(path: Path) -> str:
@@ -37,18 +37,18 @@ def bundle(run: str, out: str) -> list[Path]:
 
     source, target = Path(run), Path(out)
     content = load_checkpoint(source / "best.pt")
-    missing = [name for name in COPIED if not (source / name).is_file()]
+    missing = [name for name in COPIED_FILES if not (source / name).is_file()]
     if missing:
         raise UserError(f"{run}: found no {', '.join(missing)}, expected the folder of a training run")
     if target.resolve() == source.resolve():
         raise UserError(f"--out: found {out}, the run itself, expected another folder")
     make_folder(target)
-    used = {key: content[key] for key in KEPT_KEYS if key in content}
+    used = {key: content[key] for key in PASSED_ON_KEYS if key in content}
     save_checkpoint(target / "best.pt", {**used, "network": content.get("ema") or content["network"], "ema": None})
     paths = [target / "best.pt"]
-    for name in COPIED:
+    for name in COPIED_FILES:
         paths.append(Path(shutil.copyfile(source / name, target / name)))
-    with atomic_write(target / SUMS) as file:
+    with atomic_write(target / SUMS_FILE) as file:
         file.write("".join(f"{sha256(path)}  {path.name}\n" for path in paths).encode())
     return paths
 

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from utils.render.curves import plot_runs
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_table, format_value
-from utils.training.run_log import LOG, read_log
+from utils.training.run_log import LOG_FILE, read_log
 
 COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
            ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("IoU", "iou", ".4f"), ("AP50", "ap50", ".4f"),
            ("centre AP", "centre_ap", ".4f"), ("threshold", "threshold", ".4g"), ("minutes", "minutes", ".1f"),
            ("commit", "commit", "s"))
-DRAWN = (("loss", "training loss"), ("iou", "IoU, validation"), ("pd", "Pd, validation"), ("fa", "Fa, validation"),
-         ("ap50", "AP50, validation"), ("centre_ap", "centre AP, validation"))
+CURVE_TITLES = {"loss": "training loss", "iou": "IoU, validation", "pd": "Pd, validation", "fa": "Fa, validation",
+                "ap50": "AP50, validation", "centre_ap": "centre AP, validation"}
 
 
 @dataclass(frozen=True)
-class Run:
+class LoggedRun:
     """One run's log: its name, what began it, and a row for each epoch."""
 
     name: str
@@ -34,41 +35,42 @@ class Run:
         if not judged:
             return {"epoch": self.rows[-1]["epoch"]} if self.rows else {}
         key = next((name for name in ("pd_in_budget", "ap50", "iou") if name in judged[0]["val"]), None)
-        row = max(judged, key=lambda row: _number(row["val"].get(key), -math.inf)) if key else judged[-1]
+        row = max(judged, key=lambda row: _to_number(row["val"].get(key), -math.inf)) if key else judged[-1]
         return {**row["val"], "epoch": row["epoch"]}
 
     def figures(self) -> dict[str, Any]:
         """What the table shows, NaN where something is not known."""
         config, last = self.about.get("config", {}), self.rows[-1] if self.rows else {}
         wanted = {key: math.nan for _, key, _ in COLUMNS}
-        figures = {key: _number(value) for key, value in self.best().items() if key in wanted}
+        figures = {key: _to_number(value) for key, value in self.best().items() if key in wanted}
         return wanted | figures | {
             "model": format_value(config.get("model")), "commit": format_value(self.about.get("git") or None),
-            "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _number(last.get("loss")),
-            "minutes": _number(last.get("elapsed_s")) / 60}
+            "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _to_number(last.get("loss")),
+            "minutes": _to_number(last.get("elapsed_s")) / 60}
 
     def curve(self, key: str) -> tuple[list[int], list[float]]:
         """Epochs and values of a loss or a validation figure, where it is known."""
-        pairs = [(row["epoch"], _number(row.get(key, (row.get("val") or {}).get(key)))) for row in self.rows]
+        pairs = [(row["epoch"], _to_number(row.get(key, (row.get("val") or {}).get(key)))) for row in self.rows]
         pairs = [pair for pair in pairs if math.isfinite(pair[1])]
         return [epoch for epoch, _ in pairs], [value for _, value in pairs]
 
 
-def _number(value: Any, instead: float = math.nan) -> float:
+def _to_number(value: Any, instead: float = math.nan) -> float:
     return float(value) if isinstance(value, (int, float)) else instead
 
 
-def read_run(path: str | Path) -> Run:
+def read_run(path: str | Path) -> LoggedRun:
     """The log of a run's folder, or the log itself; a last line that was cut off while it was written is left out.
 
     Raises:
         UserError: there is none, or it is no log.
     """
-    log = Path(path) / LOG if Path(path).is_dir() else Path(path)
+    log = Path(path) / LOG_FILE if Path(path).is_dir() else Path(path)
     if not log.is_file():
-        raise UserError(f"{path}: found no {LOG}, expected the folder of a training run; give folders such as runs/*")
+        raise UserError(f"{path}: found no {LOG_FILE}, expected the folder of a training run; give folders such as "
+                        "runs/*")
     about, rows = read_log(log)
-    return Run(log.parent.name, about, tuple(rows))
+    return LoggedRun(log.parent.name, about, tuple(rows))
 
 
 def compare(paths: Sequence[str], out: str | None = None) -> str:
@@ -79,17 +81,15 @@ def compare(paths: Sequence[str], out: str | None = None) -> str:
     Raises:
         UserError: no run is there, or a log cannot be read.
     """
-    found = [Path(path) for path in paths if (Path(path) / LOG).is_file() or Path(path).name == LOG]
+    found = [Path(path) for path in paths if (Path(path) / LOG_FILE).is_file() or Path(path).name == LOG_FILE]
     runs = [read_run(path) for path in found or paths[:1]]
     counts: dict[str, int] = {}
-    named: dict[str, Run] = {}
+    named: dict[str, LoggedRun] = {}
     for run, path in zip(runs, found, strict=True):
         counts[run.name] = counts.get(run.name, 0) + 1
         named[run.name if counts[run.name] == 1 else str(path)] = run
-    from utils.render.curves import plot_runs
-
     picture = Path(out) if out else Path(found[0]).absolute().parent / "comparison.png"
-    curves = {title: {name: run.curve(key) for name, run in named.items()} for key, title in DRAWN}
+    curves = {title: {name: run.curve(key) for name, run in named.items()} for key, title in CURVE_TITLES.items()}
     plot_runs({title: lines for title, lines in curves.items() if any(epochs for epochs, _ in lines.values())}, picture)
     figures = {name: run.figures() for name, run in named.items()}
     columns = [column for column in COLUMNS

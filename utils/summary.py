@@ -9,8 +9,8 @@ from typing import Any
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_table
 
-PARTS = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
-FIGURES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
+SUBSET_TITLES = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
+FIGURE_TITLES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -20,19 +20,19 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def figures_table(tests: dict[str, dict[str, Any]]) -> str:
+def format_tests(tests: dict[str, dict[str, Any]]) -> str:
     """A line for each test set and subset."""
-    rows = {f"{name}, {text}": metrics[part] for name, metrics in tests.items() for part, text in PARTS.items()
+    rows = {f"{name}, {text}": metrics[part] for name, metrics in tests.items() for part, text in SUBSET_TITLES.items()
             if part in metrics}
-    columns = [(text, key, "") for key, text in FIGURES.items()]
-    return format_table(rows, columns, "test set", (22, *(11 for _ in FIGURES)))
+    columns = [(text, key, "") for key, text in FIGURE_TITLES.items()]
+    return format_table(rows, columns, "test set", (22, *(11 for _ in FIGURE_TITLES)))
 
 
 def main(folder: Path) -> None:
     """Print the figures of `folder/test*/metrics.json` and the pictures, videos and tables to look at."""
     tests = {path.parent.name: read_metrics(path) for path in sorted(folder.glob("test*/metrics.json"))}
     read_metrics(folder / "test" / "metrics.json")
-    print(f"\nFigures on test sequences that training never saw\n{figures_table(tests)}\n\nOpen these files")
+    print(f"\nFigures on test sequences that training never saw\n{format_tests(tests)}\n\nOpen these files")
     wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif",
               "predictions": "video/**/predictions.json", "training curves": "runs/*/curves.png",
               "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scripts import script
 
-from utils.bundle import COPIED, SUMS, bundle, sha256
+from utils.bundle import COPIED_FILES, SUMS_FILE, bundle, sha256
 from utils.commands.inputs import BUNDLED_WEIGHTS
 from utils.datasets.dataset import open_dataset
 from utils.predictor.checkpoint import load_checkpoint
@@ -33,8 +33,8 @@ def run(tmp_path_factory):
 
 def test_a_bundle_holds_the_weights_that_are_used_and_checks_itself(run, tmp_path):
     paths = bundle(str(run), str(tmp_path / "out"))
-    lines = [line.split("  ") for line in (tmp_path / "out" / SUMS).read_text().splitlines()]
-    assert [name for _, name in lines] == ["best.pt", *COPIED] == [path.name for path in paths]
+    lines = [line.split("  ") for line in (tmp_path / "out" / SUMS_FILE).read_text().splitlines()]
+    assert [name for _, name in lines] == ["best.pt", *COPIED_FILES] == [path.name for path in paths]
     assert all(sha256(tmp_path / "out" / name) == value for value, name in lines)
     packed, whole = (load_checkpoint(folder / "best.pt") for folder in (tmp_path / "out", run))
     assert whole["ema"] and packed["network"].keys() == whole["ema"].keys() and not packed["ema"]
@@ -60,7 +60,7 @@ def test_there_are_bundled_weights_within_the_limit():
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_bundled_weights_are_whole_and_described(folder):
-    for line in (folder / SUMS).read_text().splitlines():
+    for line in (folder / SUMS_FILE).read_text().splitlines():
         value, name = line.split("  ")
         assert sha256(folder / name) == value, name
     card = (folder / "README.md").read_text()

@@ -13,21 +13,24 @@ import numpy as np
 from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
 from utils.datasets.layouts import SPLIT_FOLDERS
 from utils.datasets.splits import SPLITS, NoSplit
+from utils.images.box_masks import boxes_of_mask
 from utils.images.frame_names import natural_key
 from utils.images.image_files import read_frame, read_mask, read_values
+from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.video.sources import open_sources
 from utils_coco.find_labels import ImagesAndLabels, find_pair, find_videos
 
-LOOKED_AT = 40  # frames that are opened, evenly spread
-LISTED = 200_000  # files of an unknown folder that are looked at
-MOST_FOLDERS = 50  # that are tried as datasets
-SCRIPTS = {"NUDT-MIRSDT": "train_NUDT.py", "MWIRSTD": "train_MWIRDST.py", "DAUB": "train_DAUB.py",
-           "ITSDT-15K": "train_DAUB.py", "IRDST": "train_IRDST.py"}  # by the dataset's name
-OWN = {"masks": "train_NUDT.py", "boxes": "train_DAUB.py"}  # for other sequences, by what is learnt from
-NETWORKS = {"masks": "TSMSA", "boxes": "SSTNet"}
-SINGLE_FRAMES = "train_NUAA_single.py"
-BOXES_FIRST = ("train_DAUB.py", "train_IRDST.py")  # these train SSTNet unless told otherwise, the others TSMSA
+MAX_OPENED_FRAMES = 40  # frames that are opened, evenly spread
+MAX_LISTED_FILES = 200_000  # files of an unknown folder that are looked at
+MAX_TRIED_FOLDERS = 50  # that are tried as datasets
+SCRIPTS_BY_DATASET = {"NUDT-MIRSDT": "train_NUDT.py", "MWIRSTD": "train_MWIRDST.py", "DAUB": "train_DAUB.py",
+                      "ITSDT-15K": "train_DAUB.py", "IRDST": "train_IRDST.py"}  # by the dataset's name
+SCRIPTS_BY_LABELS = {"masks": "train_NUDT.py", "boxes": "train_DAUB.py"}  # for other sequences
+NETWORKS_BY_LABELS = {"masks": "TSMSA", "boxes": "SSTNet"}
+SINGLE_FRAME_SCRIPT = "train_NUAA_single.py"
+# These train SSTNet unless told otherwise, the others TSMSA.
+DETECTION_FIRST_SCRIPTS = ("train_DAUB.py", "train_IRDST.py")
 
 
 def describe(folder: str) -> list[str]:
@@ -41,19 +44,19 @@ def describe(folder: str) -> list[str]:
     try:
         whole = open_dataset(folder, "all", need="images")
     except UserError as error:
-        return [f"{folder}: not a dataset as it is: {error}", *_unknown(Path(folder), known=False)]
+        return [f"{folder}: not a dataset as it is: {error}", *_describe_unknown(Path(folder), known=False)]
     masks = sum(frame.mask is not None for frame in whole.frames)
     boxed = sum(frame.boxes is not None for frame in whole.frames)
     known = "recognised by names and counts" if whole.recognised else "not a published dataset"
     lines = [f"{folder}: {whole.name}, layout '{whole.layout}' ({known})"]
-    lines += [f"{split}: {_counts(folder, split)}" for split in SPLITS]
+    lines += [f"{split}: {_describe_split(folder, split)}" for split in SPLITS]
     lines.append(f"labels: {masks} frames with a mask, {boxed} in a list of boxes, of {len(whole.frames)}")
-    lines += [*_pictures(whole), *_targets(whole)]
+    lines += [*_describe_pictures(whole), *_describe_targets(whole)]
     lines += [f"{name}: {len(names)} sequences" for name, names in whole.subsets.items()]
-    return lines + (_next(whole) if masks or boxed else _unknown(Path(folder), known=True))
+    return lines + (_suggest_commands(whole) if masks or boxed else _describe_unknown(Path(folder), known=True))
 
 
-def _counts(folder: str, split: str) -> str:
+def _describe_split(folder: str, split: str) -> str:
     try:
         part = open_dataset(folder, split, need="images")
     except NoSplit as error:
@@ -63,18 +66,19 @@ def _counts(folder: str, split: str) -> str:
             f"first {next(iter(part.sequences))})")
 
 
-def _pictures(dataset: Dataset) -> list[str]:
-    frames = _some(dataset.frames)
+def _describe_pictures(dataset: Dataset) -> list[str]:
+    frames = _thin_out(dataset.frames)
     mean, std = dataset.normalisation or measure_normalisation(frames)
-    return [_levels([read_frame(frame.image) for frame in frames]), f"normalisation: mean {mean:g}, std {std:g}"
-            + (" as published" if dataset.normalisation else " in those")]
+    source = "as published" if dataset.normalisation else "in those"
+    return [_describe_levels([read_frame(frame.image) for frame in frames]),
+            f"normalisation: mean {mean:g}, std {std:g} {source}"]
 
 
-def _some(items: Sequence[Any]) -> Sequence[Any]:
-    return items[::max(1, len(items) // LOOKED_AT)]
+def _thin_out(items: Sequence[Any]) -> Sequence[Any]:
+    return items[::max(1, len(items) // MAX_OPENED_FRAMES)]
 
 
-def _levels(images: Sequence[np.ndarray]) -> str:
+def _describe_levels(images: Sequence[np.ndarray]) -> str:
     sizes = Counter(f"{image.shape[1]}x{image.shape[0]}" for image in images)
     bits = sorted({8 * image.itemsize for image in images})
     return (f"frames: {', '.join(f'{size} ({count})' for size, count in sizes.most_common(5))} (w x h), "
@@ -82,7 +86,7 @@ def _levels(images: Sequence[np.ndarray]) -> str:
             f"{max(image.max() for image in images):g} in the {len(images)} looked at")
 
 
-def _targets(dataset: Dataset) -> list[str]:
+def _describe_targets(dataset: Dataset) -> list[str]:
     boxes = [box for frame in dataset.frames for box in frame.boxes or ()]
     lines = []
     if boxes:
@@ -93,57 +97,55 @@ def _targets(dataset: Dataset) -> list[str]:
                      f"(5 to 95 %: {low:.0f} to {high:.0f}); {empty} frames without a target")
     masked = [frame for frame in dataset.frames if frame.mask]
     if masked:
-        from utils.images.box_masks import boxes_of_mask
-
-        masks = [read_mask(frame.mask) for frame in _some(masked)]
+        masks = [read_mask(frame.mask) for frame in _thin_out(masked)]
         counts = [len(boxes_of_mask(mask)) for mask in masks]
         pixels = sum(int(mask.sum()) for mask in masks) / max(sum(counts), 1)
         lines.append(f"masks: {np.mean(counts):.2f} targets a frame, {pixels:.0f} px each, in {len(masks)} looked at")
     return lines
 
 
-def _next(dataset: Dataset) -> list[str]:
+def _suggest_commands(dataset: Dataset) -> list[str]:
     """The commands that work on a dataset with labels, as it is."""
     root = shlex.quote(dataset.root)
     masks = any(frame.mask for frame in dataset.frames)
     boxes = any(frame.boxes is not None for frame in dataset.frames)
     lines = [f"next: python -m utils.checks --data-root {root}"]
-    if missing := _missing_splits(dataset.root):
-        lines.append(_lists(dataset, missing))
+    if missing := _find_missing_splits(dataset.root):
+        lines.append(_suggest_lists(dataset, missing))
     if "train" in missing:
-        lines += _copy(dataset)
+        lines += _suggest_copy(dataset)
     else:
-        lines += [_training(dataset, "masks")] if masks else []
-        lines += [_training(dataset, "boxes")] if boxes and not _single(dataset) else []
+        lines += [_suggest_training(dataset, "masks")] if masks else []
+        lines += [_suggest_training(dataset, "boxes")] if boxes and not _is_single_frame(dataset) else []
     if boxes and not masks:
         lines.append(f"next: python -m utils_coco.boxes_to_masks --data-root {root}   # for networks that learn from "
                      "masks")
     return lines
 
 
-def _training(dataset: Dataset, need: str) -> str:
+def _suggest_training(dataset: Dataset, need: str) -> str:
     """The training script that learns from `need`, "masks" or "boxes", with its options; or why none can."""
     try:
         open_dataset(dataset.root, "train", need)
     except UserError as error:
         return f"not for training from {need}: {error}"
     data = f"--data-root {shlex.quote(dataset.root)}"
-    if _single(dataset):
-        return f"next: python {SINGLE_FRAMES} {data}   # masks: networks that read single frames"
-    script = SCRIPTS.get(dataset.name, OWN[need])
-    network = NETWORKS[need]
-    options = "" if (script in BOXES_FIRST) == (need == "boxes") else f" --model {network.lower()}"
+    if _is_single_frame(dataset):
+        return f"next: python {SINGLE_FRAME_SCRIPT} {data}   # masks: networks that read single frames"
+    script = SCRIPTS_BY_DATASET.get(dataset.name, SCRIPTS_BY_LABELS[need])
+    network = NETWORKS_BY_LABELS[need]
+    options = "" if (script in DETECTION_FIRST_SCRIPTS) == (need == "boxes") else f" --model {network.lower()}"
     classes = 1 + max((box[4] for frame in dataset.frames for box in frame.boxes or ()), default=0)
     options += f" --num-classes {classes}" if need == "boxes" and classes > 1 else ""
     return f"next: python {script} {data}{options}   # {need}: {network}"
 
 
-def _single(dataset: Dataset) -> bool:
+def _is_single_frame(dataset: Dataset) -> bool:
     """Whether no frame has a neighbour."""
     return dataset.sequences.lengths().max() == 1
 
 
-def _missing_splits(root: str) -> list[str]:
+def _find_missing_splits(root: str) -> list[str]:
     missing = []
     for split in SPLITS:
         try:
@@ -153,49 +155,49 @@ def _missing_splits(root: str) -> list[str]:
     return missing
 
 
-def _lists(dataset: Dataset, missing: Sequence[str]) -> str:
+def _suggest_lists(dataset: Dataset, missing: Sequence[str]) -> str:
     """Which lists tell training from test."""
     root, image = Path(dataset.root), dataset.frames[0].image
     paths = " and ".join(str(root / f"{split}.txt") for split in missing)
     return f"split: list the images in {paths}, one a line, such as {Path(image).relative_to(root).as_posix()}"
 
 
-def _copy(dataset: Dataset) -> list[str]:
+def _suggest_copy(dataset: Dataset) -> list[str]:
     """The command that makes a dataset with a split of one without."""
     root = Path(dataset.root)
-    pair = None if dataset.layout == "sequence folders" else find_pair(root, _places(root))[0]
-    why = "a copy with a split" + (", if these are frames of one video" if _single(dataset) else "")
-    return [f"next: {_import(pair)}   # {why}"] if pair else []
+    pair = None if dataset.layout == "sequence folders" else find_pair(root, _count_files(root))[0]
+    why = "a copy with a split" + (", if these are frames of one video" if _is_single_frame(dataset) else "")
+    return [f"next: {_import_command(pair)}   # {why}"] if pair else []
 
 
-def _import(pair: ImagesAndLabels) -> str:
+def _import_command(pair: ImagesAndLabels) -> str:
     return shlex.join(["python", "-m", "utils_coco.import_labels", "--images", str(pair.images), "--labels",
                        str(pair.labels), "--out", "NEW"])
 
 
-def _places(folder: Path) -> dict[Path, Counter[str]]:
+def _count_files(folder: Path) -> dict[Path, Counter[str]]:
     """How many files of each suffix lie in which folders, by their paths below `folder`."""
     places: dict[Path, Counter[str]] = {}
-    for path in islice(folder.rglob("*"), LISTED):
+    for path in islice(folder.rglob("*"), MAX_LISTED_FILES):
         if path.is_file() and not path.name.startswith("."):
             places.setdefault(path.parent.relative_to(folder), Counter())[path.suffix.lower()] += 1
     return places
 
 
-def _unknown(folder: Path, known: bool) -> list[str]:
+def _describe_unknown(folder: Path, known: bool) -> list[str]:
     """What lies in a folder without labels in their places, and the command that comes next.
 
     Args:
         known: it is a dataset, whose frames were described.
     """
-    places = _places(folder)
+    places = _count_files(folder)
     if not places:
         return ["it is empty"]
     lines = [f"  {place or '.'}: " + ", ".join(f"{count} {suffix or 'without extension'}"
                                                 for suffix, count in kinds.most_common(4))
              for place, kinds in sorted(places.items())[:12]]
     lines += [f"  and {len(places) - 12} more folders"] if len(places) > 12 else []
-    if inside := _datasets_in(folder):
+    if inside := _find_datasets(folder):
         return lines + [f"next: {shlex.join(['python', '-m', 'utils.datasets', 'describe', str(path)])}"
                         for path in inside]
     films, problems = find_videos(folder, places)
@@ -205,15 +207,18 @@ def _unknown(folder: Path, known: bool) -> list[str]:
                                                "--videos", str(videos), "--out", "NEW", "--frames", "--one-class"])]
     pair, others = find_pair(folder, places)
     if pair:
-        return [*lines, f"next: {_import(pair)}   # labels of {pair.count} images: {pair.kind}"]
+        return [*lines, f"next: {_import_command(pair)}   # labels of {pair.count} images: {pair.kind}"]
     lines += [f"not labels: {problem}" for problem in [*problems, *others][:3]]
-    return lines + _footage(folder, known)
+    return lines + _describe_footage(folder, known)
 
 
-def _datasets_in(folder: Path) -> list[Path]:
+def _find_datasets(folder: Path) -> list[Path]:
     """Folders right below that are datasets with labels; [] where they are the splits of one."""
-    found, below = [], sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda p: natural_key(p.name))
-    for path in [] if any(path.name.lower() in SPLIT_FOLDERS for path in below) else below[:MOST_FOLDERS]:
+    below = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: natural_key(path.name))
+    if any(path.name.lower() in SPLIT_FOLDERS for path in below):
+        return []
+    found = []
+    for path in below[:MAX_TRIED_FOLDERS]:
         try:
             open_dataset(path, "all", need="labels")
         except UserError:
@@ -222,7 +227,7 @@ def _datasets_in(folder: Path) -> list[Path]:
     return found
 
 
-def _footage(folder: Path, known: bool) -> list[str]:
+def _describe_footage(folder: Path, known: bool) -> list[str]:
     """Images and videos without labels: what a network would be shown. Frames that are `known` are not told again."""
     try:
         sources = open_sources(folder)
@@ -234,22 +239,20 @@ def _footage(folder: Path, known: bool) -> list[str]:
     files = [path for source in sources for _, path in source.files]
     lines = ["found no labels that belong to these frames; docs/own_dataset.md says which are known"]
     if not known:
-        counts = [f"{count} {what}{'s' * (count > 1)}" for count, what in (
-            (len(sources) - len(films), "image sequence"), (len(films), "video")) if count]
+        kinds = (("image sequence", len(sources) - len(films)), ("video", len(films)))
+        counts = [f"{count} {kind}" if count == 1 else f"{count} {kind}s" for kind, count in kinds if count]
         lengths = [source.length or 0 for source in sources]
         rates = sorted({f"{source.fps:g}" for source in films if source.fps})
         lines.append(f"footage: {' and '.join(counts)}, {sum(lengths)} frames ({min(lengths)} to {max(lengths)} each, "
                      f"the first {sources[0].name})" + (f", {' and '.join(rates)} frames a second" if rates else ""))
-        looked_at = [read_values(path) for path in _some(files)]  # degrees too, which datasets refuse
-        lines.append(_levels(looked_at + [next(iter(film)).image for film in _some(films)]))
+        looked_at = [read_values(path) for path in _thin_out(files)]  # degrees too, which datasets refuse
+        lines.append(_describe_levels(looked_at + [next(iter(film)).image for film in _thin_out(films)]))
     lines += [f"not readable: {problem}" for problem in broken]
     return [*lines, f"next: python vid_predict.py --source {shlex.quote(str(folder))}"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from utils.system.command_line import Parser
-
     parser = Parser(prog="python -m utils.datasets", description="What is in a folder, and what to do with it.")
     parser.add_argument("command", choices=("describe",))
     parser.add_argument("folder", metavar="FOLDER")

@@ -14,7 +14,7 @@ from utils.datasets.frame_table import Frame
 from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
-from utils.training.run_log import LOG, read_log
+from utils.training.run_log import LOG_FILE, read_log
 
 # Settings that may change when a run is continued: they have no part in what is learnt, or are there to be changed.
 CHANGEABLE_SETTINGS = frozenset({
@@ -22,7 +22,7 @@ CHANGEABLE_SETTINGS = frozenset({
     "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
 MAX_SEQUENCE_DIGESTS = 1000  # of datasets with more sequences only one digest is kept
 EARLIER_FOLDER = "earlier"
-RUN_FILES = (*LAST_NAMES, "best.pt", LOG, "config.json", "command.txt", "curves.png", "tensorboard")
+RUN_FILES = (*LAST_NAMES, "best.pt", LOG_FILE, "config.json", "command.txt", "curves.png", "tensorboard")
 
 
 def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[str]]:
@@ -60,7 +60,7 @@ def _upgrade(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """A checkpoint of an earlier version as one of this version."""
     if "progress" in content:
         return content
-    _, rows = read_log(path.parent / LOG, tolerant=True)
+    _, rows = read_log(path.parent / LOG_FILE, tolerant=True)
     history = [row for row in rows if row["epoch"] <= content["epoch"]]
     return {**content, "progress": {"epoch": content["epoch"], "step": 0, "best": content["best"], "history": history},
             "ema_updates": content["schedule"]["last_epoch"], "scaler": {}, "random": [], "data": {}}

@@ -22,7 +22,7 @@ from utils.system.tables import format_value
 from utils.system.untrusted import read_bytes
 from utils.training.config import TrainConfig
 
-LOG = "log.jsonl"
+LOG_FILE = "log.jsonl"
 
 
 def settings_table(config: TrainConfig) -> str:
@@ -92,7 +92,7 @@ class RunLog:
         self.folder, self.history = config.folder, list(history or ())
         make_folder(self.folder)
         write_json(self.folder / "config.json", config.as_dict())
-        self.path = self.folder / LOG
+        self.path = self.folder / LOG_FILE
         about = {} if history is None else read_log(self.path, tolerant=True)[0]
         lines = [about or {"git": git_revision(), "config": config.as_dict()}, *self.history]
         with atomic_write(self.path) as file:
