@@ -48,7 +48,7 @@ def test_eight_clips_are_learnt_by_heart():
     samples = []
     for clip, box in zip(clips, boxes, strict=True):
         frames, _, moved = letterbox_clip(clip.astype(np.float32), np.zeros(clip.shape, bool), box, SIZE)
-        samples.append({"clip": normalise(frames, IMAGENET), "boxes": moved.astype(np.float32), "key": "clip"})
+        samples.append({"clip": normalise(frames, IMAGENET, axis=0), "boxes": moved.astype(np.float32), "key": "clip"})
     batch = collate(samples)
     torch.manual_seed(0)
     network, criterion, postprocess = build_model("sstnet", width=0.125, fold_frames=True)
