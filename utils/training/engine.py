@@ -22,10 +22,17 @@ from utils.training.run_log import EpochFigures
 class Progress:
     """Where a run stands; plain values, all of which go into its checkpoints.
 
-    epoch: completed epochs. Of the epoch under way, step: steps done; clips: trained on, by all processes; sums: of the
-    losses over them; seconds, waited: time so far, and of it for the loader; skipped: batches left out for a
-    non-finite loss. Of the whole run, elapsed: seconds; best: figures of the best epoch; history: a row for each epoch;
-    bad_frames: unreadable files, with how many clips each has cost.
+    Args:
+        epoch: completed epochs.
+        step: steps done in the epoch under way.
+        clips: trained on in it, by all processes.
+        sums: of each named loss over these clips.
+        seconds, waited: time of the epoch so far, and of it for the loader.
+        skipped, skipped_before: batches left out for a non-finite loss, in this epoch and before it.
+        elapsed: seconds of the whole run.
+        best: figures of the best epoch.
+        history: the line of each completed epoch, see `EpochFigures.as_dict`.
+        bad_frames: unreadable files, with how many clips each has cost.
     """
 
     epoch: int = 0
@@ -155,8 +162,15 @@ def _describe(progress: Progress, learner: Learner) -> dict[str, str]:
 
 
 def measure_statistics(network: nn.Module, loader: Iterable, batches: int, device: torch.device) -> None:
-    """Replace the running averages of the network's batch norms by averages over the first `batches` batches of
-    `loader` (none for 0). Averaged weights, and those of a short run, differ from the weights that the running averages
-    were taken with."""
+    """Replace the running averages of the network's batch norms by averages over a loader's first batches.
+
+    Averaged weights, and those of a short run, differ from the weights that the running averages were taken with.
+
+    Args:
+        network: on `device`.
+        loader: of batches `{"clip": …}`.
+        batches: how many of them; 0 changes nothing.
+        device: where the network is.
+    """
     if batches:
         update_bn((batch["clip"] for batch in islice(loader, batches)), network, device)

@@ -22,8 +22,14 @@ from utils.training.config import TrainConfig
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Samples of `ClipDataset` as a batch: arrays are stacked; `boxes`, of which every clip has its own number, become
-    a list of B tensors (N, 5). "replaced" lists the reasons of clips that replace others."""
+    """A batch of clips.
+
+    Args:
+        samples: of `ClipDataset`.
+    Returns:
+        Their arrays, stacked; `boxes`, of which every clip has its own number, become a list of B tensors (N, 5).
+        "replaced" lists the reasons of clips that replace others.
+    """
     stacked = [{name: value for name, value in sample.items() if name not in ("boxes", "replaced")}
                for sample in samples]
     batch = default_collate(stacked)
@@ -110,7 +116,13 @@ class EpochSampler(Sampler):
 
 def build_transform(config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = MARGIN_GREY
                     ) -> TrainTransform:
-    """The transform of a recipe; `mean` and `std` are the dataset's in the sensor's units."""
+    """The transform of a recipe.
+
+    Args:
+        config: the recipe.
+        std, mean: of the dataset, in the sensor's grey levels.
+        full_scale: largest grey level of the files' type.
+    """
     steps: list[ClipTransform] = []
     if config.clones_targets:
         steps.append(TargetAugmentation(

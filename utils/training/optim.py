@@ -25,8 +25,16 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
 
 def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int
                    ) -> torch.optim.lr_scheduler.LambdaLR:
-    """The learning rate for every step: linear warm-up from a tenth, then cosine, steps by ten, or constant; "yolox" is
-    a cosine between a quadratic warm-up and a constant end, both counted in epochs (YOLOX and SSTNet)."""
+    """The learning rate for every step, by the recipe's schedule.
+
+    Linear warm-up from a tenth, then cosine, steps by `milestone_factor`, or constant; "yolox" is a cosine between a
+    quadratic warm-up and a constant end, both counted in epochs (YOLOX and SSTNet).
+
+    Args:
+        optimizer: with the peak rate.
+        config: the recipe.
+        steps_per_epoch: optimiser steps in an epoch.
+    """
     total = max(1, config.epochs * steps_per_epoch)
     warm, power, end = round(config.warmup * total), 1, total
     if config.schedule == "yolox":
@@ -48,14 +56,22 @@ def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_
 
 
 def build_ema(network: nn.Module, decay: float, ramp: int = 0) -> AveragedModel | None:
-    """Exponentially averaged weights and buffers. At update n the decay is min(decay, (1 + n)/(10 + n)), or with a
-    `ramp` decay·(1 - exp(-(n + 1)/ramp)), as published for YOLOX. None for a decay of 0."""
+    """Exponentially averaged weights and buffers.
+
+    Args:
+        network: whose weights are averaged.
+        decay: in [0, 1); at update n the decay is min(decay, (1 + n)/(10 + n)).
+        ramp: with it, decay·(1 - exp(-(n + 1)/ramp)) instead, as published for YOLOX.
+    Returns:
+        None for a decay of 0.
+    """
     if not decay:
         return None
 
     def average(averaged: list[torch.Tensor], current: list[torch.Tensor], updates: torch.Tensor | int) -> None:
         n = int(updates)
-        weight = 1 - (decay * (1 - math.exp(-(n + 1) / ramp)) if ramp else min(decay, (1 + n) / (10 + n)))
+        decay_now = decay * (1 - math.exp(-(n + 1) / ramp)) if ramp else min(decay, (1 + n) / (10 + n))
+        weight = 1 - decay_now
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(averaged, current, weight)
         else:

@@ -83,8 +83,14 @@ def _compare_recipes(content: dict[str, Any], config: TrainConfig, path: Path) -
 
 
 def fingerprint(parts: Mapping[str, Mapping[str, Sequence[Frame]]]) -> dict[str, str]:
-    """What training depends on in a dataset's files: for each sequence of each part its number of frames and a digest
-    of their numbers, boxes and file sizes; not their paths or times, so that a copy is the same dataset."""
+    """What training depends on in a dataset's files; not their paths or times, so that a copy is the same dataset.
+
+    Args:
+        parts: frames by sequence, by the name of the part: training or validation.
+    Returns:
+        For each sequence of each part, or where there are many for each part, its number of frames and a digest of
+        their numbers, boxes and file sizes, as text.
+    """
     named = sum(map(len, parts.values())) <= MAX_SEQUENCE_DIGESTS
     digests: dict[str, Any] = {}
     counts: dict[str, int] = {}
@@ -100,7 +106,13 @@ def fingerprint(parts: Mapping[str, Mapping[str, Sequence[Frame]]]) -> dict[str,
 
 
 def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Raise `UserError` where the dataset is not the one that the checkpoint was trained on; it names what changed."""
+    """Hold the dataset to be the one that the checkpoint was trained on.
+
+    Args:
+        then, now: of `fingerprint`; an empty `then`, of an early version, is taken for the same.
+    Raises:
+        UserError: it is another one; the text names what changed.
+    """
     if not then or then == now:
         return
     lines = []
@@ -114,8 +126,13 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
 
 
 def move_aside(folder: Path) -> str:
-    """Move an earlier run's files out of the way of a new one, to `earlier/`, where they replace those of the run
-    before that one; says so in a line, empty where there is no earlier run."""
+    """Move an earlier run's files out of the way of a new one.
+
+    They go to `earlier/`, where they replace those of the run before that one.
+
+    Returns:
+        A line that says so, empty where there is no earlier run.
+    """
     if not any((folder / name).exists() for name in LAST_NAMES):
         return ""
     target = folder / EARLIER_FOLDER

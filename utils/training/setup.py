@@ -36,7 +36,13 @@ def resolve_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
 
 
 class TrainingSetup:
-    """What a run works with: the split, the network and its learner, the loader."""
+    """What a run works with: the split, the network and its learner, the loader.
+
+    Args:
+        config: the recipe, with its frame step resolved.
+        dataset: the training split.
+        device: that the network trains on.
+    """
 
     def __init__(self, config: TrainConfig, dataset: Dataset, device: torch.device) -> None:
         self.config, self.dataset, self.device = config, dataset, device
