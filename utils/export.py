@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from utils.commands.exported_program import export_program, measure_deviation, side_multiple
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, require_file
 
 DEFAULT_OPSET = 20
-BASE_SIDE_PX = 32  # example inputs have sides of some times as many
 MAX_DEVIATION = 1e-4
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2"}
 
@@ -93,59 +93,6 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
     return given
 
 
-def side_multiple(network: Any) -> int:
-    """Pixels of which the sides of an exported network's frames are multiples: its own `multiple`, or `BASE_SIDE_PX`
-    where it takes any size, as its maps then have sizes that no one expression gives."""
-    return network.multiple if network.multiple > 1 else BASE_SIDE_PX
-
-
-def example_size(multiple: int) -> tuple[int, int]:
-    """Height and width of the example inputs: odd multiples, so that nothing but `multiple` divides the sides."""
-    pieces = -(-3 * BASE_SIDE_PX // multiple) | 1
-    return pieces * multiple, (pieces + 2 * -(-BASE_SIDE_PX // multiple)) * multiple
-
-
-def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
-    """A network as `torch.export` program.
-
-    Args:
-        weights: a `utils.predictor.weights.Weights`.
-        streaming: as of `ExportSettings`.
-    Returns:
-        The program, the module that was exported, and example inputs.
-    Raises:
-        UserError: a network that reads no clips cannot stream.
-    """
-    import torch
-    from torch.export import Dim
-
-    from nets.inference.exportable import ClipExport, StreamExport
-    from nets.inference.streaming import can_stream
-
-    network, detects = weights.model.network, weights.settings.task == "detection"
-    if streaming and not can_stream(network):
-        raise UserError(f"--streaming: found {weights.settings.name}, which reads no clips; leave the option out")
-    module = (StreamExport if streaming else ClipExport)(network, detects).eval()
-    batch, rows, columns = Dim("batch"), Dim("rows", min=2, max=1024), Dim("columns", min=2, max=1024)
-    multiple, frames = side_multiple(network), weights.settings.num_frames
-    size = example_size(multiple)
-    sides = {-2: multiple * rows, -1: multiple * columns}
-    if streaming:
-        frame = torch.zeros(2, network.in_channels, *size)
-        arguments = (frame, *module.empty_state(frame))
-        strides = [size[0] // state.shape[-2] for state in arguments[1:]]
-        shapes = ({0: batch, 2: sides[-2], 3: sides[-1]},
-                  tuple({1: batch, 3: multiple // stride * rows, 4: multiple // stride * columns}
-                        for stride in strides))
-    else:
-        clip = torch.zeros(2, *((3,) if detects else ()), frames, *size)
-        arguments = (clip,)
-        shapes = ({0: batch, clip.dim() - 2: sides[-2], clip.dim() - 1: sides[-1]},)
-    with torch.no_grad():
-        program = torch.export.export(module, arguments, dynamic_shapes=shapes)
-    return program, module, arguments
-
-
 def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
     """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file.
 
@@ -202,32 +149,6 @@ def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, a
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, about
     return model
-
-
-def measure_deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple,
-                      multiple: int) -> float:
-    """Largest difference between an exported file and PyTorch, over the largest output where that exceeds 1, on noise
-    of two batches and sizes; NaN where one of them gives NaN.
-
-    Args:
-        run: the file: its inputs as float32 arrays → its outputs.
-        module: what was exported.
-        example: the inputs that it was exported with, whose other dimensions are kept.
-        multiple: of which the sides are multiples.
-    """
-    import torch
-
-    generator, differences = torch.Generator().manual_seed(0), []
-    short, long = 2 * BASE_SIDE_PX + multiple, 4 * BASE_SIDE_PX
-    for batch, size in ((1, (short, long)), (3, (long, short))):
-        first = torch.randn((batch, *example[0].shape[1:-2], *size), generator=generator)
-        state = module.empty_state(first) if len(example) > 1 else ()
-        arguments = [first, *(torch.randn(part.shape, generator=generator) for part in state)]
-        with torch.no_grad():
-            expected = module(*arguments)
-        for own, other in zip(run([value.numpy() for value in arguments]), expected, strict=True):
-            differences.append(np.abs(own - other.numpy()).max() / max(1.0, float(other.abs().max())))
-    return float(np.max(differences))
 
 
 def make_torch_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
