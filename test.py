@@ -42,6 +42,7 @@ from utils.system.command_line import Parser, make_folder
 from utils.system.errors import user_errors
 from utils.system.files import write_json
 from utils.system.tables import format_table
+from utils.video.writers import write_mask
 
 COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
            ("false/frame", "false_per_frame", ".3f"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
@@ -68,7 +69,6 @@ def parse(argv: list[str] | None = None) -> Namespace:
 
 def mask_writer(folder: Path) -> Callable[[Frame, Prediction], None]:
     """A callback that writes `folder/SEQUENCE/FRAME.png`."""
-    from utils.video.writers import write_mask  # imports PyAV
 
     def write(frame: Frame, prediction: Prediction) -> None:
         write_mask(folder / frame.sequence / f"{Path(frame.image).stem}.png", prediction.mask)

@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.measure import add_ratios, check_json, make_parser, report
 from utils.clips.settings import ClipSettings
+from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
 from utils.system.errors import UserError, user_errors
 from utils.system.machine import keep_memory
@@ -114,7 +115,6 @@ def clips_per_second(
     """Of each pass over all clips in shuffled order, as training makes it; starting the workers is not counted."""
     from torch.utils.data import DataLoader  # torch, as what follows imports it: too slow for a mistyped command line
 
-    from utils.clips.training_clips import ClipDataset
     from utils.training.loader import EpochSampler, build_transform
 
     cv2.setNumThreads(0)

@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measure import add_ratios, alternate, check_json, make_parser, report
+from utils import export
 from utils.clips.settings import ClipSettings
+from utils.predictor.onnx_run import open_onnx
 from utils.system.errors import UserError, user_errors
 
 FrameRun = Callable[[np.ndarray], Any]
@@ -53,9 +55,7 @@ def prepare_runs(name: str, folder: Path, precisions: list[str], threads: int) -
 
     from nets import build_model
     from nets.inference.runtime import Runtime
-    from utils import export
     from utils.predictor.checkpoint import save_checkpoint, task_of
-    from utils.predictor.onnx_run import open_onnx
 
     if threads:
         torch.set_num_threads(threads)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.process_memory import pss_mib
+from utils.render.curves import plot_runs
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import write_json
@@ -87,8 +88,6 @@ def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tupl
 
 def draw(steps: np.ndarray, memory: np.ndarray, path: str) -> None:
     """The curve as a picture."""
-    # matplotlib, which this imports, is slow.
-    from utils.render.curves import plot_runs
 
     plot_runs({"proportional set size, MiB": {"run and workers": (steps, memory)}}, path, "steps")
 

@@ -165,3 +165,70 @@ def test_no_function_is_too_long():
                          ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_name_says_nothing(path):
     assert path.stem not in ("utils", "misc", "helpers", "common", "tools")
+
+
+SLOW = {"torch", "torchvision", "av", "onnx", "onnxruntime", "onnxscript", "matplotlib", "pycocotools", "scipy"}
+OPTIONAL = {"skimage", "playwright"}  # benchmarks alone compare with them
+MEASURES_IMPORTS = {"benchmarks.index"}  # what a process takes once it has imported one thing after another
+
+
+def outer_imports(path: Path) -> Iterator[str]:
+    """Full names of what a file imports when it is imported itself, not inside functions and not for types alone."""
+    waiting: list[ast.AST] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Try) or (isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test)):
+            waiting += node.body
+
+
+def inner_imports(path: Path) -> Iterator[str]:
+    """Full names of what a file imports inside its functions."""
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_of(name: str) -> str | None:
+    """The module of the project that a full name lies in or is; None for other packages."""
+    return next((part for part in (name, name.rpartition(".")[0]) if part in MODULES), None)
+
+
+def slow_modules() -> set[str]:
+    """Modules of the project that take a slow package with them when they are imported."""
+    direct = {module: set(outer_imports(path)) for module, path in MODULES.items()}
+    slow = {module for module, names in direct.items() if any(name.split(".")[0] in SLOW for name in names)}
+    while True:
+        more = {module for module, names in direct.items()
+                if module not in slow and any(module_of(name) in slow for name in names)}
+        if not more:
+            return slow
+        slow |= more
+
+
+def test_imports_stand_at_the_top_unless_they_take_seconds():
+    slow = slow_modules()
+    wrong = [f"{module}: {name}" for module, path in MODULES.items() for name in inner_imports(path)
+             if name.split(".")[0] not in SLOW | OPTIONAL and module_of(name) not in slow
+             and module not in MEASURES_IMPORTS]
+    assert not wrong
+
+
+def test_only_what_reads_the_command_line_knows_it():
+    """`main`, and in commands/options.py what makes values of the options that it has added itself."""
+    wrong = []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                if any(argument.annotation and "Namespace" in ast.unparse(argument.annotation)
+                       for argument in arguments) and node.name != "main" and module != "utils.commands.options":
+                    wrong.append(f"{module}:{node.name}")
+    assert not wrong

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from utils.commands.exported_program import export_program, measure_deviation, side_multiple
+from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
@@ -226,7 +227,6 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
                         f"{MAX_DEVIATION:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
                         "report it")
     if given.precision != "float32":
-        from utils.commands.quantise import quantise
 
         quantise(path, given.precision, about, given.calibrate, given.calibration_clips)
         open_session(path)  # what these tools write cannot always be read

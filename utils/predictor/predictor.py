@@ -22,6 +22,7 @@ from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation, normalise
 from utils.predictor.frame_preparation import Intake, raw_window_for
 from utils.predictor.network_run import FunctionRun, NetworkRun, StreamingRun
+from utils.predictor.onnx_run import open_onnx
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.window import SeenFrame, View, make_views
 from utils.system.files import require_file
@@ -80,7 +81,6 @@ class Predictor:
         """
         require_file(path)  # before PyTorch is imported, which takes seconds
         if str(path).lower().endswith(".onnx"):
-            from utils.predictor.onnx_run import open_onnx
 
             predictor = cls(*open_onnx(path, device=device, precision=precision, compile=compile))
         else:

@@ -21,6 +21,7 @@ from utils.report.tables import compare_countings, markdown
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write
+from utils.system.machine import pick_device
 
 DEFAULT_FRAMES = 300
 
@@ -48,7 +49,6 @@ def describe_machine(device: str | None) -> str:
     """The processor that predicts, for people."""
     import torch  # here, as it takes seconds, which a mistyped option need not
 
-    from utils.system.machine import pick_device
 
     chosen_device = pick_device(device)
     if chosen_device.type == "cuda":
