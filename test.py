@@ -8,6 +8,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from utils.commands.inputs import (
     check_predictor,
@@ -33,7 +34,7 @@ from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.evaluate import evaluate_sequences
-from utils.metrics.segmentation import MASK_RULES
+from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
@@ -86,6 +87,15 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
     return "filled boxes, as the dataset has no masks"
 
 
+def draw_curves(parts: dict[str, SegmentationMetrics], path: Path, threshold: float) -> dict[str, Any]:
+    """Draw Pd over Fa of all sets into `path` and say how good it is; returns the curves for metrics.json."""
+    curves = {name: metrics.curve() for name, metrics in parts.items()}
+    plot_curves(curves, path, threshold)
+    whole = curves["overall"]
+    print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {path}")
+    return {"curve": whole, "subset_curves": {name: curve for name, curve in curves.items() if name != "overall"}}
+
+
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, and write metrics.json."""
     options = parse(argv)
@@ -121,11 +131,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
           f"{1e3 * result.counting / result.frames:.1f} ms of each")
     if not options.no_curve:
-        curves = {name: metrics.curve() for name, metrics in parts.items()}
-        content |= {"curve": curves["overall"], "subset_curves": {name: curves[name] for name in result.subsets}}
-        plot_curves(curves, out / "pd_fa.png", predictor.settings.threshold)
-        whole = curves["overall"]
-        print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {out / 'pd_fa.png'}")
+        content |= draw_curves(parts, out / "pd_fa.png", predictor.settings.threshold)
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)
     content |= assess(details, dataset, result, log, out)
     write_json(out / "metrics.json", content)

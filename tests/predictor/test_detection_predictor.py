@@ -18,8 +18,8 @@ from utils.metrics.evaluate import (
     evaluate_detection,
     evaluate_sequences,
     round_detections,
-    true_boxes,
 )
+from utils.metrics.truth import true_boxes
 from utils.predictor.prediction import components_of, from_boxes, from_probability, match_components, paint_scores
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import IMAGENET

@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
-from utils.images.box_masks import boxes_of_mask, mask_of_boxes
 from utils.images.boxes import grow
-from utils.images.image_files import image_size, read_frame, read_mask
+from utils.images.image_files import read_frame
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
+from utils.metrics.truth import merge_classes, true_boxes, true_mask
 from utils.predictor.prediction import Prediction, suppress_for_pictures
 from utils.predictor.predictor import Predictor
 from utils.system.distributed import gather, processes, rank
@@ -121,7 +121,7 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
 
     def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, (image, _true_mask(frame, image, counts.of_boxes))
+        return frame, image, (image, true_mask(frame, image, counts.of_boxes))
 
     began, counting = time.perf_counter(), 0.0
     for frame, (image, mask), prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size,
@@ -215,13 +215,6 @@ def round_detections(detections: np.ndarray) -> np.ndarray:
     return result
 
 
-def merge_classes(boxes: np.ndarray) -> np.ndarray:
-    """Boxes or detections whose last column, the class, is 0."""
-    boxes = boxes.copy()
-    boxes[:, -1] = 0
-    return boxes
-
-
 def _skip_bad(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
               ) -> Callable[[Frame], Result | None]:
     """`load`, which gives None where it would raise `UserError`, as long as somebody is to be told."""
@@ -280,30 +273,3 @@ def _sum_up(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metr
             if name in members:
                 subsets[subset].merge(part)
     return overall, subsets
-
-
-def _true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
-    if frame.mask is not None:
-        return read_mask(frame.mask, image.shape)
-    if filled and frame.boxes is not None:
-        return mask_of_boxes(image, frame.boxes, "box", dilate=False)
-    raise UserError(f"{frame.image}: has no mask, expected one for every frame that is measured")
-
-
-def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """The true boxes of a frame: its own, or those of its mask's components, whose class is 0.
-
-    Args:
-        frame: of a dataset.
-        shape: `(H, W)` of its image, where it is known already.
-    Returns:
-        `(G, 5)` float64 x1, y1, x2, y2 in pixels of the image, right and bottom exclusive, class from 0.
-    Raises:
-        UserError: the frame has neither boxes nor mask, or its mask cannot be read.
-    """
-    if frame.boxes is not None:
-        return np.array(frame.boxes, np.float64).reshape(-1, 5)
-    if frame.mask is None:
-        raise UserError(f"{frame.image}: has neither boxes nor mask, expected one of them for every frame measured")
-    boxes = boxes_of_mask(read_mask(frame.mask, shape or image_size(frame.image)))
-    return np.concatenate([boxes, np.zeros((len(boxes), 1))], 1)

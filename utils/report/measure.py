@@ -14,10 +14,11 @@ from utils.images.components import label, peaks_of
 from utils.metrics import bootstrap
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.detection import BOX_RULES, DetectionMetrics
-from utils.metrics.evaluate import Evaluation, evaluate_sequences, merge_classes, round_detections
+from utils.metrics.evaluate import Evaluation, evaluate_sequences, round_detections
 from utils.metrics.published_countings import COUNTINGS
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
+from utils.metrics.truth import merge_classes
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles

@@ -156,6 +156,10 @@ class TrainConfig:
                       "clips_per_epoch", "a whole number, or a share below 1")
         self._require(len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,
                       "clone_scale", "two numbers, 0 < low <= high <= 1")
+        self._require_for_model()
+
+    def _require_for_model(self) -> None:
+        """What one kind of network asks for and another does not."""
         if self.detector:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
             self._require(int(64 * self.width) >= 1, "width", "at least 1/64")

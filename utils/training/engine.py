@@ -108,15 +108,7 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
     while progress.step < steps:
         group = list(_take(batches, accumulate))
         progress.waited += time.perf_counter() - began
-        clips = processes() * sum(len(batch["key"]) for batch in group)
-        for reason in (reason for batch in group for reason in batch.get("replaced", ())):
-            progress.bad_frames[reason] = progress.bad_frames.get(reason, 0) + 1
-        values = _step(learner, group, on_non_finite)
-        progress.skipped += not values
-        progress.clips += clips if values else 0
-        for name, value in values.items():
-            progress.sums[name] = progress.sums.get(name, 0.0) + value * clips
-        progress.step += 1
+        _count_step(progress, group, _step(learner, group, on_non_finite))
         now = time.perf_counter()
         progress.seconds, began = progress.seconds + now - began, now
         bar.set_postfix(_describe(progress, learner), refresh=False)
@@ -124,6 +116,20 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
         after_step()
     bar.close()
     return progress.figures(learner.rate)
+
+
+def _count_step(progress: Progress, group: list[dict[str, Any]], losses: dict[str, float]) -> None:
+    """Note a step on the batches of `group` with its mean losses, none where it was left out."""
+    for reason in (reason for batch in group for reason in batch.get("replaced", ())):
+        progress.bad_frames[reason] = progress.bad_frames.get(reason, 0) + 1
+    progress.step += 1
+    if not losses:
+        progress.skipped += 1
+        return
+    clips = processes() * sum(len(batch["key"]) for batch in group)
+    progress.clips += clips
+    for name, value in losses.items():
+        progress.sums[name] = progress.sums.get(name, 0.0) + value * clips
 
 
 def _take(batches: Iterator[Any], count: int) -> Iterable[dict[str, Any]]:

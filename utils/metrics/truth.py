@@ -1,0 +1,52 @@
+"""What is true in a labelled frame: its targets' mask and their boxes, each from whatever label is there."""
+from __future__ import annotations
+
+import numpy as np
+
+from utils.datasets.frame_table import Frame
+from utils.images.box_masks import boxes_of_mask, mask_of_boxes
+from utils.images.image_files import image_size, read_mask
+from utils.system.errors import UserError
+
+
+def true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
+    """The true mask of a frame, `(H, W)` bool.
+
+    Args:
+        frame: of a dataset.
+        image: its picture, `(H, W)`.
+        filled: its boxes, filled, stand in for a mask that is not there.
+    Raises:
+        UserError: there is no mask, or it cannot be read.
+    """
+    if frame.mask is not None:
+        return read_mask(frame.mask, image.shape)
+    if filled and frame.boxes is not None:
+        return mask_of_boxes(image, frame.boxes, "box", dilate=False)
+    raise UserError(f"{frame.image}: has no mask, expected one for every frame that is measured")
+
+
+def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """The true boxes of a frame: its own, or those of its mask's components, whose class is 0.
+
+    Args:
+        frame: of a dataset.
+        shape: `(H, W)` of its image, where it is known already.
+    Returns:
+        `(G, 5)` float64 x1, y1, x2, y2 in pixels of the image, right and bottom exclusive, class from 0.
+    Raises:
+        UserError: the frame has neither boxes nor mask, or its mask cannot be read.
+    """
+    if frame.boxes is not None:
+        return np.array(frame.boxes, np.float64).reshape(-1, 5)
+    if frame.mask is None:
+        raise UserError(f"{frame.image}: has neither boxes nor mask, expected one of them for every frame measured")
+    boxes = boxes_of_mask(read_mask(frame.mask, shape or image_size(frame.image)))
+    return np.concatenate([boxes, np.zeros((len(boxes), 1))], 1)
+
+
+def merge_classes(boxes: np.ndarray) -> np.ndarray:
+    """Boxes or detections whose last column, the class, is 0."""
+    boxes = boxes.copy()
+    boxes[:, -1] = 0
+    return boxes
