@@ -20,6 +20,21 @@ def test_known_shifts_are_found(shift):
     assert np.abs(found - shift).max() < 0.1
 
 
+@pytest.mark.parametrize("gain, offset", [(1, 100), (1, -5000), (40, 9000), (0.01, 20), (300, 0)])
+def test_shifts_do_not_depend_on_gain_and_level(gain, offset):
+    frames = [view(scene(), shift, noise=2, seed=seed) for seed, shift in ((1, (0, 0)), (2, (2.4, 1.6)))]
+    found = scene_shift(*(np.float32(gain) * frame + np.float32(offset) for frame in frames))
+    np.testing.assert_allclose(found, scene_shift(*frames), atol=1e-3)
+    assert np.abs(found - (2.4, 1.6)).max() < 0.1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (4, 4), (6, 8)])
+def test_frames_of_a_few_pixels_have_no_shift(shape):
+    rng = np.random.default_rng(0)
+    assert not any(scene_shift(*rng.random((2, *shape)).astype(np.float32)).any() for _ in range(20))
+
+
 def test_shifts_of_large_frames_are_in_their_own_pixels():
     picture = cv2.resize(scene(), (1000, 1000), interpolation=cv2.INTER_CUBIC)
     assert np.abs(scene_shift(view(picture, (0, 0), 800), view(picture, (6.5, -3), 800)) - (6.5, -3)).max() < 0.3

@@ -29,6 +29,8 @@ def scene_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """
     bounds = np.percentile(before[::2, ::2], (CLIPPED_PERCENT, 100 - CLIPPED_PERCENT))
     before, after = (np.clip(frame, *bounds) for frame in (before, after))
+    # what a warp shifts in from outside counts as 0: far from a frame's levels it would be its strongest edge
+    before, after = before - before.mean(), after - after.mean()
     scale = 1
     while min(before.shape) > MAX_SHORT_SIDE_PX * scale:
         scale *= 2
@@ -60,6 +62,8 @@ def _doubt(before: np.ndarray, after: np.ndarray, shift: np.ndarray) -> float:
     """Standard deviation of a fitted shift in pixels: noise over detail (the Cramér-Rao bound)."""
     before, after = (cv2.GaussianBlur(frame, (SMOOTHING_PX, SMOOTHING_PX), 0) for frame in (before, after))
     border = int(np.ceil(np.abs(shift).max())) + 2
+    if min(before.shape) <= 2 * border:  # frames of a few pixels, of which nothing is left to compare
+        return float("inf")
     inner = np.s_[border:-border, border:-border]
     noise = (move(after, -shift) - before)[inner].std()
     detail = min(float((np.diff(before, axis=axis) ** 2).sum()) for axis in (0, 1))
