@@ -117,14 +117,14 @@ def test_predicting_clips_aligns_them_too():
     assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()
 
 
-@pytest.mark.parametrize("shift", [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25)])
+@pytest.mark.parametrize("shift", [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25),
+                                   (0.03125, -0.03125), (250.25, 3.5)])
 def test_moved_pixels_are_those_of_a_bicubic_warp(shift):
     picture = scene()
     matrix = np.array([[1, 0, shift[1]], [0, 1, shift[0]]])
     expected = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_CUBIC,
                               borderMode=cv2.BORDER_REPLICATE)
-    inner = np.s_[45:-45, 45:-45]
-    assert np.abs(move(picture, np.array(shift)) - expected)[inner].max() < 1e-3 * np.ptp(picture)
+    assert np.abs(move(picture, np.array(shift)) - expected).max() < 1e-3 * np.ptp(picture)
     assert np.ptp(move(np.full((9, 7), 5, np.float32), np.array(shift))) < 1e-5
 
 

@@ -89,13 +89,15 @@ def move(frame: np.ndarray, shift: np.ndarray, behind: np.ndarray | None = None)
         return np.stack([move(plane, shift) for plane in frame])
     start = -np.asarray(shift, np.float64)  # where the first pixel comes from
     whole = np.floor(start).astype(int)
-    low, high = np.maximum(-whole, 0), np.maximum(whole, 0)
+    between = bool((start != whole).any())
+    first, end = whole - between, whole + frame.shape + 2 * between  # a cubic needs a pixel before and two behind
+    low, high = np.maximum(-first, 0), np.maximum(end - frame.shape, 0)
     frame = cv2.copyMakeBorder(frame, low[0], high[0], low[1], high[1], cv2.BORDER_REPLICATE)
-    frame = frame[high[0]:frame.shape[0] - low[0], high[1]:frame.shape[1] - low[1]]
-    if (start == whole).all():
-        return np.ascontiguousarray(frame)
-    y, x = (_cubic(part) for part in start - whole)
-    return cv2.sepFilter2D(frame, -1, x, y, anchor=(1, 1), borderType=cv2.BORDER_REPLICATE)
+    y, x = (slice(*ends) for ends in zip(first + low, end + low, strict=True))
+    if not between:
+        return np.ascontiguousarray(frame[y, x])
+    rows, columns = (_cubic(part) for part in start - whole)
+    return np.ascontiguousarray(cv2.sepFilter2D(frame[y, x], -1, columns, rows, anchor=(1, 1))[1:-2, 1:-2])
 
 
 def _cubic(part: float, a: float = -0.75) -> np.ndarray:
