@@ -1,11 +1,15 @@
 """Classical methods: they find a moving target on clutter, and nothing where there is nothing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from utils.clips.registration import aligned, scene_shift, to_last
+from utils.predictor import predictor
 from utils.predictor.classical import METHODS, THRESHOLD, classical_predictor, score
-from utils.predictor.classical_responses import registered, robust_pca, shift_between
+from utils.predictor.classical_responses import robust_pca
 from utils.system.errors import UserError
 
 SIZE = (110, 140)
@@ -70,14 +74,14 @@ def test_any_size_and_a_single_frame(name, shape):
 
 def test_a_stream_of_frames_gives_predictions_in_their_own_pixels():
     frames = np.clip(scene(8) + 50, 0, 255).astype(np.uint8)
-    predictor = classical_predictor("frame-difference", threshold=0.6)
-    predictions = list(predictor.stream(frames, batch_size=3))
+    method = classical_predictor("frame-difference", threshold=0.6)
+    predictions = list(method.stream(frames, batch_size=3))
     assert [prediction.number for prediction in predictions] == list(range(8))
     assert not predictions[0].mask.any()  # nothing came before it
     clip = frames[3:].astype(np.float32)
     assert np.array_equal(predictions[-1].probability, score("frame-difference", clip))
     assert np.array_equal(predictions[-1].mask, score("frame-difference", clip) > 0.6)
-    assert predictor.settings.name == "frame-difference" and predictor.multiple == 1
+    assert method.settings.name == "frame-difference" and method.multiple == 1
 
 
 def test_unknown_methods_and_shapes_are_refused():
@@ -91,20 +95,29 @@ def test_unknown_methods_and_shapes_are_refused():
 def test_registration_follows_the_scene_and_not_the_target(target):
     clip = scene(target=target)
     for back, frame in enumerate(clip[::-1]):
-        # frame(p + shift) = key(p), and a frame `back` steps before the key frame has moved back · PAN
-        x, y = shift_between(clip[-1], frame)
-        np.testing.assert_allclose((y, x), back * PAN, atol=0.1)
-    earlier = registered(clip)
+        # what lies at p in the key frame lay at p + back · PAN `back` steps before
+        np.testing.assert_allclose(-scene_shift(frame, clip[-1]), back * PAN, atol=0.1)
+    earlier = aligned(clip, to_last([scene_shift(*pair) for pair in pairwise(clip)]))
     rest = earlier[0] - clip[-1]
-    assert np.nanstd(rest[10:-10, 10:35]) < 2 < np.std((clip[0] - clip[-1])[10:-10, 10:35])
-    assert np.isnan(earlier[0]).any() and not np.isnan(earlier[0][10:-10, 10:-10]).any()
+    assert np.std(rest[10:-10, 10:35]) < 2 < np.std((clip[0] - clip[-1])[10:-10, 10:35])
+    for unseen in (np.s_[:, :8], np.s_[-6:]):  # 4 · PAN, of which the first frame shows nothing
+        assert np.array_equal(earlier[0][unseen], earlier[1][unseen])
+    assert (earlier[0] != earlier[1])[10:-10, 10:-10].mean() > 0.99
 
 
 def test_unrelated_frames_are_not_shifted_far():
     rng = np.random.default_rng(1)
-    x, y = shift_between(*rng.standard_normal((2, 64, 64)).astype(np.float32))
+    y, x = scene_shift(*rng.standard_normal((2, 64, 64)).astype(np.float32))
     assert abs(x) <= 16 and abs(y) <= 16
-    assert shift_between(np.zeros((64, 64), np.float32), np.ones((64, 64), np.float32)) == (0, 0)
+    assert not scene_shift(np.zeros((64, 64), np.float32), np.ones((64, 64), np.float32)).any()
+
+
+@pytest.mark.parametrize("name, fits", [("frame-difference", 7), ("temporal-variance", 7), ("top-hat", 0)])
+def test_a_stream_fits_every_frame_once_and_only_where_clips_are_compared(monkeypatch, name, fits):
+    pairs = []
+    monkeypatch.setattr(predictor, "scene_shift", lambda *pair: pairs.append(pair) or scene_shift(*pair))
+    list(classical_predictor(name).stream(np.clip(scene(8) + 50, 0, 255).astype(np.uint8)))
+    assert len(pairs) == fits
 
 
 def test_robust_pca_parts_low_rank_and_sparse():

@@ -56,14 +56,10 @@ def score(name: str, clip: np.ndarray) -> np.ndarray:
         UserError: unknown method.
         ValueError: the clip is not `(T, H, W)` with at least one frame and pixel.
     """
-    method = _method(name)
-    clip = np.asarray(clip, np.float32)
+    predictor, clip = classical_predictor(name), np.asarray(clip, np.float32)
     if clip.ndim != 3 or not clip.size:
         raise ValueError(f"got a clip of shape {clip.shape}, expected (T, H, W)")
-    response = method.respond(clip)
-    level = response.mean(dtype=np.float64) + method.k * response.std(dtype=np.float64)
-    level = max(level, _ROUNDING * float(np.abs(clip[-1]).max()), float(np.finfo(np.float32).tiny))
-    return (response / (response + level)).astype(np.float32)
+    return predictor.predict(clip[None])[0].probability
 
 
 def classical_predictor(name: str, threshold: float = THRESHOLD) -> Predictor:
@@ -75,9 +71,18 @@ def classical_predictor(name: str, threshold: float = THRESHOLD) -> Predictor:
     method = _method(name)
 
     def run(clips: np.ndarray) -> np.ndarray:
-        return np.stack([score(name, clip) for clip in clips])
+        return np.stack([_score_of(method.respond(clip), clip[-1], method.k) for clip in clips])
 
-    return Predictor(run, ClipSettings(method.num_frames, (0.0, 1.0), threshold=threshold, name=name), multiple=1)
+    settings = ClipSettings(method.num_frames, (0.0, 1.0), threshold=threshold, name=name,
+                            register=method.num_frames > 1)
+    return Predictor(run, settings, multiple=1)
+
+
+def _score_of(response: np.ndarray, key: np.ndarray, k: float) -> np.ndarray:
+    """Response and key frame (H, W) float32 → score (H, W) float32."""
+    level = response.mean(dtype=np.float64) + k * response.std(dtype=np.float64)
+    level = max(level, _ROUNDING * float(np.abs(key).max()), float(np.finfo(np.float32).tiny))
+    return (response / (response + level)).astype(np.float32)
 
 
 def _method(name: str) -> Method:
