@@ -21,7 +21,7 @@ from utils.commands.inputs import open_predictor
 from utils.commands.options import Hardware, PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.image_files import read_frame
-from utils.predictor.classical import METHODS
+from utils.predictor.classical import CLASSICAL_METHODS
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_value, markdown_rows
@@ -125,7 +125,7 @@ def choice_of(figures: MeasuredMethod) -> PredictorChoice:
     """What the figures were measured of. Raises UserError for a method that is not known."""
     if figures.weights:
         return PredictorChoice(figures.weights, threshold=figures.threshold)
-    if figures.model not in METHODS:
+    if figures.model not in CLASSICAL_METHODS:
         raise UserError(f"{figures.model}: found neither weights nor a method of this version")
     return PredictorChoice(method=figures.model, threshold=figures.threshold)
 

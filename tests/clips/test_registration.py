@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scenes import scene, view
 
-from utils.clips.registration import aligned, move, scene_shift, to_last
+from utils.clips.registration import align_clip, move, scene_shift, shifts_to_last
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
@@ -57,10 +57,10 @@ def test_without_a_common_scene_there_is_no_shift(frames):
 
 def test_shifts_add_up_to_the_last_frame():
     steps = [np.array([1.0, 2.0]), np.array([0.5, -1.0])]
-    assert [shift.tolist() for shift in to_last(steps)] == [[1.5, 1.0], [0.5, -1.0], [0.0, 0.0]]
-    assert [shift.tolist() for shift in to_last([])] == [[0.0, 0.0]]
+    assert [shift.tolist() for shift in shifts_to_last(steps)] == [[1.5, 1.0], [0.5, -1.0], [0.0, 0.0]]
+    assert [shift.tolist() for shift in shifts_to_last([])] == [[0.0, 0.0]]
     still = [np.array([0.02, -0.03]), np.array([0.01, 0.02]), np.array([0.0, 0.05])]  # what noise alone gives
-    assert not np.any(to_last(still)) and np.any(to_last([*still, np.array([0.12, 0.0])]))
+    assert not np.any(shifts_to_last(still)) and np.any(shifts_to_last([*still, np.array([0.12, 0.0])]))
 
 
 def panned(count: int = 7) -> list[np.ndarray]:
@@ -142,7 +142,7 @@ def test_what_has_just_come_into_view_is_nothing_new(shift):
     scene = panned(1)[0].astype(np.float32)[:160, :160]
     shifts = [np.array(shift) * age for age in (3, 2, 1, 0)]
     frames = [move(scene, -total)[20:120, 20:120] for total in shifts]
-    still = np.stack(aligned(frames, shifts)) - frames[-1]
+    still = np.stack(align_clip(frames, shifts)) - frames[-1]
     edges = np.stack([move(*pair) for pair in zip(frames, shifts, strict=True)]) - frames[-1]
     assert np.abs(still[:, 10:-10, 10:-10]).max() == np.abs(edges[:, 10:-10, 10:-10]).max()
     assert np.abs(still).max() < 0.8 * np.abs(edges).max()

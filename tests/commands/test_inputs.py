@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from scripts import run_without_torch, script
 
-from utils.predictor.classical import METHODS
+from utils.predictor.classical import CLASSICAL_METHODS
 from utils.synthetic.__main__ import main as synthetic
 from utils.system.errors import UserError
 
@@ -73,7 +73,7 @@ def test_boxes_and_pictures_of_a_method(moving, tmp_path):
 @pytest.mark.parametrize("name", ["test", "vid_map_coco", "vid_predict"])
 def test_a_wrong_choice_is_one_line_before_torch_is_imported(name, tmp_path):
     data = ["--source" if name == "vid_predict" else "--data-root", tmp_path]
-    wrong = [(["--method", "sobel"], f"found 'sobel', expected one of {', '.join(METHODS)}"),
+    wrong = [(["--method", "sobel"], f"found 'sobel', expected one of {', '.join(CLASSICAL_METHODS)}"),
              (["--weights", "a", "--method", "top-hat"], "expected one of")]
     if name != "vid_predict":  # which has weights of its own
         wrong.append(([], "and --method NAME"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from utils.clips.registration import aligned, scene_shift, to_last
+from utils.clips.registration import align_clip, scene_shift, shifts_to_last
 from utils.predictor import predictor
-from utils.predictor.classical import METHODS, THRESHOLD, classical_predictor, score
+from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, classical_predictor, score
 from utils.predictor.classical_responses import robust_pca
 from utils.system.errors import UserError
 
@@ -30,12 +30,12 @@ def scene(frames: int = 5, target: bool = True) -> np.ndarray:
     return np.stack(clip).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLASSICAL_METHODS)
 def test_a_method_finds_a_moving_target_and_little_else(name):
     found = score(name, scene())
     assert found.shape == SIZE and found.dtype == np.float32
     assert found.min() >= 0 and found.max() < 1
-    above = found > THRESHOLD
+    above = found > DEFAULT_THRESHOLD
     assert above[TARGET].any()
     near = np.zeros(SIZE, bool)
     near[36:45, 48:57] = True
@@ -43,16 +43,16 @@ def test_a_method_finds_a_moving_target_and_little_else(name):
     assert near[np.unravel_index(found.argmax(), SIZE)]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLASSICAL_METHODS)
 def test_a_method_is_silent_on_flat_and_noisy_clips_and_repeats_itself(name):
     assert not score(name, np.full((5, 40, 50), 12345.6)).any()
     noise = np.random.default_rng(0).normal(1000, 1, (5, 80, 90))
-    assert (score(name, noise) > THRESHOLD).mean() < 1e-3
+    assert (score(name, noise) > DEFAULT_THRESHOLD).mean() < 1e-3
     clip = scene()
     assert np.array_equal(score(name, clip), score(name, clip.copy()))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLASSICAL_METHODS)
 def test_gain_and_offset_do_not_count_nor_do_16_bits(name):
     clip = scene()
     np.testing.assert_allclose(score(name, clip * 40 + 9000), score(name, clip), atol=0.03)
@@ -61,14 +61,14 @@ def test_gain_and_offset_do_not_count_nor_do_16_bits(name):
     assert any(abs(item.centroid[0] - 52) < 2 and abs(item.centroid[1] - 40) < 2 for item in prediction.components)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", CLASSICAL_METHODS)
 @pytest.mark.parametrize("shape", [(1, 1), (3, 4), (17, 31), (61, 20)])
 def test_any_size_and_a_single_frame(name, shape):
     rng = np.random.default_rng(0)
     for frames in (1, 5):
         found = score(name, rng.random((frames, *shape)))
         assert found.shape == shape and np.isfinite(found).all()
-        if METHODS[name].num_frames > 1 and frames == 1:
+        if CLASSICAL_METHODS[name].num_frames > 1 and frames == 1:
             assert not found.any()
 
 
@@ -97,7 +97,7 @@ def test_registration_follows_the_scene_and_not_the_target(target):
     for back, frame in enumerate(clip[::-1]):
         # what lies at p in the key frame lay at p + back · PAN `back` steps before
         np.testing.assert_allclose(-scene_shift(frame, clip[-1]), back * PAN, atol=0.1)
-    earlier = aligned(clip, to_last([scene_shift(*pair) for pair in pairwise(clip)]))
+    earlier = align_clip(clip, shifts_to_last([scene_shift(*pair) for pair in pairwise(clip)]))
     rest = earlier[0] - clip[-1]
     assert np.std(rest[10:-10, 10:35]) < 2 < np.std((clip[0] - clip[-1])[10:-10, 10:35])
     for unseen in (np.s_[:, :8], np.s_[-6:]):  # 4 · PAN, of which the first frame shows nothing

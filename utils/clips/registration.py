@@ -108,14 +108,14 @@ def _cubic(part: float, a: float = -0.75) -> np.ndarray:
     return np.array([far[0], *near, far[1]])
 
 
-def to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
+def shifts_to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
     """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one; zero
     below `MIN_SHIFT_PX`: frames of a camera that stands still stay as they are, and are the same for every clip."""
     shifts = [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
     return [shift if np.abs(shift).max() >= MIN_SHIFT_PX else np.zeros(2) for shift in shifts]
 
 
-def aligned(frames: Sequence[np.ndarray], shifts: Sequence[np.ndarray]) -> list[np.ndarray]:
+def align_clip(frames: Sequence[np.ndarray], shifts: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The frames of a clip, oldest first, each moved by its shift to the last one. What a frame does not show is as in
     the next one: were it the edge's values, scenery that has just come into view would look like something new."""
     result: list[np.ndarray] = []

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from utils.clips.registration import scene_shift, to_last
+from utils.clips.registration import scene_shift, shifts_to_last
 from utils.clips.rule import run_starts
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, file_mask
@@ -40,7 +40,7 @@ def measure_target_speeds(sequences: Mapping[str, Sequence[Frame]],
     speeds = []
     for index in np.linspace(0, len(keys) - 1, min(MAX_PLACES, len(keys))).astype(int):
         images, masks = clips.read(index)
-        shifts = to_last([scene_shift(*pair) for pair in pairwise(images.astype(np.float32))])
+        shifts = shifts_to_last([scene_shift(*pair) for pair in pairwise(images.astype(np.float32))])
         found = [label(mask).centroid + shift for mask, shift in zip(masks, shifts, strict=True)]
         for first in found[0]:
             place = first

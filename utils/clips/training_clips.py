@@ -9,7 +9,7 @@ import numpy as np
 
 from utils.clips.bad_pixels import find_defects, mend, pick_telling_frames
 from utils.clips.cache import SharedCache
-from utils.clips.registration import aligned, scene_shift, to_last
+from utils.clips.registration import align_clip, scene_shift, shifts_to_last
 from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
 from utils.datasets.frame_table import Frame, Sequences
@@ -123,9 +123,9 @@ class ClipDataset:
     def _align(self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
                ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         steps = [sum((self._shift(i + 1) for i in range(*pair)), np.zeros(2)) for pair in pairwise(chosen)]
-        shifts = to_last(steps)
-        return (aligned(images, shifts),
-                [mask > 0 for mask in aligned([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
+        shifts = shifts_to_last(steps)
+        return (align_clip(images, shifts),
+                [mask > 0 for mask in align_clip([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
 
     def _shift(self, index: int) -> np.ndarray:
         """How far the scene moves to a frame from the one before it; overlapping clips share it."""

@@ -12,7 +12,7 @@ from utils.datasets.frame_table import Sequences
 from utils.datasets.quick_check import quick_check
 from utils.images.normalise import Normalisation
 from utils.metrics.evaluate import evaluate_sequences
-from utils.predictor.classical import METHODS, THRESHOLD, classical_predictor
+from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, classical_predictor
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 from utils.system.files import require_file
@@ -38,8 +38,8 @@ def check_predictor(choice: PredictorChoice, **others: str | None) -> None:
         raise UserError(f"expected one of {', '.join(known[:-1])} and {known[-1]}")
     if choice.weights:
         require_file(choice.weights)
-    if choice.method and choice.method not in METHODS:
-        raise UserError(f"--method: found '{choice.method}', expected one of {', '.join(METHODS)}")
+    if choice.method and choice.method not in CLASSICAL_METHODS:
+        raise UserError(f"--method: found '{choice.method}', expected one of {', '.join(CLASSICAL_METHODS)}")
 
 
 def take_bundled(choice: PredictorChoice) -> PredictorChoice:
@@ -57,7 +57,7 @@ def find_predictor(source: str) -> PredictorChoice:
     Raises:
         UserError: none of these.
     """
-    if source in METHODS:
+    if source in CLASSICAL_METHODS:
         return PredictorChoice(method=source)
     path = Path(source)
     if path.is_dir():
@@ -66,7 +66,7 @@ def find_predictor(source: str) -> PredictorChoice:
         return PredictorChoice(str(path / "best.pt"))
     if not path.exists() and len(path.parts) == 1:
         raise UserError(f"{source}: no such run or method, expected a run's folder, a checkpoint, or one of "
-                        f"{', '.join(METHODS)}")
+                        f"{', '.join(CLASSICAL_METHODS)}")
     require_file(source)
     return PredictorChoice(source)
 
@@ -84,7 +84,7 @@ def open_predictor(choice: PredictorChoice, hardware: Hardware, normalisation: N
         UserError: the weights are of no use, or no such device.
     """
     if choice.method:
-        return classical_predictor(choice.method, THRESHOLD if choice.threshold is None else choice.threshold)
+        return classical_predictor(choice.method, DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold)
     predictor = Predictor.from_checkpoint(choice.weights, hardware.device, choice.threshold, normalisation,
                                           hardware.precision, hardware.compile)
     if predictor.note and not quiet:

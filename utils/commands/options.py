@@ -11,7 +11,7 @@ from utils.images.grey_levels import Window
 from utils.metrics import bootstrap
 from utils.metrics.figures import EMPTY_FRAMES
 from utils.metrics.published_countings import COUNTINGS
-from utils.predictor.classical import METHODS, THRESHOLD
+from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.frame_preparation import RAW_WINDOW
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError
@@ -105,11 +105,11 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
     group.add_argument("--weights", metavar="FILE", help="checkpoint, such as runs/NAME/best.pt, or a published state "
                        "dict" + (f" (default: {default})" if default else ""))
     group.add_argument("--method", metavar="NAME", help="instead of --weights, a classical method that needs no "
-                       f"training: {', '.join(METHODS)}")
+                       f"training: {', '.join(CLASSICAL_METHODS)}")
     group.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
                        help="probability or score above which a pixel or a box is predicted (default: the "
-                       f"checkpoint's; {THRESHOLD} for a method: its frame's mean response and k standard deviations, "
-                       "with the method's own k)")
+                       f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
+                       "deviations, with the method's own k)")
 
 
 def choice_of(options: Namespace) -> PredictorChoice:

@@ -17,12 +17,12 @@ from utils.predictor.classical_responses import frame_difference, ipi, max_media
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 
-THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.5
 _ROUNDING = 1e-5  # responses below this share of a frame's largest grey level may be float32 rounding
 
 
 @dataclass(frozen=True)
-class Method:
+class ClassicalMethod:
     """`respond`: clip (T, H, W) float32 → response (H, W) ≥ 0; `num_frames` T; `k`: of the level mean + k·std."""
 
     respond: Callable[[np.ndarray], np.ndarray]
@@ -35,13 +35,13 @@ def _of_key(respond: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray
 
 
 # k leaves a few false components a frame on NUAA-SIRST (single-frame methods) and on synthetic clips (the others).
-METHODS = {
-    "top-hat": Method(_of_key(top_hat), 1, 8.0),
-    "max-median": Method(_of_key(max_median), 1, 12.0),
-    "mpcm": Method(_of_key(mpcm), 1, 12.0),
-    "ipi": Method(_of_key(ipi), 1, 12.0),
-    "frame-difference": Method(frame_difference, 5, 8.0),
-    "temporal-variance": Method(temporal_variance, 5, 8.0),
+CLASSICAL_METHODS = {
+    "top-hat": ClassicalMethod(_of_key(top_hat), 1, 8.0),
+    "max-median": ClassicalMethod(_of_key(max_median), 1, 12.0),
+    "mpcm": ClassicalMethod(_of_key(mpcm), 1, 12.0),
+    "ipi": ClassicalMethod(_of_key(ipi), 1, 12.0),
+    "frame-difference": ClassicalMethod(frame_difference, 5, 8.0),
+    "temporal-variance": ClassicalMethod(temporal_variance, 5, 8.0),
 }
 
 
@@ -62,7 +62,7 @@ def score(name: str, clip: np.ndarray) -> np.ndarray:
     return predictor.predict(clip[None])[0].probability
 
 
-def classical_predictor(name: str, threshold: float = THRESHOLD) -> Predictor:
+def classical_predictor(name: str, threshold: float = DEFAULT_THRESHOLD) -> Predictor:
     """The method `name` as a predictor: frames in, predictions out, as for a trained network.
 
     Raises:
@@ -85,7 +85,7 @@ def _score_of(response: np.ndarray, key: np.ndarray, k: float) -> np.ndarray:
     return (response / (response + level)).astype(np.float32)
 
 
-def _method(name: str) -> Method:
-    if name not in METHODS:
-        raise UserError(f"--method: found '{name}', expected one of {', '.join(METHODS)}")
-    return METHODS[name]
+def _method(name: str) -> ClassicalMethod:
+    if name not in CLASSICAL_METHODS:
+        raise UserError(f"--method: found '{name}', expected one of {', '.join(CLASSICAL_METHODS)}")
+    return CLASSICAL_METHODS[name]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.clips.bad_pixels import DefectFinder
-from utils.clips.registration import scene_shift, to_last
+from utils.clips.registration import scene_shift, shifts_to_last
 from utils.clips.rule import clip_indices
 from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
@@ -182,8 +182,8 @@ class Predictor:
         return [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
 
     def _views(self, frames: Sequence[SeenFrame], steps: Sequence[np.ndarray]) -> list[View]:
-        """The frames of a clip as it sees them (`utils.clips.registration.aligned`)."""
-        return make_views(frames, to_last(steps) if self.settings.register else [np.zeros(2)] * len(frames))
+        """The frames of a clip as it sees them (`utils.clips.registration.align_clip`)."""
+        return make_views(frames, shifts_to_last(steps) if self.settings.register else [np.zeros(2)] * len(frames))
 
     def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""

@@ -53,7 +53,7 @@ class SeenFrame:
 
 
 def make_views(frames: Sequence[SeenFrame], shifts: Sequence[np.ndarray]) -> list[View]:
-    """The frames of a clip, oldest first, each moved by its shift (y, x), as `utils.clips.registration.aligned` has
+    """The frames of a clip, oldest first, each moved by its shift (y, x), as `utils.clips.registration.align_clip` has
     them."""
     result: list[View] = []
     for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
