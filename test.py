@@ -3,6 +3,7 @@ overall, per sequence, per SNR subset, and Pd by SNR, size and speed of the targ
 
 A detector's mask is its boxes; where the dataset has boxes but no masks, a target's mask is its filled box then.
 """
+
 from __future__ import annotations
 
 from argparse import Namespace
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from utils.clips.settings import ClipSettings
 from utils.commands.inputs import (
     check_predictor,
     fit_to_budget,
@@ -33,7 +35,7 @@ from utils.commands.segmentation_details import DetailSettings, assess, counting
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.metrics.breakdown import TargetLog
-from utils.metrics.evaluate import evaluate_sequences
+from utils.metrics.evaluate import Evaluation, evaluate_sequences
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
@@ -45,9 +47,17 @@ from utils.system.files import write_json
 from utils.system.tables import format_table
 from utils.video.writers import write_mask
 
-COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"),
-           ("false/frame", "false_per_frame", ".3f"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"),
-           ("nIoU", "niou", ".4f"), ("pixel acc.", "pixel_accuracy", ".4f"))
+COLUMNS = (
+    ("frames", "frames", "d"),
+    ("targets", "targets", "d"),
+    ("Pd", "pd", ".4f"),
+    ("Fa", "fa", ".2e"),
+    ("false/frame", "false_per_frame", ".3f"),
+    ("F1", "f1", ".4f"),
+    ("IoU", "iou", ".4f"),
+    ("nIoU", "niou", ".4f"),
+    ("pixel acc.", "pixel_accuracy", ".4f"),
+)
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -57,12 +67,19 @@ def parse(argv: list[str] | None = None) -> Namespace:
     add_predictor_options(parser)
     add_budget_options(parser)
     figures, output = parser.group("Figures"), parser.group("Output")
-    figures.add_argument("--rule", choices=MASK_RULES, default=MASK_RULES[0],
-                         help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)")
+    figures.add_argument(
+        "--rule",
+        choices=MASK_RULES,
+        default=MASK_RULES[0],
+        help="found: by the centroids' distance, or by DTUM's shooting rule (default: %(default)s)",
+    )
     figures.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
     add_detail_options(parser)
-    output.add_argument("--out", metavar="FOLDER", help="for metrics.json (default: test/ beside the weights, or in "
-                        "runs/DATASET_METHOD)")
+    output.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="for metrics.json (default: test/ beside the weights, or in runs/DATASET_METHOD)",
+    )
     output.add_argument("--save-masks", action="store_true", help="write the predicted masks as PNG")
     add_hardware_options(parser)
     return parser.parse_args(argv)
@@ -87,6 +104,22 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
     return "filled boxes, as the dataset has no masks"
 
 
+def describe_measuring(dataset: Dataset, settings: ClipSettings, rule: str, truth: str) -> str:
+    """What was measured how, in a line."""
+    return (
+        f"{dataset.name} ({dataset.layout}), split {dataset.split}; {settings.name} at threshold "
+        f"{settings.threshold:.4g}, rule {rule}; true targets are {truth}"
+    )
+
+
+def describe_pace(result: Evaluation) -> str:
+    """How long reading, predicting and counting took, in a line."""
+    return (
+        f"{result.frames} frames in {result.seconds:.1f} s, {result.frames / result.seconds:.1f} frames a second; "
+        f"counting takes {1e3 * result.counting / result.frames:.1f} ms of each"
+    )
+
+
 def draw_curves(parts: dict[str, SegmentationMetrics], path: Path, threshold: float) -> dict[str, Any]:
     """Draw Pd over Fa of all sets into `path` and say how good it is; returns the curves for metrics.json."""
     curves = {name: metrics.curve() for name, metrics in parts.items()}
@@ -106,30 +139,48 @@ def main(argv: list[str] | None = None) -> None:
     make_folder(out)
     predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
     truth = require_masks(dataset, predictor)
-    chosen_on = None
-    if budget:
-        predictor, chosen_on = fit_to_budget(predictor, budget, batch_size=options.batch_size,
-                                             workers=options.workers, quiet=options.quiet)
+    predictor, chosen_on = fit_to_budget(
+        predictor, budget, batch_size=options.batch_size, workers=options.workers, quiet=options.quiet
+    )
     log = None if options.no_details else TargetLog(TargetFacts(dataset), options.rule)
     result = evaluate_sequences(
-        predictor, dataset, rule=options.rule, curve=not options.no_curve, batch_size=options.batch_size,
-        workers=options.workers, limit=options.limit, quiet=options.quiet, title="testing",
-        on_frame=mask_writer(out / "masks") if options.save_masks else None, extra_rules=MASK_RULES,
-        countings=countings_of(options.compat), observe=log)
+        predictor,
+        dataset,
+        rule=options.rule,
+        curve=not options.no_curve,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        limit=options.limit,
+        quiet=options.quiet,
+        title="testing",
+        on_frame=mask_writer(out / "masks") if options.save_masks else None,
+        extra_rules=MASK_RULES,
+        countings=countings_of(options.compat),
+        observe=log,
+    )
     parts = {"overall": result.overall} | result.subsets
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}
-    rate = result.frames / result.seconds
-    content = {**figures, "sequences": sequences, "weights": options.weights, "model": predictor.settings.name,
-               "dataset": dataset.name, "data_root": options.data_root, "split": options.split,
-               "threshold": predictor.settings.threshold, "chosen_on": chosen_on, "rule": options.rule,
-               "limit": options.limit, "truth": truth,
-               "seconds": result.seconds, "frames_per_second": rate, "counting_seconds": result.counting}
-    print(f"{dataset.name} ({dataset.layout}), split {options.split}; {predictor.settings.name} at threshold "
-          f"{predictor.settings.threshold:.4g}, rule {options.rule}; true targets are {truth}")
+    content = {
+        **figures,
+        "sequences": sequences,
+        "weights": options.weights,
+        "model": predictor.settings.name,
+        "dataset": dataset.name,
+        "data_root": options.data_root,
+        "split": options.split,
+        "threshold": predictor.settings.threshold,
+        "chosen_on": chosen_on,
+        "rule": options.rule,
+        "limit": options.limit,
+        "truth": truth,
+        "seconds": result.seconds,
+        "frames_per_second": result.frames / result.seconds,
+        "counting_seconds": result.counting,
+    }
+    print(describe_measuring(dataset, predictor.settings, options.rule, truth))
     print(format_table(figures | pick_rows(sequences), COLUMNS))
-    print(f"{result.frames} frames in {result.seconds:.1f} s, {rate:.1f} frames a second; counting takes "
-          f"{1e3 * result.counting / result.frames:.1f} ms of each")
+    print(describe_pace(result))
     if not options.no_curve:
         content |= draw_curves(parts, out / "pd_fa.png", predictor.settings.threshold)
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)

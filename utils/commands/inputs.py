@@ -1,4 +1,5 @@
 """What a command works on: a dataset and its sequences, a trained network or a classical method, a threshold."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -65,14 +66,17 @@ def find_predictor(source: str) -> PredictorChoice:
             raise UserError(f"{source}: found no best.pt in this folder, expected a run's folder; give runs/NAME")
         return PredictorChoice(str(path / "best.pt"))
     if not path.exists() and len(path.parts) == 1:
-        raise UserError(f"{source}: no such run or method, expected a run's folder, a checkpoint, or one of "
-                        f"{', '.join(CLASSICAL_METHODS)}")
+        raise UserError(
+            f"{source}: no such run or method, expected a run's folder, a checkpoint, or one of "
+            f"{', '.join(CLASSICAL_METHODS)}"
+        )
     require_file(source)
     return PredictorChoice(source)
 
 
-def open_predictor(choice: PredictorChoice, hardware: Hardware, normalisation: Normalisation | None = None,
-                   quiet: bool = False) -> Predictor:
+def open_predictor(
+    choice: PredictorChoice, hardware: Hardware, normalisation: Normalisation | None = None, quiet: bool = False
+) -> Predictor:
     """The predictor of a choice.
 
     Args:
@@ -85,39 +89,53 @@ def open_predictor(choice: PredictorChoice, hardware: Hardware, normalisation: N
     """
     if choice.method:
         return classical_predictor(choice.method, DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold)
-    predictor = Predictor.from_checkpoint(choice.weights, hardware.device, choice.threshold, normalisation,
-                                          hardware.precision, hardware.compile)
+    predictor = Predictor.from_checkpoint(
+        choice.weights, hardware.device, choice.threshold, normalisation, hardware.precision, hardware.compile
+    )
     if predictor.note and not quiet:
         print(predictor.note)
     return predictor
 
 
-def fit_to_budget(predictor: Predictor, budget: Budget, *, batch_size: int = 1, workers: int = 2, quiet: bool = False
-                  ) -> tuple[Predictor, dict[str, float]]:
+def fit_to_budget(
+    predictor: Predictor, budget: Budget | None, *, batch_size: int = 1, workers: int = 2, quiet: bool = False
+) -> tuple[Predictor, dict[str, float] | None]:
     """The predictor at the threshold that a budget asks for, and its figures on the frames it was chosen on.
 
     Args:
         predictor: at any threshold.
-        budget: of false alarms, and the frames.
+        budget: of false alarms, and the frames; without one the predictor stays as it is.
         batch_size, workers, quiet: as of `evaluate_sequences`.
     Raises:
         UserError: the training split cannot be used, or nothing of it is set aside.
     """
+    if budget is None:
+        return predictor, None
     training = open_dataset(budget.root, "train", need="masks")
     _, aside = hold_out(training.sequences, budget.val_sequences, budget.val_fraction)
     if not aside:
-        raise UserError("--fa-budget: nothing is set aside to choose on; give --val-sequences or a larger "
-                        "--val-fraction")
-    metrics = evaluate_sequences(predictor, dataclasses.replace(training, sequences=aside), title="choosing",
-                                 batch_size=batch_size, workers=workers, quiet=quiet).overall
+        raise UserError(
+            "--fa-budget: nothing is set aside to choose on; give --val-sequences or a larger --val-fraction"
+        )
+    metrics = evaluate_sequences(
+        predictor,
+        dataclasses.replace(training, sequences=aside),
+        title="choosing",
+        batch_size=batch_size,
+        workers=workers,
+        quiet=quiet,
+    ).overall
     figures = choose_threshold(metrics.curve(), budget.fa, budget.false_per_frame)
-    print(f"threshold {figures['threshold']:.4g} chosen on {metrics.compute()['frames']} training frames set aside: Pd "
-          f"{figures['pd']:.4f}, Fa {figures['fa']:.2e}, {figures['false_per_frame']:.3f} false components a frame")
+    print(
+        f"threshold {figures['threshold']:.4g} chosen on {metrics.compute()['frames']} training frames set aside: Pd "
+        f"{figures['pd']:.4f}, Fa {figures['fa']:.2e}, {figures['false_per_frame']:.3f} false components a frame"
+    )
     return predictor.with_settings(threshold=figures["threshold"]), figures
 
 
-def results_folder(choice: PredictorChoice, out: str | None, data: str, kind: str, detections: str | None = None
-                   ) -> Path:
+def results_folder(
+    choice: PredictorChoice, out: str | None, data: str, kind: str, detections: str | None = None
+) -> Path:
     """Where results go: `out`, else beside the weights or detections, or, of a method and of weights that come with the
     project, in a folder of runs/ that is named by the data and the method or network.
 
@@ -148,8 +166,10 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
         UserError: no dataset, or labels are missing.
     """
     frames = open_dataset(root, split, need="images").frames
-    kinds = {"masks": any(frame.mask is not None for frame in frames),
-             "boxes": any(frame.boxes is not None for frame in frames)}
+    kinds = {
+        "masks": any(frame.mask is not None for frame in frames),
+        "boxes": any(frame.boxes is not None for frame in frames),
+    }
     other = {"masks": "boxes", "boxes": "masks"}[prefer]
     if not any(kinds.values()):
         prefer = "labels"  # which says that there are neither
@@ -167,8 +187,10 @@ def select_sequences(dataset: Dataset, names: Sequence[str]) -> Dataset:
         known = list(dataset.sequences)[:MAX_NAMED_SEQUENCES]
         if len(dataset.sequences) > len(known):
             known.append("…")
-        raise UserError(f"--sequences: found {', '.join(unknown)}, expected some of the {len(dataset.sequences)} of "
-                        f"this split, {', '.join(known)}")
+        raise UserError(
+            f"--sequences: found {', '.join(unknown)}, expected some of the {len(dataset.sequences)} of "
+            f"this split, {', '.join(known)}"
+        )
     if names:
         dataset = dataclasses.replace(dataset, sequences=Sequences.of(dataset.sequences).select(names))
     quick_check(dataset)

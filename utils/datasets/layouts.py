@@ -1,4 +1,5 @@
 """Which files a dataset folder holds: images, masks, which mask belongs to which image, and paths that lists give."""
+
 from __future__ import annotations
 
 import os
@@ -30,7 +31,7 @@ class Paths(Mapping[str, str]):
     def add(self, key: str, path: str) -> None:
         """Take up a file; its name begins with the key's last part."""
         cut = path.rfind("/") + 1
-        self.put(key, path[:cut], path[cut + len(key.rpartition("/")[2]):])
+        self.put(key, path[:cut], path[cut + len(key.rpartition("/")[2]) :])
 
     def put(self, key: str, before: str, behind: str) -> None:
         """`add` with what stands before and behind the key's last part."""
@@ -51,7 +52,9 @@ class Paths(Mapping[str, str]):
         return len(self._around)
 
     def take(self, keys: Iterable[str]) -> Paths:
-        """The same paths under the strings `keys`, in their order; keys that are not there are left out. Empties this.
+        """The same paths under the strings `keys`, in their order; keys that are not there are left out.
+
+        Empties this.
         """
         result = Paths()
         result._known = self._known
@@ -97,8 +100,10 @@ class Files:
         """
         name = posixpath.normpath(path.strip().replace("\\", "/"))
         if name.split("/")[0] == "..":
-            raise UserError(f"{self.root}: found '{path}' in a list of images, which leads out of the dataset folder; "
-                            "expected a path inside it; correct that line")
+            raise UserError(
+                f"{self.root}: found '{path}' in a list of images, which leads out of the dataset folder; "
+                "expected a path inside it; correct that line"
+            )
         if self.layout == "sequence folders":
             name = name.replace("/Mix/", "/images/")
         stem, suffix = posixpath.splitext(name)
@@ -121,7 +126,7 @@ def _walk(folder: str, below: str, depth: int = MAX_FOLDER_DEPTH) -> Iterator[tu
             name = entry.name
             if name.startswith("."):
                 continue
-            ending = name[name.rfind("."):]
+            ending = name[name.rfind(".") :]
             if ending not in wanted:
                 wanted[ending] = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
             if wanted[ending]:
@@ -140,8 +145,9 @@ def _folder(root: str, *names: str) -> Paths:
             stem, _, ending = name.rpartition(".")
             key = f"{below}/{stem}"
             if key in found:
-                raise UserError(f"{below}/{name}: found beside {found[key]}, expected one image of that name; remove "
-                                "one of them")
+                raise UserError(
+                    f"{below}/{name}: found beside {found[key]}, expected one image of that name; remove one of them"
+                )
             found.put(key, f"{below}/", f".{ending}")
     return found
 
@@ -152,8 +158,9 @@ def _sequence_folders(root: str) -> list[str]:
         return []
     with os.scandir(root) as entries:
         names = [e.name for e in entries if SEQUENCE_FOLDER.fullmatch(e.name) and e.is_dir()]
-    return sorted((n for n in names if any(os.path.isdir(os.path.join(root, n, d)) for d in ("images", "Mix"))),
-                  key=natural_key)
+    return sorted(
+        (n for n in names if any(os.path.isdir(os.path.join(root, n, d)) for d in ("images", "Mix"))), key=natural_key
+    )
 
 
 def _masks(root: str, where: str, instead: str, images: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -161,7 +168,7 @@ def _masks(root: str, where: str, instead: str, images: Mapping[str, str]) -> It
     `NAME`."""
     masks = _folder(root, *where.split("/"))
     for key in masks:
-        image = instead + key[len(where):]
+        image = instead + key[len(where) :]
         if image not in images and image.endswith("_pixels0"):
             image = image[: -len("_pixels0")]
         yield image, masks[key]
@@ -179,8 +186,11 @@ def list_files(root: str) -> Files:
         for folder in ("Mix", "images"):
             for key, path in _folder(root, name, folder).items():
                 images.add(key.replace("/Mix/", "/images/"), path)
-    masks = Paths(pair for below in [f"{name}/" for name in sequences] or [""]
-                  for pair in _masks(root, f"{below}masks", f"{below}images", images))
+    masks = Paths(
+        pair
+        for below in [f"{name}/" for name in sequences] or [""]
+        for pair in _masks(root, f"{below}masks", f"{below}images", images)
+    )
     layout = "sequence folders"
     if not sequences:
         depth = max((key.count("/") for key in images), default=0)
@@ -188,8 +198,10 @@ def list_files(root: str) -> Files:
         layout = "split folders" if split else "single frames" if depth == 1 else "image tree"
     if not images:
         where = "SequenceN/images" if sequences else "images"
-        raise UserError(f"{root}: found no image in {where}/, expected {', '.join(sorted(IMAGE_SUFFIXES))} files; "
-                        "copy the frames there")
+        raise UserError(
+            f"{root}: found no image in {where}/, expected {', '.join(sorted(IMAGE_SUFFIXES))} files; "
+            "copy the frames there"
+        )
     if sequences:  # clips and images of one sequence were listed one after the other
         images = images.take(sorted(images, key=natural_key))
     masks = masks.take([*(key for key in images if key in masks), *(key for key in masks if key not in images)])
@@ -211,8 +223,12 @@ def _nearby(folder: Path) -> list[Path]:
         return above
     level = [folder]
     for _ in range(2):
-        level = [child for parent in level for child in sorted(parent.iterdir(), key=lambda p: natural_key(p.name))
-                 if child.is_dir() and not child.name.startswith(".")][:200]
+        level = [
+            child
+            for parent in level
+            for child in sorted(parent.iterdir(), key=lambda p: natural_key(p.name))
+            if child.is_dir() and not child.name.startswith(".")
+        ][:200]
         found = [child for child in level if _looks_right(child)]
         if found:
             return found
@@ -238,6 +254,9 @@ def check_root(root: str | os.PathLike) -> str:
         found = "a file" if path.exists() else "no such folder"
         existing = next(parent for parent in path.parents if parent.is_dir())
         near = [existing] if _looks_right(existing) else _nearby(existing)
-    advice = f"the data seems to be in {', '.join(str(p) for p in near[:3])}" if near else \
-        "give the folder that holds images/ (docs/datasets.md shows the tree of every dataset)"
+    advice = (
+        f"the data seems to be in {', '.join(str(p) for p in near[:3])}"
+        if near
+        else "give the folder that holds images/ (docs/datasets.md shows the tree of every dataset)"
+    )
     raise UserError(f"{root}: found {found}, expected the folder of a dataset; {advice}")

@@ -1,4 +1,5 @@
 """Measuring a predictor on a dataset: the same function for validation while training and for `test.py`."""
+
 from __future__ import annotations
 
 import time
@@ -80,21 +81,52 @@ class _MaskCounts:
         probability = prediction.probability if self.curve else None
         own: dict[str, Any] = {}
         if self.of_boxes:
-            own = {"boxes": suppress_for_pictures(prediction.detections), "threshold": prediction.threshold,
-                   "true_boxes": frame.boxes if frame.mask is None else None}
+            own = {
+                "boxes": suppress_for_pictures(prediction.detections),
+                "threshold": prediction.threshold,
+                "true_boxes": frame.boxes if frame.mask is None else None,
+            }
         for name, parts in self.by_rule.items():
-            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(prediction.mask, mask, probability,
-                                                                               **own)
+            parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
+                prediction.mask, mask, probability, **own
+            )
         for faulty in self.by_counting.values():
             faulty.update(prediction.mask, mask)
 
+    def evaluation(self, dataset: Dataset, seconds: float, counting: float) -> Evaluation:
+        """All that was counted, by the first of the rules; times in seconds. Every process takes part."""
+        rule = next(iter(self.by_rule))
+        by_rule = {name: _join(dataset, parts) for name, parts in self.by_rule.items()}
+        overall, subsets = _sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
+        return Evaluation(
+            overall,
+            subsets,
+            {name: part.compute() for name, part in by_rule[rule].items()},
+            overall.compute()["frames"],
+            seconds,
+            counting,
+            by_rule,
+            self.by_counting,
+        )
 
-def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "centroid", curve: bool = True,
-                       batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None,
-                       on_bad_frame: Callable[[UserError], None] | None = None, extra_rules: Sequence[str] = (),
-                       countings: Sequence[str] = (),
-                       observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None) -> Evaluation:
+
+def evaluate_sequences(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    rule: str = "centroid",
+    curve: bool = True,
+    batch_size: int = 1,
+    workers: int = 2,
+    limit: int = 0,
+    quiet: bool = False,
+    title: str = "",
+    on_frame: Callable[[Frame, Prediction], None] | None = None,
+    on_bad_frame: Callable[[UserError], None] | None = None,
+    extra_rules: Sequence[str] = (),
+    countings: Sequence[str] = (),
+    observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None,
+) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
 
     Of several processes that train together all call this: they share the sequences, and each gets the whole result.
@@ -124,8 +156,9 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         return frame, image, (image, true_mask(frame, image, counts.of_boxes))
 
     began, counting = time.perf_counter(), 0.0
-    for frame, (image, mask), prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size,
-                                                     workers, limit, quiet, title):
+    for frame, (image, mask), prediction in _predict(
+        predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
+    ):
         predicted = time.perf_counter()
         counts.add(frame, mask, prediction)
         if observe is not None:
@@ -133,16 +166,23 @@ def evaluate_sequences(predictor: Predictor, dataset: Dataset, *, rule: str = "c
         counting += time.perf_counter() - predicted
         if on_frame is not None:
             on_frame(frame, prediction)
-    by_rule = {name: _join(dataset, parts) for name, parts in counts.by_rule.items()}
-    overall, subsets = _sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
-    return Evaluation(overall, subsets, {name: part.compute() for name, part in by_rule[rule].items()},
-                      overall.compute()["frames"], time.perf_counter() - began, counting, by_rule, counts.by_counting)
+    return counts.evaluation(dataset, time.perf_counter() - began, counting)
 
 
-def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool = True, least_side: float = 0,
-                       batch_size: int = 1, workers: int = 2, limit: int = 0, quiet: bool = False, title: str = "",
-                       on_frame: Callable[[Frame, Prediction], None] | None = None,
-                       on_bad_frame: Callable[[UserError], None] | None = None) -> DetectionEvaluation:
+def evaluate_detection(
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    classes: bool = True,
+    least_side: float = 0,
+    batch_size: int = 1,
+    workers: int = 2,
+    limit: int = 0,
+    quiet: bool = False,
+    title: str = "",
+    on_frame: Callable[[Frame, Prediction], None] | None = None,
+    on_bad_frame: Callable[[UserError], None] | None = None,
+) -> DetectionEvaluation:
     """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`); of several
     processes as `evaluate_sequences`.
 
@@ -162,16 +202,19 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
         image = read_frame(frame.image)
         boxes = true_boxes(frame, image.shape)
         if classes and len(boxes) and boxes[:, 4].max() >= settings.num_classes:
-            raise UserError(f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
-                            f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
-                            "other weights, or --class-agnostic")
+            raise UserError(
+                f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
+                f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
+                "other weights, or --class-agnostic"
+            )
         return frame, image, boxes if classes else merge_classes(boxes)
 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
-    for frame, boxes, prediction in _predict(predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers,
-                                              limit, quiet, title):
+    for frame, boxes, prediction in _predict(
+        predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
+    ):
         found = round_detections(grow(prediction.detections, least_side))
         found = found if classes else merge_classes(found)
         detections.setdefault(frame.sequence, []).append((frame, found))
@@ -184,8 +227,9 @@ def evaluate_detection(predictor: Predictor, dataset: Dataset, *, classes: bool 
     return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
 
 
-def compare_detections(dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0,
-                       limit: int = 0) -> DetectionEvaluation:
+def compare_detections(
+    dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0, limit: int = 0
+) -> DetectionEvaluation:
     """`evaluate_detection` for detections made elsewhere; no image is decoded.
 
     Args:
@@ -215,9 +259,11 @@ def round_detections(detections: np.ndarray) -> np.ndarray:
     return result
 
 
-def _skip_bad(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
-              ) -> Callable[[Frame], Result | None]:
+def _skip_bad(
+    load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError], None] | None
+) -> Callable[[Frame], Result | None]:
     """`load`, which gives None where it would raise `UserError`, as long as somebody is to be told."""
+
     def tolerant(frame: Frame) -> Result | None:
         try:
             return load(frame)
@@ -230,14 +276,28 @@ def _skip_bad(load: Callable[[Frame], Result], on_bad_frame: Callable[[UserError
     return tolerant
 
 
-def _predict(predictor: Predictor, dataset: Dataset, load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
-             batch_size: int, workers: int, limit: int, quiet: bool, title: str
-             ) -> Iterator[tuple[Frame, Any, Prediction]]:
+def _predict(
+    predictor: Predictor,
+    dataset: Dataset,
+    load: Callable[[Frame], tuple[Frame, np.ndarray, Any] | None],
+    batch_size: int,
+    workers: int,
+    limit: int,
+    quiet: bool,
+    title: str,
+) -> Iterator[tuple[Frame, Any, Prediction]]:
     """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
     None for a frame to leave out."""
     frames = [frame for name in _share_of_process(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
-    with tqdm(total=len(frames), desc=title or None, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True,
-              mininterval=0.5) as bar:
+    with tqdm(
+        total=len(frames),
+        desc=title or None,
+        unit=" frames",
+        disable=quiet,
+        leave=False,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    ) as bar:
         for _, loaded in groupby(filter(None, read_ahead(load, frames, workers)), key=lambda item: item[0].sequence):
             items = ((frame.number, image, (frame, truth)) for frame, image, truth in loaded)
             for (frame, truth), prediction in predictor.stream_with(items, batch_size):
@@ -263,8 +323,9 @@ def _join(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
     return {name: everything[name] for name in dataset.sequences if name in everything}
 
 
-def _sum_up(dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]
-            ) -> tuple[Metrics, dict[str, Metrics]]:
+def _sum_up(
+    dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]
+) -> tuple[Metrics, dict[str, Metrics]]:
     """The whole and the dataset's subsets, from the sequences."""
     overall, subsets = make(), {name: make() for name in dataset.subsets}
     for name, part in parts.items():

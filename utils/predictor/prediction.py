@@ -1,4 +1,5 @@
 """What is found in one frame: components of a mask, boxes of a detector, and each family's results as the other's."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -64,8 +65,10 @@ def components_of(mask: np.ndarray, probability: np.ndarray | None = None) -> tu
     found = label(mask)
     scores = np.ones(len(found)) if probability is None else peaks_of(found, probability.reshape(-1)[found.pixel])
     boxes = boxes_of(found, mask.shape[1])
-    return tuple(Component(float(score), tuple(map(float, box)), (float(x), float(y)), int(area))
-                 for score, box, (y, x), area in zip(scores, boxes, found.centroid, found.area, strict=True))
+    return tuple(
+        Component(float(score), tuple(map(float, box)), (float(x), float(y)), int(area))
+        for score, box, (y, x), area in zip(scores, boxes, found.centroid, found.area, strict=True)
+    )
 
 
 def rank_components(probability: np.ndarray, threshold: float) -> np.ndarray:
@@ -105,17 +108,20 @@ def match_components(targets: Sequence[Component], found: Sequence[Component]) -
 
 
 def keep_surest(boxes: np.ndarray) -> np.ndarray:
-    """Boxes `(N, 6)` x1, y1, x2, y2, score, class → the `MAX_DETECTIONS` of the highest scores, which descend, float32.
-    """
+    """Boxes `(N, 6)` x1, y1, x2, y2, score, class → the `MAX_DETECTIONS` surest, in descending order, float32."""
     return boxes[np.argsort(-boxes[:, 4], kind="stable")[:MAX_DETECTIONS]].astype(np.float32)
 
 
 def box_component(box: Sequence[float], score: float = 1.0) -> Component:
-    """A box x1, y1, x2, y2, …, class as a component: its centroid is the box's centre, its area the box's, at least 1.
-    """
+    """A box x1, y1, x2, y2, …, class as a component: its centroid is the centre, its area the box's, at least 1."""
     x1, y1, x2, y2 = map(float, box[:4])
-    return Component(float(score), (x1, y1, x2, y2), ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2),
-                     max(1, round((x2 - x1) * (y2 - y1))), int(box[-1]))
+    return Component(
+        float(score),
+        (x1, y1, x2, y2),
+        ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2),
+        max(1, round((x2 - x1) * (y2 - y1))),
+        int(box[-1]),
+    )
 
 
 def paint_scores(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

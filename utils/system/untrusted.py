@@ -4,6 +4,7 @@ Links are followed: people link datasets into place, and `utils_coco.boxes_to_ma
 leads to is only ever read, as an image, a list or weights; devices and pipes are refused. Lists of images cannot lead
 out of the dataset's folder: they choose among the files found there (`utils.datasets.layouts.Files.find`).
 """
+
 from __future__ import annotations
 
 import codecs
@@ -22,8 +23,9 @@ MAX_IMAGE_PIXELS = 1 << 26  # of an image; 8192 x 8192
 SIZE_ADVICE = f"expected at most {MAX_IMAGE_PIXELS:,} pixels; cut or shrink it"
 MAX_FILE_BYTES = 1 << 30  # of an image file, or of the arrays in a .mat file
 MAX_WEIGHTS_GIB = 20  # more than any weights file of these networks
-NUMBER_KINDS = frozenset({"double", "single", "logical", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
-                          "uint64"})
+NUMBER_KINDS = frozenset(
+    {"double", "single", "logical", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
+)
 _HEADER_BYTES = 128  # before the first element of a .mat file
 _COMPRESSED_KIND = 15  # of an element of a .mat file
 
@@ -37,8 +39,10 @@ def read_bytes(path: str | os.PathLike, expected: str) -> np.ndarray:
     try:
         size = require_regular(path, expected)
         if size > MAX_FILE_BYTES:
-            raise UserError(f"{path}: found {size >> 20} MiB, expected {expected} of at most {MAX_FILE_BYTES >> 20} "
-                            "MiB; fetch the file again")
+            raise UserError(
+                f"{path}: found {size >> 20} MiB, expected {expected} of at most {MAX_FILE_BYTES >> 20} "
+                "MiB; fetch the file again"
+            )
         return np.fromfile(path, np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
@@ -122,9 +126,11 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"{path}: found a damaged archive ({error}), expected {kind}; fetch it again") from None
     if unpacked > size:
-        raise UserError(f"{path}: found an archive of {size >> 10:,} KiB that unpacks to {unpacked >> 10:,} KiB, "
-                        f"expected {kind}, whose tensors are stored uncompressed; fetch it again, from a source you "
-                        "trust")
+        raise UserError(
+            f"{path}: found an archive of {size >> 10:,} KiB that unpacks to {unpacked >> 10:,} KiB, "
+            f"expected {kind}, whose tensors are stored uncompressed; fetch it again, from a source you "
+            "trust"
+        )
 
 
 def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
@@ -145,8 +151,10 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
             return None
         shape, kind = found[name]
         if kind not in NUMBER_KINDS or np.prod(shape, dtype=np.float64) * 8 > MAX_FILE_BYTES:
-            raise UserError(f"{path}: found {name} of kind {kind} and shape {tuple(shape)}, expected numbers of at "
-                            f"most {MAX_FILE_BYTES >> 20} MiB")
+            raise UserError(
+                f"{path}: found {name} of kind {kind} and shape {tuple(shape)}, expected numbers of at "
+                f"most {MAX_FILE_BYTES >> 20} MiB"
+            )
         plain.seek(0)
         return loadmat(plain, variable_names=[name])[name]
     except (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, zlib.error) as error:
@@ -154,21 +162,22 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
 
 
 def _unpack(path: str | os.PathLike, data: bytes) -> bytes:
-    """A .mat file whose compressed elements are replaced by what is in them; other versions of the format as they are.
-    """
+    """A .mat file whose compressed elements are replaced by what is in them; other versions as they are."""
     if len(data) < _HEADER_BYTES or data[:1] == b"\0" or data[126:128] not in (b"IM", b"MI"):
         return data
     order = "little" if data[126:128] == b"IM" else "big"
     parts, at, room = [data[:_HEADER_BYTES]], _HEADER_BYTES, MAX_FILE_BYTES
     while at + 8 <= len(data):
-        kind, size = (int.from_bytes(data[at + i:at + i + 4], order) for i in (0, 4))
-        element = data[at + 8:at + 8 + size] if kind == _COMPRESSED_KIND else data[at:at + 8 + size]
+        kind, size = (int.from_bytes(data[at + i : at + i + 4], order) for i in (0, 4))
+        element = data[at + 8 : at + 8 + size] if kind == _COMPRESSED_KIND else data[at : at + 8 + size]
         if kind == _COMPRESSED_KIND:
             unpacker = zlib.decompressobj()
             element = unpacker.decompress(element, room)
             if unpacker.unconsumed_tail:
-                raise UserError(f"{path}: found a .mat file of {len(data) >> 10:,} KiB that unpacks to more than "
-                                f"{MAX_FILE_BYTES >> 20} MiB; fetch it again, from a source you trust")
+                raise UserError(
+                    f"{path}: found a .mat file of {len(data) >> 10:,} KiB that unpacks to more than "
+                    f"{MAX_FILE_BYTES >> 20} MiB; fetch it again, from a source you trust"
+                )
         parts.append(element)
         room = max(room - len(element), 1)
         at += 8 + size
