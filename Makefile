@@ -41,7 +41,7 @@ test: $(ENVIRONMENT) lint
 	$(RUN) -m pytest
 
 lint: $(ENVIRONMENT)
-	@if $(RUN) -m ruff --version >/dev/null 2>&1; then $(RUN) -m ruff check .; \
+	@if $(RUN) -m ruff --version >/dev/null 2>&1; then $(RUN) -m ruff check . && $(RUN) -m ruff format --check .; \
 	else echo "lint left out: ruff is not in this environment (pip install ruff)"; fi
 
 clean:

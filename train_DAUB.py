@@ -7,6 +7,7 @@ The segmentation network learns from masks; make them from the boxes once:
     python -m utils_coco.boxes_to_masks --data-root datasets/DAUB
     CUDA_VISIBLE_DEVICES=0 python train_DAUB.py --model tsmsa --data-root datasets/DAUB
 """
+
 from utils.training.launch import launch
 from utils.training.recipes import DETECTION_FIRST
 

@@ -1,7 +1,8 @@
 """Train a network that reads single frames on NUDT-MIRSDT: a comparison method, chosen with --model.
 
-    CUDA_VISIBLE_DEVICES=0 python train_NUDT_single.py --model acm --data-root datasets/NUDT-MIRSDT
+CUDA_VISIBLE_DEVICES=0 python train_NUDT_single.py --model acm --data-root datasets/NUDT-MIRSDT
 """
+
 from utils.training.launch import launch
 from utils.training.recipes import SINGLE_FRAME_ONLY
 

@@ -3,6 +3,7 @@
 Of a detector, a segmentation network or a classical method (their components' boxes), or any program that writes COCO
 results.
 """
+
 from __future__ import annotations
 
 from argparse import Namespace
@@ -39,10 +40,19 @@ from utils.system.files import atomic_write, write_json
 from utils.system.tables import format_table, format_value
 
 DEFAULT_THRESHOLD = 0.5  # of detections made elsewhere
-COLUMNS = (("frames", "frames", "d"), ("targets", "targets", "d"), ("AP50", "ap50", ".4f"), ("AP", "ap", ".4f"),
-           ("centre AP", "centre_ap", ".4f"), ("precision", "precision", ".4f"), ("recall", "recall", ".4f"),
-           ("F1", "f1", ".4f"), ("false/frame", "false_per_frame", ".3f"), ("Pd", "pd", ".4f"),
-           ("false/frame (centre)", "centre_false_per_frame", ".3f"))
+COLUMNS = (
+    ("frames", "frames", "d"),
+    ("targets", "targets", "d"),
+    ("AP50", "ap50", ".4f"),
+    ("AP", "ap", ".4f"),
+    ("centre AP", "centre_ap", ".4f"),
+    ("precision", "precision", ".4f"),
+    ("recall", "recall", ".4f"),
+    ("F1", "f1", ".4f"),
+    ("false/frame", "false_per_frame", ".3f"),
+    ("Pd", "pd", ".4f"),
+    ("false/frame (centre)", "centre_false_per_frame", ".3f"),
+)
 SIZES = (("below 8x8", "tiny"), ("8x8 to 16x16", "8_16"), ("16x16 to 32x32", "16_32"))
 MAX_CURVE_POINTS = 250  # of the curve over the threshold, in metrics.json
 CURVES = {"iou": f"IoU at least {MIN_IOU:g}", "centre": "centres less than 3 px apart"}
@@ -54,15 +64,34 @@ def parse(argv: list[str] | None = None) -> Namespace:
     add_data_options(parser)
     add_predictor_options(parser)
     network, figures, output = map(parser.group, ("Network", "Figures", "Output"))
-    network.add_argument("--detections", metavar="FILE", help="instead of --weights: COCO results made elsewhere; "
-                         f"precision, recall and F1 are those above score {DEFAULT_THRESHOLD}, or --threshold")
+    network.add_argument(
+        "--detections",
+        metavar="FILE",
+        help="instead of --weights: COCO results made elsewhere; "
+        f"precision, recall and F1 are those above score {DEFAULT_THRESHOLD}, or --threshold",
+    )
     figures.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
-    figures.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
-                         "sequences for 95%% intervals (0: none, default: %(default)s)")
-    figures.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
-                         "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8")
-    output.add_argument("--out", metavar="FOLDER", help="for metrics.json, detections.json, truth.json and the curves "
-                        "(default: map/ beside the weights or detections, or in runs/DATASET_METHOD)")
+    figures.add_argument(
+        "--draws",
+        type=number(int, 0),
+        default=bootstrap.DRAWS,
+        metavar="N",
+        help="resamples of the sequences for 95%% intervals (0: none, default: %(default)s)",
+    )
+    figures.add_argument(
+        "--least-box",
+        type=number(float, 0),
+        default=0.0,
+        metavar="N",
+        help="grow the boxes found to "
+        "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8",
+    )
+    output.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="for metrics.json, detections.json, truth.json and the curves "
+        "(default: map/ beside the weights or detections, or in runs/DATASET_METHOD)",
+    )
     add_hardware_options(parser)
     return parser.parse_args(argv)
 
@@ -71,14 +100,20 @@ def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) 
     """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
     curves: dict[str, Any] = {rule: metrics.interpolate(rule) for rule in BOX_RULES}
     points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}
-    plot_precision_recall({CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]}
-                           for rule, curve in curves.items()}, out / "pr_curve.png",
-                          f"precision over recall (o: score {figures['threshold']:.3g})")
+    plot_precision_recall(
+        {CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]} for rule, curve in curves.items()},
+        out / "pr_curve.png",
+        f"precision over recall (o: score {figures['threshold']:.3g})",
+    )
     with atomic_write(out / "pr_curve.txt") as file:
         names = "; ".join(f"precision_{rule}: {CURVES[rule]}" for rule in BOX_RULES)
         file.write(f"# interpolated precision, the largest at that recall or beyond; {names}\n".encode())
-        np.savetxt(file, np.stack([curves["iou"]["recall"], *(curves[rule]["precision"] for rule in BOX_RULES)], 1),
-                   "%.2f %.6f %.6f", header=" ".join(["recall", *(f"precision_{rule}" for rule in BOX_RULES)]))
+        np.savetxt(
+            file,
+            np.stack([curves["iou"]["recall"], *(curves[rule]["precision"] for rule in BOX_RULES)], 1),
+            "%.2f %.6f %.6f",
+            header=" ".join(["recall", *(f"precision_{rule}" for rule in BOX_RULES)]),
+        )
     for rule, curve in curves.items():
         every = metrics.curve(rule)
         step = -(-len(every["threshold"]) // MAX_CURVE_POINTS) or 1
@@ -86,8 +121,9 @@ def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) 
     return curves
 
 
-def print_figures(result: DetectionEvaluation, dataset: Dataset, model: str, threshold: float, timed: bool
-                  ) -> dict[str, Any]:
+def print_figures(
+    result: DetectionEvaluation, dataset: Dataset, model: str, threshold: float, timed: bool
+) -> dict[str, Any]:
     """Print the table.
 
     Args:
@@ -103,13 +139,22 @@ def print_figures(result: DetectionEvaluation, dataset: Dataset, model: str, thr
     figures = {name: metrics.compute(threshold) for name, metrics in parts.items()}
     sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
     overall = figures["overall"]
-    print(f"{dataset.name} ({dataset.layout}), split {dataset.split}; {model}, precision, recall and F1 of scores "
-          f"above {threshold:.4g} at IoU {MIN_IOU:g}")
+    print(
+        f"{dataset.name} ({dataset.layout}), split {dataset.split}; {model}, precision, recall and F1 of scores "
+        f"above {threshold:.4g} at IoU {MIN_IOU:g}"
+    )
     print(format_table(figures | pick_rows(sequences), COLUMNS))
-    print("AP50 by size of target: " + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}"
-                                                 for name, key in SIZES))
-    print("as the papers print them: " + ", ".join(f"{name} {format_value(overall[f'published_{name.lower()}'], '.4f')}"
-                                                   for name in ("precision", "recall", "F1")))
+    print(
+        "AP50 by size of target: "
+        + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}" for name, key in SIZES)
+    )
+    print(
+        "as the papers print them: "
+        + ", ".join(
+            f"{name} {format_value(overall[f'published_{name.lower()}'], '.4f')}"
+            for name in ("precision", "recall", "F1")
+        )
+    )
     if timed:
         rate = len(result.detections) / result.seconds
         print(f"{overall['frames']} frames in {result.seconds:.1f} s, {rate:.1f} a second")
@@ -121,8 +166,14 @@ def print_intervals(result: DetectionEvaluation, figures: dict[str, Any], draws:
     found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
     resampling = bootstrap.Resampling(len(result.sequences), draws)
     columns = [column for column in COLUMNS if column[1] in found]
-    print(f"{resampling.describe()}\n" + format_table({"figure": figures} | {
-        name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}, columns))
+    print(
+        f"{resampling.describe()}\n"
+        + format_table(
+            {"figure": figures}
+            | {name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))},
+            columns,
+        )
+    )
     return {"intervals": {"overall": found}, "bootstrap": resampling.as_dict()}
 
 
@@ -136,8 +187,14 @@ def main(argv: list[str] | None = None) -> None:
     whole = open_labelled(options.data_root, options.split, "boxes")
     dataset, naming = select_sequences(whole, options.sequences), naming_of(whole)
     out = results_folder(choice, options.out, options.data_root, "map", options.detections)
-    about = {"dataset": dataset.name, "data_root": options.data_root, "split": options.split, "limit": options.limit,
-             "class_agnostic": options.class_agnostic, "least_box": options.least_box}
+    about = {
+        "dataset": dataset.name,
+        "data_root": options.data_root,
+        "split": options.split,
+        "limit": options.limit,
+        "class_agnostic": options.class_agnostic,
+        "least_box": options.least_box,
+    }
     counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
     if options.detections:
         found = read_results(options.detections, naming, options.class_agnostic)
@@ -149,10 +206,23 @@ def main(argv: list[str] | None = None) -> None:
         make_folder(out)
         predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
         model, threshold = predictor.settings.name, predictor.settings.threshold
-        result = evaluate_detection(predictor, dataset, batch_size=options.batch_size, workers=options.workers,
-                                    quiet=options.quiet, title="measuring", **counting)
-        about |= {"weights": options.weights, "model": model, "task": predictor.settings.task, "threshold": threshold,
-                  "seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
+        result = evaluate_detection(
+            predictor,
+            dataset,
+            batch_size=options.batch_size,
+            workers=options.workers,
+            quiet=options.quiet,
+            title="measuring",
+            **counting,
+        )
+        about |= {
+            "weights": options.weights,
+            "model": model,
+            "task": predictor.settings.task,
+            "threshold": threshold,
+            "seconds": result.seconds,
+            "frames_per_second": len(result.detections) / result.seconds,
+        }
     content = print_figures(result, dataset, model, threshold, timed=not options.detections) | about
     if options.draws:
         content |= print_intervals(result, content["overall"], options.draws)

@@ -3,6 +3,7 @@
 Writes an mp4, masks as PNG (a detector's are its boxes, filled), predictions.json, coco.json, detections.csv and
 tracks.csv.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -30,19 +31,40 @@ def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="vid_predict.py", description=__doc__)
     data, network = map(parser.group, ("Data", "Network"))
-    data.add_argument("--source", required=True, metavar="PATH", help="folder of images, image, TIFF of many pages, "
-                      "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
-                      "sequence")
-    data.add_argument("--watch", type=number(float, 0.1), metavar="S", help="--source is a folder that grows: go on "
-                      "until no image came for S seconds")
+    data.add_argument(
+        "--source",
+        required=True,
+        metavar="PATH",
+        help="folder of images, image, TIFF of many pages, "
+        "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
+        "sequence",
+    )
+    data.add_argument(
+        "--watch",
+        type=number(float, 0.1),
+        metavar="S",
+        help="--source is a folder that grows: go on until no image came for S seconds",
+    )
     add_preparation_options(parser)
-    data.add_argument("--max-frames", type=number(int, 0), default=0, metavar="N",
-                      help="only the first N frames of each sequence (0: all)")
-    data.add_argument("--truth", metavar="FOLDER", help="dataset or folder of masks: tell hits from false alarms, "
-                      "and show the truth beside the prediction")
+    data.add_argument(
+        "--max-frames",
+        type=number(int, 0),
+        default=0,
+        metavar="N",
+        help="only the first N frames of each sequence (0: all)",
+    )
+    data.add_argument(
+        "--truth",
+        metavar="FOLDER",
+        help="dataset or folder of masks: tell hits from false alarms, and show the truth beside the prediction",
+    )
     add_predictor_options(parser, "the SSTNet in weights/")
-    network.add_argument("--motion-compensation", choices=("on", "off"), help="align the frames of a clip to the last "
-                         "one, for panning and shaking cameras (default: as the network was trained)")
+    network.add_argument(
+        "--motion-compensation",
+        choices=("on", "off"),
+        help="align the frames of a clip to the last "
+        "one, for panning and shaking cameras (default: as the network was trained)",
+    )
     _add_output_options(parser)
     add_hardware_options(parser, reading_ahead=False)
     return parser.parse_args(argv)
@@ -50,17 +72,31 @@ def parse(argv: list[str] | None = None) -> Namespace:
 
 def _add_output_options(parser: Parser) -> None:
     output = parser.group("Output")
-    output.add_argument("--out", metavar="FOLDER", help="for the results (default: predict/NAME beside the weights, or "
-                        "in runs/NAME_METHOD)")
-    output.add_argument("--preview", action="store_true", help="keep preview.jpg in the output folder up to date with "
-                        "the latest picture")
+    output.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="for the results (default: predict/NAME beside the weights, or in runs/NAME_METHOD)",
+    )
+    output.add_argument(
+        "--preview",
+        action="store_true",
+        help="keep preview.jpg in the output folder up to date with the latest picture",
+    )
     output.add_argument("--no-tracks", action="store_true", help="leave out tracks.csv")
     output.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
     output.add_argument("--gif", action="store_true", help="write a GIF as well")
-    output.add_argument("--fps", type=number(float, 0.1, 1000), metavar="X",
-                        help=f"frames a second of the result (default: the source's, else {DEFAULT_FPS:g})")
-    output.add_argument("--scale", type=number(float, 0.05, 64), metavar="X",
-                        help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)")
+    output.add_argument(
+        "--fps",
+        type=number(float, 0.1, 1000),
+        metavar="X",
+        help=f"frames a second of the result (default: the source's, else {DEFAULT_FPS:g})",
+    )
+    output.add_argument(
+        "--scale",
+        type=number(float, 0.05, 64),
+        metavar="X",
+        help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)",
+    )
 
 
 def find_sources(path: str, watch: float | None) -> list[FrameSource]:
@@ -89,9 +125,22 @@ def main(argv: list[str] | None = None) -> None:
     predictor = dataclasses.replace(open_predictor(choice, hardware_of(options)), square=False)
     if options.motion_compensation:
         predictor = predictor.with_settings(register=options.motion_compensation == "on")
-    settings = RenderSettings(options.stride, options.roi, options.window, options.invert, options.max_frames,
-                              options.batch_size, choice.weights, options.fps, options.scale, options.heatmap,
-                              not options.no_tracks, options.gif, options.preview, options.quiet)
+    settings = RenderSettings(
+        options.stride,
+        options.roi,
+        options.window,
+        options.invert,
+        options.max_frames,
+        options.batch_size,
+        choice.weights,
+        options.fps,
+        options.scale,
+        options.heatmap,
+        not options.no_tracks,
+        options.gif,
+        options.preview,
+        options.quiet,
+    )
     failed = []
     for source in sources:
         try:
@@ -102,8 +151,10 @@ def main(argv: list[str] | None = None) -> None:
             warn(str(error))
             failed.append(source.name)
     if failed:
-        raise UserError(f"{len(failed)} of {len(sources)} sequences could not be done, or not to their end: "
-                        f"{', '.join(failed)}; the warnings above say why")
+        raise UserError(
+            f"{len(failed)} of {len(sources)} sequences could not be done, or not to their end: "
+            f"{', '.join(failed)}; the warnings above say why"
+        )
 
 
 if __name__ == "__main__":

@@ -56,17 +56,23 @@ def main(argv: list[str] | None = None) -> None:
         if chosen.quick:
             chosen.size, chosen.frames, chosen.input_size, chosen.rounds = 96, 12, 32, 1
             chosen.formats, chosen.workers, chosen.batch = ["png"], [0], 2
-        if (min(chosen.workers) < 0 or not 1 <= chosen.batch <= chosen.frames // 4
-                or not 32 <= chosen.input_size <= chosen.size):
-            raise UserError(f"found --workers {min(chosen.workers)}, --batch {chosen.batch}, --frames {chosen.frames}, "
-                            f"--input-size {chosen.input_size}, expected at least 0, 1 to a quarter of --frames, and "
-                            f"32 to --size {chosen.size}")
+        if (
+            min(chosen.workers) < 0
+            or not 1 <= chosen.batch <= chosen.frames // 4
+            or not 32 <= chosen.input_size <= chosen.size
+        ):
+            raise UserError(
+                f"found --workers {min(chosen.workers)}, --batch {chosen.batch}, --frames {chosen.frames}, "
+                f"--input-size {chosen.input_size}, expected at least 0, 1 to a quarter of --frames, and "
+                f"32 to --size {chosen.size}"
+            )
         rows: list[dict[str, Any]] = []
         with tempfile.TemporaryDirectory() as folder:
             for suffix in chosen.formats:
                 sequences = write_sequences(Path(folder) / suffix, suffix, chosen.frames, chosen.size)
-                clips = TrainingClips(sequences, f"{suffix}, {chosen.size}×{chosen.size}", chosen.input_size,
-                                      chosen.batch)
+                clips = TrainingClips(
+                    sequences, f"{suffix}, {chosen.size}×{chosen.size}", chosen.input_size, chosen.batch
+                )
                 for workers in chosen.workers:
                     for augmented in (True, False):
                         rows += compare(clips, workers, augmented, chosen.rounds)
@@ -105,13 +111,20 @@ def compare(clips: TrainingClips, workers: int, augmented: bool, rounds: int) ->
         first, later = clips_per_second(clips, workers, augmented, CACHE_BYTES, passes=2)
         rates["first pass"].append(first)
         rates["later pass"].append(later)
-    return [{"work": work, "variant": variant, "ms": round(1e3 / median(values), 4), "ratio": None, "gflops": None,
-             "clips_per_s": round(median(values), 1)} for variant, values in rates.items()]
+    return [
+        {
+            "work": work,
+            "variant": variant,
+            "ms": round(1e3 / median(values), 4),
+            "ratio": None,
+            "gflops": None,
+            "clips_per_s": round(median(values), 1),
+        }
+        for variant, values in rates.items()
+    ]
 
 
-def clips_per_second(
-    clips: TrainingClips, workers: int, augmented: bool, cache_bytes: int, passes: int
-) -> list[float]:
+def clips_per_second(clips: TrainingClips, workers: int, augmented: bool, cache_bytes: int, passes: int) -> list[float]:
     """Of each pass over all clips in shuffled order, as training makes it; starting the workers is not counted."""
     from torch.utils.data import DataLoader  # torch, as what follows imports it: too slow for a mistyped command line
 
@@ -119,11 +132,17 @@ def clips_per_second(
 
     cv2.setNumThreads(0)
     keep_memory()
-    config = TrainConfig(input_size=clips.input_size, target_augmentation=augmented, flips=augmented,
-                         intensity=0.3 if augmented else 0.0)
+    config = TrainConfig(
+        input_size=clips.input_size, target_augmentation=augmented, flips=augmented, intensity=0.3 if augmented else 0.0
+    )
     keys = [(name, index) for name, frames in clips.sequences.items() for index in range(len(frames))]
-    dataset = ClipDataset(clips.sequences, keys, ClipSettings(config.num_frames, (128.0, 30.0)),
-                        build_transform(config, 30.0).with_boxes, cache_bytes=cache_bytes)
+    dataset = ClipDataset(
+        clips.sequences,
+        keys,
+        ClipSettings(config.num_frames, (128.0, 30.0)),
+        build_transform(config, 30.0).with_boxes,
+        cache_bytes=cache_bytes,
+    )
     sampler = EpochSampler(len(dataset), seed=0)
     loader = DataLoader(dataset, clips.batch, sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
     rates = []

@@ -6,6 +6,7 @@
 Networks are untrained, as speed does not depend on the weights. Each is exported into a temporary folder first, for
 half a minute.
 """
+
 from __future__ import annotations
 
 import tempfile
@@ -61,12 +62,21 @@ def prepare_runs(name: str, folder: Path, precisions: list[str], threads: int) -
         torch.set_num_threads(threads)
     model, weights = build_model(name), folder / f"{name}.pt"
     settings = ClipSettings(5, (110.0, 30.0), task_of(name), name=name)
-    save_checkpoint(weights, {"model": {"name": name, "options": {}}, "settings": settings.as_dict(), "config": {},
-                              "network": model.network.state_dict(), "ema": None})
+    save_checkpoint(
+        weights,
+        {
+            "model": {"name": name, "options": {}},
+            "settings": settings.as_dict(),
+            "config": {},
+            "network": model.network.state_dict(),
+            "ema": None,
+        },
+    )
     runtime = Runtime(model.network)
     runs: dict[str, FrameRun] = {
         "PyTorch, clips": ClipRun(lambda clip: runtime.windows(torch.from_numpy(clip))),
-        "PyTorch, streaming": lambda frame: runtime(torch.from_numpy(frame[None]))}
+        "PyTorch, streaming": lambda frame: runtime(torch.from_numpy(frame[None])),
+    }
     for precision in precisions:
         for streaming in (False, True):
             out = folder / f"{name}-{precision}-{streaming}.onnx"
@@ -79,7 +89,8 @@ def prepare_runs(name: str, folder: Path, precisions: list[str], threads: int) -
                 runs[f"ONNX {precision}, streaming"] = StreamRun(run)
             else:
                 runs[f"ONNX {precision}, clips"] = ClipRun(
-                    lambda clip, run=run: run.session.run(None, {run.inputs[0]: clip}))
+                    lambda clip, run=run: run.session.run(None, {run.inputs[0]: clip})
+                )
     return runs
 
 
@@ -110,7 +121,7 @@ class StreamRun:
         if self.size != size:
             self.size, self.state = size, self.run._zeros(size)
         outputs = self.run.session.run(None, dict(zip(self.run.inputs, [frame[None], *self.state], strict=True)))
-        self.state = outputs[self.run.results:]
+        self.state = outputs[self.run.results :]
         return outputs
 
 
@@ -119,11 +130,22 @@ def compare(name: str, runs: dict[str, FrameRun], size: tuple[int, int], rounds:
     channels = 3 if name == "sstnet" else 1
     frames = np.random.default_rng(0).normal(size=(8, channels, *size)).astype(np.float32)
     numbers = {title: count() for title in runs}
-    calls = {title: (lambda run=run, title=title: run(frames[next(numbers[title]) % len(frames)]))
-             for title, run in runs.items()}
+    calls = {
+        title: (lambda run=run, title=title: run(frames[next(numbers[title]) % len(frames)]))
+        for title, run in runs.items()
+    }
     ms = alternate(calls, rounds)
-    return [{"work": f"{name} {size[1]}×{size[0]}", "variant": title, "ms": ms[title], "ratio": None, "gflops": None,
-             "frames_per_s": round(1e3 / ms[title], 1)} for title in runs]
+    return [
+        {
+            "work": f"{name} {size[1]}×{size[0]}",
+            "variant": title,
+            "ms": ms[title],
+            "ratio": None,
+            "gflops": None,
+            "frames_per_s": round(1e3 / ms[title], 1),
+        }
+        for title in runs
+    ]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 The files are hard links to one picture and one mask. `added` is the proportional set size beyond that of a process that
 has only imported PyTorch.
 """
+
 from __future__ import annotations
 
 import json
@@ -44,9 +45,22 @@ def main(argv: list[str] | None = None) -> None:
             root = Path(chosen.folder or temporary) / "dataset"
             if not root.exists():
                 make_dataset(root, chosen.lines, chosen.layout)
-            done = subprocess.run([sys.executable, "-m", "benchmarks.index", "--child", str(root), "--workers",
-                                   str(chosen.workers), "--clips", str(chosen.clips)], check=True,
-                                  stdout=subprocess.PIPE, text=True)
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.index",
+                    "--child",
+                    str(root),
+                    "--workers",
+                    str(chosen.workers),
+                    "--clips",
+                    str(chosen.clips),
+                ],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
             figures = json.loads(done.stdout)
         print(f"{chosen.lines} lines, {chosen.layout}, {chosen.workers} workers")
         for name, value in figures.items():
@@ -96,10 +110,18 @@ def measure(root: str, workers: int, clips: int) -> None:
     batches = iter(loader)
     for _ in islice(batches, clips // 8):
         pass
-    print(json.dumps({
-        "PyTorch alone, MiB": torch_alone, "this project imported, added MiB": imported - torch_alone,
-        "dataset opened, added MiB": opened - torch_alone, "while opening, at most, added MiB": peak - torch_peak,
-        "with loader and workers, added MiB": pss_mib(pid) - torch_alone, "opening, s": seconds}))
+    print(
+        json.dumps(
+            {
+                "PyTorch alone, MiB": torch_alone,
+                "this project imported, added MiB": imported - torch_alone,
+                "dataset opened, added MiB": opened - torch_alone,
+                "while opening, at most, added MiB": peak - torch_peak,
+                "with loader and workers, added MiB": pss_mib(pid) - torch_alone,
+                "opening, s": seconds,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

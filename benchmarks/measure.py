@@ -32,8 +32,9 @@ def check_json(path: Path | None) -> None:
         raise UserError(f"--json: found '{path}', expected a file in a folder that exists; make {path.parent} first")
 
 
-def alternate(calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda: None, warm: bool = False
-              ) -> dict[str, float]:
+def alternate(
+    calls: Mapping[str, Call], rounds: int, synchronize: Call = lambda: None, warm: bool = False
+) -> dict[str, float]:
     """Median milliseconds of each call, by its name.
 
     They take turns, so that whatever else the machine does meets all alike.

@@ -1,4 +1,5 @@
 """Memory of the tensors that a call makes."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -9,6 +9,7 @@ a dataset without targets is a column of false components a frame beside the oth
 tested here: GFLOPs are those of one clip, and the time is that of a whole prediction in a stream (registration,
 network, components), the mean of the second half of the first frames of the dataset, where that is still there.
 """
+
 from __future__ import annotations
 
 import json
@@ -30,10 +31,18 @@ from utils.training.run_log import LOG_FILE, read_log
 COST_COLUMNS = ("clips seen", "parameters", "GFLOPs", "ms a frame")
 # What the files of a script hold: in the table's order (column, key, format).
 FIGURE_COLUMNS = {
-    "test.py": (("Pd", "pd", ".3f"), ("Fa", "fa", ".1e"), ("false a frame", "false_per_frame", ".2f"),
-                ("IoU", "iou", ".3f")),
-    "vid_map_coco.py": (("AP50", "ap50", ".3f"), ("centre AP", "centre_ap", ".3f"), ("Pd", "pd", ".3f"),
-                        ("false a frame", "centre_false_per_frame", ".2f")),
+    "test.py": (
+        ("Pd", "pd", ".3f"),
+        ("Fa", "fa", ".1e"),
+        ("false a frame", "false_per_frame", ".2f"),
+        ("IoU", "iou", ".3f"),
+    ),
+    "vid_map_coco.py": (
+        ("AP50", "ap50", ".3f"),
+        ("centre AP", "centre_ap", ".3f"),
+        ("Pd", "pd", ".3f"),
+        ("false a frame", "centre_false_per_frame", ".2f"),
+    ),
 }
 FALSE_ALARM_KEYS = {"test.py": "false_per_frame", "vid_map_coco.py": "centre_false_per_frame"}
 
@@ -77,11 +86,19 @@ def read_figures(path: str) -> MeasuredMethod:
         script = "vid_map_coco.py" if "ap50" in overall else "test.py"
         for name in ("frames", "targets", *(key for _, key, _ in FIGURE_COLUMNS[script])):
             overall[name]
-        return MeasuredMethod(script, content["model"], content["weights"], content["threshold"],
-                              str(Path(content["data_root"])), content["split"], overall)
+        return MeasuredMethod(
+            script,
+            content["model"],
+            content["weights"],
+            content["threshold"],
+            str(Path(content["data_root"])),
+            content["split"],
+            overall,
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: found no figures, expected a metrics.json that test.py or vid_map_coco.py "
-                        "has written") from None
+        raise UserError(
+            f"{path}: found no figures, expected a metrics.json that test.py or vid_map_coco.py has written"
+        ) from None
 
 
 Groups = dict[tuple[str, str], dict[str, MeasuredMethod]]  # by script and dataset, then by weights or method
@@ -103,8 +120,10 @@ def group_by_dataset(files: list[MeasuredMethod]) -> tuple[Groups, Groups]:
         if key in same:
             raise UserError(f"{key}: found two files for {figures.dataset}, expected one; leave one out")
         if thresholds.setdefault(key, figures.threshold) != figures.threshold:
-            raise UserError(f"{key}: measured at thresholds {thresholds[key]:g} and {figures.threshold:g}, expected "
-                            f"one; measure again with {figures.script} --threshold")
+            raise UserError(
+                f"{key}: measured at thresholds {thresholds[key]:g} and {figures.threshold:g}, expected "
+                f"one; measure again with {figures.script} --threshold"
+            )
         same[key] = figures
     return with_targets, without
 
@@ -160,11 +179,13 @@ def measure_cost(figures: MeasuredMethod, device: str | None, count: int) -> lis
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         ends.append(time.perf_counter())
-    half = ends[len(ends) // 2:]  # the first ones set libraries up
+    half = ends[len(ends) // 2 :]  # the first ones set libraries up
     if len(half) > 1:
         milliseconds = 1000 * (half[-1] - half[0]) / (len(half) - 1)
-    return [format_value(value, style) for value, style in (
-        (seen, ","), (parameters, ","), (gflops, ".2f"), (milliseconds, ".1f"))]
+    return [
+        format_value(value, style)
+        for value, style in ((seen, ","), (parameters, ","), (gflops, ".2f"), (milliseconds, ".1f"))
+    ]
 
 
 def table_lines(files: list[MeasuredMethod], device: str | None = None, count: int = 20) -> list[str]:
@@ -175,17 +196,25 @@ def table_lines(files: list[MeasuredMethod], device: str | None = None, count: i
         columns, others = FIGURE_COLUMNS[script], {name: part for (own, name), part in without.items() if own == script}
         frames = sorted({figures.overall["frames"] for figures in rows.values()})
         if len(frames) > 1:
-            raise UserError(f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "
-                            "measure again without --limit and --sequences")
+            raise UserError(
+                f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "
+                "measure again without --limit and --sequences"
+            )
         head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST_COLUMNS if count else ())]
         head += [f"false a frame, {name}" for name in others]
         cells = [head]
         for key, figures in rows.items():
-            elsewhere = (part[key].overall[FALSE_ALARM_KEYS[script]] if key in part else None
-                         for part in others.values())
-            cells.append([figures.title, *(format_value(figures.overall[name], style) for _, name, style in columns),
-                          *(measure_cost(figures, device, count) if count else ()),
-                          *(format_value(false, ".3f") for false in elsewhere)])
+            elsewhere = (
+                part[key].overall[FALSE_ALARM_KEYS[script]] if key in part else None for part in others.values()
+            )
+            cells.append(
+                [
+                    figures.title,
+                    *(format_value(figures.overall[name], style) for _, name, style in columns),
+                    *(measure_cost(figures, device, count) if count else ()),
+                    *(format_value(false, ".3f") for false in elsewhere),
+                ]
+            )
         lines += [*markdown_rows(cells), ""]
     return lines
 
@@ -195,10 +224,20 @@ def main(argv: list[str] | None = None) -> None:
     parser = Parser(prog="python -m benchmarks.methods_table", description=__doc__.split("\n\n")[0])
     parser.add_argument("files", nargs="+", metavar="FILE", help="metrics.json of test.py")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
-    parser.add_argument("--threads", type=number(int, 0), default=1, metavar="N",
-                        help="CPU threads of the networks (default: %(default)s; 0: PyTorch's choice)")
-    parser.add_argument("--frames", type=number(int, 0), default=20, metavar="N",
-                        help="frames to time (default: %(default)s; 0: only what the files say)")
+    parser.add_argument(
+        "--threads",
+        type=number(int, 0),
+        default=1,
+        metavar="N",
+        help="CPU threads of the networks (default: %(default)s; 0: PyTorch's choice)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=number(int, 0),
+        default=20,
+        metavar="N",
+        help="frames to time (default: %(default)s; 0: only what the files say)",
+    )
     options = parser.parse_args(argv)
     files = [read_figures(path) for path in options.files]
     if options.threads and options.frames:

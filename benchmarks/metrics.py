@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
         try:
             import skimage.measure  # noqa: F401 - not everyone has it
         except ImportError:
-            raise UserError("scikit-image is not installed, and it is what this compares with: "
-                            "pip install -r requirements-dev.txt") from None
+            raise UserError(
+                "scikit-image is not installed, and it is what this compares with: pip install -r requirements-dev.txt"
+            ) from None
         if chosen.quick:
             chosen.size, chosen.frames, chosen.rounds = 64, 4, 2
         if chosen.size < 32 or chosen.frames < 1:
@@ -69,22 +70,37 @@ def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, 
             probability = cv2.GaussianBlur(prediction.astype(np.float32), (5, 5), 1)
             for part in parts:
                 part.update(prediction, mask, probability)
-            log(Frame("sequence", number, str(number), None, None), grey, mask,
-                Prediction(number, probability, prediction, ()))
+            log(
+                Frame("sequence", number, str(number), None, None),
+                grey,
+                mask,
+                Prediction(number, probability, prediction, ()),
+            )
         return parts[0].compute()
 
     grey = rng.integers(0, 255, (size, size)).astype(np.uint8)
-    calls: dict[str, Callable[[], dict[str, float]]] = {"scikit-image": lambda: compare_regions(frames), "ours": ours,
-                                                        "everything": everything}
+    calls: dict[str, Callable[[], dict[str, float]]] = {
+        "scikit-image": lambda: compare_regions(frames),
+        "ours": ours,
+        "everything": everything,
+    }
     figures = {variant: call() for variant, call in calls.items()}
     for name in ("pd", "fa", "iou"):
         for variant in ("ours", "everything"):
             if not np.isclose(figures[variant][name], figures["scikit-image"][name], equal_nan=True):
                 raise SystemExit(f"{name} is {figures[variant][name]}, by scikit-image {figures['scikit-image'][name]}")
     ms = alternate(calls, rounds)
-    return [{"work": f"Pd, Fa, IoU, {size}×{size}, {targets} targets a frame", "variant": variant,
-             "ms": round(ms[variant] / count, 4), "ratio": None, "gflops": None,
-             "frames_per_s": round(1e3 * count / ms[variant], 1)} for variant in calls]
+    return [
+        {
+            "work": f"Pd, Fa, IoU, {size}×{size}, {targets} targets a frame",
+            "variant": variant,
+            "ms": round(ms[variant] / count, 4),
+            "ratio": None,
+            "gflops": None,
+            "frames_per_s": round(1e3 * count / ms[variant], 1),
+        }
+        for variant in calls
+    ]
 
 
 def draw_sparse_pair(rng: np.random.Generator, size: int, targets: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,8 +134,11 @@ def compare_regions(frames: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, fl
         intersection += np.logical_and(prediction, mask).sum()
         union += np.logical_or(prediction, mask).sum()
         pixels += mask.size
-    return {"pd": matched / total if total else np.nan, "fa": false / pixels,
-            "iou": intersection / union if union else np.nan}
+    return {
+        "pd": matched / total if total else np.nan,
+        "fa": false / pixels,
+        "iou": intersection / union if union else np.nan,
+    }
 
 
 if __name__ == "__main__":

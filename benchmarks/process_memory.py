@@ -1,4 +1,5 @@
 """Memory of processes and their children as Linux accounts for it."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -42,8 +42,11 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--size", type=int, default=128, help="side of the clips")
     options.add_argument("--batch", type=int, default=8, help="clips in a batch of all processes together")
     options.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU for each process")
-    options.add_argument("--result", type=Path, help="only measure, inside a process that is there already, and write "
-                         "the milliseconds of each step here")
+    options.add_argument(
+        "--result",
+        type=Path,
+        help="only measure, inside a process that is there already, and write the milliseconds of each step here",
+    )
     options.set_defaults(threads=1)
     with user_errors():
         chosen = options.parse_args(argv)
@@ -64,16 +67,35 @@ def measure(steps: TrainingSteps, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "steps.json"
         launcher = [] if count == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-        own = ["-m", "benchmarks.processes", "--result", result, "--size", steps.size, "--batch", steps.batch,
-               "--rounds", steps.rounds, "--threads", steps.threads, "--device", steps.device]
+        own = [
+            "-m",
+            "benchmarks.processes",
+            "--result",
+            result,
+            "--size",
+            steps.size,
+            "--batch",
+            steps.batch,
+            "--rounds",
+            steps.rounds,
+            "--threads",
+            steps.threads,
+            "--device",
+            steps.device,
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": str(steps.threads)}
-        done = subprocess.run([sys.executable, *launcher, *map(str, own)], env=environment, capture_output=True,
-                              text=True)
+        done = subprocess.run(
+            [sys.executable, *launcher, *map(str, own)], env=environment, capture_output=True, text=True
+        )
         if done.returncode:
             raise UserError(f"{count} processes ended with status {done.returncode}: {done.stderr[-500:]}")
         ms = statistics.median(json.loads(result.read_text()))
-    return {"work": f"training, {steps.size}×{steps.size}, batch {steps.batch}", "variant": f"{count} processes",
-            "ms": round(ms, 1), "clips_per_s": round(1e3 * steps.batch / ms, 2)}
+    return {
+        "work": f"training, {steps.size}×{steps.size}, batch {steps.batch}",
+        "variant": f"{count} processes",
+        "ms": round(ms, 1),
+        "clips_per_s": round(1e3 * steps.batch / ms, 2),
+    }
 
 
 def take_steps(steps: TrainingSteps, result: Path) -> None:
@@ -88,12 +110,16 @@ def take_steps(steps: TrainingSteps, result: Path) -> None:
         network, criterion, _ = build_model("tsmsa")
         network.to(device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters())
-        learner = Learner(network, criterion, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer), device,
-                          channels_last=True)
+        learner = Learner(
+            network, criterion, optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer), device, channels_last=True
+        )
         learner.train()
         share = steps.batch // processes()
-        batch = {"clip": torch.randn(share, 5, steps.size, steps.size), "key": ["made"] * share,
-                 "mask": (torch.rand(share, 1, steps.size, steps.size) > 0.99).float()}
+        batch = {
+            "clip": torch.randn(share, 5, steps.size, steps.size),
+            "key": ["made"] * share,
+            "mask": (torch.rand(share, 1, steps.size, steps.size) > 0.99).float(),
+        }
         times = []
         for _ in range(steps.rounds + 2):
             began = time.perf_counter()

@@ -4,6 +4,7 @@
 
 Frames are noise over a gradient, which compresses worse than most scenes; every method finds two components in each.
 """
+
 from __future__ import annotations
 
 import os
@@ -57,34 +58,49 @@ def make_up_frames(count: int, side: int, methods: int) -> dict[str, list[ShownF
         mask = np.zeros((1 + methods, side, side), bool)
         for layer in mask:
             for y, x in rng.integers(0, side - 8, (2, 2)):
-                layer[y:y + 4, x:x + 5] = rng.random((4, 5)) < 0.8
-        truth, *found = (encode_components(label(layer), side, FALSE_ALARM if i else TRUE_TARGET)
-                         for i, layer in enumerate(mask))
+                layer[y : y + 4, x : x + 5] = rng.random((4, 5)) < 0.8
+        truth, *found = (
+            encode_components(label(layer), side, FALSE_ALARM if i else TRUE_TARGET) for i, layer in enumerate(mask)
+        )
         name = f"sequence{index * SEQUENCES // count + 1}"
-        result.setdefault(name, []).append(ShownFrame(index, PagePicture(side, side, encode_webp(picture)), truth,
-                                                      [FoundInFrame([0], part) for part in found]))
+        result.setdefault(name, []).append(
+            ShownFrame(
+                index, PagePicture(side, side, encode_webp(picture)), truth, [FoundInFrame([0], part) for part in found]
+            )
+        )
     return result
 
 
 def make_up_method(name: str, rng: np.random.Generator) -> MethodResult:
     """All that the page says of a method, with figures drawn at random."""
+
     def draw_figures(keys: str) -> dict[str, Any]:
         return {key: float(rng.uniform(0.3, 0.9)) for key in keys.split()}
 
-    keys = ("pd f1 iou niou pixel_auc pd_at_fa_1e-06 pd_at_fa_1e-05 pd_at_fa_1e-04 precision recall centre_precision "
-            "ap50 centre_ap false_per_frame pixel_precision pixel_f1")
+    keys = (
+        "pd f1 iou niou pixel_auc pd_at_fa_1e-06 pd_at_fa_1e-05 pd_at_fa_1e-04 precision recall centre_precision "
+        "ap50 centre_ap false_per_frame pixel_precision pixel_f1"
+    )
     figures = draw_figures(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
     both = FigureSet(figures, {key: (0.9 * value, 1.1 * value) for key, value in figures.items()})
     tile = TilePicture(encode_webp(rng.integers(0, 255, (165, 165, 3)).astype(np.uint8), 80), ("frame 1", "noise"))
     curve = Curve(np.linspace(0, 1, 150).tolist(), np.linspace(1, 0, 150).tolist())
     return MethodResult(
-        name=name, threshold=0.5, frames_per_second=float(rng.uniform(2, 80)),
-        rules={"centroid": both, "shooting": both}, detection=both,
+        name=name,
+        threshold=0.5,
+        frames_per_second=float(rng.uniform(2, 80)),
+        rules={"centroid": both, "shooting": both},
+        detection=both,
         sequences={f"sequence{i + 1}": draw_figures(keys) | {"targets": 100, "frames": 100} for i in range(SEQUENCES)},
         bands={"snr": [Band("≤ 3", 9, 4, 0.5, (0.4, 0.6))]},
         roc=Curve(np.logspace(-7, -2, 65).tolist(), np.linspace(0, 1, 65).tolist()),
-        precision_recall={"centre": curve, "iou": curve}, countings={}, alarms=[tile] * 20, misses=[tile] * 20,
-        draws={key: rng.uniform(0, 1, 100) for key in ("pd", "f1", "iou")}, found={})
+        precision_recall={"centre": curve, "iou": curve},
+        countings={},
+        alarms=[tile] * 20,
+        misses=[tile] * 20,
+        draws={key: rng.uniform(0, 1, 100) for key in ("pd", "f1", "iou")},
+        found={},
+    )
 
 
 def time_opening(path: Path, browser: str) -> list[str]:
@@ -92,8 +108,9 @@ def time_opening(path: Path, browser: str) -> list[str]:
     try:
         from playwright.sync_api import sync_playwright  # not everyone has it
     except ImportError:
-        raise UserError("playwright is not installed, and it is what drives the browser: "
-                        "pip install playwright") from None
+        raise UserError(
+            "playwright is not installed, and it is what drives the browser: pip install playwright"
+        ) from None
     lines = []
     with sync_playwright() as play:
         program = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
@@ -107,8 +124,10 @@ def time_opening(path: Path, browser: str) -> list[str]:
             began = time.perf_counter()
             tab.select_option("[data-is=sequence]", f"frames-{SEQUENCES - 1}")
             tab.evaluate(IMAGE_DECODED)
-            lines.append(f"{width} px wide: open after {loaded:.2f} s, first frame after {shown:.2f} s, another "
-                         f"sequence after {time.perf_counter() - began:.2f} s")
+            lines.append(
+                f"{width} px wide: open after {loaded:.2f} s, first frame after {shown:.2f} s, another "
+                f"sequence after {time.perf_counter() - began:.2f} s"
+            )
             tab.close()
         program.close()
     return lines
@@ -120,12 +139,22 @@ def main(argv: list[str] | None = None) -> None:
     rng = np.random.default_rng(1)
     methods = [make_up_method(f"method {index + 1}", rng) for index in range(options.methods)]
     frames = make_up_frames(options.frames, options.size, options.methods)
-    about = Measurement("made-up frames", "test", options.frames, 2 * options.frames, options.frames, "none",
-                        Resampling(SEQUENCES), "benchmarks.report")
+    about = Measurement(
+        "made-up frames",
+        "test",
+        options.frames,
+        2 * options.frames,
+        options.frames,
+        "none",
+        Resampling(SEQUENCES),
+        "benchmarks.report",
+    )
     began = time.perf_counter()
     text = page(methods, about, frames).encode()
-    print(f"{options.methods} methods, {options.frames} frames of {options.size}x{options.size}: "
-          f"{len(text) / 1e6:.1f} MB, put together in {time.perf_counter() - began:.1f} s")
+    print(
+        f"{options.methods} methods, {options.frames} frames of {options.size}x{options.size}: "
+        f"{len(text) / 1e6:.1f} MB, put together in {time.perf_counter() - began:.1f} s"
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(options.out or os.path.join(folder, "page.html"))
         path.write_bytes(text)

@@ -25,8 +25,9 @@ Point = tuple[int, dict[str, Call]]  # an amount, and the calls of each way with
 
 def main(argv: list[str] | None = None) -> None:
     options = make_parser("scaling", __doc__.splitlines()[0])
-    options.add_argument("--of", nargs="+", choices=("area", "frames", "targets"),
-                         default=["area", "frames", "targets"])
+    options.add_argument(
+        "--of", nargs="+", choices=("area", "frames", "targets"), default=["area", "frames", "targets"]
+    )
     options.add_argument("--networks", nargs="+", choices=("tsmsa", "sstnet"), default=["tsmsa", "sstnet"])
     with user_errors():
         chosen = options.parse_args(argv)
@@ -65,8 +66,17 @@ def growth_rows(work: str, points: dict[str, Point], rounds: int) -> list[dict[s
             if way != "update":
                 cost = count_cost(call)
                 gflops, peak = round(cost.gflops, 3), round(cost.peak_mib, 1)
-            rows.append({"work": f"{work}, {way}", "variant": label, "ms": round(ms[way], 3), "gflops": gflops,
-                         "peak_mib": peak, "amount": round(amount / first, 3), "growth": None})
+            rows.append(
+                {
+                    "work": f"{work}, {way}",
+                    "variant": label,
+                    "ms": round(ms[way], 3),
+                    "gflops": gflops,
+                    "peak_mib": peak,
+                    "amount": round(amount / first, 3),
+                    "growth": None,
+                }
+            )
     for row in rows:
         base = next(other["ms"] for other in rows if other["work"] == row["work"])
         row["growth"] = round(row["ms"] / base, 3)

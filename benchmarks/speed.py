@@ -1,7 +1,7 @@
 """Milliseconds, operations and memory of TSMSA and SSTNet against the literal networks, which give the same numbers.
 
-    python -m benchmarks.speed --json speed.json
-    python -m benchmarks.speed --networks tsmsa --sizes 256 --compile
+python -m benchmarks.speed --json speed.json
+python -m benchmarks.speed --networks tsmsa --sizes 256 --compile
 """
 
 from __future__ import annotations
@@ -40,15 +40,24 @@ class Setup:
 
 def main(argv: list[str] | None = None) -> None:
     options = make_parser("speed", __doc__.splitlines()[0])
-    options.add_argument("--networks", nargs="+", choices=sorted(DEFAULT_SIZES),
-                         default=sorted(DEFAULT_SIZES, reverse=True))
-    options.add_argument("--sizes", nargs="+", type=int, help="sides of the frames (default: 512 and 256 for TSMSA, "
-                         "512 for SSTNet; training steps: 256)")
+    options.add_argument(
+        "--networks", nargs="+", choices=sorted(DEFAULT_SIZES), default=sorted(DEFAULT_SIZES, reverse=True)
+    )
+    options.add_argument(
+        "--sizes",
+        nargs="+",
+        type=int,
+        help="sides of the frames (default: 512 and 256 for TSMSA, 512 for SSTNet; training steps: 256)",
+    )
     options.add_argument("--batches", nargs="+", type=int, default=[1, 4], help="clips, or streams, at once")
     options.add_argument("--work", nargs="+", choices=("inference", "training"), default=["inference", "training"])
     options.add_argument("--bf16", action="store_true", help="half precision too")
-    options.add_argument("--compile", action="store_true", help="torch.compile too, for streams of the first size "
-                         "and batch, in the lowest precision; start-up time in a line of its own")
+    options.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile too, for streams of the first size "
+        "and batch, in the lowest precision; start-up time in a line of its own",
+    )
     options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     with user_errors():
         chosen = options.parse_args(argv)
@@ -121,8 +130,9 @@ def inference_rows(name: str, size: int, batch: int, setup: Setup) -> list[dict[
             if "float32" in variant and value > MAX_DEVIATION:
                 raise SystemExit(f"{work}, {variant}: {value:.2g} of the range away from the literal output")
         ms = alternate(calls, setup.rounds, synchronizer(setup.device), warm=True)
-    return [make_row(work, variant, ms[variant], costs[variant], networks[variant], different[variant])
-            for variant in calls]
+    return [
+        make_row(work, variant, ms[variant], costs[variant], networks[variant], different[variant]) for variant in calls
+    ]
 
 
 def build_runtimes(network: nn.Module, setup: Setup) -> Iterator[tuple[str, Runtime]]:
@@ -150,10 +160,14 @@ def make_row(
 ) -> dict[str, Any]:
     """A line of the table."""
     return {
-        "work": work, "variant": variant, "ms": round(ms, 3), "ratio": None,
+        "work": work,
+        "variant": variant,
+        "ms": round(ms, 3),
+        "ratio": None,
         "gflops": None if math.isnan(cost.gflops) else round(cost.gflops, 3),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "peak_mib": None if math.isnan(cost.peak_mib) else round(cost.peak_mib, 1), "deviation": different,
+        "peak_mib": None if math.isnan(cost.peak_mib) else round(cost.peak_mib, 1),
+        "deviation": different,
     }
 
 

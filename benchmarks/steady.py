@@ -7,6 +7,7 @@ The run and its loader's workers are looked at once a second (proportional set s
 files, whose share changes with what else runs on the machine). The second half of the run counts: its slope, in MiB for
 1,000 steps, and its range.
 """
+
 from __future__ import annotations
 
 import json
@@ -44,8 +45,10 @@ def main(argv: list[str] | None = None) -> None:
         for share in range(0, 101, 10):
             at = int(np.abs(steps - chosen.steps * share / 100).argmin())
             print(f"step {steps[at]:>7.0f}  {memory[at]:>8.1f} MiB")
-        print(f"second half: {slope:+.2f} MiB in 1,000 steps, between {memory[late].min():.1f} and "
-              f"{memory[late].max():.1f} MiB")
+        print(
+            f"second half: {slope:+.2f} MiB in 1,000 steps, between {memory[late].min():.1f} and "
+            f"{memory[late].max():.1f} MiB"
+        )
         if chosen.json:
             write_json(chosen.json, {"steps": steps, "mib": memory, "slope_mib_in_1000_steps": slope})
         if chosen.out:
@@ -54,15 +57,41 @@ def main(argv: list[str] | None = None) -> None:
 
 def start_training(folder: Path, steps: int, input_size: int, workers: int) -> subprocess.Popen:
     """Make the data in `folder` and start a run of `steps` steps there."""
-    subprocess.run([sys.executable, "-m", "utils.synthetic", "--out", str(folder / "data"), "--train-sequences", "8",
-                    "--test-sequences", "1", "--frames", "20"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "utils.synthetic",
+            "--out",
+            str(folder / "data"),
+            "--train-sequences",
+            "8",
+            "--test-sequences",
+            "1",
+            "--frames",
+            "20",
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     epochs = 10
-    options = {"data-root": folder / "data", "out": folder / "runs", "name": "steady", "epochs": epochs,
-               "batch-size": BATCH_SIZE, "clips-per-epoch": BATCH_SIZE * steps // epochs, "input-size": input_size,
-               "workers": workers, "threads": 1, "val-every": epochs, "device": "cpu"}
+    options = {
+        "data-root": folder / "data",
+        "out": folder / "runs",
+        "name": "steady",
+        "epochs": epochs,
+        "batch-size": BATCH_SIZE,
+        "clips-per-epoch": BATCH_SIZE * steps // epochs,
+        "input-size": input_size,
+        "workers": workers,
+        "threads": 1,
+        "val-every": epochs,
+        "device": "cpu",
+    }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return subprocess.Popen([sys.executable, "train_NUDT.py", *words, "--quiet"], cwd=Path(__file__).parents[1],
-                            stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "train_NUDT.py", *words, "--quiet"], cwd=Path(__file__).parents[1], stdout=subprocess.DEVNULL
+    )
 
 
 def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tuple[float, float]]:
@@ -82,8 +111,11 @@ def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tupl
         raise UserError(f"the training run ended with status {run.returncode}; its message is above")
     times, epochs_done = zip(*marks, strict=True)
     finished = json.loads(log.read_text().splitlines()[-1])["epoch"]
-    return [(float(np.interp(at, times, epochs_done)) * steps / finished, mib)
-            for at, mib in samples if times[0] <= at <= times[-1]]
+    return [
+        (float(np.interp(at, times, epochs_done)) * steps / finished, mib)
+        for at, mib in samples
+        if times[0] <= at <= times[-1]
+    ]
 
 
 def draw(steps: np.ndarray, memory: np.ndarray, path: str) -> None:

@@ -41,8 +41,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m docs.make_augmentation_figure", description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset with masks")
     parser.add_argument("--out", default="docs/augmentation.png", metavar="FILE", help="picture (default: %(default)s)")
-    parser.add_argument("--sequences", nargs=2, metavar="NAME", help="training sequences to take the last clip of "
-                        "(default: the first two with targets well inside its frames)")
+    parser.add_argument(
+        "--sequences",
+        nargs=2,
+        metavar="NAME",
+        help="training sequences to take the last clip of (default: the first two with targets well inside its frames)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the augmentation (default: %(default)s)")
     return parser.parse_args(argv)
 
@@ -65,8 +69,10 @@ def choose_clips(clips: ClipDataset, wanted: list[str] | None) -> list[int]:
         if inside.all():
             chosen.append(index)
     if len(chosen) < 2:
-        raise UserError(f"{len(chosen)} of the sequences {', '.join(wanted or last)} end in {NUM_FRAMES} frames with a "
-                        f"target {edge} pixels inside, expected 2; choose others with --sequences")
+        raise UserError(
+            f"{len(chosen)} of the sequences {', '.join(wanted or last)} end in {NUM_FRAMES} frames with a "
+            f"target {edge} pixels inside, expected 2; choose others with --sequences"
+        )
     return chosen[:2]
 
 
@@ -88,10 +94,14 @@ def draw_outline(axes: Axes, mask: np.ndarray, colour: str, gap: int = 0) -> Non
     around = np.pad(mask.astype(np.uint8), 1 + gap)
     around = cv2.dilate(around, np.ones((3, 3), np.uint8), iterations=gap).astype(bool)
     origin = 1.5 + gap
-    lines = [((x - origin, y - origin + 1), (x - origin + 1, y - origin + 1))
-             for y, x in np.argwhere(around[1:] != around[:-1])]
-    lines += [((x - origin + 1, y - origin), (x - origin + 1, y - origin + 1))
-              for y, x in np.argwhere(around[:, 1:] != around[:, :-1])]
+    lines = [
+        ((x - origin, y - origin + 1), (x - origin + 1, y - origin + 1))
+        for y, x in np.argwhere(around[1:] != around[:-1])
+    ]
+    lines += [
+        ((x - origin + 1, y - origin), (x - origin + 1, y - origin + 1))
+        for y, x in np.argwhere(around[:, 1:] != around[:, :-1])
+    ]
     axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.9))
 
 
@@ -114,8 +124,10 @@ def choose_close_looks(masks: np.ndarray, clones: np.ndarray) -> list[tuple[slic
     boxes = sorted_boxes(masks[middle])[:1] + sorted_boxes(clones[middle])[:3]
     windows = []
     for y0, x0, y1, x1 in boxes:
-        starts = [min(max((low + high - CLOSE_LOOK_SIDE) // 2, 0), side - CLOSE_LOOK_SIDE)
-                  for low, high, side in ((y0, y1, masks.shape[1]), (x0, x1, masks.shape[2]))]
+        starts = [
+            min(max((low + high - CLOSE_LOOK_SIDE) // 2, 0), side - CLOSE_LOOK_SIDE)
+            for low, high, side in ((y0, y1, masks.shape[1]), (x0, x1, masks.shape[2]))
+        ]
         windows.append(tuple(slice(start, start + CLOSE_LOOK_SIDE) for start in starts))
     return windows
 
@@ -152,12 +164,17 @@ def draw_batch(figure: Figure, grid, clips: list[tuple], limits: list[tuple[floa
 
     from utils.clips.augment import augment_batch
 
-    frames = torch.from_numpy(np.stack([(frames - low) / (high - low) for (frames, _), (low, high)
-                                        in zip(clips, limits, strict=True)]))
+    frames = torch.from_numpy(
+        np.stack([(frames - low) / (high - low) for (frames, _), (low, high) in zip(clips, limits, strict=True)])
+    )
     masks = torch.from_numpy(np.stack([masks[-1:] for _, masks in clips]))
     stacked, beside = (augment_batch(frames, masks, axis=axis) for axis in (2, 3))
-    panels = [("clip 1, key frame", stacked, 0), ("clip 2, key frame", stacked, 1),
-              ("1 and 2 above each other", stacked, 2), ("1 and 2 side by side", beside, 2)]
+    panels = [
+        ("clip 1, key frame", stacked, 0),
+        ("clip 2, key frame", stacked, 1),
+        ("1 and 2 above each other", stacked, 2),
+        ("1 and 2 side by side", beside, 2),
+    ]
     for column, (title, (image, mask), index) in enumerate(panels):
         axes = figure.add_subplot(grid[3, column])
         draw_image(axes, image[index, -1].numpy(), (0, 1), title, "" if column else "batch augmentation")
@@ -191,8 +208,10 @@ def main(argv: list[str] | None = None) -> None:
     dataset = ClipDataset(sequences, keys, ClipSettings(NUM_FRAMES, (0.0, 1.0)))
     clips = [crop_clip(*dataset.read(index)) for index in choose_clips(dataset, arguments.sequences)]
     if clips[0][0].shape != clips[1][0].shape:
-        raise UserError(f"clips of {clips[0][0].shape[1:]} and {clips[1][0].shape[1:]} pixels, expected one size; "
-                        "choose others with --sequences")
+        raise UserError(
+            f"clips of {clips[0][0].shape[1:]} and {clips[1][0].shape[1:]} pixels, expected one size; "
+            "choose others with --sequences"
+        )
     augmented = TargetAugmentation()(*clips[0], np.random.default_rng(arguments.seed))
     limits = [tuple(np.percentile(frames, (0.2, 99.95))) for frames, _ in clips]
 
@@ -202,8 +221,9 @@ def main(argv: list[str] | None = None) -> None:
     column, gap = 2.1, 0.14
     rows = [column * height / width] * 2 + [column, column * height / width]
     figure = Figure(figsize=(11, sum(rows) * (1 + 0.75 * gap) / 0.95), dpi=110)
-    grid = figure.add_gridspec(4, NUM_FRAMES, height_ratios=rows, left=0.03, right=0.995, top=0.97, bottom=0.01,
-                               wspace=0.03, hspace=gap)
+    grid = figure.add_gridspec(
+        4, NUM_FRAMES, height_ratios=rows, left=0.03, right=0.995, top=0.97, bottom=0.01, wspace=0.03, hspace=gap
+    )
     draw_targets(figure, grid, clips[0], augmented, limits[0])
     draw_batch(figure, grid, clips, limits)
     out = Path(arguments.out)

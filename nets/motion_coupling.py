@@ -3,6 +3,7 @@
 `MotionCoupling` is TSMSA's module over the states of the ConvLSTM, `FrameCoupling` SSTNet's neck over the frames of a
 clip.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -4,6 +4,7 @@ Under DistributedDataParallel, which averages gradients, the processes together 
 loss that is a function of sums over the whole batch therefore takes those sums over all processes, with gradients
 through them; one that is itself a sum counts `count_processes()` times its own share.
 """
+
 from __future__ import annotations
 
 import torch

@@ -8,14 +8,28 @@ from pathlib import Path
 import pytest
 from scripts import ROOT
 
-FLOORS = {"system": 1, "images": 2, "video": 3, "datasets": 3, "synthetic": 4, "clips": 4, "predictor": 5, "metrics": 6,
-          "render": 7, "training": 8, "report": 8, "commands": 9}
+FLOORS = {
+    "system": 1,
+    "images": 2,
+    "video": 3,
+    "datasets": 3,
+    "synthetic": 4,
+    "clips": 4,
+    "predictor": 5,
+    "metrics": 6,
+    "render": 7,
+    "training": 8,
+    "report": 8,
+    "commands": 9,
+}
 COMMANDS = {"checks", "export", "log", "bundle", "summary"}  # the files that stand in utils/ itself
 ABOVE_ALL = 10  # commands, `__main__.py` and scripts
 CONVERTERS = 3.5  # utils_coco takes floors 1 to 3
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
-SOURCES = [*sorted(path for folder in ("nets", "utils", "utils_coco", "benchmarks")
-                   for path in (ROOT / folder).rglob("*.py")), *sorted(ROOT.glob("*.py"))]
+SOURCES = [
+    *sorted(path for folder in ("nets", "utils", "utils_coco", "benchmarks") for path in (ROOT / folder).rglob("*.py")),
+    *sorted(ROOT.glob("*.py")),
+]
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
 
 
@@ -76,20 +90,34 @@ def test_imports_go_downward_only():
 
 
 def test_networks_know_nothing_of_files():
-    wrong = [f"{module} imports {other}" for module in MODULES if module.split(".")[0] == "nets"
-             for other in imports(module) if other.split(".")[0] != "nets"]
+    wrong = [
+        f"{module} imports {other}"
+        for module in MODULES
+        if module.split(".")[0] == "nets"
+        for other in imports(module)
+        if other.split(".")[0] != "nets"
+    ]
     assert not wrong
 
 
 def test_networks_are_used_by_predictions_and_training_only():
-    wrong = [f"{module} imports {other}" for module in MODULES if module.startswith("utils.") and floor(module) < 5
-             for other in imports(module) if other.split(".")[0] == "nets"]
+    wrong = [
+        f"{module} imports {other}"
+        for module in MODULES
+        if module.startswith("utils.") and floor(module) < 5
+        for other in imports(module)
+        if other.split(".")[0] == "nets"
+    ]
     assert not wrong
 
 
 def test_a_room_never_imports_its_own_face():
-    wrong = [f"{module} imports {other}" for module in MODULES for other in imports(module)
-             if len(module.split(".")) > 2 and other == module.rpartition(".")[0] and module.startswith("utils.")]
+    wrong = [
+        f"{module} imports {other}"
+        for module in MODULES
+        for other in imports(module)
+        if len(module.split(".")) > 2 and other == module.rpartition(".")[0] and module.startswith("utils.")
+    ]
     assert not wrong
 
 
@@ -110,8 +138,8 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
             elif other in waiting:
                 low[node] = min(low[node], index[other])
         if low[node] == index[node]:
-            members = waiting[waiting.index(node):]
-            del waiting[-len(members):]
+            members = waiting[waiting.index(node) :]
+            del waiting[-len(members) :]
             found.append(members)
 
     for node in graph:
@@ -161,8 +189,9 @@ def test_no_function_is_too_long():
     assert {name: length for path in SOURCES for name, length in functions(path) if length > LONGEST_FUNCTION} == {}
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "__init__.py"],
-                         ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.name != "__init__.py"], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_name_says_nothing(path):
     assert path.stem not in ("utils", "misc", "helpers", "common", "tools")
 
@@ -206,8 +235,11 @@ def slow_modules() -> set[str]:
     direct = {module: set(outer_imports(path)) for module, path in MODULES.items()}
     slow = {module for module, names in direct.items() if any(name.split(".")[0] in SLOW for name in names)}
     while True:
-        more = {module for module, names in direct.items()
-                if module not in slow and any(module_of(name) in slow for name in names)}
+        more = {
+            module
+            for module, names in direct.items()
+            if module not in slow and any(module_of(name) in slow for name in names)
+        }
         if not more:
             return slow
         slow |= more
@@ -215,9 +247,12 @@ def slow_modules() -> set[str]:
 
 def test_imports_stand_at_the_top_unless_they_take_seconds():
     slow = slow_modules()
-    wrong = [f"{module}: {name}" for module, path in MODULES.items() for name in inner_imports(path)
-             if name.split(".")[0] not in SLOW | OPTIONAL and module_of(name) not in slow
-             and module not in MEASURES_IMPORTS]
+    wrong = [
+        f"{module}: {name}"
+        for module, path in MODULES.items()
+        for name in inner_imports(path)
+        if name.split(".")[0] not in SLOW | OPTIONAL and module_of(name) not in slow and module not in MEASURES_IMPORTS
+    ]
     assert not wrong
 
 
@@ -228,7 +263,13 @@ def test_only_what_reads_the_command_line_knows_it():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-                if any(argument.annotation and "Namespace" in ast.unparse(argument.annotation)
-                       for argument in arguments) and node.name != "main" and module != "utils.commands.options":
+                if (
+                    any(
+                        argument.annotation and "Namespace" in ast.unparse(argument.annotation)
+                        for argument in arguments
+                    )
+                    and node.name != "main"
+                    and module != "utils.commands.options"
+                ):
                     wrong.append(f"{module}:{node.name}")
     assert not wrong

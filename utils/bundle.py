@@ -3,6 +3,7 @@
 The weights that are used (averaged where the run averages), without the optimiser's state and whatever else only
 continuing needs; the run's config, log and command; and the files' SHA-256, which `sha256sum -c SHA256SUMS` checks.
 """
+
 from __future__ import annotations
 
 import hashlib

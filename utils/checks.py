@@ -1,4 +1,5 @@
 """Is this dataset sound? `python -m utils.checks --data-root X` prints one line for each problem."""
+
 from __future__ import annotations
 
 import sys
@@ -63,15 +64,19 @@ def _inspect_mask(frame: Frame, found: FrameCheck) -> None:
     if found.size and values.shape != found.size:
         if same_aspect(values.shape, found.size):
             (h, w), (own_h, own_w) = values.shape, found.size
-            found.problems.append(f"{frame.mask}: mask of {w}x{h} (w x h), expected {own_w}x{own_h} like its image; it "
-                                  "is resized when read, replace it to be exact")
+            found.problems.append(
+                f"{frame.mask}: mask of {w}x{h} (w x h), expected {own_w}x{own_h} like its image; it "
+                "is resized when read, replace it to be exact"
+            )
         else:
             found.problems.append(describe_wrong_mask(frame, values.shape, found.size))
     top = int(values.max())
     between = int(((values > 0) & (values < top)).sum())
     if between:
-        found.problems.append(f"{frame.mask}: {between} pixels between 0 and {top}, expected two values; those above "
-                              "half count as target, write the mask again as PNG to be exact")
+        found.problems.append(
+            f"{frame.mask}: {between} pixels between 0 and {top}, expected two values; those above "
+            "half count as target, write the mask again as PNG to be exact"
+        )
     elif top and values.min() == top:
         found.problems.append(f"{frame.mask}: every pixel is target; replace the mask")
     found.targets = len(boxes_of_mask(read_mask(frame.mask)))
@@ -96,8 +101,14 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
         report.add_broken(error)
         return report.lines, [], ""
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
-        bar = tqdm(pool.map(inspect, dataset.frames), total=len(dataset.frames), desc="checking", unit="frame",
-                   disable=quiet, dynamic_ncols=True)
+        bar = tqdm(
+            pool.map(inspect, dataset.frames),
+            total=len(dataset.frames),
+            desc="checking",
+            unit="frame",
+            disable=quiet,
+            dynamic_ncols=True,
+        )
         checks = list(bar)
     problems = report.lines + [line for item in checks for line in item.problems]
     hints = [line for item in checks for line in item.hints]
@@ -111,9 +122,11 @@ def _summary(dataset: Dataset, checks: Sequence[FrameCheck]) -> str:
     more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
     bits = " and ".join(str(number) for number in sorted({item.bits for item in checks if item.bits}))
     empty = sum(not item.targets for item in checks)
-    return (f"{dataset.name} ({dataset.layout}{', recognised' if dataset.recognised else ''}), {dataset.split}: "
-            f"{len(dataset.sequences)} sequences, {len(checks)} frames, {sum(item.targets for item in checks)} targets "
-            f"({empty} frames without), sizes (w x h) {', '.join(shown[:5])}{more}, {bits} bit")
+    return (
+        f"{dataset.name} ({dataset.layout}{', recognised' if dataset.recognised else ''}), {dataset.split}: "
+        f"{len(dataset.sequences)} sequences, {len(checks)} frames, {sum(item.targets for item in checks)} targets "
+        f"({empty} frames without), sizes (w x h) {', '.join(shown[:5])}{more}, {bits} bit"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,8 +134,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m utils.checks", description="Is this dataset sound?")
     parser.add_argument("--data-root", required=True, help="dataset folder")
     parser.add_argument("--split", choices=("train", "test", "all"), default="all", help="default: all")
-    parser.add_argument("--need", choices=("masks", "boxes", "labels", "images"), default="labels",
-                        help="labels that every frame must have (default: those that the dataset has)")
+    parser.add_argument(
+        "--need",
+        choices=("masks", "boxes", "labels", "images"),
+        default="labels",
+        help="labels that every frame must have (default: those that the dataset has)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     problems, hints, summary = check(given.data_root, given.split, given.need, given.quiet)

@@ -7,6 +7,7 @@ Batch, height and width stay open: sides are multiples of `side_multiple`, in a 
 What the tensors mean is said in `nets/inference/exportable.py`; normalisation, threshold and the like are written into
 the file. It gets its name once it has been compared with PyTorch; until then what was there before stays.
 """
+
 from __future__ import annotations
 
 import json
@@ -68,24 +69,40 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
     network, output, calibration = map(parser.group, ("Network", "Output", "Calibration"))
     network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
     output.add_argument("--format", choices=ENDINGS, default=ExportSettings.format, help="default: %(default)s")
-    output.add_argument("--streaming", action="store_true",
-                        help="one frame and the state in, the result and the next state out (default: whole clips in)")
-    output.add_argument("--precision", choices=("float32", "fp16", "int8"), default=ExportSettings.precision,
-                        help="of an ONNX file: fp16 halves it, int8 quantises its convolutions and needs --calibrate; "
-                        "measure what that costs with test.py (default: %(default)s)")
-    output.add_argument("--opset", type=number(int, 18, 23), default=ExportSettings.opset,
-                        help="of ONNX (default: %(default)s)")
+    output.add_argument(
+        "--streaming",
+        action="store_true",
+        help="one frame and the state in, the result and the next state out (default: whole clips in)",
+    )
+    output.add_argument(
+        "--precision",
+        choices=("float32", "fp16", "int8"),
+        default=ExportSettings.precision,
+        help="of an ONNX file: fp16 halves it, int8 quantises its convolutions and needs --calibrate; "
+        "measure what that costs with test.py (default: %(default)s)",
+    )
+    output.add_argument(
+        "--opset", type=number(int, 18, 23), default=ExportSettings.opset, help="of ONNX (default: %(default)s)"
+    )
     output.add_argument("--out", metavar="FILE", help="default: beside the weights, such as best-streaming.onnx")
-    calibration.add_argument("--calibrate", metavar="PATH", help="frames for int8, prepared as "
-                             "vid_predict.py prepares them: a folder of images, a video, a dataset")
-    calibration.add_argument("--calibration-clips", type=number(int, 1), metavar="N",
-                             default=ExportSettings.calibration_clips,
-                             help="of these frames, evenly spread (default: %(default)s)")
+    calibration.add_argument(
+        "--calibrate",
+        metavar="PATH",
+        help="frames for int8, prepared as vid_predict.py prepares them: a folder of images, a video, a dataset",
+    )
+    calibration.add_argument(
+        "--calibration-clips",
+        type=number(int, 1),
+        metavar="N",
+        default=ExportSettings.calibration_clips,
+        help="of these frames, evenly spread (default: %(default)s)",
+    )
     given = ExportSettings(**vars(parser.parse_args(argv)))
     if given.precision != "float32" and (given.format != "onnx" or (given.precision == "int8" and given.streaming)):
         found = f"--format {given.format} --streaming" if given.streaming else f"--format {given.format}"
-        raise UserError(f"--precision {given.precision}: found with {found}, expected --format onnx, and windowed for "
-                        "int8")
+        raise UserError(
+            f"--precision {given.precision}: found with {found}, expected --format onnx, and windowed for int8"
+        )
     if (given.precision == "int8") != bool(given.calibrate):
         raise UserError("--calibrate: goes with --precision int8; give both or neither")
     ending = ENDINGS[given.format]
@@ -103,9 +120,17 @@ def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
     """
     size = arguments[0].shape[-2]
     multiple = side_multiple(weights.model.network)  # another one would be other padding, and other results at the edge
-    return json.dumps({"version": DESCRIPTION_VERSION, "streaming": given.streaming, "opset": given.opset,
-                       "precision": given.precision, "settings": weights.settings.as_dict(), "multiple": multiple,
-                       "state_strides": [size // state.shape[-2] for state in arguments[1:]]})
+    return json.dumps(
+        {
+            "version": DESCRIPTION_VERSION,
+            "streaming": given.streaming,
+            "opset": given.opset,
+            "precision": given.precision,
+            "settings": weights.settings.as_dict(),
+            "multiple": multiple,
+            "state_strides": [size // state.shape[-2] for state in arguments[1:]],
+        }
+    )
 
 
 def name_tensors(arguments: tuple, results: int) -> tuple[list[str], list[str]]:
@@ -136,16 +161,19 @@ def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, a
         import onnx  # noqa: F401 - the exporter needs it
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UserError(f"--format onnx: needs the package {error.name}, which is not installed; "
-                        "`pip install onnx onnxscript onnxruntime`") from None
+        raise UserError(
+            f"--format onnx: needs the package {error.name}, which is not installed; "
+            "`pip install onnx onnxscript onnxruntime`"
+        ) from None
     import torch
 
     inputs, outputs = name_tensors(arguments, 2 if detects else 1)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own inner workings
-        made = torch.onnx.export(program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs,
-                                 opset_version=opset)
+        made = torch.onnx.export(
+            program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs, opset_version=opset
+        )
     model = made.model_proto
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, about
@@ -223,15 +251,19 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
             torch.export.save(program, file, extra_files={METADATA_KEY: about})
     different = measure_deviation((make_onnx_runner if onnx else make_torch_runner)(path), module, arguments, multiple)
     if not different <= MAX_DEVIATION:  # NaN is none either
-        raise UserError(f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "
-                        f"{MAX_DEVIATION:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
-                        "report it")
+        raise UserError(
+            f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "
+            f"{MAX_DEVIATION:.0e}, and was not kept; give another {'--opset' if onnx else '--format'}, or "
+            "report it"
+        )
     if given.precision != "float32":
-
         quantise(path, given.precision, about, given.calibrate, given.calibration_clips)
         open_session(path)  # what these tools write cannot always be read
-    text = f"differs from PyTorch by {different:.1e} at most" if given.precision == "float32" else \
-        f"{given.precision}; measure what that costs with test.py"
+    text = (
+        f"differs from PyTorch by {different:.1e} at most"
+        if given.precision == "float32"
+        else f"{given.precision}; measure what that costs with test.py"
+    )
     inputs, outputs = name_tensors(arguments, 2 if detects else 1)
     form = f"ONNX, opset {given.opset}" if onnx else "torch.export program"
     return f"{form}, {', '.join(inputs)} → {', '.join(outputs)}; {text}"

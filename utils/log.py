@@ -1,4 +1,5 @@
 """Several training runs side by side: a table of their figures, and their curves in one picture."""
+
 from __future__ import annotations
 
 import math
@@ -13,12 +14,28 @@ from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_table, format_value
 from utils.training.run_log import LOG_FILE, read_log
 
-COLUMNS = (("model", "model", "s"), ("epochs", "epochs", "s"), ("best", "epoch", ".0f"), ("loss", "loss", ".4g"),
-           ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("IoU", "iou", ".4f"), ("AP50", "ap50", ".4f"),
-           ("centre AP", "centre_ap", ".4f"), ("threshold", "threshold", ".4g"), ("minutes", "minutes", ".1f"),
-           ("commit", "commit", "s"))
-CURVE_TITLES = {"loss": "training loss", "iou": "IoU, validation", "pd": "Pd, validation", "fa": "Fa, validation",
-                "ap50": "AP50, validation", "centre_ap": "centre AP, validation"}
+COLUMNS = (
+    ("model", "model", "s"),
+    ("epochs", "epochs", "s"),
+    ("best", "epoch", ".0f"),
+    ("loss", "loss", ".4g"),
+    ("Pd", "pd", ".4f"),
+    ("Fa", "fa", ".2e"),
+    ("IoU", "iou", ".4f"),
+    ("AP50", "ap50", ".4f"),
+    ("centre AP", "centre_ap", ".4f"),
+    ("threshold", "threshold", ".4g"),
+    ("minutes", "minutes", ".1f"),
+    ("commit", "commit", "s"),
+)
+CURVE_TITLES = {
+    "loss": "training loss",
+    "iou": "IoU, validation",
+    "pd": "Pd, validation",
+    "fa": "Fa, validation",
+    "ap50": "AP50, validation",
+    "centre_ap": "centre AP, validation",
+}
 
 
 @dataclass(frozen=True)
@@ -43,10 +60,17 @@ class LoggedRun:
         config, last = self.about.get("config", {}), self.rows[-1] if self.rows else {}
         wanted = {key: math.nan for _, key, _ in COLUMNS}
         figures = {key: _to_number(value) for key, value in self.best().items() if key in wanted}
-        return wanted | figures | {
-            "model": format_value(config.get("model")), "commit": format_value(self.about.get("git") or None),
-            "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}", "loss": _to_number(last.get("loss")),
-            "minutes": _to_number(last.get("elapsed_s")) / 60}
+        return (
+            wanted
+            | figures
+            | {
+                "model": format_value(config.get("model")),
+                "commit": format_value(self.about.get("git") or None),
+                "epochs": f"{last.get('epoch', 0)}/{config.get('epochs', '?')}",
+                "loss": _to_number(last.get("loss")),
+                "minutes": _to_number(last.get("elapsed_s")) / 60,
+            }
+        )
 
     def curve(self, key: str) -> tuple[list[int], list[float]]:
         """Epochs and values of a loss or a validation figure, where it is known."""
@@ -67,8 +91,9 @@ def read_run(path: str | Path) -> LoggedRun:
     """
     log = Path(path) / LOG_FILE if Path(path).is_dir() else Path(path)
     if not log.is_file():
-        raise UserError(f"{path}: found no {LOG_FILE}, expected the folder of a training run; give folders such as "
-                        "runs/*")
+        raise UserError(
+            f"{path}: found no {LOG_FILE}, expected the folder of a training run; give folders such as runs/*"
+        )
     about, rows = read_log(log)
     return LoggedRun(log.parent.name, about, tuple(rows))
 
@@ -92,8 +117,11 @@ def compare(paths: Sequence[str], out: str | None = None) -> str:
     curves = {title: {name: run.curve(key) for name, run in named.items()} for key, title in CURVE_TITLES.items()}
     plot_runs({title: lines for title, lines in curves.items() if any(epochs for epochs, _ in lines.values())}, picture)
     figures = {name: run.figures() for name, run in named.items()}
-    columns = [column for column in COLUMNS
-               if any(isinstance(row[column[1]], str) or not math.isnan(row[column[1]]) for row in figures.values())]
+    columns = [
+        column
+        for column in COLUMNS
+        if any(isinstance(row[column[1]], str) or not math.isnan(row[column[1]]) for row in figures.values())
+    ]
     return f"{format_table(figures, columns)}\ncurves in {picture}"
 
 

@@ -1,4 +1,5 @@
 """What a demonstration run reached and which files to open: `python -m utils.summary demo`."""
+
 from __future__ import annotations
 
 import json
@@ -22,8 +23,12 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 def format_tests(tests: dict[str, dict[str, Any]]) -> str:
     """A line for each test set and subset."""
-    rows = {f"{name}, {text}": metrics[part] for name, metrics in tests.items() for part, text in SUBSET_TITLES.items()
-            if part in metrics}
+    rows = {
+        f"{name}, {text}": metrics[part]
+        for name, metrics in tests.items()
+        for part, text in SUBSET_TITLES.items()
+        if part in metrics
+    }
     columns = [(text, key, "") for key, text in FIGURE_TITLES.items()]
     return format_table(rows, columns, "test set", (22, *(11 for _ in FIGURE_TITLES)))
 
@@ -33,9 +38,14 @@ def main(folder: Path) -> None:
     tests = {path.parent.name: read_metrics(path) for path in sorted(folder.glob("test*/metrics.json"))}
     read_metrics(folder / "test" / "metrics.json")
     print(f"\nFigures on test sequences that training never saw\n{format_tests(tests)}\n\nOpen these files")
-    wanted = {"annotated video": "video/**/*.mp4", "the same as GIF": "video/**/*.gif",
-              "predictions": "video/**/predictions.json", "training curves": "runs/*/curves.png",
-              "Pd over Fa": "test/pd_fa.png", "weights": "runs/*/best.pt"}
+    wanted = {
+        "annotated video": "video/**/*.mp4",
+        "the same as GIF": "video/**/*.gif",
+        "predictions": "video/**/predictions.json",
+        "training curves": "runs/*/curves.png",
+        "Pd over Fa": "test/pd_fa.png",
+        "weights": "runs/*/best.pt",
+    }
     for text, pattern in wanted.items():
         for path in sorted(folder.glob(pattern)):
             print(f"  {text:16} {path}")

@@ -1,4 +1,5 @@
 """Make masks for a dataset that has boxes only: `python -m utils_coco.boxes_to_masks --data-root X`."""
+
 from __future__ import annotations
 
 import argparse
@@ -53,12 +54,21 @@ def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwr
     else:
         found = [path for frame in frames if os.path.exists(path := mask_path(frame, dataset.root, out))]
     if found:
-        raise UserError(f"{out}: found {len(found)} masks already (first: {found[0]}), expected none; "
-                        "give --overwrite to replace them, or another --out")
+        raise UserError(
+            f"{out}: found {len(found)} masks already (first: {found[0]}), expected none; "
+            "give --overwrite to replace them, or another --out"
+        )
 
 
-def convert(root: str, out: str | None = None, method: str = "half-max", dilate: bool | None = None,
-            overwrite: bool = False, quiet: bool = False, link: bool = False) -> str:
+def convert(
+    root: str,
+    out: str | None = None,
+    method: str = "half-max",
+    dilate: bool | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+    link: bool = False,
+) -> str:
     """Write a mask for every frame that has a box list's word on it; frames without targets get empty ones.
 
     Args:
@@ -92,33 +102,44 @@ def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dil
         try:
             mask, failed = convert_boxes(read_frame(frame.image), frame.boxes, method, dilate)
         except ValueError as error:
-            raise UserError(f"{frame.image}: {error}; `python -m utils.checks --data-root {dataset.root} --need boxes` "
-                            "lists every such box") from None
+            raise UserError(
+                f"{frame.image}: {error}; `python -m utils.checks --data-root {dataset.root} --need boxes` "
+                "lists every such box"
+            ) from None
         write_picture(mask_path(frame, dataset.root, out), mask.astype(np.uint8) * 255)
         if frame.boxes:
             areas.append(int(mask.sum()) / len(frame.boxes))
         targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
     left_out = len(dataset.frames) - len(frames)
     size = f"{np.mean(areas):.1f} px each ({np.min(areas):.0f} to {np.max(areas):.0f})" if areas else "none"
-    return (f"{len(frames)} masks in {out}: {targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels "
-            "taken)" + (f"; {left_out} images that no box list names have none" if left_out else ""))
+    return (
+        f"{len(frames)} masks in {out}: {targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels "
+        "taken)" + (f"; {left_out} images that no box list names have none" if left_out else "")
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(description=__doc__.split(":")[0])
     parser.add_argument("--data-root", required=True, help="dataset folder with boxes (COCO json or txt lines)")
-    parser.add_argument("--method", choices=("half-max", "box"), default="half-max",
-                        help="half-max: pixels above half of the target's contrast; box: all of it (default: half-max)")
+    parser.add_argument(
+        "--method",
+        choices=("half-max", "box"),
+        default="half-max",
+        help="half-max: pixels above half of the target's contrast; box: all of it (default: half-max)",
+    )
     parser.add_argument("--out", help="make a dataset in this folder, images copied (default: masks/ in the dataset)")
     parser.add_argument("--link", action="store_true", help="with --out: link the images instead, which saves room")
-    parser.add_argument("--dilate", action=argparse.BooleanOptionalAction, default=None,
-                        help="add one pixel on each of the four sides (default: for half-max)")
+    parser.add_argument(
+        "--dilate",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="add one pixel on each of the four sides (default: for half-max)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace masks that are there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    print(convert(given.data_root, given.out, given.method, given.dilate, given.overwrite, given.quiet,
-                  given.link))
+    print(convert(given.data_root, given.out, given.method, given.dilate, given.overwrite, given.quiet, given.link))
 
 
 if __name__ == "__main__":

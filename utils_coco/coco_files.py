@@ -1,4 +1,5 @@
 """What the converters share: images that a list names, checks of boxes, and files that are not replaced."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -59,9 +60,12 @@ def list_parser(command: str, description: str, kind: str, about: str, other: st
     parser = Parser(prog=f"python -m utils_coco.{command}", description=description.split(":")[0] + ".")
     parser.add_argument("source", metavar=f"FILE.{kind}", help=about)
     parser.add_argument("--out", help=f"the {other} file (default: beside the {kind})")
-    parser.add_argument("--image-root", metavar="DIR",
-                        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
-                             f"root or slashes the {kind} has (default: {default_root})")
+    parser.add_argument(
+        "--image-root",
+        metavar="DIR",
+        help="dataset folder (it holds images/): name the images by their paths below it, whatever "
+        f"root or slashes the {kind} has (default: {default_root})",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     return parser
 
@@ -78,8 +82,10 @@ def dataset_around(source: str) -> str:
             return check_root(root)
         except UserError:
             continue  # not this one
-    raise UserError(f"{source}: lies in no dataset's folder, expected its images there, to read their sizes; give the "
-                    "folder that holds images/ with --image-root")
+    raise UserError(
+        f"{source}: lies in no dataset's folder, expected its images there, to read their sizes; give the "
+        "folder that holds images/ with --image-root"
+    )
 
 
 def find_images(names: Sequence[str], files: Files, source: str) -> list[str]:
@@ -91,12 +97,16 @@ def find_images(names: Sequence[str], files: Files, source: str) -> list[str]:
     keys = [files.find(name, split_of(source) or None) for name in names]
     missing = [name for name, key in zip(names, keys, strict=True) if key is None]
     if missing:
-        raise UserError(f"{source}: {missing[0][:200]}: no such image in {files.root} (the first of {len(missing)}); "
-                        "copy it there, correct the list, or give another --image-root")
+        raise UserError(
+            f"{source}: {missing[0][:200]}: no such image in {files.root} (the first of {len(missing)}); "
+            "copy it there, correct the list, or give another --image-root"
+        )
     twice = [key for key, count in Counter(keys).items() if count > 1]
     if twice:
-        raise UserError(f"{source}: found {files.images[twice[0]]} twice (the first of {len(twice)} such images), "
-                        "expected every image once; join their boxes")
+        raise UserError(
+            f"{source}: found {files.images[twice[0]]} twice (the first of {len(twice)} such images), "
+            "expected every image once; join their boxes"
+        )
     return [files.images[key] for key in keys]
 
 
@@ -131,8 +141,9 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise UserError(f"{path}: found a folder already, expected none; give another --out")
     if path.exists() and not overwrite:
-        raise UserError(f"{path}: found a file already, expected none; give --overwrite to replace it, or another "
-                        "--out")
+        raise UserError(
+            f"{path}: found a file already, expected none; give --overwrite to replace it, or another --out"
+        )
 
 
 def write_list(path: Path, text: str) -> None:

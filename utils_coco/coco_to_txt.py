@@ -1,4 +1,5 @@
 """Turn a COCO json into txt lines `path x1,y1,x2,y2,class …`: `python -m utils_coco.coco_to_txt FILE.json`."""
+
 from __future__ import annotations
 
 import math
@@ -21,8 +22,11 @@ from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
 from utils_coco.coco_files import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
 
-KEYS_IN_LINES = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox"),
-                 "categories": ("id", "name")}
+KEYS_IN_LINES = {
+    "images": ("id", "file_name"),
+    "annotations": ("id", "image_id", "category_id", "bbox"),
+    "categories": ("id", "name"),
+}
 
 
 def text_line(name: str, boxes: Sequence[Box]) -> str:
@@ -43,12 +47,19 @@ def list_lost(content: dict[str, Any]) -> list[str]:
     """What a COCO dictionary says that txt lines cannot, each with its count; `[]` where nothing is lost."""
     lost = [f"{key} ({count} {part})" for part in KEYS_IN_LINES for key, count in _extras(content[part], part).items()]
     order = {image["id"]: i for i, image in enumerate(content["images"])}
-    boxes = [item["id"] for item in sorted(content["annotations"], key=lambda item: order[item["image_id"]])
-             if "id" in item]
-    ids = {"images": list(order), "annotations": boxes,
-           "categories": sorted({item["id"] for item in content["categories"]})}
-    lost += [f"id ({len(found)} {part}, counted from 1 on the way back)" for part, found in ids.items()
-             if found != list(range(1, len(found) + 1))]
+    boxes = [
+        item["id"] for item in sorted(content["annotations"], key=lambda item: order[item["image_id"]]) if "id" in item
+    ]
+    ids = {
+        "images": list(order),
+        "annotations": boxes,
+        "categories": sorted({item["id"] for item in content["categories"]}),
+    }
+    lost += [
+        f"id ({len(found)} {part}, counted from 1 on the way back)"
+        for part, found in ids.items()
+        if found != list(range(1, len(found) + 1))
+    ]
     names = [str(item.get("name", "")) for item in sorted(content["categories"], key=lambda item: item["id"])]
     if any(names):
         lost.append(f"name ({len(names)} categories; txt_to_coco puts them back with `--names {shlex.join(names)}`)")
@@ -57,8 +68,12 @@ def list_lost(content: dict[str, Any]) -> list[str]:
 
 def _extras(items: Sequence[dict[str, Any]], part: str) -> Counter[str]:
     """How many of `items` have what under keys that lines have no place for."""
-    return Counter(key for item in items for key, value in item.items()
-                   if key not in KEYS_IN_LINES[part] and not _says_nothing(key, value, item))
+    return Counter(
+        key
+        for item in items
+        for key, value in item.items()
+        if key not in KEYS_IN_LINES[part] and not _says_nothing(key, value, item)
+    )
 
 
 def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
@@ -83,8 +98,9 @@ def _sizes(content: dict[str, Any], paths: Sequence[str] | None) -> Iterator[tup
             yield image_size(paths[i]) if paths else None
 
 
-def convert(source: str, out: str | None = None, image_root: str | None = None, absolute: bool = False,
-            overwrite: bool = False) -> list[str]:
+def convert(
+    source: str, out: str | None = None, image_root: str | None = None, absolute: bool = False, overwrite: bool = False
+) -> list[str]:
     """Write the boxes of a COCO json as txt lines, one an image, also for images without boxes.
 
     Classes are category ids in ascending order, from 0. Decimals are kept: corners are decimal sums of the json's
@@ -122,16 +138,20 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
         try:
             lines.append(text_line(name, entry.boxes))
         except ValueError:
-            raise UserError(f"{source}: found the image name {name!r}, which a txt line cannot hold; expected a path "
-                            "without line breaks that does not end like a box; rename the image") from None
+            raise UserError(
+                f"{source}: found the image name {name!r}, which a txt line cannot hold; expected a path "
+                "without line breaks that does not end like a box; rename the image"
+            ) from None
     lost = list_lost(content)
     write_list(path, "\n".join(lines) + "\n")
     said = [f"{path}: {summary(len(entries), [entry.path for entry in entries for _ in entry.boxes])}"]
     if lost:
         said.append(f"left out, as txt lines cannot hold it: {'; '.join(lost)}")
     if unknown:
-        said.append(f"not checked for boxes outside of them: {unknown} images without width and height; give "
-                    "--image-root to read them from the files")
+        said.append(
+            f"not checked for boxes outside of them: {unknown} images without width and height; give "
+            "--image-root to read them from the files"
+        )
     return said
 
 

@@ -1,4 +1,5 @@
 """Turn videos with csv labels into a COCO json and frames: `python -m utils_coco.csv_to_coco --labels DIR …`."""
+
 from __future__ import annotations
 
 import contextlib
@@ -37,8 +38,7 @@ class Conversion:
     After `frames()`, `places` has the place in its video of each frame kept, and `skipped` counts the others.
     """
 
-    def __init__(self, classes: dict[str, int], images: Path | None, prefix: str, stride: int, max_frames: int
-                 ) -> None:
+    def __init__(self, classes: dict[str, int], images: Path | None, prefix: str, stride: int, max_frames: int) -> None:
         self.classes, self.images, self.prefix = classes, images, prefix
         self.stride, self.max_frames = stride, max_frames
         self.places: list[int] = []
@@ -67,8 +67,10 @@ class Conversion:
             yield f"{self.prefix}{name}", frame.image.shape, boxes
         if labels:
             first = labels[min(labels)][0]
-            raise UserError(f"{video.table}: line {first.row}: found frame {first.frame + 1}, expected at most "
-                            f"{length}, as many as {video.film} has; correct the labels")
+            raise UserError(
+                f"{video.table}: line {first.row}: found frame {first.frame + 1}, expected at most "
+                f"{length}, as many as {video.film} has; correct the labels"
+            )
 
 
 @contextlib.contextmanager
@@ -86,9 +88,18 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def convert(labels: str, videos: str, out: str, split: str = "test", frames: bool = False, stride: int = 1,
-            max_frames: int | None = None, one_class: bool = False, overwrite: bool = False,
-            quiet: bool = False) -> list[str]:
+def convert(
+    labels: str,
+    videos: str,
+    out: str,
+    split: str = "test",
+    frames: bool = False,
+    stride: int = 1,
+    max_frames: int | None = None,
+    one_class: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> list[str]:
     """Write `annotations/instances_SPLIT2017.json` for all videos, frames without boxes included.
 
     Args:
@@ -119,8 +130,13 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
     bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
     whole = _whole_folder(folder) if frames else contextlib.nullcontext(folder)
     with writing(out, "give another --out"), whole as place:
-        job = Conversion(classes, place / "images" / split if frames else None, f"images/{split}/" if frames else "",
-                         stride, max_frames or sys.maxsize)
+        job = Conversion(
+            classes,
+            place / "images" / split if frames else None,
+            f"images/{split}/" if frames else "",
+            stride,
+            max_frames or sys.maxsize,
+        )
         content = coco_of_boxes((frame for video in bar for frame in job.frames(video)), names)
         for image, position in zip(content["images"], job.places, strict=True):
             image["video_frame"] = position
@@ -130,8 +146,9 @@ def convert(labels: str, videos: str, out: str, split: str = "test", frames: boo
     return [said, f"left out: {'; '.join(lost)}"] if lost else [said]
 
 
-def _list_lost(job: Conversion, found: Sequence[LabelledVideo], classes: Counter[str], unlabelled: Sequence[str]
-              ) -> list[str]:
+def _list_lost(
+    job: Conversion, found: Sequence[LabelledVideo], classes: Counter[str], unlabelled: Sequence[str]
+) -> list[str]:
     lost, columns = [], sorted({column for video in found for column in video.other_columns})
     if job.skipped["frames"]:
         lost.append(f"{job.skipped['frames']} frames with {job.skipped['boxes']} boxes (--stride, --max-frames)")
@@ -146,25 +163,50 @@ def _list_lost(job: Conversion, found: Sequence[LabelledVideo], classes: Counter
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = Parser(prog="python -m utils_coco.csv_to_coco",
-                    description="Turn videos with csv labels (columns frame,class,x,y,w,h; frames and pixels counted "
-                                "from 1) into a COCO json, and into frames.")
+    parser = Parser(
+        prog="python -m utils_coco.csv_to_coco",
+        description="Turn videos with csv labels (columns frame,class,x,y,w,h; frames and pixels counted "
+        "from 1) into a COCO json, and into frames.",
+    )
     parser.add_argument("--labels", required=True, metavar="DIR", help="folder of NAME.csv")
     parser.add_argument("--videos", required=True, metavar="DIR", help="folder of NAME.mp4")
-    parser.add_argument("--out", required=True, metavar="DIR",
-                        help="folder that gets annotations/instances_SPLIT2017.json")
-    parser.add_argument("--frames", action="store_true",
-                        help="write the frames as images/SPLIT/NAME/0.png too, which makes --out a dataset")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder that gets annotations/instances_SPLIT2017.json"
+    )
+    parser.add_argument(
+        "--frames",
+        action="store_true",
+        help="write the frames as images/SPLIT/NAME/0.png too, which makes --out a dataset",
+    )
     parser.add_argument("--split", choices=("train", "test"), default="test", help="default: test")
-    parser.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
-                        help="keep every Nth frame; those written are numbered 0, 1, 2, … (default: 1)")
+    parser.add_argument(
+        "--stride",
+        type=number(int, 1),
+        default=1,
+        metavar="N",
+        help="keep every Nth frame; those written are numbered 0, 1, 2, … (default: 1)",
+    )
     parser.add_argument("--max-frames", type=number(int, 1), metavar="N", help="keep at most N frames of each video")
     parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {TARGET_CATEGORY}")
     parser.add_argument("--overwrite", action="store_true", help="replace a json that is there (never frames)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    print("\n".join(convert(given.labels, given.videos, given.out, given.split, given.frames, given.stride,
-                            given.max_frames, given.one_class, given.overwrite, given.quiet)))
+    print(
+        "\n".join(
+            convert(
+                given.labels,
+                given.videos,
+                given.out,
+                given.split,
+                given.frames,
+                given.stride,
+                given.max_frames,
+                given.one_class,
+                given.overwrite,
+                given.quiet,
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

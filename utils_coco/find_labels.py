@@ -1,4 +1,5 @@
 """Which images and labels of a folder belong together: those of which the labels name the most images."""
+
 from __future__ import annotations
 
 import os
@@ -21,8 +22,19 @@ from utils_coco.video_labels import labelled_videos
 
 FilePlaces = Mapping[Path, Counter[str]]  # how many files of each suffix lie in which folders, named by paths below one
 IMAGE_NAMES = ("images", "image", "imgs", "img", "frames", "jpegimages")
-LABEL_NAMES = ("labels", "label", "annotations", "annotation", "boxes", "bboxes", "masks", "mask", "gt",
-               "ground_truth", "groundtruth")
+LABEL_NAMES = (
+    "labels",
+    "label",
+    "annotations",
+    "annotation",
+    "boxes",
+    "bboxes",
+    "masks",
+    "mask",
+    "gt",
+    "ground_truth",
+    "groundtruth",
+)
 MAX_TRIED = 4  # folders or files of one sort that are tried one by one
 MAX_MASKS_READ = 5
 
@@ -92,7 +104,8 @@ def _labels(folder: Path, places: FilePlaces) -> Iterator[Path | None]:
 def _are_masks(labels: Path, masks: list[Path]) -> bool:
     """Whether a folder is named like masks, or holds pictures of two levels."""
     return labels.name.lower() in LABEL_NAMES or all(
-        len(np.unique(read_frame(path))) <= 2 for path in masks[::max(1, len(masks) // MAX_MASKS_READ)])
+        len(np.unique(read_frame(path))) <= 2 for path in masks[:: max(1, len(masks) // MAX_MASKS_READ)]
+    )
 
 
 def find_videos(folder: Path, places: FilePlaces) -> tuple[tuple[Path, Path] | None, list[str]]:

@@ -2,6 +2,7 @@
 
 Labels: masks, YOLO, Pascal VOC, COCO, csv of boxes, or csv of centroids. Which of them is found out.
 """
+
 from __future__ import annotations
 
 import sys
@@ -44,8 +45,9 @@ class SourceImage:
         return f"{self.split}/{self.sequence}/{self.path.name}"
 
 
-def list_images(folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
-                ) -> list[SourceImage]:
+def list_images(
+    folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
+) -> list[SourceImage]:
     """All images below `folder`, whose subfolders are sequences, each with its split: the sequences named `test`, else
     those in folders test, val or valid where there is train too, else the last `fraction` of the sequences in natural
     order, or of a single sequence's frames. What lies in `labels`, a folder below it, is left out.
@@ -62,8 +64,9 @@ def list_images(folder: Path, test: Sequence[str] = (), fraction: float = 0.0, l
             below = path.parent.relative_to(folder).as_posix()
             groups.setdefault(folder.resolve().name if below == "." else below, []).append(path)
     if not groups:
-        raise UserError(f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another "
-                        "--images")
+        raise UserError(
+            f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another --images"
+        )
     names = sorted(groups, key=natural_key)
     unknown = [name for name in test if name not in groups]
     if unknown:
@@ -92,7 +95,7 @@ def _test_sequences(names: Sequence[str], test: Sequence[str], fraction: float) 
             return aside
     if not fraction or len(names) == 1:
         return set()
-    return set(names[len(names) - max(1, round(fraction * len(names))):])
+    return set(names[len(names) - max(1, round(fraction * len(names))) :])
 
 
 class Lookup:
@@ -121,8 +124,9 @@ class Lookup:
         name = ends[-1]
         if found is None and name.isdecimal():
             folders = [end.rpartition("/")[0] for end in ends[:-1]] + [self.only]
-            found = next((self.by_number[folder, int(name)] for folder in folders
-                          if (folder, int(name)) in self.by_number), None)
+            found = next(
+                (self.by_number[folder, int(name)] for folder in folders if (folder, int(name)) in self.by_number), None
+            )
         return found or self.by_name.get(name)
 
 
@@ -135,8 +139,9 @@ class Match:
     lost: list[str] = field(default_factory=list)
 
 
-def match_labels(lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[Path], tuple[int, int]]
-                 ) -> Match:
+def match_labels(
+    lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[Path], tuple[int, int]]
+) -> Match:
     """Read labels and find the image of each.
 
     Args:
@@ -165,13 +170,16 @@ def match_labels(lookup: Lookup, labels: Path, kind: str, side: float, size: Cal
     if not (found.boxes or found.masks or found.lost):
         raise UserError(f"{labels}: found no masks, expected images; give another --labels or --kind")
     if not (found.boxes or found.masks):
-        raise UserError(f"{labels}: found labels of {len(found.lost)} images, the first {found.lost[0]}, none of which "
-                        "is among the images; give another --images, or rename them alike")
+        raise UserError(
+            f"{labels}: found labels of {len(found.lost)} images, the first {found.lost[0]}, none of which "
+            "is among the images; give another --images, or rename them alike"
+        )
     return found
 
 
-def _labelled_frame(image: SourceImage, boxes: Sequence[NamedBox], classes: Sequence[str], one_class: bool
-                    ) -> tuple[str, tuple[int, int], list[Box]]:
+def _labelled_frame(
+    image: SourceImage, boxes: Sequence[NamedBox], classes: Sequence[str], one_class: bool
+) -> tuple[str, tuple[int, int], list[Box]]:
     """Name, (height, width) and boxes of an image with class numbers, cut where they leave it by less than
     `ROUNDING_MARGIN`."""
     size = image_size(image.path)
@@ -187,8 +195,17 @@ def _labelled_frame(image: SourceImage, boxes: Sequence[NamedBox], classes: Sequ
     return f"images/{image.name}", size, result
 
 
-def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequence[str] = (), fraction: float = 0.2,
-            side: float = 7.0, one_class: bool = False, link: bool = False) -> list[str]:
+def convert(
+    images: str,
+    labels: str,
+    out: str,
+    kind: str = "auto",
+    test: Sequence[str] = (),
+    fraction: float = 0.2,
+    side: float = 7.0,
+    one_class: bool = False,
+    link: bool = False,
+) -> list[str]:
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
     Args:
@@ -214,15 +231,15 @@ def convert(images: str, labels: str, out: str, kind: str = "auto", test: Sequen
     if kind == "auto":
         kind = guess_kind(source) or "none"
     if kind not in LABEL_KINDS:
-        raise UserError(f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give "
-                        "--kind")
+        raise UserError(
+            f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
+        )
     matched = match_labels(Lookup(found), source, kind, side, image_size)
     with writing(out, "give another --out"):
         said = _write(root, found, matched, one_class, link)
     lost = matched.lost
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
-    return [f"{out}: from labels of the kind '{kind}'", *said, *more,
-            f"next: python -m utils.datasets describe {out}"]
+    return [f"{out}: from labels of the kind '{kind}'", *said, *more, f"next: python -m utils.datasets describe {out}"]
 
 
 def _write(root: Path, found: Sequence[SourceImage], matched: Match, one_class: bool, link: bool) -> list[str]:
@@ -256,16 +273,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="the new dataset")
     parser.add_argument("--kind", choices=("auto", *LABEL_KINDS), default="auto", help="default: %(default)s")
     parser.add_argument("--test", nargs="+", default=(), metavar="SEQUENCE", help="sequences to test on")
-    parser.add_argument("--test-fraction", type=number(float, 0, 0.9), default=0.2, metavar="X",
-                        help="without --test, and without folders train and test: the last share of the sequences, or "
-                        "of a single one's frames (default: %(default)s)")
-    parser.add_argument("--box-side", type=number(float, 1, 1000), default=7.0, metavar="PX",
-                        help="of the boxes around centroids (default: %(default)s)")
+    parser.add_argument(
+        "--test-fraction",
+        type=number(float, 0, 0.9),
+        default=0.2,
+        metavar="X",
+        help="without --test, and without folders train and test: the last share of the sequences, or "
+        "of a single one's frames (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--box-side",
+        type=number(float, 1, 1000),
+        default=7.0,
+        metavar="PX",
+        help="of the boxes around centroids (default: %(default)s)",
+    )
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
     parser.add_argument("--link", action="store_true", help="link the images instead of copying them, which saves room")
     given = parser.parse_args(argv)
-    print("\n".join(convert(given.images, given.labels, given.out, given.kind, given.test, given.test_fraction,
-                            given.box_side, given.one_class, given.link)))
+    print(
+        "\n".join(
+            convert(
+                given.images,
+                given.labels,
+                given.out,
+                given.kind,
+                given.test,
+                given.test_fraction,
+                given.box_side,
+                given.one_class,
+                given.link,
+            )
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Every reader gives boxes by image, `{stem or path: [(x1, y1, x2, y2, class name), …]}` in pixels from 0, right and
 bottom exclusive. Images are looked up by their paths without the extension, else by their names where these are unique.
 """
+
 from __future__ import annotations
 
 import math
@@ -53,15 +54,19 @@ def guess_kind(labels: Path) -> str | None:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    return sorted((path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")),
-                  key=lambda path: natural_key(str(path)))
+    return sorted(
+        (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")),
+        key=lambda path: natural_key(str(path)),
+    )
 
 
 def _kind_of_tables(labels: Path) -> str:
     tables = {table_kind(path): path for path, _ in _files(labels, ".csv")}
     if len(tables) > 1:
-        raise UserError(f"{labels}: found boxes in {tables['boxes']} and centroids in {tables['centroids']}, expected "
-                        "one of the two; take them apart, or give --kind")
+        raise UserError(
+            f"{labels}: found boxes in {tables['boxes']} and centroids in {tables['centroids']}, expected "
+            "one of the two; take them apart, or give --kind"
+        )
     return next(iter(tables))
 
 
@@ -131,12 +136,15 @@ def _yolo(labels: Path, sizes: SizeLookup) -> Iterator[tuple[str, list[NamedBox]
             except ValueError:
                 sound = False
             if not sound:
-                raise UserError(f"{path}: line {row}: found '{line.strip()[:60]}', expected class cx cy w h, four "
-                                "shares of the image's sides; correct that line")
+                raise UserError(
+                    f"{path}: line {row}: found '{line.strip()[:60]}', expected class cx cy w h, four "
+                    "shares of the image's sides; correct that line"
+                )
             height, width = size or (math.nan, math.nan)
             name = names[number].strip() if number < len(names) and names[number].strip() else f"class{number}"
-            boxes.append(((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height,
-                          name))
+            boxes.append(
+                ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height, name)
+            )
         yield key, boxes
 
 
@@ -165,9 +173,13 @@ def _coco(labels: Path) -> Iterator[tuple[str, list[NamedBox]]]:
             key = entry.path.replace("\\", "/")
             if ".." in key.split("/"):
                 raise UserError(f"{path}: found '{entry.path}', which may lead out of the images' folder; correct it")
-            yield f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), [
-                (*corners, str(categories[number].get("name", f"class{number}")))
-                for *corners, number in entry.boxes or ()]
+            yield (
+                f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"),
+                [
+                    (*corners, str(categories[number].get("name", f"class{number}")))
+                    for *corners, number in entry.boxes or ()
+                ],
+            )
 
 
 def _tables(labels: Path, kind: str, side: float) -> Iterator[tuple[str, list[NamedBox]]]:

@@ -1,4 +1,5 @@
 """Tables of labels: csv files whose first line names the columns, by which boxes and centroids are told apart."""
+
 from __future__ import annotations
 
 import csv
@@ -14,24 +15,69 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 
 # Names as `_plain` writes them: without case, blanks, marks and a `bbox_` in front.
-IMAGE_COLUMNS = ("image", "imagename", "imagefile", "imagepath", "filename", "file", "filepath", "path", "img",
-                 "imgname", "imgpath", "frame", "framename", "frameid", "framenumber", "frameno", "frameindex",
-                 "imageid", "imgid")
+IMAGE_COLUMNS = (
+    "image",
+    "imagename",
+    "imagefile",
+    "imagepath",
+    "filename",
+    "file",
+    "filepath",
+    "path",
+    "img",
+    "imgname",
+    "imgpath",
+    "frame",
+    "framename",
+    "frameid",
+    "framenumber",
+    "frameno",
+    "frameindex",
+    "imageid",
+    "imgid",
+)
 SEQUENCE_COLUMNS = ("sequence", "sequencename", "sequenceid", "seq", "video", "videoname", "videoid", "folder")
-CLASS_COLUMNS = ("class", "classname", "label", "labelname", "category", "categoryname", "name", "type", "classid",
-                 "categoryid")
-CORNER_COLUMNS = (("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"), ("xmin", "ymin", "xmax", "ymax"),
-                  ("minx", "miny", "maxx", "maxy"), ("left", "top", "right", "bottom"), ("xtl", "ytl", "xbr", "ybr"))
+CLASS_COLUMNS = (
+    "class",
+    "classname",
+    "label",
+    "labelname",
+    "category",
+    "categoryname",
+    "name",
+    "type",
+    "classid",
+    "categoryid",
+)
+CORNER_COLUMNS = (
+    ("x1", "y1", "x2", "y2"),
+    ("x0", "y0", "x1", "y1"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("minx", "miny", "maxx", "maxy"),
+    ("left", "top", "right", "bottom"),
+    ("xtl", "ytl", "xbr", "ybr"),
+)
 START_COLUMNS = (("x", "y"), *(names[:2] for names in CORNER_COLUMNS))
-CENTRE_COLUMNS = (("cx", "cy"), ("xc", "yc"), ("xcenter", "ycenter"), ("xcentre", "ycentre"), ("centerx", "centery"),
-                  ("centrex", "centrey"), ("centroidx", "centroidy"), ("xcentroid", "ycentroid"))
+CENTRE_COLUMNS = (
+    ("cx", "cy"),
+    ("xc", "yc"),
+    ("xcenter", "ycenter"),
+    ("xcentre", "ycentre"),
+    ("centerx", "centery"),
+    ("centrex", "centrey"),
+    ("centroidx", "centroidy"),
+    ("xcentroid", "ycentroid"),
+)
 SIZE_COLUMNS = (("w", "h"), ("width", "height"))  # with both, the second is the image's
-COORDINATE_COLUMNS = frozenset(name for names in (*CORNER_COLUMNS, *START_COLUMNS, *CENTRE_COLUMNS, *SIZE_COLUMNS)
-                               for name in names)
+COORDINATE_COLUMNS = frozenset(
+    name for names in (*CORNER_COLUMNS, *START_COLUMNS, *CENTRE_COLUMNS, *SIZE_COLUMNS) for name in names
+)
 FORMS_BY_KIND = {"boxes": ("corners", "start and size", "centre and size"), "centroids": ("centre",)}
-COLUMN_ADVICE = ("expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper "
-                 "corner), xmin,ymin,xmax,ymax, x1,y1,x2,y2, left,top,right,bottom or cx,cy,w,h for boxes, x,y or "
-                 "cx,cy for centroids; rename the columns")
+COLUMN_ADVICE = (
+    "expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper "
+    "corner), xmin,ymin,xmax,ymax, x1,y1,x2,y2, left,top,right,bottom or cx,cy,w,h for boxes, x,y or "
+    "cx,cy for centroids; rename the columns"
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +93,7 @@ class Columns:
 
     @property
     def kind(self) -> str:
-        """"boxes" or "centroids"."""
+        """ "boxes" or "centroids"."""
         return next(kind for kind, forms in FORMS_BY_KIND.items() if self.form in forms)
 
 
@@ -73,9 +119,12 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _readings(names: set[str], form: str) -> list[tuple[str, ...]]:
     """The sets of columns among `names` that could be meant by a form."""
     sizes = [size for size in SIZE_COLUMNS if names.issuperset(size)][:1]
-    choices = {"corners": CORNER_COLUMNS, "start and size": [start + size for start in START_COLUMNS for size in sizes],
-               "centre and size": [centre + size for centre in CENTRE_COLUMNS for size in sizes],
-               "centre": (*CENTRE_COLUMNS, ("x", "y"))}[form]
+    choices = {
+        "corners": CORNER_COLUMNS,
+        "start and size": [start + size for start in START_COLUMNS for size in sizes],
+        "centre and size": [centre + size for centre in CENTRE_COLUMNS for size in sizes],
+        "centre": (*CENTRE_COLUMNS, ("x", "y")),
+    }[form]
     return [choice for choice in choices if names.issuperset(choice)]
 
 
@@ -106,13 +155,16 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
     if len(readings) > 1:
         raise UserError(f"{said}, in which targets are at {' or at '.join(map(','.join, readings))}; {COLUMN_ADVICE}")
     if others:
-        raise UserError(f"{said}, of which {', '.join(sorted(others))} would not be read beside {','.join(used)}; "
-                        f"{COLUMN_ADVICE}")
+        raise UserError(
+            f"{said}, of which {', '.join(sorted(others))} would not be read beside {','.join(used)}; {COLUMN_ADVICE}"
+        )
     twice = [name for name in (image, *used) if plain.count(name) > 1]
     if twice:
         raise UserError(f"{said}, two of them {twice[0]}; {COLUMN_ADVICE}")
-    sequence, category = (next((plain.index(name) for name in known if name in names), None)
-                          for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS))
+    sequence, category = (
+        next((plain.index(name) for name in known if name in names), None)
+        for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS)
+    )
     return Columns(form, tuple(map(plain.index, used)), plain.index(image), sequence, category)
 
 
@@ -154,15 +206,18 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[s
             sound = False
         image = _image_key(image, key, cells.get(columns.sequence))
         if not sound or ".." in image.split("/"):
-            raise UserError(f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
-                            f"{','.join(head)[:80]}; correct that line")
+            raise UserError(
+                f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
+                f"{','.join(head)[:80]}; correct that line"
+            )
         if values:
             shares.append(all(0 <= value <= 1 for value in values) and any(value % 1 for value in values))
         name = cells.get(columns.category) or TARGET_CATEGORY
         yield image, [(*_corners(columns.form, values, side), name)] if values else []
     if shares and all(shares):
-        raise UserError(f"{path}: found shares of the image's sides, expected pixels; multiply them by its width and "
-                        "height")
+        raise UserError(
+            f"{path}: found shares of the image's sides, expected pixels; multiply them by its width and height"
+        )
 
 
 def _image_key(image: str, key: str, sequence: str | None) -> str:

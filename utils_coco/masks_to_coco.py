@@ -1,4 +1,5 @@
 """Make COCO boxes for a dataset that has masks only: `python -m utils_coco.masks_to_coco --data-root X`."""
+
 from __future__ import annotations
 
 import os
@@ -35,6 +36,7 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     Raises:
         UserError: an image or mask cannot be read, or a mask has another aspect than its image.
     """
+
     def frames() -> Iterator[tuple[str, tuple[int, int], list[Box]]]:
         for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
             size = image_size(frame.image)
@@ -44,8 +46,9 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     return coco_of_boxes(frames(), [TARGET_CATEGORY])
 
 
-def convert(root: str, split: str | None = None, out: str | None = None, overwrite: bool = False,
-            quiet: bool = False) -> list[str]:
+def convert(
+    root: str, split: str | None = None, out: str | None = None, overwrite: bool = False, quiet: bool = False
+) -> list[str]:
     """Write `instances_SPLIT.json` from a dataset's masks.
 
     Args:
@@ -88,8 +91,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(description=__doc__.split(":")[0])
     parser.add_argument("--data-root", required=True, help="dataset folder with masks")
-    parser.add_argument("--split", choices=("train", "test", "all"),
-                        help="write this split only; all: one file of every frame (default: train and test)")
+    parser.add_argument(
+        "--split",
+        choices=("train", "test", "all"),
+        help="write this split only; all: one file of every frame (default: train and test)",
+    )
     parser.add_argument("--out", help="folder of the json files (default: annotations/ in the dataset)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")

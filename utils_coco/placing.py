@@ -1,4 +1,5 @@
 """Bring the files of one dataset into another: copies, or links on request."""
+
 from __future__ import annotations
 
 import filecmp

@@ -1,4 +1,5 @@
 """Turn txt lines `path x1,y1,x2,y2,class …` into a COCO json: `python -m utils_coco.txt_to_coco FILE.txt`."""
+
 from __future__ import annotations
 
 import os
@@ -39,16 +40,24 @@ def categories_of(entries: Sequence[Entry], names: Sequence[str], source: str) -
     used = sorted({box[4] for entry in entries for box in entry.boxes or ()})
     most = len(names) or MAX_CLASSES
     if used and used[-1] >= most:
-        raise UserError(f"{source}: found class {used[-1]}, expected 0 to {most - 1}; "
-                        + ("give --names for every class" if names else "correct the list"))
+        raise UserError(
+            f"{source}: found class {used[-1]}, expected 0 to {most - 1}; "
+            + ("give --names for every class" if names else "correct the list")
+        )
     if len(set(names)) < len(names):
         raise UserError(f"--names: found {' '.join(names)}, expected every name once; correct them")
     count = used[-1] + 1 if used else 1
     return list(names) or ([TARGET_CATEGORY] if count == 1 else [f"class{i}" for i in range(count)])
 
 
-def convert(source: str, out: str | None = None, image_root: str | None = None, names: Sequence[str] = (),
-            overwrite: bool = False, quiet: bool = False) -> list[str]:
+def convert(
+    source: str,
+    out: str | None = None,
+    image_root: str | None = None,
+    names: Sequence[str] = (),
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> list[str]:
     """Write the boxes of txt lines as a COCO json; lines without boxes are images without targets.
 
     Class 0 becomes category 1, and so on. Sizes of the images are read from their files. Decimals are kept: widths and
@@ -69,16 +78,19 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
             listed twice, a class without a name, or a file that is there or cannot be written.
     """
     if Path(source).suffix.lower() == ".json":
-        raise UserError(f"{source}: found a json, expected a txt list; for the other way there is "
-                        "`python -m utils_coco.coco_to_txt`")
+        raise UserError(
+            f"{source}: found a json, expected a txt list; for the other way there is "
+            "`python -m utils_coco.coco_to_txt`"
+        )
     path = target_file(source, out, ".json", overwrite)
     entries = read_lines(source, Decimal)
     categories = categories_of(entries, names, source)
     files = files_of(image_root or dataset_around(source))
     found = find_images([entry.path for entry in entries], files, source)
     frames = []
-    for entry, name in zip(entries, tqdm(found, desc="sizes", unit="image", disable=quiet, dynamic_ncols=True),
-                           strict=True):
+    for entry, name in zip(
+        entries, tqdm(found, desc="sizes", unit="image", disable=quiet, dynamic_ncols=True), strict=True
+    ):
         size = image_size(os.path.join(files.root, name))
         require_boxes(source, entry, size)
         frames.append((name if image_root else entry.path, size, entry.boxes or ()))
@@ -91,10 +103,21 @@ def convert(source: str, out: str | None = None, image_root: str | None = None, 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    parser = list_parser("txt_to_coco", __doc__, "txt", "list of images with boxes", "json",
-                         "the folder around the list, names as they are")
-    parser.add_argument("--names", nargs="+", default=(), metavar="NAME",
-                        help=f"names of the classes 0, 1, … (default: {TARGET_CATEGORY}, or class0, class1, …)")
+    parser = list_parser(
+        "txt_to_coco",
+        __doc__,
+        "txt",
+        "list of images with boxes",
+        "json",
+        "the folder around the list, names as they are",
+    )
+    parser.add_argument(
+        "--names",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help=f"names of the classes 0, 1, … (default: {TARGET_CATEGORY}, or class0, class1, …)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     print("\n".join(convert(given.source, given.out, given.image_root, given.names, given.overwrite, given.quiet)))

@@ -1,4 +1,5 @@
 """Labels of videos as csv files, one a video: `frame,class,x,y,w,h`, frames and pixels counted from 1."""
+
 from __future__ import annotations
 
 import csv
@@ -52,8 +53,10 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[Label, ...], tuple[str, 
         reader.fieldnames = columns
         missing = [name for name in COLUMNS if name not in columns]
         if missing:
-            raise UserError(f"{path}: found no column {missing[0]} (columns: {', '.join(columns)[:80] or 'none'}), "
-                            f"{expected}; write the labels again")
+            raise UserError(
+                f"{path}: found no column {missing[0]} (columns: {', '.join(columns)[:80] or 'none'}), "
+                f"{expected}; write the labels again"
+            )
         labels = tuple(_label(row, reader.line_num, path) for row in reader)
     except csv.Error as error:
         raise UserError(f"{path}: not a csv file ({error}), {expected}; write the labels again") from None
@@ -70,16 +73,19 @@ def _label(row: dict[Any, Any], line: int, path: str | os.PathLike) -> Label:
     except (ValueError, InvalidOperation):
         sound = False
     if not sound:
-        raise UserError(f"{path}: line {line}: found {','.join(words.values())[:60]}, expected a frame number from 1, "
-                        "a class and the numbers x,y,w,h; correct that line")
+        raise UserError(
+            f"{path}: line {line}: found {','.join(words.values())[:60]}, expected a frame number from 1, "
+            "a class and the numbers x,y,w,h; correct that line"
+        )
     return Label(line, frame - 1, words["class"], (x - 1, y - 1, x - 1 + w, y - 1 + h))
 
 
 def _files(folder: str, option: str, suffixes: frozenset[str]) -> list[Path]:
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder, expected the one of {option}; correct it")
-    found = [path for path in Path(folder).iterdir()
-             if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    found = [
+        path for path in Path(folder).iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
     return sorted(found, key=lambda path: natural_key(path.name))
 
 
@@ -99,8 +105,10 @@ def labelled_videos(labels: str, videos: str) -> tuple[list[LabelledVideo], list
     for table in tables:
         own = [film for film in films if film.stem == table.stem]
         if len(own) != 1:
-            raise UserError(f"{table}: found {len(own)} videos of that name in {videos}, expected one; correct "
-                            "--videos, or remove what is too much")
+            raise UserError(
+                f"{table}: found {len(own)} videos of that name in {videos}, expected one; correct "
+                "--videos, or remove what is too much"
+            )
         found.append(LabelledVideo(table.stem, own[0], table, *read_labels(table)))
     used = {item.film for item in found}
     return found, [film.name for film in films if film not in used]

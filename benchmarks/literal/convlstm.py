@@ -3,6 +3,7 @@
 Slow, and independent of nets/: what nets.convlstm computes otherwise is held against this. Names are the published
 ones, and so are the parts that never influence the output.
 """
+
 from __future__ import annotations
 
 import torch

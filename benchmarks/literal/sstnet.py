@@ -1,4 +1,5 @@
 """SSTNet exactly as its equations are written, in the published names, dead parts included (as convlstm.py)."""
+
 from __future__ import annotations
 
 import torch
@@ -145,9 +146,7 @@ class LiteralSSTNet(nn.Module):
         self.head = Head(c, 2 * c, num_classes)
         self.mapping0 = nn.Sequential(nn.Conv2d(num_frames * c, c, 1, bias=False))  # never used, as published
         self.mapping1 = embedding(3, c // 2)
-        self.mapping2 = nn.Sequential(
-            nn.Conv2d(num_frames * c // 2, num_frames * c, 1, bias=False), nn.LeakyReLU(0.01)
-        )
+        self.mapping2 = nn.Sequential(nn.Conv2d(num_frames * c // 2, num_frames * c, 1, bias=False), nn.LeakyReLU(0.01))
         self.SSTNet = LiteralConvLSTM(c // 2, c // 2, num_slices, num_layers, "mha")
 
     def forward(self, clip: Tensor) -> Tensor | tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
 """TSMSA exactly as its equations are written, in the published names, dead parts included (as convlstm.py)."""
+
 from __future__ import annotations
 
 import torch

@@ -7,6 +7,7 @@ C, h, w) for each part of it.
 Results: of a segmentation network probabilities (B, H, W). Of a detector, for each of its A cells, `boxes` (B, A, 4)
 x1, y1, x2, y2 in pixels of the input and `scores` (B, A, classes); non-maximum suppression is left to the caller.
 """
+
 from __future__ import annotations
 
 import torch

@@ -3,6 +3,7 @@
 The copy is the same class with the same `forward`, `observe` and `decide`; where a batch norm was stands an identity.
 Its state dict is another one: keep the network itself for training and saving.
 """
+
 from __future__ import annotations
 
 import copy

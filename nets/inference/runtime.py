@@ -3,6 +3,7 @@
 What is exact is always done: folded batch norms, channels-last, streaming. What costs accuracy or a long start is for
 the caller to choose: half precision, `torch.compile`, CUDA graphs.
 """
+
 from __future__ import annotations
 
 import sys
@@ -98,8 +99,11 @@ class Runtime:
         """
         with torch.inference_mode(), self._autocast():
             batches = self.to_device(frames).split(self._max_observed)
-            return [tuple(part[i : i + 1] for part in parts)
-                    for parts in map(self.network.observe, batches) for i in range(len(parts[0]))]
+            return [
+                tuple(part[i : i + 1] for part in parts)
+                for parts in map(self.network.observe, batches)
+                for i in range(len(parts[0]))
+            ]
 
     def decide(self, keys: Tensor, windows: Sequence[Sequence[tuple[Tensor, ...]]]) -> Tensor:
         """The outputs for clips of frames that were observed before.

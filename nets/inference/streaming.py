@@ -3,6 +3,7 @@
 Kept are TSMSA's part of the ConvLSTM's gates, SSTNet's features and their part of the neck's pairs. The ConvLSTM's
 hidden states start from zero in every clip and are computed anew over each window.
 """
+
 from __future__ import annotations
 
 import torch

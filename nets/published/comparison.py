@@ -1,4 +1,5 @@
 """Published names of the comparison networks, and how their entries become ours."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,5 @@
 """Which network a state dict in published names belongs to, and the options it was built with."""
+
 from __future__ import annotations
 
 import re
@@ -11,7 +12,9 @@ BACKBONE_PREFIX = "backbone."
 STATE_KEYS = ("model", "state_dict")  # keys under which weights files hold their state dict
 # What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck.
 NETWORK_PREFIXES = (
-    ("sstnet", "neck.conv_ref."), ("yolox", "backbone.backbone.dark2."), ("tsmsa", "SSTCell.cell_list."),
+    ("sstnet", "neck.conv_ref."),
+    ("yolox", "backbone.backbone.dark2."),
+    ("tsmsa", "SSTCell.cell_list."),
 )
 
 
@@ -43,8 +46,10 @@ def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     if identify_network(state) == "sstnet":
         options["num_classes"] = state["head.cls_preds.0.weight"].shape[0]
         options["num_frames"] = state["neck.conv_ref.0.conv.weight"].shape[1] // (4 * base) + 1
-        for name, pattern in (("num_slices", r"SSTNet\.cell_list\.(\d)\d\."),
-                              ("num_layers", r"SSTNet\.cell_list\.\d(\d)\.")):
+        for name, pattern in (
+            ("num_slices", r"SSTNet\.cell_list\.(\d)\d\."),
+            ("num_layers", r"SSTNet\.cell_list\.\d(\d)\."),
+        ):
             if count := _count(state, pattern):
                 options[name] = count
     return options
@@ -52,8 +57,11 @@ def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def tsmsa_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The options of `nets.tsmsa.TSMSA` that a state dict of it tells: `num_frames`, `num_slices`, `num_layers`."""
-    patterns = {"num_frames": r"feature_enhance\.weight\.(\d+)$", "num_slices": r"SSTCell\.cell_list\.(\d)\d\.",
-                "num_layers": r"SSTCell\.cell_list\.\d(\d)\."}
+    patterns = {
+        "num_frames": r"feature_enhance\.weight\.(\d+)$",
+        "num_slices": r"SSTCell\.cell_list\.(\d)\d\.",
+        "num_layers": r"SSTCell\.cell_list\.\d(\d)\.",
+    }
     return {name: _count(state, pattern) for name, pattern in patterns.items()}
 
 

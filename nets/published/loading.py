@@ -1,4 +1,5 @@
 """Published state dicts loaded into the networks of this project."""
+
 from __future__ import annotations
 
 import re

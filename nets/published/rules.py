@@ -4,6 +4,7 @@ A network's mapping is a list of `EntryRule`s. Ours hold fewer tensors than the 
 one input are one, biases before a batch norm are part of its running mean, what cannot influence the output is not
 built.
 """
+
 from __future__ import annotations
 
 import re

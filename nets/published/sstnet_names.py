@@ -1,4 +1,5 @@
 """Published names of SSTNet's parts: our module (a regular expression) → theirs. The backbone's are YOLOX's too."""
+
 from __future__ import annotations
 
 SSTNET_NAMES = (

@@ -91,8 +91,10 @@ class PooledGate(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.shape[0] < 2:
-            raise ValueError("got a batch of 1, expected at least 2: this network's batch norms over pooled values "
-                             "cannot train on one sample; take a larger batch size")
+            raise ValueError(
+                "got a batch of 1, expected at least 2: this network's batch norms over pooled values "
+                "cannot train on one sample; take a larger batch size"
+            )
         return super().forward(x)
 
 

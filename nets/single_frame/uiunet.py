@@ -87,21 +87,25 @@ class UIUNet(KeyFrameNetwork):
 
     def __init__(self):
         super().__init__()
-        self.down = nn.ModuleList((
-            ResidualU(7, 1, 32, 64),
-            ResidualU(6, 64, 32, 128),
-            ResidualU(5, 128, 64, 256),
-            ResidualU(4, 256, 128, 512),
-            ResidualU(4, 512, 256, 512, dilated=True),
-            ResidualU(4, 512, 256, 512, dilated=True),
-        ))
-        self.up = nn.ModuleList((
-            ResidualU(7, 128, 16, 64),
-            ResidualU(6, 256, 32, 64),
-            ResidualU(5, 512, 64, 128),
-            ResidualU(4, 1024, 128, 256),
-            ResidualU(4, 1024, 256, 512, dilated=True),
-        ))
+        self.down = nn.ModuleList(
+            (
+                ResidualU(7, 1, 32, 64),
+                ResidualU(6, 64, 32, 128),
+                ResidualU(5, 128, 64, 256),
+                ResidualU(4, 256, 128, 512),
+                ResidualU(4, 512, 256, 512, dilated=True),
+                ResidualU(4, 512, 256, 512, dilated=True),
+            )
+        )
+        self.up = nn.ModuleList(
+            (
+                ResidualU(7, 128, 16, 64),
+                ResidualU(6, 256, 32, 64),
+                ResidualU(5, 512, 64, 128),
+                ResidualU(4, 1024, 128, 256),
+                ResidualU(4, 1024, 256, 512, dilated=True),
+            )
+        )
         self.fuse = nn.ModuleList(CrossAttention(channels) for channels in (128, 256, 512, 512))
         self.side = nn.ModuleList(
             favour_background(nn.Conv2d(width, 1, 3, padding=1)) for width in (64, 64, 128, 256, 512, 512)

@@ -1,4 +1,5 @@
 """Bad pixels stand still on the sensor; targets, the scene and its bright points do not."""
+
 import cv2
 import numpy as np
 import pytest
@@ -26,13 +27,13 @@ def sequence(count=20, dtype=np.uint8, hot=((30, 40), (10, 90)), target=(50.0, 2
     y, x = np.mgrid[:100, :120]
     frames, places = [], []
     for t in range(count):
-        frame = scene[t:t + 100, 2 * t:2 * t + 120] + rng.normal(0, 1.5, (100, 120))
+        frame = scene[t : t + 100, 2 * t : 2 * t + 120] + rng.normal(0, 1.5, (100, 120))
         for row, column in hot:
             frame[row, column] += 40
             frame[row, column + 1] += 20
         frame[70, 70] -= 40
         places.append((target[0] + speed[0] * t, target[1] + speed[1] * t))
-        frame = frame + 45 * np.exp(-((y - places[-1][0]) ** 2 + (x - places[-1][1]) ** 2) / (2 * 0.9 ** 2))
+        frame = frame + 45 * np.exp(-((y - places[-1][0]) ** 2 + (x - places[-1][1]) ** 2) / (2 * 0.9**2))
         frames.append((np.clip(np.rint(frame), 0, 255) * (1 if dtype == np.uint8 else 64)).astype(dtype))
     return frames, places
 
@@ -44,15 +45,16 @@ def test_hot_and_dead_pixels_go_and_targets_stay(dtype):
     unit = 1 if dtype == np.uint8 else 64
     finder = DefectFinder()
     result = [mend(frame, finder.see(frame, STEP)) for frame in frames]
-    assert all(np.array_equal(*pair) for pair in zip(result[:MIN_TELLING_FRAMES - 1], frames, strict=False))
+    assert all(np.array_equal(*pair) for pair in zip(result[: MIN_TELLING_FRAMES - 1], frames, strict=False))
     for t in range(MIN_TELLING_FRAMES - 1, len(frames)):
         assert result[t].dtype == dtype
         for row, column in ((30, 40), (10, 90)):
             assert abs(int(result[t][row, column]) - int(clean[t][row, column])) < 15 * unit
         assert int(result[t][70, 70]) > int(frames[t][70, 70]) + 25 * unit
         row, column = np.rint(places[t]).astype(int)
-        assert np.array_equal(result[t][row - 1:row + 2, column - 1:column + 2],
-                              frames[t][row - 1:row + 2, column - 1:column + 2])
+        assert np.array_equal(
+            result[t][row - 1 : row + 2, column - 1 : column + 2], frames[t][row - 1 : row + 2, column - 1 : column + 2]
+        )
         changed = (result[t] != frames[t]).sum()
         assert 0 < changed <= 27
 
@@ -72,8 +74,9 @@ def test_training_and_prediction_mend_alike_and_start_anew_after_a_gap(tmp_path)
         cv2.imwrite(path, image)
         cv2.imwrite(str(tmp_path / f"m{number}.png"), np.zeros_like(image))
         frames.append(Frame("a", number, path, str(tmp_path / f"m{number}.png"), None))
-    clips = ClipDataset({"a": frames}, [("a", i) for i in range(len(frames))],
-                        ClipSettings(2, (0.0, 1.0), bad_pixels=True))
+    clips = ClipDataset(
+        {"a": frames}, [("a", i) for i in range(len(frames))], ClipSettings(2, (0.0, 1.0), bad_pixels=True)
+    )
     seen = []
 
     def run(batch):
@@ -114,8 +117,9 @@ def test_shifts_and_defects_stay_known_when_pictures_fill_the_cache(tmp_path, mo
         frames.append(Frame("a", number, str(tmp_path / f"{number}.png"), str(tmp_path / f"m{number}.png"), None))
     fits = []
     monkeypatch.setattr("utils.clips.training_clips.scene_shift", lambda *pair: fits.append(pair) or STEP)
-    clips = ClipDataset({"a": frames}, [("a", 19)], ClipSettings(2, (0.0, 1.0), register=True, bad_pixels=True),
-                        cache_bytes=1)
+    clips = ClipDataset(
+        {"a": frames}, [("a", 19)], ClipSettings(2, (0.0, 1.0), register=True, bad_pixels=True), cache_bytes=1
+    )
     first = clips.read(0)[0]
     assert len(fits) == 19
     assert np.array_equal(clips.read(0)[0], first) and len(fits) == 19

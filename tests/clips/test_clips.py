@@ -1,4 +1,5 @@
 """The clip rule, frames shared by clips, setting frames aside, and choosing a threshold on them."""
+
 import multiprocessing
 import pickle
 
@@ -30,15 +31,18 @@ def write_sequence(folder, name, numbers, size=(24, 40), dtype=np.uint8):
     return tuple(frames)
 
 
-@pytest.mark.parametrize(("numbers", "index", "expected"), [
-    ([0, 1, 2, 3, 4, 5], 5, [1, 2, 3, 4, 5]),
-    ([0, 1, 2, 3, 4, 5], 4, [0, 1, 2, 3, 4]),
-    ([0, 1, 2, 3, 4, 5], 1, [0, 0, 0, 0, 1]),
-    ([7, 8, 9], 0, [0, 0, 0, 0, 0]),
-    ([1, 2, 3, 10, 11, 12], 4, [3, 3, 3, 3, 4]),
-    ([1, 2, 3, 10, 11, 12], 2, [0, 0, 0, 1, 2]),
-    ([1, 3, 5], 2, [2, 2, 2, 2, 2]),
-])
+@pytest.mark.parametrize(
+    ("numbers", "index", "expected"),
+    [
+        ([0, 1, 2, 3, 4, 5], 5, [1, 2, 3, 4, 5]),
+        ([0, 1, 2, 3, 4, 5], 4, [0, 1, 2, 3, 4]),
+        ([0, 1, 2, 3, 4, 5], 1, [0, 0, 0, 0, 1]),
+        ([7, 8, 9], 0, [0, 0, 0, 0, 0]),
+        ([1, 2, 3, 10, 11, 12], 4, [3, 3, 3, 3, 4]),
+        ([1, 2, 3, 10, 11, 12], 2, [0, 0, 0, 1, 2]),
+        ([1, 3, 5], 2, [2, 2, 2, 2, 2]),
+    ],
+)
 def test_clip_rule(numbers, index, expected):
     assert clip_indices(numbers, index, 5) == expected
 
@@ -210,17 +214,31 @@ def test_hold_out_names_what_is_wrong():
 
 
 def test_threshold_is_the_best_pd_within_the_budget_then_the_best_iou():
-    curve = {"threshold": [0.1, 0.3, 0.5, 0.7, 0.9], "pd": [1.0, 0.9, 0.9, 0.8, 0.1], "fa": [1e-3, 4e-5, 3e-5, 1e-6, 0],
-             "false_per_frame": [5, 1, 0.5, 0, 0], "iou": [0.1, 0.5, 0.4, 0.3, 0.1], "pd_fa_auc": 0.8}
+    curve = {
+        "threshold": [0.1, 0.3, 0.5, 0.7, 0.9],
+        "pd": [1.0, 0.9, 0.9, 0.8, 0.1],
+        "fa": [1e-3, 4e-5, 3e-5, 1e-6, 0],
+        "false_per_frame": [5, 1, 0.5, 0, 0],
+        "iou": [0.1, 0.5, 0.4, 0.3, 0.1],
+        "pd_fa_auc": 0.8,
+    }
     assert choose_threshold(curve, 5e-5, 9)["threshold"] == 0.3
     assert choose_threshold(curve, 5e-5, 0.6)["threshold"] == 0.5
     assert choose_threshold(curve, 1e-6, 9)["threshold"] == 0.7
     assert choose_threshold(curve, 5e-5, 9, fixed=0.52) == pytest.approx(
-        {"threshold": 0.52, "pd": 0.9, "fa": 3e-5, "false_per_frame": 0.5, "iou": 0.4, "pd_in_budget": 0.9,
-         "pd_fa_auc": 0.8})
+        {
+            "threshold": 0.52,
+            "pd": 0.9,
+            "fa": 3e-5,
+            "false_per_frame": 0.5,
+            "iou": 0.4,
+            "pd_in_budget": 0.9,
+            "pd_fa_auc": 0.8,
+        }
+    )
     hopeless = {**curve, "fa": [1e-2, 9e-3, 8e-3, 7e-3, 6e-3]}
     assert choose_threshold(hopeless, 5e-5, 9) == pytest.approx(
-        {"threshold": 0.9, "pd": 0.1, "fa": 6e-3, "false_per_frame": 0, "iou": 0.1, "pd_in_budget": 0,
-         "pd_fa_auc": 0.8})
+        {"threshold": 0.9, "pd": 0.1, "fa": 6e-3, "false_per_frame": 0, "iou": 0.1, "pd_in_budget": 0, "pd_fa_auc": 0.8}
+    )
     empty = {**curve, "pd": [float("nan")] * 5, "iou": [float("nan")] * 5}
     assert choose_threshold(empty, 1e-6, 9)["threshold"] in (0.7, 0.9)

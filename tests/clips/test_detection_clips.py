@@ -1,4 +1,5 @@
 """Detection training samples: boxes follow their targets through cloning, flips, turns and letterboxing."""
+
 import dataclasses
 
 import cv2
@@ -41,6 +42,7 @@ def moving(noise=0.0):
 
 # --- cloned targets --------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("mode", ["add", "replace"])
 def test_a_clones_box_is_its_originals_moved(mode, seed):
@@ -61,7 +63,8 @@ def test_a_wide_box_shrinks_about_its_target_and_stays_inside():
     boxes = np.array([[x1 - 3, y1 - 5, x2 + 7, y2 + 1, 0.0]])
     for seed in range(30):
         _, cloned, after = TargetAugmentation(copies=1, scale=(0.8, 0.8)).with_boxes(
-            frames, masks, boxes, np.random.default_rng(seed))
+            frames, masks, boxes, np.random.default_rng(seed)
+        )
         size, old = after[1, 2:4] - after[1, :2], boxes[0, 2:4] - boxes[0, :2]
         assert np.allclose(size, 0.8 * old)
         assert (after[1, :2] >= 0).all() and (after[1, 2:4] <= 96).all()
@@ -76,7 +79,8 @@ def test_every_target_keeps_its_own_box_and_class():
     frames, masks = clip(tracks)
     boxes = np.array([[37, 59, 43, 65, 1.0], [23, 23, 30, 30, 0.0]])  # the cross first
     _, cloned, after = TargetAugmentation(copies=2, scale=(1.0, 1.0)).with_boxes(
-        frames, masks, boxes, np.random.default_rng(1))
+        frames, masks, boxes, np.random.default_rng(1)
+    )
     assert len(after) == 6 and sorted(after[:, 4]) == [0, 0, 0, 1, 1, 1]
     for x1, y1, x2, y2, kind in after.astype(int):
         assert cloned[-1, y1:y2, x1:x2].sum() == (SHAPES["disc"] if kind == 0 else SHAPES["cross"]).sum()
@@ -97,6 +101,7 @@ def test_masks_alone_are_augmented_as_before():
 
 
 # --- flips, turns, letterbox -----------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("size", [(96, 96), (60, 96)])
 def test_boxes_are_flipped_and_turned_with_their_targets(size):
@@ -165,10 +170,17 @@ def test_margins_keep_their_grey_whatever_the_jitter():
 def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
     """For other files than those of 8 bits they are the dataset's mean: half of 65535 is far from a camera's levels."""
     sequences, normalisation = sequence(tmp_path, 3, dtype=dtype), ([80.0] * 3, [10.0] * 3)
-    config = dataclasses.replace(SSTNET, input_size=64, batch_size=3, workers=0, target_augmentation=False, flips=False,
-                                 intensity=0.0, num_frames=2)
-    _, loader = build_loader(config, sequences, config.clip_settings(normalisation), 10.0,
-                                float(np.iinfo(dtype).max))
+    config = dataclasses.replace(
+        SSTNET,
+        input_size=64,
+        batch_size=3,
+        workers=0,
+        target_augmentation=False,
+        flips=False,
+        intensity=0.0,
+        num_frames=2,
+    )
+    _, loader = build_loader(config, sequences, config.clip_settings(normalisation), 10.0, float(np.iinfo(dtype).max))
     batch = next(iter(loader))
     learnt = dict(zip(batch["key"], batch["clip"].numpy(), strict=True))
     seen = []
@@ -178,14 +190,18 @@ def test_margins_are_the_same_in_training_and_in_prediction(tmp_path, dtype):
         return [np.zeros((0, 6), np.float32)] * len(clips)
 
     predictor = Predictor(run, ClipSettings(2, normalisation, "detection", fit="letterbox", input_size=64))
-    list(predictor.stream_with((number, cv2.imread(frame.image, cv2.IMREAD_UNCHANGED), None)
-                               for number, frame in enumerate(sequences["a"])))  # levels as they are, as in measuring
+    list(
+        predictor.stream_with(
+            (number, cv2.imread(frame.image, cv2.IMREAD_UNCHANGED), None) for number, frame in enumerate(sequences["a"])
+        )
+    )  # levels as they are, as in measuring
     for frame, shown in zip(sequences["a"], seen, strict=True):
         assert np.allclose(learnt[frame.image], shown, atol=1e-5)
         assert np.allclose(shown[..., :9, :], 4.8 if dtype == np.uint8 else 0.0, atol=1e-5)
 
 
 # --- samples and batches ---------------------------------------------------------------------------------------------
+
 
 def sequence(folder, frames, size=(40, 56), dtype=np.uint8):
     """One sequence whose even frames have a bright spot and a box of 8×8 around it."""
@@ -204,8 +220,13 @@ def sequence(folder, frames, size=(40, 56), dtype=np.uint8):
 def test_a_sample_holds_an_rgb_clip_and_the_key_frames_boxes(tmp_path):
     sequences = sequence(tmp_path, 4)
     normalisation = ([1.0, 2.0, 3.0], [10.0, 20.0, 40.0])
-    clips = ClipDataset(sequences, [("a", i) for i in range(4)], ClipSettings(5, normalisation, "detection"),
-                        labels="boxes", mask_of=no_mask)
+    clips = ClipDataset(
+        sequences,
+        [("a", i) for i in range(4)],
+        ClipSettings(5, normalisation, "detection"),
+        labels="boxes",
+        mask_of=no_mask,
+    )
     sample = clips[2]
     grey = clips.read(2)[0]
     assert sample["clip"].shape == (3, 5, 40, 56) and sample["clip"].dtype == np.float32
@@ -255,9 +276,14 @@ def test_real_boxes_stay_on_their_targets():
     dataset = open_dataset(real_data("DAUB-mini"), "train", "boxes")
     name, frames = next(iter(dataset.sequences.items()))
     transform = TrainTransform(512, "letterbox", 0.0, (TargetAugmentation(scale=(1.0, 1.0)), GeometricAugmentation()))
-    clips = ClipDataset({name: frames}, [(name, i) for i in range(0, 100, 25)],
-                        ClipSettings(5, ([0.0] * 3, [1.0] * 3), "detection"),
-                        transform.with_boxes, labels="boxes", mask_of=box_mask)
+    clips = ClipDataset(
+        {name: frames},
+        [(name, i) for i in range(0, 100, 25)],
+        ClipSettings(5, ([0.0] * 3, [1.0] * 3), "detection"),
+        transform.with_boxes,
+        labels="boxes",
+        mask_of=box_mask,
+    )
     contrasts = []
     for index in range(len(clips)):
         sample = clips[index]

@@ -1,4 +1,5 @@
 """Registration: known shifts are found, what cannot be known is left alone, training and prediction align alike."""
+
 import dataclasses
 
 import cv2
@@ -47,10 +48,15 @@ def test_a_moving_target_does_not_draw_the_scene_along():
     assert np.abs(scene_shift(first, second) - 0.5).max() < 0.1
 
 
-@pytest.mark.parametrize("frames", [
-    (np.full((64, 64), 7, np.float32), np.full((64, 64), 7, np.float32)),
-    tuple(np.random.default_rng(seed).standard_normal((64, 64)).astype(np.float32) for seed in (0, 1)),
-    (scene(0)[:128, :128], scene(5)[:128, :128])], ids=["flat", "noise", "other scene"])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        (np.full((64, 64), 7, np.float32), np.full((64, 64), 7, np.float32)),
+        tuple(np.random.default_rng(seed).standard_normal((64, 64)).astype(np.float32) for seed in (0, 1)),
+        (scene(0)[:128, :128], scene(5)[:128, :128]),
+    ],
+    ids=["flat", "noise", "other scene"],
+)
 def test_without_a_common_scene_there_is_no_shift(frames):
     assert (scene_shift(*frames) == 0).all()
 
@@ -64,8 +70,10 @@ def test_shifts_add_up_to_the_last_frame():
 
 
 def panned(count: int = 7) -> list[np.ndarray]:
-    return [np.clip(np.rint(view(scene(), (1.3 * t, -0.8 * t), noise=1, seed=t)), 0, 255).astype(np.uint8)
-            for t in range(count)]
+    return [
+        np.clip(np.rint(view(scene(), (1.3 * t, -0.8 * t), noise=1, seed=t)), 0, 255).astype(np.uint8)
+        for t in range(count)
+    ]
 
 
 @pytest.mark.parametrize("frame_step", [1, 2])
@@ -117,13 +125,16 @@ def test_predicting_clips_aligns_them_too():
     assert np.abs(inner[0] - inner[-1]).max() < 0.5 < np.abs(clip[0] / 20 - clip[-1] / 20)[16:-16, 16:-16].max()
 
 
-@pytest.mark.parametrize("shift", [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25),
-                                   (0.03125, -0.03125), (250.25, 3.5)])
+@pytest.mark.parametrize(
+    "shift",
+    [(0.3125, 0.25), (-1.75, 2.375), (0.0, 1.5), (-3.25, 0.0), (40.5, -30.25), (0.03125, -0.03125), (250.25, 3.5)],
+)
 def test_moved_pixels_are_those_of_a_bicubic_warp(shift):
     picture = scene()
     matrix = np.array([[1, 0, shift[1]], [0, 1, shift[0]]])
-    expected = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=cv2.INTER_CUBIC,
-                              borderMode=cv2.BORDER_REPLICATE)
+    expected = cv2.warpAffine(
+        picture, matrix, picture.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     assert np.abs(move(picture, np.array(shift)) - expected).max() < 1e-3 * np.ptp(picture)
     assert np.ptp(move(np.full((9, 7), 5, np.float32), np.array(shift))) < 1e-5
 
@@ -152,7 +163,10 @@ def test_a_bright_target_over_a_faint_scene_does_not_draw_it_along():
     rng = np.random.default_rng(2)
     scene = cv2.GaussianBlur(rng.normal(0, 1, (140, 140)), (0, 0), 3) * 25 + 100
     y, x = np.mgrid[:128, :128]
-    frames = [move(scene.astype(np.float32), np.array([0.5, -0.4]) * t)[6:134, 6:134]
-              + 120 * np.exp(-((y - 60 - t) ** 2 + (x - 50 - 2 * t) ** 2) / 18) + rng.normal(0, 1, y.shape)
-              for t in range(2)]
+    frames = [
+        move(scene.astype(np.float32), np.array([0.5, -0.4]) * t)[6:134, 6:134]
+        + 120 * np.exp(-((y - 60 - t) ** 2 + (x - 50 - 2 * t) ** 2) / 18)
+        + rng.normal(0, 1, y.shape)
+        for t in range(2)
+    ]
     assert np.abs(scene_shift(*(frame.astype(np.float32) for frame in frames)) - [0.5, -0.4]).max() < 0.15

@@ -1,4 +1,5 @@
 """How a network sees clips, as one object that files hold."""
+
 import dataclasses
 import json
 
@@ -18,7 +19,9 @@ def test_settings_go_through_json_and_come_back(settings):
 
 
 def test_what_an_earlier_version_did_not_write_has_its_default():
-    assert ClipSettings.from_dict({"num_frames": 5, "normalisation": [100, 20]}, "x.pt") == ClipSettings(5, (100., 20.))
+    assert ClipSettings.from_dict({"num_frames": 5, "normalisation": [100, 20]}, "x.pt") == ClipSettings(
+        5, (100.0, 20.0)
+    )
 
 
 def test_what_is_unknown_is_named():
@@ -26,18 +29,26 @@ def test_what_is_unknown_is_named():
         ClipSettings.from_dict(GREY.as_dict() | {"b": 1, "a": 2}, "x.onnx")
 
 
-@pytest.mark.parametrize("changes, text", [
-    ({"task": "tracking"}, "task 'tracking'"), ({"fit": "stretch"}, "fit 'stretch'"),
-    ({"fit": "resize"}, "fit 'resize' without an input_size"), ({"fit": "letterbox", "input_size": 0}, "input_size")])
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"task": "tracking"}, "task 'tracking'"),
+        ({"fit": "stretch"}, "fit 'stretch'"),
+        ({"fit": "resize"}, "fit 'resize' without an input_size"),
+        ({"fit": "letterbox", "input_size": 0}, "input_size"),
+    ],
+)
 def test_what_makes_no_sense_is_an_error(changes, text):
     with pytest.raises(ValueError, match=text):
         dataclasses.replace(GREY, **changes)
 
 
 def test_a_recipe_gives_them_whole():
-    config = dataclasses.replace(TSMSA, num_frames=3, frame_step=2, register=False, bad_pixels=False, threshold=0.25,
-                                 input_size=64)
-    assert config.clip_settings((90.0, 30.0)) == ClipSettings(3, (90.0, 30.0), threshold=0.25, frame_step=2,
-                                                              input_size=64, name="tsmsa")
+    config = dataclasses.replace(
+        TSMSA, num_frames=3, frame_step=2, register=False, bad_pixels=False, threshold=0.25, input_size=64
+    )
+    assert config.clip_settings((90.0, 30.0)) == ClipSettings(
+        3, (90.0, 30.0), threshold=0.25, frame_step=2, input_size=64, name="tsmsa"
+    )
     found = dataclasses.replace(SSTNET, num_classes=2).clip_settings(([1.0] * 3, [2.0] * 3))
     assert (found.task, found.fit, found.num_classes, found.threshold) == ("detection", "letterbox", 2, 0.5)

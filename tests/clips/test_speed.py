@@ -1,4 +1,5 @@
 """How fast targets move against the scene, and the frame step that follows from it."""
+
 import cv2
 import numpy as np
 import pytest
@@ -37,8 +38,11 @@ def test_slow_targets_get_wide_steps(tmp_path, speed, step):
 
 
 def test_a_recipe_measures_on_its_own_data_root_alone(tmp_path):
-    sequences = {"a": write(tmp_path, "a", (0.2, 0.15)), "more/b": write(tmp_path, "b", (2.0, 1.0)),
-                 "more/c": write(tmp_path, "c", (2.0, 1.0))}
+    sequences = {
+        "a": write(tmp_path, "a", (0.2, 0.15)),
+        "more/b": write(tmp_path, "b", (2.0, 1.0)),
+        "more/c": write(tmp_path, "c", (2.0, 1.0)),
+    }
     dataset = Dataset("x", "image tree", str(tmp_path), "train", sequences, False, None, {})
     config = TrainConfig(frame_step=0, extra_roots=(str(tmp_path / "more"),))
     assert resolve_frame_step(config, dataset).frame_step == 4

@@ -1,4 +1,5 @@
 """Weights that are passed on: packed from a run, and those that come with the project."""
+
 import json
 import shutil
 
@@ -23,10 +24,33 @@ LIMIT = 20e6  # bytes, all of weights/
 def run(tmp_path_factory):
     """A finished run, its folder."""
     root = tmp_path_factory.mktemp("run")
-    synthetic(["--out", str(root / "data"), "--train-sequences", "2", "--test-sequences", "0", "--frames", "6",
-               "--size", "48x64", "--quiet"])
-    config = TrainConfig(data_root=str(root / "data"), name="run", out=str(root), epochs=1, batch_size=2, input_size=32,
-                         workers=0, threads=1, quiet=True, device="cpu")
+    synthetic(
+        [
+            "--out",
+            str(root / "data"),
+            "--train-sequences",
+            "2",
+            "--test-sequences",
+            "0",
+            "--frames",
+            "6",
+            "--size",
+            "48x64",
+            "--quiet",
+        ]
+    )
+    config = TrainConfig(
+        data_root=str(root / "data"),
+        name="run",
+        out=str(root),
+        epochs=1,
+        batch_size=2,
+        input_size=32,
+        workers=0,
+        threads=1,
+        quiet=True,
+        device="cpu",
+    )
     train(config, open_dataset(config.data_root, "train"))
     return root / "run"
 
@@ -71,8 +95,26 @@ def test_bundled_weights_are_whole_and_described(folder):
 
 def test_own_footage_needs_no_weights(tmp_path, monkeypatch, capsys):
     """Two sequences that no weights have seen, with targets of SNR 4 to 10."""
-    synthetic(["--out", str(tmp_path / "data"), "--split", "test", "--test-sequences", "2", "--seed", "77", "--snr",
-               "4", "10", "--low-share", "0", "--empty-share", "0", "--quiet"])
+    synthetic(
+        [
+            "--out",
+            str(tmp_path / "data"),
+            "--split",
+            "test",
+            "--test-sequences",
+            "2",
+            "--seed",
+            "77",
+            "--snr",
+            "4",
+            "10",
+            "--low-share",
+            "0",
+            "--empty-share",
+            "0",
+            "--quiet",
+        ]
+    )
     monkeypatch.chdir(tmp_path)
     script("vid_predict").main(["--source", "data/images", "--truth", "data", "--quiet"])
     assert "no --weights given: taking" in capsys.readouterr().out

@@ -1,4 +1,5 @@
 """The table of finished runs."""
+
 import json
 
 import pytest
@@ -13,10 +14,26 @@ from utils.system.errors import UserError
 
 def figures(path, data, weights=None, model="top-hat", threshold=0.5, targets=4, **overall):
     path.parent.mkdir(parents=True, exist_ok=True)
-    overall = {"pd": 0.75 if targets else None, "fa": 2e-5, "false_per_frame": 0.25, "iou": 0.5, "frames": 8,
-               "targets": targets} | overall
-    path.write_text(json.dumps({"overall": overall, "weights": weights, "model": model, "threshold": threshold,
-                                "data_root": str(data), "split": "all"}))
+    overall = {
+        "pd": 0.75 if targets else None,
+        "fa": 2e-5,
+        "false_per_frame": 0.25,
+        "iou": 0.5,
+        "frames": 8,
+        "targets": targets,
+    } | overall
+    path.write_text(
+        json.dumps(
+            {
+                "overall": overall,
+                "weights": weights,
+                "model": model,
+                "threshold": threshold,
+                "data_root": str(data),
+                "split": "all",
+            }
+        )
+    )
     return str(path)
 
 
@@ -26,9 +43,17 @@ def run(tmp_path):
     folder = tmp_path / "runs" / "first"
     folder.mkdir(parents=True)
     network = build_model("acm").network
-    save_checkpoint(folder / "best.pt", {
-        "model": {"name": "acm", "options": {}}, "settings": ClipSettings(1, (100.0, 30.0), name="acm").as_dict(),
-        "config": {}, "network": network.state_dict(), "ema": None, "epoch": 2})
+    save_checkpoint(
+        folder / "best.pt",
+        {
+            "model": {"name": "acm", "options": {}},
+            "settings": ClipSettings(1, (100.0, 30.0), name="acm").as_dict(),
+            "config": {},
+            "network": network.state_dict(),
+            "ema": None,
+            "epoch": 2,
+        },
+    )
     rows = [json.dumps({"epoch": epoch, "clips": 1000}) + "\n" for epoch in (1, 2, 3)]
     (folder / "log.jsonl").write_text("".join(rows))
     return folder
@@ -37,9 +62,15 @@ def run(tmp_path):
 def test_runs_and_methods_make_one_table_with_their_cost(run, tmp_path, capsys):
     data = write_pairs(tmp_path / "set", [f"sequence1/{i}" for i in range(4)])
     weights = str(run / "best.pt")
-    main([figures(tmp_path / "a.json", data, weights, "acm"), figures(tmp_path / "b.json", data, pd=0.5),
-          figures(tmp_path / "c.json", tmp_path / "clutter", weights, "acm", targets=0, false_per_frame=0.125),
-          "--frames", "3"])
+    main(
+        [
+            figures(tmp_path / "a.json", data, weights, "acm"),
+            figures(tmp_path / "b.json", data, pd=0.5),
+            figures(tmp_path / "c.json", tmp_path / "clutter", weights, "acm", targets=0, false_per_frame=0.125),
+            "--frames",
+            "3",
+        ]
+    )
     head, rule, ours, classical = capsys.readouterr().out.strip().splitlines()
     assert head.startswith("| set, 8 frames | Pd | Fa |") and head.endswith("| ms a frame | false a frame, clutter |")
     assert rule.count("---") == head.count("|") - 1
@@ -65,11 +96,16 @@ def test_without_timing_only_the_files_are_read(tmp_path, capsys):
 def test_boxes_have_a_table_of_their_own(tmp_path, capsys):
     """Detectors beside segmentation networks: by centres, so that a box's area costs nothing."""
     boxes = {"ap50": 0.25, "centre_ap": 0.875, "centre_false_per_frame": 0.5, "false_per_frame": 9.0}
-    main([figures(tmp_path / "a.json", "set"),
-          figures(tmp_path / "b.json", "set", "r/boxes/best.pt", "sstnet", **boxes),
-          figures(tmp_path / "c.json", "set", "r/masks/best.pt", "tsmsa", **boxes | {"centre_ap": 0.5}),
-          figures(tmp_path / "d.json", "clutter", "r/masks/best.pt", "tsmsa", targets=0, **boxes | {"ap50": None}),
-          "--frames", "0"])
+    main(
+        [
+            figures(tmp_path / "a.json", "set"),
+            figures(tmp_path / "b.json", "set", "r/boxes/best.pt", "sstnet", **boxes),
+            figures(tmp_path / "c.json", "set", "r/masks/best.pt", "tsmsa", **boxes | {"centre_ap": 0.5}),
+            figures(tmp_path / "d.json", "clutter", "r/masks/best.pt", "tsmsa", targets=0, **boxes | {"ap50": None}),
+            "--frames",
+            "0",
+        ]
+    )
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0] == "| set, 8 frames | Pd | Fa | false a frame | IoU |" and lines[3] == ""
     assert lines[4] == "| set, 8 frames | AP50 | centre AP | Pd | false a frame | false a frame, clutter |"
@@ -79,9 +115,11 @@ def test_boxes_have_a_table_of_their_own(tmp_path, capsys):
 
 def test_figures_that_do_not_belong_together_are_refused(tmp_path):
     one = figures(tmp_path / "a.json", "set")
-    for other, text in ((figures(tmp_path / "b.json", "set"), "two files for set"),
-                        (figures(tmp_path / "c.json", "clutter", threshold=0.6), "at thresholds 0.5 and 0.6"),
-                        (figures(tmp_path / "d.json", "set", model="ipi", frames=9), "over 8 and 9 frames"),
-                        (str(tmp_path / "none.json"), "found no figures, expected a metrics.json")):
+    for other, text in (
+        (figures(tmp_path / "b.json", "set"), "two files for set"),
+        (figures(tmp_path / "c.json", "clutter", threshold=0.6), "at thresholds 0.5 and 0.6"),
+        (figures(tmp_path / "d.json", "set", model="ipi", frames=9), "over 8 and 9 frames"),
+        (str(tmp_path / "none.json"), "found no figures, expected a metrics.json"),
+    ):
         with pytest.raises(UserError, match=text):
             main([one, other, "--frames", "0"])

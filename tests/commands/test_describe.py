@@ -1,4 +1,5 @@
 """What is said about a folder, and that every command that is printed for it runs."""
+
 import importlib
 import re
 import runpy
@@ -29,8 +30,9 @@ def commands(lines):
 def run(tmp_path, monkeypatch, capsys):
     """Runs a command's words in this process, training up to its first step, and gives what it was trained on."""
     trained = []
-    monkeypatch.setitem(sys.modules, "utils.training.trainer",
-                        SimpleNamespace(train=lambda *given: trained.append(given)))
+    monkeypatch.setitem(
+        sys.modules, "utils.training.trainer", SimpleNamespace(train=lambda *given: trained.append(given))
+    )
     monkeypatch.chdir(tmp_path)
 
     def run(words):
@@ -72,10 +74,22 @@ def test_what_comes_next_runs_until_something_is_trained_or_shown(tmp_path, run,
 
 # --- labels are taken as they are meant ------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("folder, count", [
-    ("coco in root", 10), ("centroids in root", 5), ("tables in root", 2), ("yolo beside", 10), ("voc beside", 10),
-    ("yolo beside, below images", 5), ("yolo by split", 8), ("it's yolo", 10), ("masks below images", 5),
-    ("masks by their look", 10)])
+
+@pytest.mark.parametrize(
+    "folder, count",
+    [
+        ("coco in root", 10),
+        ("centroids in root", 5),
+        ("tables in root", 2),
+        ("yolo beside", 10),
+        ("voc beside", 10),
+        ("yolo beside, below images", 5),
+        ("yolo by split", 8),
+        ("it's yolo", 10),
+        ("masks below images", 5),
+        ("masks by their look", 10),
+    ],
+)
 def test_all_labels_arrive(tmp_path, run, folder, count):
     FOLDERS[folder][0](tmp_path / folder)
     lines = describe(str(tmp_path / folder))
@@ -88,11 +102,14 @@ def test_all_labels_arrive(tmp_path, run, folder, count):
 def test_a_dataset_without_training_frames_is_told_how_they_are_named(tmp_path):
     official(tmp_path)
     lines = describe(str(tmp_path))
-    assert (f"split: list the images in {tmp_path}/train.txt and {tmp_path}/test.txt, one a line, such as "
-            "Sequence1/images/00001.png") in lines
+    assert (
+        f"split: list the images in {tmp_path}/train.txt and {tmp_path}/test.txt, one a line, such as "
+        "Sequence1/images/00001.png"
+    ) in lines
     write_text(tmp_path / "test.txt", "Sequence47/images/00001.png\n")
-    assert any(line.startswith(f"split: list the images in {tmp_path}/train.txt, one") for line in
-               describe(str(tmp_path)))
+    assert any(
+        line.startswith(f"split: list the images in {tmp_path}/train.txt, one") for line in describe(str(tmp_path))
+    )
     index(tmp_path, ("train", "test"), ["Sequence47"])
     assert not any(line.startswith("split: ") for line in describe(str(tmp_path)))
 
@@ -119,12 +136,20 @@ def test_neighbouring_sequences_are_no_masks_of_each_other(tmp_path):
 
 # --- figures ---------------------------------------------------------------------------------------------------------
 
+
 def test_a_dataset_is_described(tmp_path):
     root = write_pairs(tmp_path / "root", [f"{sequence}/{n}" for sequence in (1, 2) for n in range(3)])
     write_text(root / "train.txt", "".join(f"images/1/{n}.png\n" for n in range(3)))
     text = "\n".join(describe(str(root)))
-    for part in ("layout 'image tree'", "train: 3 frames of 1 sequences", "test: none: ", "6 frames with a mask",
-                 "32x24 (6) (w x h), 8 bit", "1.00 targets a frame, 9 px each", "train_NUDT.py"):
+    for part in (
+        "layout 'image tree'",
+        "train: 3 frames of 1 sequences",
+        "test: none: ",
+        "6 frames with a mask",
+        "32x24 (6) (w x h), 8 bit",
+        "1.00 targets a frame, 9 px each",
+        "train_NUDT.py",
+    ):
         assert part in text, part
 
 
@@ -140,8 +165,11 @@ def test_frames_alone_are_described(tmp_path):
     write(tmp_path / "b/0.png", picture(1, (40, 50), np.uint16))
     lines = describe(str(tmp_path))
     assert "footage: 2 image sequences, 6 frames (1 to 5 each, the first a)" in lines
-    assert re.fullmatch(r"frames: 32x24 \(5\), 50x40 \(1\) \(w x h\), 8 and 16 bit, levels \d+ to \d+ in the 6 looked "
-                        "at", lines[-2])
+    assert re.fullmatch(
+        r"frames: 32x24 \(5\), 50x40 \(1\) \(w x h\), 8 and 16 bit, levels \d+ to \d+ in the 6 looked "
+        "at",
+        lines[-2],
+    )
 
 
 def test_degrees_are_described_as_they_are(tmp_path):

@@ -1,4 +1,5 @@
 """Exports: the same predictions as PyTorch on real frames, windowed and streaming, and without PyTorch."""
+
 import dataclasses
 import json
 import shutil
@@ -34,6 +35,7 @@ def weights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(weights):
     """Path of an export, made when it is first asked for."""
+
     def path(name, streaming):
         out = weights / f"{name}{'-streaming' * streaming}.onnx"
         if not out.exists():
@@ -101,13 +103,16 @@ def test_the_same_boxes_on_real_frames(weights, exported, streaming):
     run = predictor.run
     recorder = dataclasses.replace(predictor, run=lambda clip: (clips.append(clip.copy()), run(clip))[1])
     assert [prediction.number for prediction in recorder.stream(real_frames())] == list(range(7))
-    run._results = (lambda outputs: [[part[0] for part in outputs[:2]]]) if streaming else \
-        (lambda outputs: list(zip(*outputs, strict=True)))
+    run._results = (
+        (lambda outputs: [[part[0] for part in outputs[:2]]])
+        if streaming
+        else (lambda outputs: list(zip(*outputs, strict=True)))
+    )
     module = ClipExport(read_weights(weights / "sstnet.pt").model.network, True)
     for clip in clips:
         with torch.no_grad():
             boxes, scores = (part[0].numpy() for part in module(torch.from_numpy(clip)))
-        (own_boxes, own_scores), = run(clip)
+        ((own_boxes, own_scores),) = run(clip)
         assert np.abs(own_scores - scores).max() < 1e-4 and np.ptp(scores) > 2e-3
         assert np.abs(own_boxes - boxes).max() < 1e-4 * np.abs(boxes).max()
 
@@ -120,10 +125,12 @@ def test_the_file_describes_itself(exported, name, streaming):
     assert about["settings"]["name"] == name
     inputs = [item.name for item in session.get_inputs()]
     assert inputs == {("tsmsa", True): ["frames", "state0"], ("sstnet", True): ["frames", "state0", "state1"]}.get(
-        (name, streaming), ["clips"])
+        (name, streaming), ["clips"]
+    )
     outputs = [item.name for item in session.get_outputs()]
-    assert outputs == (["probabilities"] if name == "tsmsa" else ["boxes", "scores"]) + \
-        [f"next_{name}" for name in inputs[1:]]
+    assert outputs == (["probabilities"] if name == "tsmsa" else ["boxes", "scores"]) + [
+        f"next_{name}" for name in inputs[1:]
+    ]
     shape = session.get_inputs()[0].shape
     assert all(isinstance(shape[axis], str) for axis in (0, -2, -1))  # batch, height and width are open
 
@@ -156,7 +163,7 @@ def test_the_state_is_explicit(exported, weights):
     state = np.zeros((FRAMES - 1, 1, session.get_inputs()[1].shape[2], 16, 8), np.float32)
     state = np.repeat(session.run(None, {"frames": frames[:1], "state0": state})[1][-1:], FRAMES - 1, 0)
     for index in range(6):
-        found, state = session.run(None, {"frames": frames[index:index + 1], "state0": state})
+        found, state = session.run(None, {"frames": frames[index : index + 1], "state0": state})
         clip = frames[[max(0, i) for i in range(index - FRAMES + 1, index + 1)], 0]
         assert np.abs(found - whole.run(None, {"clips": clip[None]})[0]).max() < 1e-5
 
@@ -166,8 +173,16 @@ def test_predicting_without_torch(exported, tmp_path):
         write(tmp_path / f"frames/{number}.png", picture(number, (40, 50)))
     for name, streaming in (("tsmsa", False), ("sstnet", True)):
         out = tmp_path / f"{name}"
-        done = run_without_torch("vid_predict", "--weights", exported(name, streaming), "--source",
-                                 tmp_path / "frames", "--out", out, "--quiet")
+        done = run_without_torch(
+            "vid_predict",
+            "--weights",
+            exported(name, streaming),
+            "--source",
+            tmp_path / "frames",
+            "--out",
+            out,
+            "--quiet",
+        )
         assert done.returncode == 0, done.stderr
         content = json.loads((out / "predictions.json").read_text())
         assert content["model"] == name and len(content["frames"]) == 6
@@ -199,8 +214,9 @@ def test_a_detector_in_half_precision(exported, tmp_path):
     shutil.copy(exported("sstnet", False), out)
     about = onnx_run.open_session(out).get_modelmeta().custom_metadata_map[onnx_run.METADATA_KEY]
     quantise(out, "fp16", about)
-    for one, other in zip(exact.stream(frames), Predictor.from_checkpoint(out, threshold=0.0).stream(frames),
-                          strict=True):
+    for one, other in zip(
+        exact.stream(frames), Predictor.from_checkpoint(out, threshold=0.0).stream(frames), strict=True
+    ):
         assert abs(one.boxes[0, 4] - other.boxes[0, 4]) < 0.02
 
 

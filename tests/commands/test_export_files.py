@@ -1,4 +1,5 @@
 """Exports: .pt2 files at other batches and sizes, what int8 is calibrated on, and files that do not pass the checks."""
+
 import dataclasses
 import json
 
@@ -31,8 +32,17 @@ def weights(tmp_path_factory):
 @pytest.mark.parametrize("name, streaming", PARTS)
 def test_torch_export(weights, tmp_path, capsys, name, streaming):
     out = tmp_path / "x.pt2"
-    export.main(["--weights", str(weights / f"{name}.pt"), "--format", "torch-export", "--out", str(out),
-                 *["--streaming"] * streaming])
+    export.main(
+        [
+            "--weights",
+            str(weights / f"{name}.pt"),
+            "--format",
+            "torch-export",
+            "--out",
+            str(out),
+            *["--streaming"] * streaming,
+        ]
+    )
     assert "differs from PyTorch by" in capsys.readouterr().out
     extra = {METADATA_KEY: ""}
     program = torch.export.load(str(out), extra_files=extra).module()
@@ -75,8 +85,19 @@ def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, pre
     out.parent.mkdir()
     out.write_bytes(b"what was there before")
     with pytest.raises(UserError, match=what):
-        export.main(["--weights", str(weights / "tsmsa.pt"), "--format", form, "--out", str(out), "--precision",
-                     precision, *(["--calibrate", str(tmp_path / "frames")] if precision == "int8" else [])])
+        export.main(
+            [
+                "--weights",
+                str(weights / "tsmsa.pt"),
+                "--format",
+                form,
+                "--out",
+                str(out),
+                "--precision",
+                precision,
+                *(["--calibrate", str(tmp_path / "frames")] if precision == "int8" else []),
+            ]
+        )
     assert [path.read_bytes() for path in out.parent.iterdir()] == [b"what was there before"]
 
 
@@ -85,7 +106,7 @@ def test_calibration_sees_what_inference_sees(tmp_path):
     window, step, alignment and mending as in vid_predict.py."""
     scene = np.random.default_rng(0).normal(8000, 300, (60, 140)).round().astype(np.uint16)
     for number in range(24):
-        frame = scene[:, 2 * number:2 * number + 80].copy()
+        frame = scene[:, 2 * number : 2 * number + 80].copy()
         frame[30, 40] = 16000
         write(tmp_path / f"frames/{number + 5}.png", frame)
     path = write_weights(tmp_path, "tsmsa", register=True, bad_pixels=True, frame_step=3)
@@ -131,15 +152,23 @@ def test_exports_where_a_checkpoint_is_expected(tmp_path):
 
 def test_a_checkpoint_without_torch(weights, tmp_path):
     write(tmp_path / "frames/0.png", picture(0, (40, 50)))
-    done = run_without_torch("vid_predict", "--weights", weights / "tsmsa.pt", "--source", tmp_path / "frames", "--out",
-                             tmp_path / "out")
+    done = run_without_torch(
+        "vid_predict", "--weights", weights / "tsmsa.pt", "--source", tmp_path / "frames", "--out", tmp_path / "out"
+    )
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "need PyTorch" in done.stderr and "give an .onnx file" in done.stderr
 
 
-@pytest.mark.parametrize("options, name", [
-    ({}, "best.onnx"), ({"streaming": True}, "best-streaming.onnx"), ({"precision": "int8"}, "best-int8.onnx"),
-    ({"streaming": True, "precision": "fp16"}, "best-streaming-fp16.onnx"), ({"format": "torch-export"}, "best.pt2")])
+@pytest.mark.parametrize(
+    "options, name",
+    [
+        ({}, "best.onnx"),
+        ({"streaming": True}, "best-streaming.onnx"),
+        ({"precision": "int8"}, "best-int8.onnx"),
+        ({"streaming": True, "precision": "fp16"}, "best-streaming-fp16.onnx"),
+        ({"format": "torch-export"}, "best.pt2"),
+    ],
+)
 def test_a_file_without_a_name_lies_beside_the_weights_and_says_what_it_is(options, name):
     settings = export.ExportSettings("runs/a/best.pt", **options)
     assert export.name_beside_weights(settings).as_posix() == f"runs/a/{name}"

@@ -1,4 +1,5 @@
 """Classical methods behind the scripts, thresholds chosen by a budget, false alarms on material without targets."""
+
 import json
 
 import cv2
@@ -11,8 +12,28 @@ from utils.predictor.classical import CLASSICAL_METHODS
 from utils.synthetic.__main__ import main as synthetic
 from utils.system.errors import UserError
 
-MOVING = ["--train-sequences", "2", "--test-sequences", "1", "--size", "96", "--frames", "6", "--snr", "6", "12",
-          "--low-share", "0", "--empty-share", "0", "--glints", "4", "--workers", "0", "--quiet"]
+MOVING = [
+    "--train-sequences",
+    "2",
+    "--test-sequences",
+    "1",
+    "--size",
+    "96",
+    "--frames",
+    "6",
+    "--snr",
+    "6",
+    "12",
+    "--low-share",
+    "0",
+    "--empty-share",
+    "0",
+    "--glints",
+    "4",
+    "--workers",
+    "0",
+    "--quiet",
+]
 
 
 def pictures(folder, count):
@@ -44,8 +65,20 @@ def test_a_method_is_measured_like_a_network(moving, tmp_path, capsys, method):
 
 def test_a_budget_chooses_the_threshold_on_training_frames_alone(moving, tmp_path, capsys):
     def measured(*more):
-        script("test").main(["--method", "top-hat", "--data-root", str(moving), "--out", str(tmp_path), "--quiet",
-                             "--val-sequences", "sequence2", *more])
+        script("test").main(
+            [
+                "--method",
+                "top-hat",
+                "--data-root",
+                str(moving),
+                "--out",
+                str(tmp_path),
+                "--quiet",
+                "--val-sequences",
+                "sequence2",
+                *more,
+            ]
+        )
         return json.loads((tmp_path / "metrics.json").read_text())
 
     tight, wide = measured("--fa-budget", "0.00002"), measured("--fa-budget", "0.0002")
@@ -58,12 +91,22 @@ def test_a_budget_chooses_the_threshold_on_training_frames_alone(moving, tmp_pat
 
 
 def test_boxes_and_pictures_of_a_method(moving, tmp_path):
-    script("vid_map_coco").main(["--method", "top-hat", "--data-root", str(moving), "--out", str(tmp_path / "map"),
-                                 "--quiet"])
+    script("vid_map_coco").main(
+        ["--method", "top-hat", "--data-root", str(moving), "--out", str(tmp_path / "map"), "--quiet"]
+    )
     figures = json.loads((tmp_path / "map" / "metrics.json").read_text())
     assert figures["model"] == "top-hat" and figures["overall"]["centre_ap"] > 0
-    script("vid_predict").main(["--method", "frame-difference", "--source", str(moving / "images" / "sequence3"),
-                                "--out", str(tmp_path / "pictures"), "--quiet"])
+    script("vid_predict").main(
+        [
+            "--method",
+            "frame-difference",
+            "--source",
+            str(moving / "images" / "sequence3"),
+            "--out",
+            str(tmp_path / "pictures"),
+            "--quiet",
+        ]
+    )
     found = json.loads((tmp_path / "pictures" / "predictions.json").read_text())
     assert found["model"] == "frame-difference" and len(found["frames"]) == 6
     assert any(frame["components"] for frame in found["frames"])
@@ -73,8 +116,10 @@ def test_boxes_and_pictures_of_a_method(moving, tmp_path):
 @pytest.mark.parametrize("name", ["test", "vid_map_coco", "vid_predict"])
 def test_a_wrong_choice_is_one_line_before_torch_is_imported(name, tmp_path):
     data = ["--source" if name == "vid_predict" else "--data-root", tmp_path]
-    wrong = [(["--method", "sobel"], f"found 'sobel', expected one of {', '.join(CLASSICAL_METHODS)}"),
-             (["--weights", "a", "--method", "top-hat"], "expected one of")]
+    wrong = [
+        (["--method", "sobel"], f"found 'sobel', expected one of {', '.join(CLASSICAL_METHODS)}"),
+        (["--weights", "a", "--method", "top-hat"], "expected one of"),
+    ]
     if name != "vid_predict":  # which has weights of its own
         wrong.append(([], "and --method NAME"))
     if name == "test":
@@ -86,25 +131,76 @@ def test_a_wrong_choice_is_one_line_before_torch_is_imported(name, tmp_path):
 
 def test_a_threshold_beside_a_budget_is_refused(moving, tmp_path):
     with pytest.raises(UserError, match="--fa-budget: found --threshold as well"):
-        script("test").main(["--method", "top-hat", "--data-root", str(moving), "--out", str(tmp_path), "--quiet",
-                             "--fa-budget", "0.01", "--threshold", "0.5"])
+        script("test").main(
+            [
+                "--method",
+                "top-hat",
+                "--data-root",
+                str(moving),
+                "--out",
+                str(tmp_path),
+                "--quiet",
+                "--fa-budget",
+                "0.01",
+                "--threshold",
+                "0.5",
+            ]
+        )
 
 
 def test_false_alarms_on_given_pictures_without_targets(moving, tmp_path):
     folder, out = pictures(tmp_path / "pictures", 6), tmp_path / "clutter"
-    command = ["--out", str(out), "--split", "test", "--backgrounds", str(folder), "--pictures", "4", "5",
-               "--test-sequences", "3", "--train-sequences", "0", "--frames", "5", "--size", "64", "--empty-share", "1",
-               "--no-distractors", "--workers", "0", "--quiet"]
+    command = [
+        "--out",
+        str(out),
+        "--split",
+        "test",
+        "--backgrounds",
+        str(folder),
+        "--pictures",
+        "4",
+        "5",
+        "--test-sequences",
+        "3",
+        "--train-sequences",
+        "0",
+        "--frames",
+        "5",
+        "--size",
+        "64",
+        "--empty-share",
+        "1",
+        "--no-distractors",
+        "--workers",
+        "0",
+        "--quiet",
+    ]
     synthetic(command)
     about = json.loads((out / "annotations" / "instances_test.json").read_text())
     assert [sequence["background"] for sequence in about["sequences"]] == ["004", "005", "004"]
     assert not about["annotations"]
-    script("test").main(["--method", "top-hat", "--data-root", str(out), "--out", str(tmp_path), "--quiet",
-                         "--threshold", "0.1"])
+    script("test").main(
+        ["--method", "top-hat", "--data-root", str(out), "--out", str(tmp_path), "--quiet", "--threshold", "0.1"]
+    )
     figures = json.loads((tmp_path / "metrics.json").read_text())["overall"]
     assert figures["frames"] == 15 and figures["pd"] is None and figures["false_per_frame"] > 0
-    script("test").main(["--method", "top-hat", "--data-root", str(out), "--out", str(tmp_path), "--quiet",
-                         "--fa-budget", "0.0002", "--budget-root", str(moving), "--val-sequences", "sequence2"])
+    script("test").main(
+        [
+            "--method",
+            "top-hat",
+            "--data-root",
+            str(out),
+            "--out",
+            str(tmp_path),
+            "--quiet",
+            "--fa-budget",
+            "0.0002",
+            "--budget-root",
+            str(moving),
+            "--val-sequences",
+            "sequence2",
+        ]
+    )
     figures = json.loads((tmp_path / "metrics.json").read_text())
     assert 0 < figures["chosen_on"]["fa"] <= 2e-4 and figures["threshold"] == figures["chosen_on"]["threshold"]
     with pytest.raises(UserError, match="--pictures: found 4 6, expected numbers below 6"):

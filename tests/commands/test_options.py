@@ -1,4 +1,5 @@
 """The groups in which the commands show their options."""
+
 import dataclasses
 import importlib
 import re
@@ -38,22 +39,35 @@ def test_training_shows_each_setting_in_one_of_seven_groups(recipes, capsys):
     for names in groups.values():
         known = [name for name in names if name != "recipe"]
         assert known == sorted(known, key=settings.index)
-    for title, one in {"Data": "data-root", "Network": "width", "Loss": "loss", "Schedule": "lr",
-                       "Augmentation": "flips", "Choosing": "val-fraction", "Machine": "device"}.items():
+    for title, one in {
+        "Data": "data-root",
+        "Network": "width",
+        "Loss": "loss",
+        "Schedule": "lr",
+        "Augmentation": "flips",
+        "Choosing": "val-fraction",
+        "Machine": "device",
+    }.items():
         assert one in groups[title]
 
 
-@pytest.mark.parametrize("name, titles", [
-    ("test", ["Data", "Network", "Choosing", "Figures", "Output", "Machine"]),
-    ("vid_map_coco", ["Data", "Network", "Figures", "Output", "Machine"]),
-    ("vid_predict", ["Data", "Network", "Output", "Machine"]),
-    ("utils.report.__main__", ["Data", "Figures", "Output", "Machine"]),
-    ("utils.export", ["Network", "Output", "Calibration"]),
-    ("utils.synthetic.__main__", ["Output", "Sequences", "Scene", "Targets", "Camera", "Machine"]),
-])
+@pytest.mark.parametrize(
+    "name, titles",
+    [
+        ("test", ["Data", "Network", "Choosing", "Figures", "Output", "Machine"]),
+        ("vid_map_coco", ["Data", "Network", "Figures", "Output", "Machine"]),
+        ("vid_predict", ["Data", "Network", "Output", "Machine"]),
+        ("utils.report.__main__", ["Data", "Figures", "Output", "Machine"]),
+        ("utils.export", ["Network", "Output", "Calibration"]),
+        ("utils.synthetic.__main__", ["Output", "Sequences", "Scene", "Targets", "Camera", "Machine"]),
+    ],
+)
 def test_other_commands_show_no_option_outside_of_their_groups(name, titles, capsys):
-    parse = make_synthetic if "synthetic" in name else (
-        importlib.import_module(name) if "." in name else script(name)).parse
+    parse = (
+        make_synthetic
+        if "synthetic" in name
+        else (importlib.import_module(name) if "." in name else script(name)).parse
+    )
     groups = groups_of(parse, capsys)
     positional = groups.pop("positional arguments", [])
     assert list(groups) == ["options", *titles] and groups["options"] == ["help"] and not positional

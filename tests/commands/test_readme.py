@@ -1,4 +1,5 @@
 """The README and the pages behind it: links lead somewhere, commands and options exist, and the Python lines run."""
+
 import contextlib
 import functools
 import importlib.util
@@ -70,7 +71,7 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
         for part in re.split(r"[;|#]", line):
             named = re.search(r"-m ((?:utils|utils_coco|benchmarks|docs)\b[.\w]*)|(?<![\w/.])(\w+\.py)\b", part)
             if named:
-                yield named[1] or named[2], re.findall(r"(?<!\S)--[a-z][\w-]*", part[named.end():])
+                yield named[1] or named[2], re.findall(r"(?<!\S)--[a-z][\w-]*", part[named.end() :])
 
 
 @functools.cache
@@ -83,8 +84,12 @@ def options_of(command: str) -> frozenset[str]:
     if not there:
         return frozenset()
     printed = io.StringIO()
-    with (patch.object(sys, "argv", [command, "--help"]), contextlib.redirect_stdout(printed),
-          contextlib.suppress(SystemExit), warnings.catch_warnings()):
+    with (
+        patch.object(sys, "argv", [command, "--help"]),
+        contextlib.redirect_stdout(printed),
+        contextlib.suppress(SystemExit),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore", RuntimeWarning)  # that a module was imported before it is run
         run(run_name="__main__")
     rows = re.findall(r"^ {2}(-.*?)(?: {2}|$)", printed.getvalue(), re.M)
@@ -99,16 +104,24 @@ def test_headings_get_the_anchors_that_github_gives_them():
 def test_a_link_to_no_file_or_no_heading_is_found(tmp_path):
     (tmp_path / "other.md").write_text("# Here\n")
     page = tmp_path / "page.md"
-    page.write_text("# Top\n[a](other.md) [b](other.md#here) [c](#top) [d](https://a.b/c) [e](gone.md)\n"
-                    "![f](gone.png) [g](other.md#top) [h](#here)\n```\n[i](gone.md)\n```\n")
+    page.write_text(
+        "# Top\n[a](other.md) [b](other.md#here) [c](#top) [d](https://a.b/c) [e](gone.md)\n"
+        "![f](gone.png) [g](other.md#top) [h](#here)\n```\n[i](gone.md)\n```\n"
+    )
     assert broken_links(page) == ["gone.md", "gone.png", "other.md#top", "#here"]
 
 
 def test_commands_are_read_with_their_options():
-    text = ("```\nRUN=\"python train_DAUB.py --width 1\"\n$RUN --lr 2 \\\n    --seed 3  # --not this\n"
-            "torchrun --nnodes 2 test.py\n```\nand `python -m utils.log runs/*` or `utils/log.py`")
-    assert list(commands(text)) == [("train_DAUB.py", ["--width"]), ("train_DAUB.py", ["--width", "--lr", "--seed"]),
-                                    ("test.py", []), ("utils.log", [])]
+    text = (
+        '```\nRUN="python train_DAUB.py --width 1"\n$RUN --lr 2 \\\n    --seed 3  # --not this\n'
+        "torchrun --nnodes 2 test.py\n```\nand `python -m utils.log runs/*` or `utils/log.py`"
+    )
+    assert list(commands(text)) == [
+        ("train_DAUB.py", ["--width"]),
+        ("train_DAUB.py", ["--width", "--lr", "--seed"]),
+        ("test.py", []),
+        ("utils.log", []),
+    ]
 
 
 def test_options_are_those_of_the_help_text():
@@ -123,15 +136,23 @@ def test_links_and_anchors_lead_somewhere(page):
 
 @each_page
 def test_commands_exist_and_know_their_options(page):
-    wrong = [f"{name} {option}" for name, options in commands(read(page)) for option in ("--help", *options)
-             if option not in options_of(name)]
+    wrong = [
+        f"{name} {option}"
+        for name, options in commands(read(page))
+        for option in ("--help", *options)
+        if option not in options_of(name)
+    ]
     assert not wrong
 
 
 def test_options_in_the_text_belong_to_a_command():
     known = TORCHRUN.union(*(options_of(name) for page in PAGES for name, _ in commands(read(page))))
-    wrong = [f"{page.name}: {option}" for page in PAGES for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", read(page))
-             if option not in known]
+    wrong = [
+        f"{page.name}: {option}"
+        for page in PAGES
+        for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", read(page))
+        if option not in known
+    ]
     assert not wrong
 
 
@@ -161,7 +182,8 @@ def there(name: str) -> bool:
 def test_the_readme_is_short_and_leads_to_every_page():
     assert len(read(README).splitlines()) <= 160
     assert {(ROOT / link.partition("#")[0]).resolve() for link in links(read(README))} >= {
-        page for page in PAGES[1:] if page.parent.name in ("docs", "weights")}
+        page for page in PAGES[1:] if page.parent.name in ("docs", "weights")
+    }
 
 
 def place(number):
@@ -173,7 +195,7 @@ def place(number):
 def reader(tmp_path, monkeypatch):
     """A folder with what a reader has: the project's weights, and a video of a small target over clouds."""
     (tmp_path / "weights").symlink_to(ROOT / "weights")
-    rng, (y, x) = np.random.default_rng(0), np.mgrid[:SIZE[0], :SIZE[1]]
+    rng, (y, x) = np.random.default_rng(0), np.mgrid[: SIZE[0], : SIZE[1]]
     clouds = 100 + 200 * cv2.GaussianBlur(rng.normal(0, 1, SIZE), (0, 0), 6)
     video = cv2.VideoWriter(str(tmp_path / "my_video.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, SIZE[::-1])
     for number in range(COUNT):

@@ -1,4 +1,5 @@
 """`python -m utils.log`: a table of runs and their curves."""
+
 import json
 import subprocess
 import sys
@@ -64,6 +65,10 @@ def test_mistakes(tmp_path):
 
 def test_the_command(tmp_path):
     write_run(tmp_path / "a", [0.5])
-    done = subprocess.run([sys.executable, "-m", "utils.log", str(tmp_path / "a"), str(tmp_path / "none")], cwd=ROOT,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.log", str(tmp_path / "a"), str(tmp_path / "none")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0 and "0.5000" in done.stdout and (tmp_path / "comparison.png").exists(), done.stderr

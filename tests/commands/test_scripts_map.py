@@ -1,4 +1,5 @@
 """`vid_map_coco.py`, and the other scripts with a detector: what they write, and how they end on mistakes."""
+
 import contextlib
 import io
 import json
@@ -16,8 +17,21 @@ from utils.predictor.prediction import box_component, from_boxes
 from utils.render.overlay import FALSE_COLOUR, FOUND_COLOUR, draw
 from utils.system.errors import UserError
 
-KEYS = {"ap50", "ap", "centre_ap", "precision", "recall", "f1", "false_per_frame", "pd", "published_precision",
-        "published_recall", "published_f1", "ap50_tiny", "ap_small"}
+KEYS = {
+    "ap50",
+    "ap",
+    "centre_ap",
+    "precision",
+    "recall",
+    "f1",
+    "false_per_frame",
+    "pd",
+    "published_precision",
+    "published_recall",
+    "published_f1",
+    "ap50_tiny",
+    "ap_small",
+}
 SHAPE = (48, 64)
 
 
@@ -30,8 +44,10 @@ def weights(tmp_path_factory):
 
     torch.manual_seed(0)
     folder, paths = tmp_path_factory.mktemp("runs"), {}
-    for name, options, config in (("sstnet", {"width": 0.125, "num_frames": 3}, {"fit": "letterbox", "input_size": 64}),
-                                  ("tsmsa", {}, {"fit": "crop", "input_size": 64})):
+    for name, options, config in (
+        ("sstnet", {"width": 0.125, "num_frames": 3}, {"fit": "letterbox", "input_size": 64}),
+        ("tsmsa", {}, {"fit": "crop", "input_size": 64}),
+    ):
         network = build_model(name, **options).network
         with torch.no_grad():
             if name == "sstnet":
@@ -42,9 +58,16 @@ def weights(tmp_path_factory):
                 list(network.parameters())[-2].mul_(30)
         paths[name] = folder / name / "best.pt"
         settings = ClipSettings(options.get("num_frames", 5), (60.0, 40.0), task_of(name), name=name, **config)
-        save_checkpoint(paths[name], {
-            "model": {"name": name, "options": options}, "settings": settings.as_dict(), "config": config,
-            "ema": None, "network": network.state_dict()})
+        save_checkpoint(
+            paths[name],
+            {
+                "model": {"name": name, "options": options},
+                "settings": settings.as_dict(),
+                "config": config,
+                "ema": None,
+                "network": network.state_dict(),
+            },
+        )
     return paths
 
 
@@ -60,9 +83,10 @@ def data(tmp_path_factory):
         frame = np.random.default_rng(index).integers(20, 90, SHAPE).astype(np.uint8)
         if index % 4 < 3:
             x = 8 * (1 + index % 4)
-            frame[16:24, x:x + 8] = 250
-            content["annotations"].append({"id": index, "image_id": 11 + index, "category_id": 7,
-                                           "bbox": [x, 16, 8, 8], "area": 64, "iscrowd": 0})
+            frame[16:24, x : x + 8] = 250
+            content["annotations"].append(
+                {"id": index, "image_id": 11 + index, "category_id": 7, "bbox": [x, 16, 8, 8], "area": 64, "iscrowd": 0}
+            )
         write(root / names[index], frame)
     write_text(root / "annotations/instances_test2017.json", json.dumps(content))
     return root
@@ -71,8 +95,10 @@ def data(tmp_path_factory):
 def perfect(data, score=0.9):
     """The dataset's own boxes as COCO results."""
     content = json.loads((data / "annotations/instances_test2017.json").read_text())
-    return [{key: item[key] for key in ("image_id", "category_id", "bbox")} | {"score": score}
-            for item in content["annotations"]]
+    return [
+        {key: item[key] for key in ("image_id", "category_id", "bbox")} | {"score": score}
+        for item in content["annotations"]
+    ]
 
 
 def figures(folder):
@@ -98,8 +124,21 @@ def coco_says(folder):
 
 
 def test_measuring_a_detector(weights, data, tmp_path, capsys):
-    run("vid_map_coco", "--weights", weights["sstnet"], "--data-root", data, "--out", tmp_path, "--device", "cpu",
-        "--batch-size", 3, "--threshold", 0.3)
+    run(
+        "vid_map_coco",
+        "--weights",
+        weights["sstnet"],
+        "--data-root",
+        data,
+        "--out",
+        tmp_path,
+        "--device",
+        "cpu",
+        "--batch-size",
+        3,
+        "--threshold",
+        0.3,
+    )
     content = figures(tmp_path)
     overall = content["overall"]
     assert set(overall) >= KEYS and (overall["frames"], overall["targets"]) == (8, 6)
@@ -119,8 +158,17 @@ def test_measuring_a_detector(weights, data, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("AP50", "overall", "s2", "frames in", "detections.json"))
     # The same detections, measured as made elsewhere, by a process without PyTorch.
-    done = run_without_torch("vid_map_coco", "--detections", tmp_path / "detections.json", "--data-root", data, "--out",
-                             tmp_path / "again", "--threshold", 0.3)
+    done = run_without_torch(
+        "vid_map_coco",
+        "--detections",
+        tmp_path / "detections.json",
+        "--data-root",
+        data,
+        "--out",
+        tmp_path / "again",
+        "--threshold",
+        0.3,
+    )
     assert done.returncode == 0 and done.stderr == ""
     again = figures(tmp_path / "again")
     assert again["overall"] == overall and again["sequences"] == content["sequences"]
@@ -135,8 +183,22 @@ def test_perfect_detections(data, tmp_path):
     write_text(tmp_path / "made.json", json.dumps(perfect(data)))
     run("vid_map_coco", "--detections", tmp_path / "made.json", "--data-root", data)
     overall = figures(tmp_path / "map")["overall"]
-    assert all(overall[key] == 1 for key in ("ap50", "ap", "centre_ap", "precision", "recall", "f1", "pd", "ap50_8_16",
-                                             "published_recall", "published_precision", "published_f1"))
+    assert all(
+        overall[key] == 1
+        for key in (
+            "ap50",
+            "ap",
+            "centre_ap",
+            "precision",
+            "recall",
+            "f1",
+            "pd",
+            "ap50_8_16",
+            "published_recall",
+            "published_precision",
+            "published_f1",
+        )
+    )
     assert overall["false_per_frame"] == 0 and overall["ap50_tiny"] is None and overall["frames"] == 8
     run("vid_map_coco", "--detections", tmp_path / "made.json", "--data-root", data, "--sequences", "s2", "--limit", 2)
     part = figures(tmp_path / "map")
@@ -165,17 +227,47 @@ def test_a_false_alarm_in_a_frame_without_targets_counts(data, tmp_path):
 def test_a_segmentation_network_gives_boxes_of_its_components(weights, data, tmp_path):
     from utils.predictor.predictor import Predictor
 
-    run("vid_map_coco", "--weights", weights["tsmsa"], "--data-root", data, "--out", tmp_path, "--device", "cpu",
-        "--limit", 2)
+    run(
+        "vid_map_coco",
+        "--weights",
+        weights["tsmsa"],
+        "--data-root",
+        data,
+        "--out",
+        tmp_path,
+        "--device",
+        "cpu",
+        "--limit",
+        2,
+    )
     content = figures(tmp_path)
     assert content["task"] == "segmentation" and content["overall"]["frames"] == 4
-    found = next(Predictor.from_checkpoint(weights["tsmsa"], "cpu").stream(
-        [np.asarray(Image.open(data / "images/test/s1/0.bmp"))]))
-    above = [item for item in json.loads((tmp_path / "detections.json").read_text())
-             if item["image_id"] == 11 and np.float32(item["score"]) > np.float32(0.5)]
+    found = next(
+        Predictor.from_checkpoint(weights["tsmsa"], "cpu").stream(
+            [np.asarray(Image.open(data / "images/test/s1/0.bmp"))]
+        )
+    )
+    above = [
+        item
+        for item in json.loads((tmp_path / "detections.json").read_text())
+        if item["image_id"] == 11 and np.float32(item["score"]) > np.float32(0.5)
+    ]
     assert len(above) == min(100, len(found.components))
-    run("vid_map_coco", "--weights", weights["tsmsa"], "--data-root", data, "--out", tmp_path, "--device", "cpu",
-        "--limit", 2, "--least-box", 8)
+    run(
+        "vid_map_coco",
+        "--weights",
+        weights["tsmsa"],
+        "--data-root",
+        data,
+        "--out",
+        tmp_path,
+        "--device",
+        "cpu",
+        "--limit",
+        2,
+        "--least-box",
+        8,
+    )
     grown = json.loads((tmp_path / "detections.json").read_text())
     assert grown and all(min(item["bbox"][2:]) >= 8 for item in grown)
     assert figures(tmp_path)["overall"]["centre_ap"] == content["overall"]["centre_ap"]
@@ -184,8 +276,17 @@ def test_a_segmentation_network_gives_boxes_of_its_components(weights, data, tmp
 def test_masks_are_truth_where_there_are_no_boxes(weights, tmp_path):
     root = write_pairs(tmp_path / "masks", ["s/0", "s/1", "s/2"], empty=("s/1",))
     write_text(root / "test.txt", "images/s/0.png\nimages/s/1.png\nimages/s/2.png\n")
-    run("vid_map_coco", "--weights", weights["sstnet"], "--data-root", root, "--out", tmp_path / "out", "--device",
-        "cpu")
+    run(
+        "vid_map_coco",
+        "--weights",
+        weights["sstnet"],
+        "--data-root",
+        root,
+        "--out",
+        tmp_path / "out",
+        "--device",
+        "cpu",
+    )
     content, truth = figures(tmp_path / "out"), json.loads((tmp_path / "out/truth.json").read_text())
     assert content["overall"]["targets"] == 2 and "counted from 1" in content["image_ids"]
     assert [image["id"] for image in truth["images"]] == [1, 2, 3]
@@ -193,6 +294,7 @@ def test_masks_are_truth_where_there_are_no_boxes(weights, tmp_path):
 
 
 # Ids and categories
+
 
 def test_ids_are_the_datasets_own_where_it_has_some(data, tmp_path):
     dataset = open_dataset(data, "test", "boxes")
@@ -206,9 +308,14 @@ def test_ids_are_the_datasets_own_where_it_has_some(data, tmp_path):
     assert [item["id"] for item in naming.categories] == [1, 2]
     content = json.loads((data / "annotations/instances_test2017.json").read_text())
     content |= {"images": content["images"][:4], "annotations": content["annotations"][:3]}
-    part = touch_copy(data, tmp_path / "part", {  # the json names half of the images only
-        "annotations/instances_test.json": json.dumps(content),
-        "test.txt": "\n".join(f"images/test/{name}/{number}.bmp" for name in ("s1", "s2") for number in range(4))})
+    part = touch_copy(
+        data,
+        tmp_path / "part",
+        {  # the json names half of the images only
+            "annotations/instances_test.json": json.dumps(content),
+            "test.txt": "\n".join(f"images/test/{name}/{number}.bmp" for name in ("s1", "s2") for number in range(4)),
+        },
+    )
     assert list(naming_of(open_dataset(part, "test", "images")).ids.values()) == list(range(1, 9))
 
 
@@ -231,15 +338,33 @@ def test_results_survive_the_round_trip(data, tmp_path):
 
 # The other scripts
 
+
 def test_rendering_boxes(weights, data, tmp_path, capsys):
-    run("vid_predict", "--weights", weights["sstnet"], "--source", data / "images/test/s1", "--out", tmp_path,
-        "--truth", data, "--gif", "--heatmap", "--device", "cpu", "--threshold", 0.4)
+    run(
+        "vid_predict",
+        "--weights",
+        weights["sstnet"],
+        "--source",
+        data / "images/test/s1",
+        "--out",
+        tmp_path,
+        "--truth",
+        data,
+        "--gif",
+        "--heatmap",
+        "--device",
+        "cpu",
+        "--threshold",
+        0.4,
+    )
     content = json.loads((tmp_path / "predictions.json").read_text())
     assert content["task"] == "detection" and [frame["targets"] for frame in content["frames"]] == [1, 1, 1, 0]
     for frame in content["frames"]:
         assert 0 < len(frame["detections"]) <= 100
-        assert all(set(item) == {"score", "box", "centroid", "area", "class"} and item["score"] > 0.4 - 1e-6
-                   for item in frame["components"])
+        assert all(
+            set(item) == {"score", "box", "centroid", "area", "class"} and item["score"] > 0.4 - 1e-6
+            for item in frame["components"]
+        )
         drawn, found = ({tuple(item["box"]) for item in frame[key]} for key in ("components", "detections"))
         assert drawn <= found
     assert (tmp_path / "s1.mp4").exists() and (tmp_path / "s1.gif").exists() and (tmp_path / "masks").exists()
@@ -261,8 +386,19 @@ def test_boxes_are_drawn_as_boxes():
 
 
 def test_test_measures_a_detectors_boxes(weights, data, tmp_path, capsys):
-    run("test", "--weights", weights["sstnet"], "--data-root", data, "--out", tmp_path / "a", "--device", "cpu",
-        "--threshold", 0.3)
+    run(
+        "test",
+        "--weights",
+        weights["sstnet"],
+        "--data-root",
+        data,
+        "--out",
+        tmp_path / "a",
+        "--device",
+        "cpu",
+        "--threshold",
+        0.3,
+    )
     content = figures(tmp_path / "a")
     assert content["truth"].startswith("filled boxes") and content["overall"]["targets"] == 6
     assert content["overall"]["false_components"] > 0 and len(content["curve"]["pd"]) > 50
@@ -271,11 +407,22 @@ def test_test_measures_a_detectors_boxes(weights, data, tmp_path, capsys):
     for frame in open_dataset(data, "test", "boxes").frames:
         mask = np.zeros(SHAPE, np.uint8)
         for x1, y1, x2, y2, _ in frame.boxes:
-            mask[int(y1):int(y2), int(x1):int(x2)] = 255
+            mask[int(y1) : int(y2), int(x1) : int(x2)] = 255
         write(masked / f"images/test/{frame.sequence}/{frame.number}.bmp", np.asarray(Image.open(frame.image)))
         write(masked / f"masks/test/{frame.sequence}/{frame.number}.png", mask)
-    run("test", "--weights", weights["sstnet"], "--data-root", masked, "--out", tmp_path / "b", "--device", "cpu",
-        "--threshold", 0.3)
+    run(
+        "test",
+        "--weights",
+        weights["sstnet"],
+        "--data-root",
+        masked,
+        "--out",
+        tmp_path / "b",
+        "--device",
+        "cpu",
+        "--threshold",
+        0.3,
+    )
     assert figures(tmp_path / "b")["truth"] == "masks"
     assert figures(tmp_path / "b")["overall"] == content["overall"]
     with pytest.raises(UserError, match="found boxes but no masks, .*boxes_to_masks"):
@@ -288,23 +435,26 @@ def test_test_measures_a_detectors_boxes(weights, data, tmp_path, capsys):
 ENTRY = {"image_id": 11, "category_id": 7, "bbox": [1, 2, 8, 8], "score": 0.5}
 
 
-@pytest.mark.parametrize("content, text", [
-    ("{]", "not json"),
-    ("[{\"image_id\": 11", "not json"),
-    ({"annotations": [], "images": []}, "found a dict with annotations, images, expected COCO results"),
-    ([[11, 7, 1, 2, 8, 8, 0.5]], "entry 0 is [11, 7, 1"),
-    ([ENTRY, {"image_id": 11, "bbox": [1, 2, 8, 8]}], "entry 1 is {"),
-    ([ENTRY | {"bbox": [1, 2, 8]}], "expected COCO results"),
-    ([ENTRY | {"bbox": "abcd"}], "expected COCO results"),
-    ([ENTRY | {"score": None}], "expected COCO results"),
-    ([ENTRY | {"score": float("nan")}], "expected COCO results"),
-    ([ENTRY | {"bbox": [1, 2, 10 ** 400, 8]}], "expected COCO results"),
-    ([ENTRY | {"image_id": [11]}], "expected COCO results"),
-    ([ENTRY | {"bbox": [9, 9, -8, 8]}], "has a box of -8x8 pixels"),
-    ([ENTRY, ENTRY | {"image_id": 99}], "entry 1 is about image 99, which is none of the 8"),
-    ([ENTRY | {"image_id": "s1/0"}], "entry 0 is about image 's1/0'"),
-    ([ENTRY | {"category_id": 1}], "has category 1, expected one of 7"),
-])
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        ("{]", "not json"),
+        ('[{"image_id": 11', "not json"),
+        ({"annotations": [], "images": []}, "found a dict with annotations, images, expected COCO results"),
+        ([[11, 7, 1, 2, 8, 8, 0.5]], "entry 0 is [11, 7, 1"),
+        ([ENTRY, {"image_id": 11, "bbox": [1, 2, 8, 8]}], "entry 1 is {"),
+        ([ENTRY | {"bbox": [1, 2, 8]}], "expected COCO results"),
+        ([ENTRY | {"bbox": "abcd"}], "expected COCO results"),
+        ([ENTRY | {"score": None}], "expected COCO results"),
+        ([ENTRY | {"score": float("nan")}], "expected COCO results"),
+        ([ENTRY | {"bbox": [1, 2, 10**400, 8]}], "expected COCO results"),
+        ([ENTRY | {"image_id": [11]}], "expected COCO results"),
+        ([ENTRY | {"bbox": [9, 9, -8, 8]}], "has a box of -8x8 pixels"),
+        ([ENTRY, ENTRY | {"image_id": 99}], "entry 1 is about image 99, which is none of the 8"),
+        ([ENTRY | {"image_id": "s1/0"}], "entry 0 is about image 's1/0'"),
+        ([ENTRY | {"category_id": 1}], "has category 1, expected one of 7"),
+    ],
+)
 def test_results_that_are_none(data, tmp_path, content, text):
     path = write_text(tmp_path / "made.json", content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(UserError) as caught:
@@ -312,18 +462,21 @@ def test_results_that_are_none(data, tmp_path, content, text):
     assert text in str(caught.value) and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments, text", [
-    ([], "--data-root"),
-    (["--data-root", "{data}"], "expected one of --weights FILE, --detections FILE and --method NAME"),
-    (["--data-root", "{data}", "--weights", "a", "--detections", "b"], "expected one of --weights FILE"),
-    (["--data-root", "{data}", "--weights", "{none}"], "no such file, expected a checkpoint"),
-    (["--data-root", "{data}", "--detections", "{none}"], "no such file, expected COCO results"),
-    (["--data-root", "{none}", "--detections", "{file}"], "no such folder"),
-    (["--data-root", "{data}", "--detections", "{file}", "--sequences", "s9"], "--sequences: found s9"),
-    (["--data-root", "{data}", "--detections", "{file}", "--threshold", "2"], "found '2'"),
-    (["--data-root", "{data}", "--detections", "{file}", "--out", "{file}/x"], "cannot be written"),
-    (["--data-root", "{data}", "--detections", "{file}", "--split", "train"], "none of them for 'train'"),
-])
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ([], "--data-root"),
+        (["--data-root", "{data}"], "expected one of --weights FILE, --detections FILE and --method NAME"),
+        (["--data-root", "{data}", "--weights", "a", "--detections", "b"], "expected one of --weights FILE"),
+        (["--data-root", "{data}", "--weights", "{none}"], "no such file, expected a checkpoint"),
+        (["--data-root", "{data}", "--detections", "{none}"], "no such file, expected COCO results"),
+        (["--data-root", "{none}", "--detections", "{file}"], "no such folder"),
+        (["--data-root", "{data}", "--detections", "{file}", "--sequences", "s9"], "--sequences: found s9"),
+        (["--data-root", "{data}", "--detections", "{file}", "--threshold", "2"], "found '2'"),
+        (["--data-root", "{data}", "--detections", "{file}", "--out", "{file}/x"], "cannot be written"),
+        (["--data-root", "{data}", "--detections", "{file}", "--split", "train"], "none of them for 'train'"),
+    ],
+)
 def test_mistakes_end_with_one_line_before_torch_is_imported(data, tmp_path, arguments, text):
     write_text(tmp_path / "file", "[]")
     places = {"data": data, "none": tmp_path / "none", "file": tmp_path / "file"}
@@ -341,11 +494,30 @@ def test_nothing_is_written_half(weights, data, tmp_path):
     content["annotations"][-1]["category_id"] = 9
     two = touch_copy(data, tmp_path / "two", {"annotations/instances_test.json": json.dumps(content)})
     with pytest.raises(UserError, match="found a target of class 1, expected classes 0 to 0.*--class-agnostic"):
-        run("vid_map_coco", "--weights", weights["sstnet"], "--data-root", two, "--out", tmp_path / "out", "--device",
-            "cpu")
+        run(
+            "vid_map_coco",
+            "--weights",
+            weights["sstnet"],
+            "--data-root",
+            two,
+            "--out",
+            tmp_path / "out",
+            "--device",
+            "cpu",
+        )
     assert not list((tmp_path / "out").iterdir())
-    run("vid_map_coco", "--weights", weights["sstnet"], "--data-root", two, "--out", tmp_path / "out", "--device",
-        "cpu", "--class-agnostic")
+    run(
+        "vid_map_coco",
+        "--weights",
+        weights["sstnet"],
+        "--data-root",
+        two,
+        "--out",
+        tmp_path / "out",
+        "--device",
+        "cpu",
+        "--class-agnostic",
+    )
     assert figures(tmp_path / "out")["overall"]["targets"] == 6
 
 

@@ -1,4 +1,5 @@
 """`test.py` and `vid_predict.py`: what they write, and how they end on mistakes."""
+
 import json
 
 import numpy as np
@@ -26,9 +27,16 @@ def weights(tmp_path_factory):
     with torch.no_grad():  # an untrained head hardly tells pixels apart
         list(model.network.parameters())[-2].mul_(30)
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    save_checkpoint(path, {"model": {"name": "tsmsa", "options": {}}, "config": {"fit": "crop", "input_size": 64},
-                           "settings": ClipSettings(5, (60.0, 40.0), name="tsmsa").as_dict(),
-                           "network": model.network.state_dict(), "ema": None})
+    save_checkpoint(
+        path,
+        {
+            "model": {"name": "tsmsa", "options": {}},
+            "config": {"fit": "crop", "input_size": 64},
+            "settings": ClipSettings(5, (60.0, 40.0), name="tsmsa").as_dict(),
+            "network": model.network.state_dict(),
+            "ema": None,
+        },
+    )
     return path
 
 
@@ -41,7 +49,7 @@ def data(tmp_path_factory):
         for number in range(7):
             image, mask = rng.integers(20, 90, (45, 60)).astype(np.uint8), np.zeros((45, 60), np.uint8)
             x = 5 + 6 * number
-            image[20:23, x:x + 3], mask[20:23, x:x + 3] = 250, 255
+            image[20:23, x : x + 3], mask[20:23, x : x + 3] = 250, 255
             for kind, picture in (("images", image), ("masks", mask)):
                 (root / kind / name).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(picture).save(root / kind / name / f"{number}.png")
@@ -61,15 +69,33 @@ def threshold(weights, data):
 
 
 def test_testing_a_network(weights, data, threshold, tmp_path, capsys):
-    script("test").main(["--weights", str(weights), "--data-root", str(data), "--out", str(tmp_path), "--save-masks",
-                         "--threshold", str(threshold), "--device", "cpu", "--quiet", "--batch-size", "3"])
+    script("test").main(
+        [
+            "--weights",
+            str(weights),
+            "--data-root",
+            str(data),
+            "--out",
+            str(tmp_path),
+            "--save-masks",
+            "--threshold",
+            str(threshold),
+            "--device",
+            "cpu",
+            "--quiet",
+            "--batch-size",
+            "3",
+        ]
+    )
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert set(content["overall"]) >= KEYS and content["overall"]["frames"] == 14
     expected = {name: SegmentationMetrics() for name in ("overall", "sequence47", "sequence85")}
     for name in ("sequence47", "sequence85"):
         for number in range(7):
-            predicted, mask = (np.asarray(Image.open(root / name / f"{number}.png")) > 0
-                               for root in (tmp_path / "masks", data / "masks"))
+            predicted, mask = (
+                np.asarray(Image.open(root / name / f"{number}.png")) > 0
+                for root in (tmp_path / "masks", data / "masks")
+            )
             assert predicted.shape == (45, 60)
             expected["overall"].update(predicted, mask)
             expected[name].update(predicted, mask)
@@ -88,8 +114,28 @@ def test_testing_a_network(weights, data, threshold, tmp_path, capsys):
 
 def test_testing_parts(weights, data, tmp_path, capsys):
     run = script("test").main
-    run(["--weights", str(weights), "--data-root", str(data), "--out", str(tmp_path), "--no-curve", "--quiet",
-         "--sequences", "sequence85", "--limit", "2", "--device", "cpu", "--rule", "shooting", "--threshold", "1"])
+    run(
+        [
+            "--weights",
+            str(weights),
+            "--data-root",
+            str(data),
+            "--out",
+            str(tmp_path),
+            "--no-curve",
+            "--quiet",
+            "--sequences",
+            "sequence85",
+            "--limit",
+            "2",
+            "--device",
+            "cpu",
+            "--rule",
+            "shooting",
+            "--threshold",
+            "1",
+        ]
+    )
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert content["overall"]["frames"] == 2 and list(content["sequences"]) == ["sequence85"]
     assert content["rule"] == "shooting" and "curve" not in content and not (tmp_path / "pd_fa.png").exists()
@@ -100,15 +146,49 @@ def test_testing_parts(weights, data, tmp_path, capsys):
 
 
 def test_results_lie_beside_the_weights_by_default(weights, data, capsys):
-    script("test").main(["--weights", str(weights), "--data-root", str(data), "--device", "cpu", "--quiet",
-                         "--limit", "1", "--no-curve"])
+    script("test").main(
+        [
+            "--weights",
+            str(weights),
+            "--data-root",
+            str(data),
+            "--device",
+            "cpu",
+            "--quiet",
+            "--limit",
+            "1",
+            "--no-curve",
+        ]
+    )
     assert (weights.parent / "test" / "metrics.json").exists()
 
 
 def test_rendering_a_sequence(weights, data, threshold, tmp_path, capsys):
-    script("vid_predict").main(["--weights", str(weights), "--source", str(data / "images" / "sequence47"), "--quiet",
-                                "--out", str(tmp_path), "--truth", str(data), "--gif", "--heatmap", "--device", "cpu",
-                                "--threshold", str(threshold), "--max-frames", "5", "--fps", "10", "--scale", "4"])
+    script("vid_predict").main(
+        [
+            "--weights",
+            str(weights),
+            "--source",
+            str(data / "images" / "sequence47"),
+            "--quiet",
+            "--out",
+            str(tmp_path),
+            "--truth",
+            str(data),
+            "--gif",
+            "--heatmap",
+            "--device",
+            "cpu",
+            "--threshold",
+            str(threshold),
+            "--max-frames",
+            "5",
+            "--fps",
+            "10",
+            "--scale",
+            "4",
+        ]
+    )
     content = json.loads((tmp_path / "predictions.json").read_text())
     assert content["size"] == [60, 45] and content["fps"] == 10 and content["threshold"] == threshold
     assert [record["number"] for record in content["frames"]] == list(range(5))
@@ -122,7 +202,7 @@ def test_rendering_a_sequence(weights, data, threshold, tmp_path, capsys):
             assert set(component) == {"score", "box", "centroid", "area"} and component["score"] > threshold - 1e-6
             x1, y1, x2, y2 = map(int, component["box"])
             assert mask[y1:y2, x1:x2].any()
-    video, = open_sources(tmp_path / "sequence47.mp4")
+    (video,) = open_sources(tmp_path / "sequence47.mp4")
     assert video.fps == pytest.approx(10) and len(list(video)) == 5
     assert next(iter(video)).image.shape[1] >= 2 * 4 * 60  # prediction and truth side by side
     with Image.open(tmp_path / "sequence47.gif") as gif:
@@ -142,15 +222,37 @@ def test_rendering_a_video_and_a_dataset(weights, data, tmp_path, capsys):
     out = weights.parent / "predict" / "film"
     content = json.loads((out / "predictions.json").read_text())
     assert content["fps"] == 30 and len(content["frames"]) == 3 and content["frames"][0]["name"] == "000000"
-    run(["--weights", str(weights), "--source", str(data), "--out", str(tmp_path / "all"), "--max-frames", "1",
-         "--quiet", "--device", "cpu"])
+    run(
+        [
+            "--weights",
+            str(weights),
+            "--source",
+            str(data),
+            "--out",
+            str(tmp_path / "all"),
+            "--max-frames",
+            "1",
+            "--quiet",
+            "--device",
+            "cpu",
+        ]
+    )
     assert sorted(path.parent.name for path in tmp_path.glob("all/*/predictions.json")) == ["sequence47", "sequence85"]
 
 
 def test_frames_in_other_units_are_remarked(weights, tmp_path, capsys):
     Image.fromarray(np.full((32, 32), 20000, np.uint16)).save(tmp_path / "1.png")
-    command = ["--weights", str(weights), "--source", str(tmp_path / "1.png"), "--device", "cpu", "--quiet", "--out",
-               str(tmp_path / "out")]
+    command = [
+        "--weights",
+        str(weights),
+        "--source",
+        str(tmp_path / "1.png"),
+        "--device",
+        "cpu",
+        "--quiet",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     script("vid_predict").main(command)
     assert "raw frames; the network, which has learnt from 8 bits" in capsys.readouterr().err
     check_look("x", np.full((32, 32), 250, np.uint8), (60.0, 10.0))
@@ -162,29 +264,47 @@ def test_what_was_rendered_is_kept_when_a_frame_is_broken(weights, tmp_path, cap
         Image.fromarray(np.full((32, 32), 60, np.uint8)).save(tmp_path / f"{number}.png")
     (tmp_path / "3.png").write_bytes((tmp_path / "0.png").read_bytes()[:60])
     with pytest.raises(UserError, match="3.png"):
-        script("vid_predict").main(["--weights", str(weights), "--source", str(tmp_path), "--device", "cpu", "--quiet",
-                                    "--out", str(tmp_path / "out")])
+        script("vid_predict").main(
+            [
+                "--weights",
+                str(weights),
+                "--source",
+                str(tmp_path),
+                "--device",
+                "cpu",
+                "--quiet",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
     assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())["frames"]) == 3
     assert len(list(open_sources(tmp_path / "out" / f"{tmp_path.name}.mp4")[0])) == 3
 
 
-@pytest.mark.parametrize("name, arguments, text", [
-    ("test", ["--wieghts", "x"], "--help` lists every option"),
-    ("test", ["--weights", "{weights}"], "--data-root"),
-    ("test", ["--weights", "{none}", "--data-root", "{data}"], "no such file, expected a checkpoint"),
-    ("test", ["--weights", "{weights}", "--data-root", "{none}"], "no such folder"),
-    ("test", ["--weights", "{weights}", "--data-root", "{data}", "--threshold", "2"], "found '2', expected float"),
-    ("test", ["--weights", "{weights}", "--data-root", "{data}", "--rule", "nearest"], "centroid"),
-    ("test", ["--weights", "{weights}", "--data-root", "{data}", "--split", "val"], "invalid choice: 'val'"),
-    ("test", ["--weights", "{weights}", "--data-root", "{data}", "--limit", "-1"], "expected int at least 0"),
-    ("test", ["--weights", "{weights}", "--data-root", "{data}", "--out", "{file}/x"], "cannot be written"),
-    ("vid_predict", ["--weights", "{none}", "--source", "{data}"], "no such file, expected a checkpoint"),
-    ("vid_predict", ["--weights", "{weights}", "--source", "{none}"], "no such file or folder"),
-    ("vid_predict", ["--weights", "{weights}", "--source", "{file}"], "not a readable video"),
-    ("vid_predict", ["--weights", "{weights}", "--source", "{data}", "--truth", "{none}"], "check --truth"),
-    ("vid_predict", ["--weights", "{weights}", "--source", "{data}", "--out", "{file}/x"], "cannot be written"),
-    ("vid_predict", ["--weights", "{weights}", "--source", "{data}", "--fps", "0"], "found '0', expected float 0.1"),
-])
+@pytest.mark.parametrize(
+    "name, arguments, text",
+    [
+        ("test", ["--wieghts", "x"], "--help` lists every option"),
+        ("test", ["--weights", "{weights}"], "--data-root"),
+        ("test", ["--weights", "{none}", "--data-root", "{data}"], "no such file, expected a checkpoint"),
+        ("test", ["--weights", "{weights}", "--data-root", "{none}"], "no such folder"),
+        ("test", ["--weights", "{weights}", "--data-root", "{data}", "--threshold", "2"], "found '2', expected float"),
+        ("test", ["--weights", "{weights}", "--data-root", "{data}", "--rule", "nearest"], "centroid"),
+        ("test", ["--weights", "{weights}", "--data-root", "{data}", "--split", "val"], "invalid choice: 'val'"),
+        ("test", ["--weights", "{weights}", "--data-root", "{data}", "--limit", "-1"], "expected int at least 0"),
+        ("test", ["--weights", "{weights}", "--data-root", "{data}", "--out", "{file}/x"], "cannot be written"),
+        ("vid_predict", ["--weights", "{none}", "--source", "{data}"], "no such file, expected a checkpoint"),
+        ("vid_predict", ["--weights", "{weights}", "--source", "{none}"], "no such file or folder"),
+        ("vid_predict", ["--weights", "{weights}", "--source", "{file}"], "not a readable video"),
+        ("vid_predict", ["--weights", "{weights}", "--source", "{data}", "--truth", "{none}"], "check --truth"),
+        ("vid_predict", ["--weights", "{weights}", "--source", "{data}", "--out", "{file}/x"], "cannot be written"),
+        (
+            "vid_predict",
+            ["--weights", "{weights}", "--source", "{data}", "--fps", "0"],
+            "found '0', expected float 0.1",
+        ),
+    ],
+)
 def test_mistakes_end_with_one_line_before_torch_is_imported(name, arguments, text, data, tmp_path):
     (tmp_path / "file").write_text("neither a picture nor a video")
     (tmp_path / "weights.pt").write_bytes(b"not looked into yet")

@@ -1,4 +1,5 @@
 """The closing lines of `make demo`."""
+
 import subprocess
 import sys
 

@@ -1,4 +1,5 @@
 """The dataset check: what is sound passes, what is wrong gets a line, and training stops at the first."""
+
 import json
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def stops(root, *parts, need="masks"):
 
 
 # --- what must simply work -------------------------------------------------------------------------------------------
+
 
 def test_a_sound_dataset(tmp_path, capsys):
     sequence(tmp_path)
@@ -152,6 +154,7 @@ def test_one_kind_of_labels_becomes_both_once_converted(tmp_path, have):
 
 # --- what must stop --------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("which", [0, 2])
 def test_mask_of_another_aspect(tmp_path, which):
     sequence(tmp_path)
@@ -181,9 +184,16 @@ def test_files_that_are_no_image(tmp_path, content):
     stops(tmp_path, "masks/a/1.png")
 
 
-@pytest.mark.parametrize("box, found", [((5, 5, 0, 3), "no area"), ((5, 5, 3, -2), "no area"),
-                                        ((30, 5, 8, 8), "outside"), ((-5, 5, 8, 8), "outside"),
-                                        ((90, 90, 8, 8), "outside")])
+@pytest.mark.parametrize(
+    "box, found",
+    [
+        ((5, 5, 0, 3), "no area"),
+        ((5, 5, 3, -2), "no area"),
+        ((30, 5, 8, 8), "outside"),
+        ((-5, 5, 8, 8), "outside"),
+        ((90, 90, 8, 8), "outside"),
+    ],
+)
 def test_bad_boxes(tmp_path, box, found):
     sequence(tmp_path)
     content = coco([f"images/a/{i}.png" for i in range(3)])
@@ -226,6 +236,7 @@ def test_a_box_that_fits_its_own_larger_frame(tmp_path):
 
 # --- everything wrong at once ----------------------------------------------------------------------------------------
 
+
 def test_every_problem_has_a_line_and_status_1(tmp_path, capsys):
     names = [f"a/{i}" for i in range(9)]
     write_pairs(tmp_path, names)
@@ -234,11 +245,17 @@ def test_every_problem_has_a_line_and_status_1(tmp_path, capsys):
     write_text(tmp_path / "test.txt", "\n".join(lines[:1]))
     write_text(tmp_path / "val_extra.json", "{}")
     bad = {
-        "images/a/1.png": "truncated", "masks/a/2.png": "same aspect", "masks/a/3.png": "truncated",
-        "masks/a/4.png": "between 0 and 255", "masks/a/5.png": "every pixel is target",
-        "masks/a/99.png": "without an image", "images/a/6.png": "without a mask",
-        "train.txt: images/a/0.png": "listed twice", "train.txt: images/a/77.png": "no such",
-        "images/a/0.png": "for training and for testing", "val_extra.json": "'images'",
+        "images/a/1.png": "truncated",
+        "masks/a/2.png": "same aspect",
+        "masks/a/3.png": "truncated",
+        "masks/a/4.png": "between 0 and 255",
+        "masks/a/5.png": "every pixel is target",
+        "masks/a/99.png": "without an image",
+        "images/a/6.png": "without a mask",
+        "train.txt: images/a/0.png": "listed twice",
+        "train.txt: images/a/77.png": "no such",
+        "images/a/0.png": "for training and for testing",
+        "val_extra.json": "'images'",
     }
     for name in ("images/a/1.png", "masks/a/3.png"):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-15])
@@ -272,14 +289,21 @@ def test_labels_that_are_asked_for(tmp_path, capsys):
     assert "masks_to_coco" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words, text", [
-    (["--data-root", "{root}/missing"], "no such folder"),
-    (["--data-root", "{root}", "--split", "trian"], "invalid choice"),
-    ([], "--data-root"),
-])
+@pytest.mark.parametrize(
+    "words, text",
+    [
+        (["--data-root", "{root}/missing"], "no such folder"),
+        (["--data-root", "{root}", "--split", "trian"], "invalid choice"),
+        ([], "--data-root"),
+    ],
+)
 def test_usage_errors_are_one_line_and_status_2(tmp_path, words, text):
-    done = subprocess.run([sys.executable, "-m", "utils.checks", *(word.format(root=tmp_path) for word in words)],
-                          capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.checks", *(word.format(root=tmp_path) for word in words)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and text in done.stderr
 
@@ -287,22 +311,32 @@ def test_usage_errors_are_one_line_and_status_2(tmp_path, words, text):
 def test_the_command_shows_progress(tmp_path):
     sequence(tmp_path)
     (tmp_path / "masks/a/1.png").unlink()
-    done = subprocess.run([sys.executable, "-m", "utils.checks", "--data-root", str(tmp_path)], capture_output=True,
-                          text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "utils.checks", "--data-root", str(tmp_path)], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 1 and "3/3" in done.stderr and "Traceback" not in done.stderr
     assert done.stdout.splitlines()[0].startswith(str(tmp_path / "images/a/1.png"))
 
 
-@pytest.mark.parametrize("script, advice", [("train_NUDT.py", "boxes_to_masks"), ("train_MWIRDST.py", "boxes_to_masks"),
-                                            ("train_DAUB.py", "masks_to_coco"), ("train_IRDST.py", "masks_to_coco")])
+@pytest.mark.parametrize(
+    "script, advice",
+    [
+        ("train_NUDT.py", "boxes_to_masks"),
+        ("train_MWIRDST.py", "boxes_to_masks"),
+        ("train_DAUB.py", "masks_to_coco"),
+        ("train_IRDST.py", "masks_to_coco"),
+    ],
+)
 def test_training_stops_before_pytorch_is_imported(tmp_path, script, advice):
     """On a dataset that has only the other kind of labels."""
     sequence(tmp_path, masks=advice == "masks_to_coco")
     if advice == "boxes_to_masks":
         write_coco(tmp_path / "annotations/instances_train.json", [f"images/a/{i}.png" for i in range(3)])
-    code = (f"import runpy, sys; sys.argv = ['{script}', '--data-root', {str(tmp_path)!r}]\n"
-            f"try: runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
-            "finally: print('torch' in sys.modules)")
+    code = (
+        f"import runpy, sys; sys.argv = ['{script}', '--data-root', {str(tmp_path)!r}]\n"
+        f"try: runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
+        "finally: print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2 and done.stdout == "False\n"
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and advice in done.stderr
@@ -316,6 +350,7 @@ def test_quick_check_reads_headers_only(tmp_path, monkeypatch):
 
 
 # --- the real data, where it is at hand ------------------------------------------------------------------------------
+
 
 def test_real_nuaa_has_one_mask_of_another_size(capsys):
     root = real_data("NUAA-SIRST")

@@ -1,4 +1,5 @@
 """COCO files as they are written, byte by byte, and read back."""
+
 from decimal import Decimal
 
 import pytest
@@ -14,18 +15,28 @@ from utils.datasets.coco import (
 )
 from utils.system.errors import UserError
 
-FRAMES = [("images/a/0.png", (48, 64), [(Decimal("0.1"), 2, Decimal("0.3"), 6, 1), (3, 4, 5, 6.5, 0)]),
-          ("images/a/1.png", (48, 64), [])]
+FRAMES = [
+    ("images/a/0.png", (48, 64), [(Decimal("0.1"), 2, Decimal("0.3"), 6, 1), (3, 4, 5, 6.5, 0)]),
+    ("images/a/1.png", (48, 64), []),
+]
 
 
 def test_entries_keep_the_order_of_their_keys_and_say_no_more_than_is_given():
-    content = coco_content([image_entry(7, "a.png"), image_entry(8, "b.png", (48, 64), frame=3)],
-                           [box_entry(1, 7, 2, iscrowd=0, bbox=[1, 2, 3, 4])], category_entries(["drone", "bird"]))
-    assert str(content) == str({
-        "images": [{"id": 7, "file_name": "a.png"},
-                   {"id": 8, "file_name": "b.png", "width": 64, "height": 48, "frame": 3}],
-        "annotations": [{"id": 1, "image_id": 7, "category_id": 2, "iscrowd": 0, "bbox": [1, 2, 3, 4]}],
-        "categories": [{"id": 1, "name": "drone"}, {"id": 2, "name": "bird"}]})
+    content = coco_content(
+        [image_entry(7, "a.png"), image_entry(8, "b.png", (48, 64), frame=3)],
+        [box_entry(1, 7, 2, iscrowd=0, bbox=[1, 2, 3, 4])],
+        category_entries(["drone", "bird"]),
+    )
+    assert str(content) == str(
+        {
+            "images": [
+                {"id": 7, "file_name": "a.png"},
+                {"id": 8, "file_name": "b.png", "width": 64, "height": 48, "frame": 3},
+            ],
+            "annotations": [{"id": 1, "image_id": 7, "category_id": 2, "iscrowd": 0, "bbox": [1, 2, 3, 4]}],
+            "categories": [{"id": 1, "name": "drone"}, {"id": 2, "name": "bird"}],
+        }
+    )
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -36,7 +47,8 @@ def test_what_is_written_is_read_back(tmp_path):
         '{"id":2,"file_name":"images/a/1.png","width":64,"height":48}],'
         '"annotations":[{"id":1,"image_id":1,"category_id":2,"bbox":[0.1,2,0.2,4],"area":0.8,"iscrowd":0,'
         '"segmentation":[]},{"id":2,"image_id":1,"category_id":1,"bbox":[3,4,2,2.5],"area":5,"iscrowd":0,'
-        '"segmentation":[]}],"categories":[{"id":1,"name":"drone"},{"id":2,"name":"bird"}]}')
+        '"segmentation":[]}],"categories":[{"id":1,"name":"drone"},{"id":2,"name":"bird"}]}'
+    )
     first, second = read_coco(str(path))
     assert first.path == "images/a/0.png" and first.boxes == ((0.1, 2, 0.1 + 0.2, 6, 1), (3, 4, 5, 6.5, 0))
     assert second.path == "images/a/1.png" and second.boxes == ()

@@ -1,4 +1,5 @@
 """Every layout loads from its folder alone; what cannot be loaded says what to do."""
+
 import codecs
 import json
 import subprocess
@@ -22,8 +23,10 @@ from utils.system.errors import UserError
 
 def names_of(dataset):
     """{sequence: [image paths below the root]}"""
-    return {name: [Path(frame.image).relative_to(dataset.root).as_posix() for frame in frames]
-            for name, frames in dataset.sequences.items()}
+    return {
+        name: [Path(frame.image).relative_to(dataset.root).as_posix() for frame in frames]
+        for name, frames in dataset.sequences.items()
+    }
 
 
 def numbers_of(dataset):
@@ -36,19 +39,26 @@ def spec(name):
 
 # --- layouts ---------------------------------------------------------------------------------------------------------
 
+
 def test_official_nudt_prefers_images_and_resolves_clip_lists(tmp_path):
     for n in (1, 47):
-        touch(tmp_path, [f"Sequence{n}/{folder}/{i:05d}.{suffix}" for i in range(1, 4)
-                         for folder, suffix in (("Mix", "mat"), ("images", "png"), ("masks", "png"),
-                                                ("masks_centroid", "png"))])
+        touch(
+            tmp_path,
+            [
+                f"Sequence{n}/{folder}/{i:05d}.{suffix}"
+                for i in range(1, 4)
+                for folder, suffix in (("Mix", "mat"), ("images", "png"), ("masks", "png"), ("masks_centroid", "png"))
+            ],
+        )
     write_text(tmp_path / "train.txt", "".join(f"Sequence1/Mix/{i:05d}.mat\n" for i in range(1, 4)))
     write_text(tmp_path / "test.txt", "".join(f"Sequence47/Mix/{i:05d}.mat\n" for i in range(1, 4)))
     train = open_dataset(tmp_path, "train")
     assert train.layout == "sequence folders"
     assert names_of(train) == {"Sequence1": [f"Sequence1/images/{i:05d}.png" for i in (1, 2, 3)]}
     assert numbers_of(train) == {"Sequence1": [1, 2, 3]}
-    assert [Path(f.mask).relative_to(tmp_path).as_posix() for f in train.frames] == \
-        [f"Sequence1/masks/{i:05d}.png" for i in (1, 2, 3)]
+    assert [Path(f.mask).relative_to(tmp_path).as_posix() for f in train.frames] == [
+        f"Sequence1/masks/{i:05d}.png" for i in (1, 2, 3)
+    ]
     assert list(open_dataset(tmp_path, "test").sequences) == ["Sequence47"]
     assert list(open_dataset(tmp_path, "all").sequences) == ["Sequence1", "Sequence47"]
 
@@ -143,6 +153,7 @@ def test_an_index_decides_over_a_json_that_adds_its_boxes(tmp_path):
 
 # --- what is known about published datasets --------------------------------------------------------------------------
 
+
 def test_the_table():
     nudt, mwirstd, daub = spec("NUDT-MIRSDT"), spec("MWIRSTD"), spec("DAUB")
     assert len(nudt.train) == 80 and nudt.train == set(range(1, 85)) - {47, 56, 59, 76}
@@ -156,10 +167,12 @@ def test_the_table():
 @pytest.fixture
 def listed_as(monkeypatch, tmp_path):
     """Stands in for a folder of many thousand files: a function that says which image keys and extension it holds."""
+
     def set_files(keys, layout, suffix):
         found = Files(str(tmp_path), layout, {key: key + suffix for key in keys}, {key: key + ".png" for key in keys})
         monkeypatch.setattr("utils.datasets.dataset.list_files", lambda root: found)
         (tmp_path / "images").mkdir(exist_ok=True)
+
     return set_files
 
 
@@ -207,11 +220,14 @@ def test_nuaa_needs_its_published_split(tmp_path):
     assert open_dataset(tmp_path).normalisation is None
 
 
-@pytest.mark.parametrize("folder, sequences, train, test", [
-    ("MWIRSTD", ("1", "14", "15"), ["1", "14"], ["15"]),
-    ("anything", [str(n) for n in range(1, 16) if n != 3], None, ["15"]),
-    ("IRDST_real", ("1", "2", "3", "4"), ["1", "3"], ["2", "4"]),
-])
+@pytest.mark.parametrize(
+    "folder, sequences, train, test",
+    [
+        ("MWIRSTD", ("1", "14", "15"), ["1", "14"], ["15"]),
+        ("anything", [str(n) for n in range(1, 16) if n != 3], None, ["15"]),
+        ("IRDST_real", ("1", "2", "3", "4"), ["1", "3"], ["2", "4"]),
+    ],
+)
 def test_the_table_decides_the_split_where_there_are_no_lists(tmp_path, folder, sequences, train, test):
     root = touch(tmp_path / folder, [f"{kind}/{name}/0.png" for name in sequences for kind in ("images", "masks")])
     assert list(open_dataset(root, "test").sequences) == test
@@ -223,8 +239,11 @@ def test_subsets_come_from_the_json_of_made_sequences(tmp_path):
     touch(tmp_path, names + [name.replace("images", "masks") for name in names])
     content = coco(names)
     snr = {0: (2.0, 3.0), 1: (3.1, 9.0), 2: (2.0, 5.0)}  # sequence 3 has no target
-    content["annotations"] = [{**a, "snr": snr[(a["image_id"] - 1) // 2][(a["image_id"] - 1) % 2], "track_id": 1}
-                              for a in content["annotations"] if a["image_id"] <= 6]
+    content["annotations"] = [
+        {**a, "snr": snr[(a["image_id"] - 1) // 2][(a["image_id"] - 1) % 2], "track_id": 1}
+        for a in content["annotations"]
+        if a["image_id"] <= 6
+    ]
     write_text(tmp_path / "annotations/instances_test.json", json.dumps(content))
     write_text(tmp_path / "test_NUDTMIRSDT.txt", "\n".join(names))
     dataset = open_dataset(tmp_path, "test")
@@ -234,14 +253,18 @@ def test_subsets_come_from_the_json_of_made_sequences(tmp_path):
 
 # --- what must simply work -------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("stems, numbers", [
-    (["0", "1", "2", "10"], [0, 1, 2, 10]),
-    (["1", "2", "5"], [1, 2, 5]),
-    (["00001", "00002", "00010"], [1, 2, 10]),
-    (["frame_2_ir", "frame_10_ir"], [2, 10]),
-    (["a", "b", "c"], [0, 1, 2]),
-    (["cam1_a", "cam1_b"], [0, 1]),
-])
+
+@pytest.mark.parametrize(
+    "stems, numbers",
+    [
+        (["0", "1", "2", "10"], [0, 1, 2, 10]),
+        (["1", "2", "5"], [1, 2, 5]),
+        (["00001", "00002", "00010"], [1, 2, 10]),
+        (["frame_2_ir", "frame_10_ir"], [2, 10]),
+        (["a", "b", "c"], [0, 1, 2]),
+        (["cam1_a", "cam1_b"], [0, 1]),
+    ],
+)
 def test_frame_numbers(tmp_path, stems, numbers):
     touch(tmp_path, [f"{folder}/s/{stem}.png" for stem in stems for folder in ("images", "masks")])
     write_text(tmp_path / "train.txt", "".join(f"images/s/{stem}.png\n" for stem in reversed(stems)))
@@ -256,18 +279,21 @@ def test_positions_count_images_that_the_index_leaves_out(tmp_path):
     assert numbers_of(open_dataset(tmp_path)) == {"s": [0, 3]}
 
 
-@pytest.mark.parametrize("text, encoding", [
-    ("images/a/0.png\r\nimages/a/1.png\r\n", "utf-8"),
-    ("\ufeffimages/a/0.png\nimages/a/1.png", "utf-8"),
-    (codecs.BOM_UTF16_LE.decode("utf-16-le") + "images/a/0.png\r\nimages/a/1.png\r\n", "utf-16-le"),
-    ("\n\nimages/a/0.png\n   \nimages/a/1.png\n\n", "utf-8"),
-    ("/data/someone/data/Set/images/a/0.png\n/data/someone/data/Set/images/a/1.png\n", "utf-8"),
-    ("C:\\data\\Set\\images\\a\\0.png\r\nC:\\data\\Set\\images\\a\\1.png\r\n", "utf-8"),
-    ("./images/a/0.png\nimages/b/../a/1.png\n", "utf-8"),
-    ("images/a/0.bmp\nimages/a/1.JPG\n", "utf-8"),
-    ("a/0.png\na/1\n", "utf-8"),
-    ("images/a/0.png\nimages/a/1.png\nimages/a/0.png\n", "utf-8"),
-])
+@pytest.mark.parametrize(
+    "text, encoding",
+    [
+        ("images/a/0.png\r\nimages/a/1.png\r\n", "utf-8"),
+        ("\ufeffimages/a/0.png\nimages/a/1.png", "utf-8"),
+        (codecs.BOM_UTF16_LE.decode("utf-16-le") + "images/a/0.png\r\nimages/a/1.png\r\n", "utf-16-le"),
+        ("\n\nimages/a/0.png\n   \nimages/a/1.png\n\n", "utf-8"),
+        ("/data/someone/data/Set/images/a/0.png\n/data/someone/data/Set/images/a/1.png\n", "utf-8"),
+        ("C:\\data\\Set\\images\\a\\0.png\r\nC:\\data\\Set\\images\\a\\1.png\r\n", "utf-8"),
+        ("./images/a/0.png\nimages/b/../a/1.png\n", "utf-8"),
+        ("images/a/0.bmp\nimages/a/1.JPG\n", "utf-8"),
+        ("a/0.png\na/1\n", "utf-8"),
+        ("images/a/0.png\nimages/a/1.png\nimages/a/0.png\n", "utf-8"),
+    ],
+)
 def test_index_files_as_people_have_them(tmp_path, text, encoding):
     write_pairs(tmp_path, ["a/0", "a/1", "b/0"])
     write_text(tmp_path / "train_Set.txt", text, encoding)
@@ -280,8 +306,9 @@ def test_json_with_another_root(tmp_path, prefix, start):
     touch(tmp_path, [f"images/{part}/data5/{i}.bmp" for part in ("train", "test") for i in range(3)])
     write_coco(tmp_path / "annotations/instances_train2017.json", [f"{prefix}{start}data5/{i}.bmp" for i in range(3)])
     dataset = open_dataset(tmp_path, "train", "boxes")
-    assert [Path(f.image).relative_to(tmp_path).as_posix() for f in dataset.frames] == \
-        [f"images/train/data5/{i}.bmp" for i in range(3)]
+    assert [Path(f.image).relative_to(tmp_path).as_posix() for f in dataset.frames] == [
+        f"images/train/data5/{i}.bmp" for i in range(3)
+    ]
 
 
 def test_frames_and_sequences_without_targets(tmp_path):
@@ -326,6 +353,7 @@ def test_four_thousand_frames_open_fast_and_none_is_read(tmp_path):
 
 
 # --- what must stop --------------------------------------------------------------------------------------------------
+
 
 def stops(root, *parts, split="train", need="masks"):
     """Opening raises one line that has all of `parts`."""
@@ -387,14 +415,17 @@ def test_empty_index(tmp_path, content):
     stops(tmp_path, tmp_path / "train.txt", "empty")
 
 
-@pytest.mark.parametrize("content, part", [
-    ("{not json", "not json"),
-    (json.dumps(coco(["images/a/0.png"]))[:-40], "not json"),
-    ("[1, 2]", "found a list"),
-    ('{"images": []}', "'annotations'"),
-    ('{"loss": 1}', "'images'"),
-    ('{"images": [], "annotations": []}', "'categories'"),
-])
+@pytest.mark.parametrize(
+    "content, part",
+    [
+        ("{not json", "not json"),
+        (json.dumps(coco(["images/a/0.png"]))[:-40], "not json"),
+        ("[1, 2]", "found a list"),
+        ('{"images": []}', "'annotations'"),
+        ('{"loss": 1}', "'images'"),
+        ('{"images": [], "annotations": []}', "'categories'"),
+    ],
+)
 def test_json_of_another_kind(tmp_path, content, part):
     write_pairs(tmp_path, ["a/0"])
     path = write_text(tmp_path / "annotations/instances_train.json", content)
@@ -405,24 +436,30 @@ IMAGE, TWIN = {"id": 1, "file_name": "images/a/0.png"}, {"id": 2, "file_name": "
 BOX = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [12, 10, 3, 3]}
 
 
-@pytest.mark.parametrize("changes, part", [
-    ({"images": [], "annotations": []}, "empty"),
-    ({"images": [{"id": 1}], "annotations": []}, "file_name"),
-    ({"images": [IMAGE, {"id": 1, "file_name": "images/a/1.png"}]}, "id 1 twice, for images/a/0.png and images/a/1"),
-    ({"images": [IMAGE, TWIN]}, "image images/a/0.png twice, with the ids 1 and 2"),
-    ({"images": [{**IMAGE, "id": "1"}]}, 'an integer: found "1"'),
-    ({"images": [{**IMAGE, "id": 1.5}]}, "an integer: found 1.5"),
-    ({"categories": [{"id": "target"}]}, 'an integer: found "target"'),
-    ({"categories": [{"id": None}]}, "an integer: found null"),
-    ({"categories": [{"name": "target"}]}, "'id'"),
-    ({"categories": []}, "annotation 7 belongs to category 1, which is not among the categories"),
-    ({"annotations": [{**BOX, "image_id": 9}]}, "annotation 7 belongs to image 9, which is not among the images"),
-    ({"annotations": [{**BOX, "image_id": True}]}, "'image_id', an integer: found true"),
-    ({"annotations": [{**BOX, "category_id": "1"}]}, "'category_id', an integer"),
-    ({"annotations": [{"image_id": 1, "category_id": 1}]}, "bbox"),
-    ({"annotations": [{**BOX, "bbox": [1, 2]}]}, "values"),
-    ({"annotations": ["box"]}, "without a usable"),
-])
+@pytest.mark.parametrize(
+    "changes, part",
+    [
+        ({"images": [], "annotations": []}, "empty"),
+        ({"images": [{"id": 1}], "annotations": []}, "file_name"),
+        (
+            {"images": [IMAGE, {"id": 1, "file_name": "images/a/1.png"}]},
+            "id 1 twice, for images/a/0.png and images/a/1",
+        ),
+        ({"images": [IMAGE, TWIN]}, "image images/a/0.png twice, with the ids 1 and 2"),
+        ({"images": [{**IMAGE, "id": "1"}]}, 'an integer: found "1"'),
+        ({"images": [{**IMAGE, "id": 1.5}]}, "an integer: found 1.5"),
+        ({"categories": [{"id": "target"}]}, 'an integer: found "target"'),
+        ({"categories": [{"id": None}]}, "an integer: found null"),
+        ({"categories": [{"name": "target"}]}, "'id'"),
+        ({"categories": []}, "annotation 7 belongs to category 1, which is not among the categories"),
+        ({"annotations": [{**BOX, "image_id": 9}]}, "annotation 7 belongs to image 9, which is not among the images"),
+        ({"annotations": [{**BOX, "image_id": True}]}, "'image_id', an integer: found true"),
+        ({"annotations": [{**BOX, "category_id": "1"}]}, "'category_id', an integer"),
+        ({"annotations": [{"image_id": 1, "category_id": 1}]}, "bbox"),
+        ({"annotations": [{**BOX, "bbox": [1, 2]}]}, "values"),
+        ({"annotations": ["box"]}, "without a usable"),
+    ],
+)
 def test_json_that_is_not_coco(tmp_path, changes, part):
     write_pairs(tmp_path, ["a/0"])
     content = {"images": [IMAGE], "annotations": [BOX], "categories": [{"id": 1}], **changes}
@@ -496,8 +533,10 @@ def test_wrong_words_are_programming_errors(tmp_path):
 
 def test_listing_needs_no_torch(tmp_path):
     write_pairs(tmp_path, ["a/0"])
-    code = (f"import sys; from utils.datasets.dataset import open_dataset; import utils.checks; "
-            f"open_dataset({str(tmp_path)!r}, 'all'); print([m for m in ('torch', 'matplotlib') if m in sys.modules])")
+    code = (
+        f"import sys; from utils.datasets.dataset import open_dataset; import utils.checks; "
+        f"open_dataset({str(tmp_path)!r}, 'all'); print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 
@@ -511,13 +550,15 @@ def test_lines_with_boxes(tmp_path):
 
 # --- the real data, where it is at hand ------------------------------------------------------------------------------
 
+
 def test_real_daub():
     train, test = (open_dataset(real_data("DAUB-mini"), part, "boxes") for part in ("train", "test"))
     lengths = [{name: len(frames) for name, frames in part.sequences.items()} for part in (train, test)]
     assert lengths == [{"data13": 300, "data14": 100, "data17": 100}, {"data6": 399, "data20": 101}]
     assert train.name == "DAUB" and not train.recognised and train.normalisation is None
-    sizes = np.array([box[2:4] for frame in train.frames for box in frame.boxes]) - \
-        np.array([box[:2] for frame in train.frames for box in frame.boxes])
+    sizes = np.array([box[2:4] for frame in train.frames for box in frame.boxes]) - np.array(
+        [box[:2] for frame in train.frames for box in frame.boxes]
+    )
     assert (sizes == 8).all() and len(sizes) == 500
 
 

@@ -1,4 +1,5 @@
 """Frames in tables: equal to lists of them, small, and the same in another process."""
+
 import pickle
 import tracemalloc
 
@@ -33,8 +34,16 @@ def test_texts_are_a_list_of_strings():
 
 
 def frames_of(name, count, boxed=True):
-    return [Frame(name, 3 * i, f"/data/images/{name}/{i}.png", f"/elsewhere/{i}_pixels0.png" if i % 2 else None,
-                  ((1.5, 2.0, 3.0, 4.25, i),) * (i % 3) if boxed else None) for i in range(count)]
+    return [
+        Frame(
+            name,
+            3 * i,
+            f"/data/images/{name}/{i}.png",
+            f"/elsewhere/{i}_pixels0.png" if i % 2 else None,
+            ((1.5, 2.0, 3.0, 4.25, i),) * (i % 3) if boxed else None,
+        )
+        for i in range(count)
+    ]
 
 
 def test_frames_come_back_as_they_went_in():
@@ -87,6 +96,7 @@ def test_natural_order():
 
     def slow(text):
         import re
+
         parts = re.split(r"(\d+)", text)
         return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
 
@@ -97,8 +107,12 @@ def test_many_frames_are_small(tmp_path, monkeypatch):
     """Objects would take some 600 bytes a frame."""
     count = 10_000
     keys = [f"images/{i // 1000}/{i % 1000}" for i in range(count)]
-    found = Files(str(tmp_path), "image tree", {key: key + ".png" for key in keys},
-                  {key: key.replace("images", "masks") + ".png" for key in keys})
+    found = Files(
+        str(tmp_path),
+        "image tree",
+        {key: key + ".png" for key in keys},
+        {key: key.replace("images", "masks") + ".png" for key in keys},
+    )
     (tmp_path / "images").mkdir()
     monkeypatch.setattr("utils.datasets.dataset.list_files", lambda root: found)
     write_text(tmp_path / "train.txt", "".join(f"{key}.png\n" for key in keys))

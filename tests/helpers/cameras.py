@@ -1,4 +1,5 @@
 """A camera on this machine: motion JPEG over HTTP."""
+
 import contextlib
 import threading
 import time
@@ -12,6 +13,7 @@ import numpy as np
 def served():
     """Its address, and the handler: twenty frames of rising brightness, `wait` s apart; then it ends, or is `silent`
     for some seconds first."""
+
     class Handler(BaseHTTPRequestHandler):
         wait, silent = 0.02, 0.0
 
@@ -22,8 +24,13 @@ def served():
             for number in range(20):
                 data = cv2.imencode(".jpg", np.full((48, 64), 10 * number, np.uint8))[1].tobytes()
                 with contextlib.suppress(ConnectionError):  # nobody looks any more
-                    self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: "
-                                     + str(len(data)).encode() + b"\r\n\r\n" + data + b"\r\n")
+                    self.wfile.write(
+                        b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: "
+                        + str(len(data)).encode()
+                        + b"\r\n\r\n"
+                        + data
+                        + b"\r\n"
+                    )
                 time.sleep(self.wait)
             time.sleep(self.silent)
 

@@ -1,4 +1,5 @@
 """What trainings leave, checkpoints and logs: compared to the bit, and damaged by one."""
+
 import struct
 import zipfile
 

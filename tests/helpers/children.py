@@ -1,4 +1,5 @@
 """Trainings in processes of their own, forked from a server that imports PyTorch once, and faults that end them."""
+
 import contextlib
 import multiprocessing
 import os
@@ -10,8 +11,17 @@ from pathlib import Path
 from scripts import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch", "utils.training.trainer", "utils.render.curves", "torch.utils.tensorboard",
-                                "matplotlib.backends.backend_agg", "matplotlib.figure", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(
+    [
+        "torch",
+        "utils.training.trainer",
+        "utils.render.curves",
+        "torch.utils.tensorboard",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.figure",
+        "torch._dynamo",
+    ]
+)
 MESSAGE = "message.txt"
 
 
@@ -52,9 +62,20 @@ def launched(count, restarts=0, port=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-    return [{"TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_RESTART_COUNT": str(restarts), "MASTER_ADDR": "127.0.0.1",
-             "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": str(kept), "WORLD_SIZE": str(count),
-             "LOCAL_WORLD_SIZE": str(count), "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)]
+    return [
+        {
+            "TORCHELASTIC_RUN_ID": "test",
+            "TORCHELASTIC_RESTART_COUNT": str(restarts),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "TORCHELASTIC_USE_AGENT_STORE": str(kept),
+            "WORLD_SIZE": str(count),
+            "LOCAL_WORLD_SIZE": str(count),
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+        }
+        for rank in range(count)
+    ]
 
 
 def _begin(environment, target, *arguments):
@@ -111,6 +132,7 @@ def _in_step(action):
         from utils.training.learner import Learner
 
         _at(Learner, "_update", count, action)
+
     return prepare
 
 

@@ -1,4 +1,5 @@
 """A small dataset to convert, and the conversions as functions of a path."""
+
 import json
 
 import numpy as np
@@ -13,9 +14,19 @@ BOXES = {0: [(0.1, 0.2, 0.2, 0.1), (1.3333333333333333, 2, 17.1, 3.123456789)], 
 def content(**extra):
     """Three images of two classes, the second image without boxes; ids in the order of the images."""
     found = coco(NAMES, boxes=())
-    found["annotations"] = [{"id": i + 1, "image_id": image + 1, "category_id": 1 + i % 2, "bbox": list(box),
-                             "area": box[2] * box[3], "iscrowd": 0, "segmentation": [], **extra}
-                            for i, (image, box) in enumerate((k, box) for k, rows in BOXES.items() for box in rows)]
+    found["annotations"] = [
+        {
+            "id": i + 1,
+            "image_id": image + 1,
+            "category_id": 1 + i % 2,
+            "bbox": list(box),
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+            "segmentation": [],
+            **extra,
+        }
+        for i, (image, box) in enumerate((k, box) for k, rows in BOXES.items() for box in rows)
+    ]
     found["categories"] = [{"id": 1, "name": "drone"}, {"id": 2, "name": "sea bird"}]
     return found
 

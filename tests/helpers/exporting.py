@@ -1,4 +1,5 @@
 """Small untrained networks to export, of kinds that differ."""
+
 import torch
 
 from nets import build_model
@@ -6,8 +7,10 @@ from utils.clips.settings import ClipSettings
 from utils.predictor.checkpoint import save_checkpoint, task_of
 
 FRAMES = 5
-OPTIONS = {"tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
-           "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES}}
+OPTIONS = {
+    "tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
+    "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES},
+}
 PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
 
 
@@ -34,12 +37,27 @@ def write_weights(folder, name, **config):
             last.bias.zero_()
             last.weight.mul_(5)
     fit = {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}
-    settings = ClipSettings(**{
-        "num_frames": options.get("num_frames", 1), "normalisation": (110.0, 30.0), "task": task_of(name),
-        "threshold": 0.02 if detects else 0.4, "name": name, **fit, **config})
-    save_checkpoint(folder / f"{name}.pt", {
-        "model": {"name": name, "options": options}, "settings": settings.as_dict(),
-        "network": network.state_dict(), "ema": None, "config": fit | config})
+    settings = ClipSettings(
+        **{
+            "num_frames": options.get("num_frames", 1),
+            "normalisation": (110.0, 30.0),
+            "task": task_of(name),
+            "threshold": 0.02 if detects else 0.4,
+            "name": name,
+            **fit,
+            **config,
+        }
+    )
+    save_checkpoint(
+        folder / f"{name}.pt",
+        {
+            "model": {"name": name, "options": options},
+            "settings": settings.as_dict(),
+            "network": network.state_dict(),
+            "ema": None,
+            "config": fit | config,
+        },
+    )
     return folder / f"{name}.pt"
 
 

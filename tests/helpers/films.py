@@ -1,4 +1,5 @@
 """Films of noise, and processes that write them onto disks that are full."""
+
 import resource
 import subprocess
 import sys
@@ -33,12 +34,14 @@ def look(path):
 
 def run(arguments, limit=None):
     """A Python process that can write no file of more than `limit` bytes: what a full disk is, for root too."""
+
     def prepare():
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True,
-                          preexec_fn=prepare)
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, preexec_fn=prepare
+    )
 
 
 def call(function, path, limit=None):

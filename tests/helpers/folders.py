@@ -1,4 +1,5 @@
 """Folders that people have, datasets and others, and the programs that come next for each."""
+
 import shutil
 
 import numpy as np
@@ -35,6 +36,7 @@ def videos(root, count=2):
 
 
 # --- datasets --------------------------------------------------------------------------------------------------------
+
 
 def official(root):
     for number in (1, 47):
@@ -127,6 +129,7 @@ DATASETS = {  # by the folder's name: what makes it, and the programs that come 
 
 
 # --- other folders ---------------------------------------------------------------------------------------------------
+
 
 def beside(root, make, keys=TWO):
     frames(root, keys)

@@ -1,4 +1,5 @@
 """Labels of one target in every image, in the formats that people have."""
+
 import json
 
 from trees import SIZE, target_mask, write, write_text
@@ -14,8 +15,11 @@ def yolo(root, key):
 
 def voc(root, key):
     x1, y1, x2, y2 = BOX
-    write_text(root / f"{key}.xml", f"<annotation><object><name>drone</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}"
-               f"</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object></annotation>")
+    write_text(
+        root / f"{key}.xml",
+        f"<annotation><object><name>drone</name><bndbox><xmin>{x1 + 1}</xmin><ymin>{y1 + 1}"
+        f"</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object></annotation>",
+    )
 
 
 def mask(root, key):
@@ -26,15 +30,18 @@ def table(columns, values):
     def make(root, keys):
         lines = [",".join(columns), *(",".join([f"{key}.png", *map(str, values)]) for key in keys)]
         write_text(root / "labels.csv", "\n".join(lines) + "\n")
+
     return make
 
 
 def coco_json(root, keys):
-    content = {"images": [{"id": i, "file_name": f"D:\\data\\{key}.png", "width": 32, "height": 24}
-                          for i, key in enumerate(keys)],
-               "annotations": [{"id": i, "image_id": i, "category_id": 7, "bbox": [12, 10, 3, 3]}
-                               for i in range(len(keys))],
-               "categories": [{"id": 7, "name": "drone"}]}
+    content = {
+        "images": [
+            {"id": i, "file_name": f"D:\\data\\{key}.png", "width": 32, "height": 24} for i, key in enumerate(keys)
+        ],
+        "annotations": [{"id": i, "image_id": i, "category_id": 7, "bbox": [12, 10, 3, 3]} for i in range(len(keys))],
+        "categories": [{"id": 7, "name": "drone"}],
+    }
     write_text(root / "x.json", json.dumps(content))
 
 
@@ -42,6 +49,11 @@ def each(make):
     return lambda root, keys: [make(root, key) for key in keys]
 
 
-KINDS = {"yolo": each(yolo), "voc": each(voc), "masks": each(mask), "coco": coco_json,
-         "boxes": table(["image", "x", "y", "w", "h", "class"], [12, 10, 3, 3, "drone"]),
-         "centroids": table(["image", "x", "y"], [13, 11])}
+KINDS = {
+    "yolo": each(yolo),
+    "voc": each(voc),
+    "masks": each(mask),
+    "coco": coco_json,
+    "boxes": table(["image", "x", "y", "w", "h", "class"], [12, 10, 3, 3, "drone"]),
+    "centroids": table(["image", "x", "y"], [13, 11]),
+}

@@ -1,4 +1,5 @@
 """Small datasets on disk in which a square target moves over noise."""
+
 import json
 
 import cv2
@@ -25,18 +26,28 @@ def write_moving(root, noted=True):
                 frame[SPARK] = 255
             images.append({"id": len(images) + 1, "file_name": f"images/test/{name}/{number}.png"})
             if number < FRAMES - 1:
-                frame[y:y + 3, x:x + 3] += 2 if name == "s3" else 120
-                mask[y:y + 3, x:x + 3] = 255
-                annotations.append({"id": len(annotations) + 1, "image_id": images[-1]["id"], "category_id": 1,
-                                    "bbox": [x, y, 3, 3], "area": 9, "iscrowd": 0, "snr": 2.0 if name == "s3" else 8.0,
-                                    "track_id": sequence})
+                frame[y : y + 3, x : x + 3] += 2 if name == "s3" else 120
+                mask[y : y + 3, x : x + 3] = 255
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": images[-1]["id"],
+                        "category_id": 1,
+                        "bbox": [x, y, 3, 3],
+                        "area": 9,
+                        "iscrowd": 0,
+                        "snr": 2.0 if name == "s3" else 8.0,
+                        "track_id": sequence,
+                    }
+                )
             write(root / "images" / "test" / name / f"{number}.png", frame)
             write(root / "masks" / "test" / name / f"{number}.png", mask)
     if noted:
         path = root / "annotations" / "instances_test2017.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"images": images, "annotations": annotations,
-                                    "categories": [{"id": 1, "name": "target"}]}))
+        path.write_text(
+            json.dumps({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "target"}]})
+        )
     return root
 
 
@@ -51,8 +62,8 @@ def write_dataset(root, sequences=2, frames=8, side=48):
             image = rng.normal(90, 4, (side, side))
             mask = np.zeros((side, side), np.uint8)
             y, x = 10 + 7 * s, 8 + 3 * t
-            image[y:y + 3, x:x + 3] += 120
-            mask[y:y + 3, x:x + 3] = 255
+            image[y : y + 3, x : x + 3] += 120
+            mask[y : y + 3, x : x + 3] = 255
             cv2.imwrite(str(root / f"images/sequence{s}/{t}.png"), image.clip(0, 255).astype(np.uint8))
             cv2.imwrite(str(root / f"masks/sequence{s}/{t}.png"), mask)
             lines.append(f"images/sequence{s}/{t}.png")
@@ -75,8 +86,14 @@ def write_boxed(root, sequences=2, frames=6, size=(40, 48), dtype=np.uint8):
             if t % 3 != 2 and s != sequences:
                 y, x = 8 + 7 * s, 8 + 3 * t
                 image[y : y + 3, x : x + 3] += 120
-                content["annotations"].append({"id": len(content["annotations"]) + 1, "category_id": 1,
-                                               "image_id": len(content["images"]), "bbox": [x - 2.5, y - 2.5, 8, 8]})
+                content["annotations"].append(
+                    {
+                        "id": len(content["annotations"]) + 1,
+                        "category_id": 1,
+                        "image_id": len(content["images"]),
+                        "bbox": [x - 2.5, y - 2.5, 8, 8],
+                    }
+                )
             write(root / name, (scale * image).clip(0, np.iinfo(dtype).max).astype(dtype))
     write_text(root / "annotations/instances_train2017.json", json.dumps(content))
     return root

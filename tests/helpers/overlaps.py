@@ -1,4 +1,5 @@
 """Predictions that overlap targets by chance, and how much two boxes overlap."""
+
 import numpy as np
 
 
@@ -13,8 +14,8 @@ def random_frames(rng, count, dense=False):
             blob = rng.random((h, w)) < 0.8
             for picture, dy, dx in ((mask, 0, 0), (prediction, *rng.integers(-4, 5, 2))):
                 if picture is mask or rng.random() < 0.8:
-                    part = picture[max(y + dy, 0):max(y + dy + h, 0), max(x + dx, 0):max(x + dx + w, 0)]
-                    part |= blob[:part.shape[0], :part.shape[1]]
+                    part = picture[max(y + dy, 0) : max(y + dy + h, 0), max(x + dx, 0) : max(x + dx + w, 0)]
+                    part |= blob[: part.shape[0], : part.shape[1]]
         prediction |= rng.random(prediction.shape) < (0.4 if dense else 0.02)
         frames.append((prediction, mask))
     return frames

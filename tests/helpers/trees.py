@@ -1,4 +1,5 @@
 """Small datasets on disk, in the layouts that people have."""
+
 import json
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def target_mask(size=SIZE, at=(10, 12), side=3, empty=False):
     """0 and 255, a square target with its first pixel at row, column `at`."""
     mask = np.zeros(size, np.uint8)
     if not empty:
-        mask[at[0]: at[0] + side, at[1]: at[1] + side] = 255
+        mask[at[0] : at[0] + side, at[1] : at[1] + side] = 255
     return mask
 
 
@@ -67,9 +68,20 @@ def write_text(path, text, encoding="utf-8"):
 def coco(names, boxes=((12, 10, 3, 3),), **extra):
     """A COCO dictionary with the same `boxes` (x, y, w, h) on every image."""
     images = [{"id": i + 1, "file_name": name, "width": SIZE[1], "height": SIZE[0]} for i, name in enumerate(names)]
-    annotations = [{"id": 100 * i + j, "image_id": i + 1, "category_id": 1, "bbox": list(box), "area": box[2] * box[3],
-                    "iscrowd": 0, "segmentation": [[]], **extra}
-                   for i in range(len(names)) for j, box in enumerate(boxes)]
+    annotations = [
+        {
+            "id": 100 * i + j,
+            "image_id": i + 1,
+            "category_id": 1,
+            "bbox": list(box),
+            "area": box[2] * box[3],
+            "iscrowd": 0,
+            "segmentation": [[]],
+            **extra,
+        }
+        for i in range(len(names))
+        for j, box in enumerate(boxes)
+    ]
     return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "target"}]}
 
 

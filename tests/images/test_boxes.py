@@ -1,4 +1,5 @@
 """Boxes from masks, masks from boxes, and the two commands that convert datasets."""
+
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from utils_coco import boxes_to_masks, masks_to_coco
 
 # --- boxes of masks --------------------------------------------------------------------------------------------------
 
+
 def test_boxes_are_right_exclusive_and_in_raster_order():
     mask = np.zeros((12, 16), bool)
     mask[8:10, 1:4] = True
@@ -42,20 +44,23 @@ def test_filled_boxes_give_their_boxes_back():
 
 # --- masks of boxes --------------------------------------------------------------------------------------------------
 
+
 def scene(targets, sign=1, sigma=1.0, noise=2.0, size=(64, 64), dtype=np.uint8, seed=0):
     """Noise of deviation `noise` around 100, and Gaussian targets at (x, y) of a peak of 60."""
     rng = np.random.default_rng(seed)
     image = 100 + noise * rng.standard_normal(size)
     rows, columns = np.mgrid[: size[0], : size[1]]
     for x, y in targets:
-        image += sign * 60 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma ** 2))
+        image += sign * 60 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
     return np.clip(image * (200 if dtype == np.uint16 else 1), 0, 65535).round().astype(dtype)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("centre, box", [((30, 20), (26, 16, 34, 24)), ((31, 21), (26, 16, 34, 24)),
-                                         ((1, 0), (0, 0, 5, 4)), ((63, 62), (60, 59, 64, 64))])
+@pytest.mark.parametrize(
+    "centre, box",
+    [((30, 20), (26, 16, 34, 24)), ((31, 21), (26, 16, 34, 24)), ((1, 0), (0, 0, 5, 4)), ((63, 62), (60, 59, 64, 64))],
+)
 def test_half_max_finds_the_half_maximum(sign, dtype, centre, box):
     image = scene([centre], sign, sigma=1.5, dtype=dtype)
     mask, fallbacks = convert_boxes(image, [box], dilate=False)
@@ -67,8 +72,10 @@ def test_half_max_finds_the_half_maximum(sign, dtype, centre, box):
 
 
 def test_half_max_gives_about_ten_pixels_for_point_targets():
-    areas = [mask_of_boxes(scene([(30 + dx, 20 + dy)], sigma=0.6, seed=i), [(26, 16, 34, 24)]).sum()
-             for i, (dx, dy) in enumerate([(0, 0), (0.5, 0), (0.5, 0.5), (-1, 1.5), (0.25, 0.25)])]
+    areas = [
+        mask_of_boxes(scene([(30 + dx, 20 + dy)], sigma=0.6, seed=i), [(26, 16, 34, 24)]).sum()
+        for i, (dx, dy) in enumerate([(0, 0), (0.5, 0), (0.5, 0.5), (-1, 1.5), (0.25, 0.25)])
+    ]
     assert 7 <= np.mean(areas) <= 13 and min(areas) >= 5 and max(areas) <= 14
 
 
@@ -103,13 +110,14 @@ def test_targets_close_to_each_other_are_no_background():
 
 
 @pytest.mark.parametrize("image", [np.full((30, 30), 90, np.uint8), picture(3, (30, 30))])
-@pytest.mark.parametrize("box, expected", [((10, 10, 18, 18), (13, 13)), ((0, 0, 3, 3), (1, 1)),
-                                           ((27, 26, 30, 30), (28, 27))])
+@pytest.mark.parametrize(
+    "box, expected", [((10, 10, 18, 18), (13, 13)), ((0, 0, 3, 3), (1, 1)), ((27, 26, 30, 30), (28, 27))]
+)
 def test_hopeless_contrast_takes_the_centre(image, box, expected):
     targets = np.zeros(image.shape, bool)
     if image.std():  # drown the box in noise that its own pixels lack
         image = image.copy()
-        image[box[1]: box[3], box[0]: box[2]] = int(np.median(image))
+        image[box[1] : box[3], box[0] : box[2]] = int(np.median(image))
     mask, fell_back = half_max_mask(image, box, targets)
     assert fell_back and mask.sum() == 4
     rows, columns = np.nonzero(mask)
@@ -128,11 +136,20 @@ def test_no_boxes_no_mask():
     assert not mask_of_boxes(scene([(30, 20)]), []).any()
 
 
-@pytest.mark.parametrize("box, problem", [
-    ((5, 5, 5, 9), "no area"), ((5, 9, 8, 5), "no area"), ((np.nan, 1, 2, 2), "no area"),
-    ((-4, 5, 4, 9), "outside"), ((60, 5, 70, 9), "outside"), ((100, 100, 108, 108), "outside"),
-    ((5, -9, 8, -5), "outside"), ((0, 0, 64, 64), None), ((-0.5, 3, 4, 64.5), None),
-])
+@pytest.mark.parametrize(
+    "box, problem",
+    [
+        ((5, 5, 5, 9), "no area"),
+        ((5, 9, 8, 5), "no area"),
+        ((np.nan, 1, 2, 2), "no area"),
+        ((-4, 5, 4, 9), "outside"),
+        ((60, 5, 70, 9), "outside"),
+        ((100, 100, 108, 108), "outside"),
+        ((5, -9, 8, -5), "outside"),
+        ((0, 0, 64, 64), None),
+        ((-0.5, 3, 4, 64.5), None),
+    ],
+)
 def test_box_problems(box, problem):
     found = box_problem(box, (64, 64))
     assert found is None if problem is None else problem in found
@@ -160,6 +177,7 @@ def test_real_masks_are_small_and_at_the_box():
 
 # --- boxes_to_masks --------------------------------------------------------------------------------------------------
 
+
 def boxed(root, layout="images/{part}/data{n}/{i}.bmp"):
     """Two splits of three frames with a bright target in the box; the last of each is empty."""
     for part, n in (("train", 5), ("test", 6)):
@@ -182,8 +200,9 @@ def test_boxes_become_masks_in_place(tmp_path):
     assert "6 masks" in line and "4 targets" in line and "0 too faint" in line
     for part, n in (("train", 5), ("test", 6)):
         dataset = open_dataset(root, part, "masks")
-        assert [Path(frame.mask).relative_to(root).as_posix() for frame in dataset.frames] == \
-            [f"masks/{part}/data{n}/{i}.png" for i in range(3)]
+        assert [Path(frame.mask).relative_to(root).as_posix() for frame in dataset.frames] == [
+            f"masks/{part}/data{n}/{i}.png" for i in range(3)
+        ]
         first, second, empty = areas_of(dataset)
         assert 5 <= first <= 25 and 5 <= second <= 25 and empty == 0
         assert [len(frame.boxes) for frame in dataset.frames] == [1, 1, 0]
@@ -267,6 +286,7 @@ def test_folder_that_cannot_be_written_asks_for_out(tmp_path):
 
 # --- masks_to_coco ---------------------------------------------------------------------------------------------------
 
+
 def masked(root):
     write_pairs(root, [f"a/{i}" for i in range(3)] + ["b/0"], empty=["a/1"])
     write_text(root / "train.txt", "a/0\na/1\na/2\n")
@@ -281,8 +301,10 @@ def test_masks_become_boxes(tmp_path):
     content = json.loads((root / "annotations/instances_train.json").read_text())
     assert [image["file_name"] for image in content["images"]] == [f"images/a/{i}.png" for i in range(3)]
     assert content["categories"] == [{"id": 1, "name": "target"}]
-    assert [(a["image_id"], a["bbox"], a["category_id"]) for a in content["annotations"]] == \
-        [(1, [12, 10, 3, 3], 1), (3, [12, 10, 3, 3], 1)]
+    assert [(a["image_id"], a["bbox"], a["category_id"]) for a in content["annotations"]] == [
+        (1, [12, 10, 3, 3], 1),
+        (3, [12, 10, 3, 3], 1),
+    ]
     dataset = open_dataset(root, "train", "boxes")
     assert [frame.boxes for frame in dataset.frames] == [((12, 10, 15, 13, 0),), (), ((12, 10, 15, 13, 0),)]
 
@@ -345,13 +367,24 @@ def test_there_and_back(tmp_path):
 
 # --- as commands -----------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("command", [["-m", "utils_coco.boxes_to_masks"], ["-m", "utils_coco.masks_to_coco"],
-                                     [str(ROOT / "utils_coco/boxes_to_masks.py")],
-                                     [str(ROOT / "utils_coco/masks_to_coco.py")]])
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "utils_coco.boxes_to_masks"],
+        ["-m", "utils_coco.masks_to_coco"],
+        [str(ROOT / "utils_coco/boxes_to_masks.py")],
+        [str(ROOT / "utils_coco/masks_to_coco.py")],
+    ],
+)
 def test_commands_run_both_ways(tmp_path, command):
     def run(*words):
-        return subprocess.run([sys.executable, *command, *words], capture_output=True, text=True,
-                              cwd=ROOT if command[0] == "-m" else tmp_path)
+        return subprocess.run(
+            [sys.executable, *command, *words],
+            capture_output=True,
+            text=True,
+            cwd=ROOT if command[0] == "-m" else tmp_path,
+        )
 
     shown = run("--help")
     assert shown.returncode == 0 and "--data-root" in shown.stdout
@@ -364,7 +397,12 @@ def test_commands_run_both_ways(tmp_path, command):
 def test_progress_and_summary_of_the_command(tmp_path):
     root = boxed(tmp_path)
     words = ["--data-root", str(root), "--method", "box", "--dilate"]
-    done = subprocess.run([sys.executable, "-m", "utils_coco.boxes_to_masks", *words], check=True,
-                          capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "utils_coco.boxes_to_masks", *words],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert "6/6" in done.stderr and done.stdout.count("\n") == 1 and "96.0 px" in done.stdout
     assert cv2.imread(str(root / "masks/test/data6/0.png"), cv2.IMREAD_UNCHANGED).max() == 255

@@ -1,4 +1,5 @@
 """8-connected components: both ways to label against SciPy's, and what is told of each component."""
+
 import numpy as np
 import pytest
 from scipy import ndimage

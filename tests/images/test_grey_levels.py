@@ -1,4 +1,5 @@
 """Ranges of grey levels that follow a source's frames, and the noise in a frame."""
+
 import numpy as np
 import pytest
 
@@ -33,6 +34,6 @@ def test_pictures_have_room_above_white_and_do_not_show_noise_as_contrast():
 def test_noise_is_told_from_differences_and_edges_count_little():
     noise = np.random.default_rng(0).normal(0, 3, (200, 200))
     noise[:, 100:] += 500
-    assert noise_in(np.diff(noise, axis=1), 2 ** 0.5) == pytest.approx(3, rel=0.03)
+    assert noise_in(np.diff(noise, axis=1), 2**0.5) == pytest.approx(3, rel=0.03)
     assert noise_of(noise) == pytest.approx(3, rel=0.03)
-    assert noise_in(np.diff(noise[:, :1], axis=1), 2 ** 0.5) == 0
+    assert noise_in(np.diff(noise[:, :1], axis=1), 2**0.5) == 0

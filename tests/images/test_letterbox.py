@@ -1,4 +1,5 @@
 """Letterboxing against its definition, its boxes there and back, and the other fits."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +15,9 @@ def as_defined(image, size):
     scale = min(size / w, size / h)
     new = max(1, int(w * scale + 1e-9)), max(1, int(h * scale + 1e-9))
     picture = Image.new("L", (size, size), 128)
-    picture.paste(Image.fromarray(image).resize(new, Image.Resampling.BICUBIC),
-                  ((size - new[0]) // 2, (size - new[1]) // 2))
+    picture.paste(
+        Image.fromarray(image).resize(new, Image.Resampling.BICUBIC), ((size - new[0]) // 2, (size - new[1]) // 2)
+    )
     return np.asarray(picture)
 
 
@@ -102,7 +104,8 @@ def test_less_grey_shows_the_same_frame(shape):
     square, tight = (fit_of(shape, "letterbox", 512, 32, square=square) for square in (True, False))
     assert square.size == (512, 512) and tight.inner == square.inner
     assert [side - inner for side, inner in zip(tight.size, tight.inner, strict=True)] == [
-        -inner % 32 for inner in square.inner]
+        -inner % 32 for inner in square.inner
+    ]
     image = np.random.default_rng(4).integers(0, 256, shape).astype(np.uint8)
     one, other = (box.map_to_frame(box.frame(image)) for box in (square, tight))
     assert np.array_equal(one, other)

@@ -1,4 +1,5 @@
 """How much boxes overlap, and which of them go."""
+
 import numpy as np
 import pytest
 import torch
@@ -34,8 +35,15 @@ def test_boxes_at_whole_numbers_overlap_in_double_precision():
 def test_suppression_equals_plain_loops():
     rng = np.random.default_rng(0)
     corner = rng.uniform(0, 20, (60, 2))
-    rows = np.concatenate([corner, corner + rng.uniform(2, 9, (60, 2)), np.sort(rng.random((60, 1)), 0)[::-1],
-                           rng.integers(0, 2, (60, 1))], 1).astype(np.float32)
+    rows = np.concatenate(
+        [
+            corner,
+            corner + rng.uniform(2, 9, (60, 2)),
+            np.sort(rng.random((60, 1)), 0)[::-1],
+            rng.integers(0, 2, (60, 1)),
+        ],
+        1,
+    ).astype(np.float32)
     kept = []
     for row in rows:
         if all(other[5] != row[5] or plain_iou(row, other) <= 0.3 for other in kept):
@@ -48,8 +56,15 @@ def test_boxes_at_the_limit_stay_as_in_torchvision():
     rng = np.random.default_rng(3)
     for limit in (0.3, 0.5, 0.65):
         corner = rng.integers(0, 40, (300, 2))
-        rows = np.concatenate([corner, corner + rng.integers(1, 14, (300, 2)), np.sort(rng.random((300, 1)), 0)[::-1],
-                               np.zeros((300, 1))], 1).astype(np.float32)
+        rows = np.concatenate(
+            [
+                corner,
+                corner + rng.integers(1, 14, (300, 2)),
+                np.sort(rng.random((300, 1)), 0)[::-1],
+                np.zeros((300, 1)),
+            ],
+            1,
+        ).astype(np.float32)
         kept = nms(torch.from_numpy(rows[:, :4]), torch.from_numpy(rows[:, 4]), limit).numpy()
         assert 64 < len(kept) < 290  # several blocks of boxes wait for each other
         assert np.array_equal(suppress(rows, limit), rows[np.sort(kept)])

@@ -1,4 +1,5 @@
 """Bootstrap intervals: equality with measuring the drawn sequences literally, coverage, and stated empty cases."""
+
 import numpy as np
 import pytest
 
@@ -22,7 +23,7 @@ def segmentation_parts(rng, sequences=6, frames=4, curve=True):
             mask = np.zeros((32, 32), bool)
             for _ in range(rng.integers(0, 4)):
                 y, x = rng.integers(2, 28, 2)
-                mask[y:y + 2, x:x + 2] = True
+                mask[y : y + 2, x : x + 2] = True
             probability = np.clip(mask * quality + rng.normal(0, 0.2, mask.shape), 0, 1).astype(np.float32)
             part.update(probability > 0.5, mask, probability if curve else None)
         parts.append(part)
@@ -36,8 +37,10 @@ def detection_parts(rng, sequences=5, frames=6):
         for _ in range(frames):
             true = rng.integers(0, 40, (rng.integers(0, 3), 2)).astype(float)
             found = np.concatenate([true + rng.integers(-2, 3, true.shape), rng.integers(0, 40, (2, 2))])
-            part.update([[x, y, x + 8, y + 8, rng.random(), c] for c, (x, y) in enumerate(found.tolist())
-                         for c in [c % 2]], [[x, y, x + 8, y + 8, c % 2] for c, (x, y) in enumerate(true.tolist())])
+            part.update(
+                [[x, y, x + 8, y + 8, rng.random(), c] for c, (x, y) in enumerate(found.tolist()) for c in [c % 2]],
+                [[x, y, x + 8, y + 8, c % 2] for c, (x, y) in enumerate(true.tolist())],
+            )
         parts.append(part)
     return parts
 

@@ -1,4 +1,5 @@
 """What targets are, Pd by band, the worst false alarms and misses, and what test.py makes of them."""
+
 import json
 
 import cv2
@@ -41,7 +42,8 @@ def test_the_outcome_is_what_the_metrics_count(rule, dense):
         found, false = outcome(rule, prediction, mask, label(mask))
         expected = metrics.compute()
         assert [found.sum(), len(false), false.area.sum()] == [
-            expected[key] for key in ("matched", "false_components", "false_pixels")]
+            expected[key] for key in ("matched", "false_components", "false_pixels")
+        ]
 
 
 def test_facts_by_annotation_or_by_pixels(measured):
@@ -69,8 +71,9 @@ class Thing:
 
 def test_chains_take_the_nearest_and_end_after_a_gap():
     a, b, c, d, e = Thing(0, 0), Thing(0, 9), Thing(0, 5), Thing(0, 6), Thing(0, 5)
-    assert [set(chain) for chain in chains({1: [a, b], 2: [c]}, 6)] == [{b, c}, {a}] or \
-        [set(chain) for chain in chains({1: [a, b], 2: [c]}, 6)] == [{a}, {b, c}]
+    assert [set(chain) for chain in chains({1: [a, b], 2: [c]}, 6)] == [{b, c}, {a}] or [
+        set(chain) for chain in chains({1: [a, b], 2: [c]}, 6)
+    ] == [{a}, {b, c}]
     assert sorted(map(len, chains({1: [c], 6: [d]}, 1))) == [2]
     assert sorted(map(len, chains({1: [c], 7: [e]}, 1))) == [1, 1]
     assert chains({}, 1) == []
@@ -94,7 +97,7 @@ def test_a_spark_that_stands_still_is_one_false_alarm(measured):
     _, result, log = measured
     top, count = log.worst_alarms()[0]
     assert top.centroid == SPARK and count == FRAMES and top.sequence == "s1"
-    assert sum(many for _, many in log.worst_alarms(10 ** 6)) == result.overall.compute()["false_components"]
+    assert sum(many for _, many in log.worst_alarms(10**6)) == result.overall.compute()["false_components"]
     (target, peak, times), *others = log.worst_misses()
     assert (target.sequence, times, others) == ("s3", FRAMES - 1, []) and 0 <= peak <= 0.5
 
@@ -131,8 +134,13 @@ def test_the_script_writes_everything(run, tmp_path, capsys):
     for name in ("false_alarms.png", "misses.png", "pd_fa.png"):
         assert cv2.imread(str(tmp_path / name)).size
     printed = capsys.readouterr().out
-    for text in ("95% intervals, 60 resamples of 3 sequences, which are few", "Pd by SNR", "as published code counts",
-                 "a frame without targets counts as 1 where nothing is predicted", "ms of each"):
+    for text in (
+        "95% intervals, 60 resamples of 3 sequences, which are few",
+        "Pd by SNR",
+        "as published code counts",
+        "a frame without targets counts as 1 where nothing is predicted",
+        "ms of each",
+    ):
         assert text in printed, text
 
 

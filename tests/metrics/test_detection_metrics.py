@@ -1,4 +1,5 @@
 """Average precision and its companions, against a plain independent implementation and answers known by hand."""
+
 import math
 
 import numpy as np
@@ -25,8 +26,10 @@ def plain_ap(frames, quality, least, classes):
     """Average precision by loops: one detection after the other, one recall after the other."""
     results = []
     for wanted in classes:
-        queue = sorted(((d[4], f, i) for f, (found, _) in enumerate(frames) for i, d in enumerate(found)
-                        if d[5] == wanted), key=lambda item: -item[0])
+        queue = sorted(
+            ((d[4], f, i) for f, (found, _) in enumerate(frames) for i, d in enumerate(found) if d[5] == wanted),
+            key=lambda item: -item[0],
+        )
         truth = {f: [t for t in true if t[4] == wanted] for f, (_, true) in enumerate(frames)}
         total = sum(map(len, truth.values()))
         if not total:
@@ -52,8 +55,10 @@ def random_frames(seed, count=25, classes=1):
     rng = np.random.default_rng(seed)
     frames = []
     for _ in range(count):
-        true = [[*(corner := rng.uniform(0, 60, 2)), *(corner + rng.uniform(3, 40, 2)), int(rng.integers(classes))]
-                for _ in range(rng.integers(0, 4))]
+        true = [
+            [*(corner := rng.uniform(0, 60, 2)), *(corner + rng.uniform(3, 40, 2)), int(rng.integers(classes))]
+            for _ in range(rng.integers(0, 4))
+        ]
         found = []
         for target in true:
             for _ in range(rng.integers(0, 3)):
@@ -126,16 +131,43 @@ def test_a_threshold_is_exceeded_not_reached():
     assert measured(frames, threshold=0.3)["recall"] == 0 and measured(frames, threshold=0.29)["recall"] == 1
 
 
-@pytest.mark.parametrize("found, true, defined", [
-    ([], [], {"false_per_frame": 0}),
-    ([box(0, 0, 8, 0.9, 0)], [], {"false_per_frame": 1, "precision": 0, "f1": 0}),
-    ([], [box(0, 0, 8, 0)], {"ap50": 0, "ap": 0, "centre_ap": 0, "recall": 0, "pd": 0, "f1": 0, "published_recall": 0,
-                             "false_per_frame": 0}),
-])
+@pytest.mark.parametrize(
+    "found, true, defined",
+    [
+        ([], [], {"false_per_frame": 0}),
+        ([box(0, 0, 8, 0.9, 0)], [], {"false_per_frame": 1, "precision": 0, "f1": 0}),
+        (
+            [],
+            [box(0, 0, 8, 0)],
+            {
+                "ap50": 0,
+                "ap": 0,
+                "centre_ap": 0,
+                "recall": 0,
+                "pd": 0,
+                "f1": 0,
+                "published_recall": 0,
+                "false_per_frame": 0,
+            },
+        ),
+    ],
+)
 def test_what_is_not_there_is_undefined(found, true, defined):
     result = measured([(found, true)])
-    for name in ("ap50", "ap", "centre_ap", "precision", "recall", "f1", "pd", "published_recall",
-                 "published_precision", "published_f1", "false_per_frame", "ap50_large"):
+    for name in (
+        "ap50",
+        "ap",
+        "centre_ap",
+        "precision",
+        "recall",
+        "f1",
+        "pd",
+        "published_recall",
+        "published_precision",
+        "published_f1",
+        "false_per_frame",
+        "ap50_large",
+    ):
         expected = defined.get(name, NAN)
         assert result[name] == expected or (math.isnan(expected) and math.isnan(result[name])), name
     metrics = DetectionMetrics()
@@ -154,11 +186,14 @@ def test_each_target_is_taken_once_and_the_best_one_first():
 
 
 def test_sizes_of_targets():
-    frames = [([box(0, 0, side, 0.9, 0)] if hit else [], [box(0, 0, side, 0)])
-              for side, hit in ((7, True), (8, False), (12, True), (16, True), (40, True), (100, False))]
+    frames = [
+        ([box(0, 0, side, 0.9, 0)] if hit else [], [box(0, 0, side, 0)])
+        for side, hit in ((7, True), (8, False), (12, True), (16, True), (40, True), (100, False))
+    ]
     result = measured(frames)
     assert [result[f"ap50_{name}"] for name in ("tiny", "8_16", "16_32", "small", "medium", "large")] == pytest.approx(
-        [1, 51 / 101, 1, 76 / 101, 1, 0])
+        [1, 51 / 101, 1, 76 / 101, 1, 0]
+    )
     assert "ap50_tiny" not in measured(frames, areas=False)
 
 
@@ -182,8 +217,10 @@ def test_curve_over_the_threshold():
     metrics = DetectionMetrics()
     for found, true in frames:
         metrics.update(np.array(found).reshape(-1, 6), np.array(true).reshape(-1, 5))
-    for rule, names in (("iou", ("precision", "recall", "f1", "false_per_frame")),
-                        ("centre", ("centre_precision", "pd", "centre_f1", "centre_false_per_frame"))):
+    for rule, names in (
+        ("iou", ("precision", "recall", "f1", "false_per_frame")),
+        ("centre", ("centre_precision", "pd", "centre_f1", "centre_false_per_frame")),
+    ):
         curve = metrics.curve(rule)
         assert (np.diff(curve["threshold"]) > 0).all() and (np.diff(curve["recall"]) <= 0).all()
         for index in range(0, len(curve["threshold"]), 5):

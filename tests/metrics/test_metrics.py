@@ -1,4 +1,5 @@
 """Segmentation metrics: known answers, and equality with an independent, literal implementation."""
+
 import json
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ from utils.metrics.segmentation import DEFAULT_THRESHOLDS, SegmentationMetrics
 from utils.system.files import write_json
 
 # The definitions once more, written without arrays: sets of pixels, flood fill, exact fractions.
+
 
 def literal_components(pixels):
     rest, found = set(pixels), []
@@ -74,12 +76,21 @@ def literal_metrics(predictions, masks, rule):
     def ratio(a, b):
         return float(Fraction(a, b)) if b else float("nan")
 
-    return {"iou": ratio(total["inter"], total["union"]), "niou": ratio(sum(ious), len(ious)),
-            "pixel_accuracy": ratio(total["inter"], total["truth"]), "pd": ratio(total["matched"], total["targets"]),
-            "fa": ratio(total["false"], total["pixels"]),
-            "false_per_frame": ratio(total["components"], len(masks)), "targets": total["targets"],
-            "matched": total["matched"], "false_components": total["components"], "false_pixels": total["false"],
-            "pixels": total["pixels"], "frames": len(masks), "frames_with_target": total["with"]}
+    return {
+        "iou": ratio(total["inter"], total["union"]),
+        "niou": ratio(sum(ious), len(ious)),
+        "pixel_accuracy": ratio(total["inter"], total["truth"]),
+        "pd": ratio(total["matched"], total["targets"]),
+        "fa": ratio(total["false"], total["pixels"]),
+        "false_per_frame": ratio(total["components"], len(masks)),
+        "targets": total["targets"],
+        "matched": total["matched"],
+        "false_components": total["components"],
+        "false_pixels": total["false"],
+        "pixels": total["pixels"],
+        "frames": len(masks),
+        "frames_with_target": total["with"],
+    }
 
 
 def same(found, expected):
@@ -92,9 +103,16 @@ def test_known_answers(golden):
     known, metrics = golden("golden_seg_metrics.npz"), SegmentationMetrics()
     metrics.update(known["preds"].astype(bool), known["masks"].astype(bool))
     result = metrics.compute()
-    for key, name in (("iou", "iou"), ("niou", "niou_frames_with_target"), ("pixel_accuracy", "pixel_accuracy"),
-                      ("pd", "pd"), ("fa", "fa"), ("targets", "targets"), ("matched", "detected"),
-                      ("false_pixels", "false_pixels")):
+    for key, name in (
+        ("iou", "iou"),
+        ("niou", "niou_frames_with_target"),
+        ("pixel_accuracy", "pixel_accuracy"),
+        ("pd", "pd"),
+        ("fa", "fa"),
+        ("targets", "targets"),
+        ("matched", "detected"),
+        ("false_pixels", "false_pixels"),
+    ):
         assert result[key] == pytest.approx(known[name].item(), rel=1e-12), key
 
 
@@ -102,8 +120,11 @@ def test_known_answers_of_the_shooting_rule(golden):
     known, metrics = golden("golden_seg_metrics.npz"), SegmentationMetrics("shooting")
     metrics.update(known["preds"].astype(bool), known["masks"].astype(bool))
     result = metrics.compute()
-    for key, name in (("targets", "shooting_targets"), ("matched", "shooting_detected"),
-                      ("false_pixels", "shooting_false_pixels")):
+    for key, name in (
+        ("targets", "shooting_targets"),
+        ("matched", "shooting_detected"),
+        ("false_pixels", "shooting_false_pixels"),
+    ):
         assert result[key] == known[name], key
 
 

@@ -1,4 +1,5 @@
 """The metrics against scikit-image and SciPy on thousands of random masks; faulty countings against literal code."""
+
 import numpy as np
 import pytest
 from overlaps import random_frames
@@ -53,8 +54,8 @@ def by_shooting(prediction, mask, padded=True):
     for target in regions(mask):
         found = False
         for y, x in target.coords + gap:
-            found = found or large[y - 1:y + 2, x - 1:x + 2].any()
-            kept[y - 4:y + 5, x - 4:x + 5] = 0
+            found = found or large[y - 1 : y + 2, x - 1 : x + 2].any()
+            kept[y - 4 : y + 5, x - 4 : x + 5] = 0
         matched += bool(found)
     return matched, int(kept.sum()), measure.label(kept, connectivity=2).max()
 
@@ -74,12 +75,21 @@ def test_pixels_by_numpy_and_components_by_scikit_image(frames, right):
         targets, pixels = targets + ndimage.label(mask, np.ones((3, 3)))[1], pixels + mask.size
     inter, union = (sum(int(way(p, m).sum()) for p, m in frames) for way in (np.logical_and, np.logical_or))
     single = [np.logical_and(p, m).sum() / np.logical_or(p, m).sum() for p, m in frames if m.any()]
-    expected = {"iou": inter / union, "niou": np.mean(single), "pd": matched / targets, "fa": false / pixels,
-                "pixel_accuracy": inter / sum(int(m.sum()) for _, m in frames), "targets": targets,
-                "pixel_precision": inter / sum(int(p.sum()) for p, _ in frames), "matched": matched,
-                "precision": matched / (matched + components), "false_components": components,
-                "pixel_f1": 2 * inter / (inter + union), "false_pixels": false,
-                "f1": 2 / (targets / matched + (matched + components) / matched)}
+    expected = {
+        "iou": inter / union,
+        "niou": np.mean(single),
+        "pd": matched / targets,
+        "fa": false / pixels,
+        "pixel_accuracy": inter / sum(int(m.sum()) for _, m in frames),
+        "targets": targets,
+        "pixel_precision": inter / sum(int(p.sum()) for p, _ in frames),
+        "matched": matched,
+        "precision": matched / (matched + components),
+        "false_components": components,
+        "pixel_f1": 2 * inter / (inter + union),
+        "false_pixels": false,
+        "f1": 2 / (targets / matched + (matched + components) / matched),
+    }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-12), name
     assert matched > 500 and components > 500
@@ -101,6 +111,7 @@ def test_auc_by_ranks(frames):
         truth.append(mask.ravel())
     scores, truth = np.concatenate(scores), np.concatenate(truth)
     from scipy.stats import rankdata
+
     ranks, positives = rankdata(scores), int(truth.sum())
     area = (ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * (len(truth) - positives))
     assert metrics.curve()["pixel_auc"] == pytest.approx(area, abs=2e-4)
@@ -131,6 +142,7 @@ def test_empty_frames_in_niou(empty, wrong_alarm, quiet):
 
 
 # The faulty countings once more, literally.
+
 
 def literal_counting(name, frames):
     matched = false = components = 0
@@ -163,8 +175,11 @@ def test_faulty_averages_are_reproduced(frames, right, counted):
     assert counted["empty-one"]["niou"] == pytest.approx((np.sum(ious) + quiet) / len(frames))
     assert counted["skip-empty"] == metrics_of(held, SegmentationMetrics())
     assert counted["fa-256"]["fa"] == pytest.approx(right["centroid"]["false_pixels"] / (65536 * len(frames)))
-    both = [sum(int(np.logical_and(a == value, b == value).sum()) for a, b in frames)
-            / sum(int(np.logical_or(a == value, b == value).sum()) for a, b in frames) for value in (True, False)]
+    both = [
+        sum(int(np.logical_and(a == value, b == value).sum()) for a, b in frames)
+        / sum(int(np.logical_or(a == value, b == value).sum()) for a, b in frames)
+        for value in (True, False)
+    ]
     assert counted["background"]["iou"] == pytest.approx(np.mean(both))
 
 

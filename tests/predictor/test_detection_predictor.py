@@ -1,4 +1,5 @@
 """From frames to boxes: detectors, boxes of segmentation networks, published weights, and measuring both."""
+
 import dataclasses
 
 import numpy as np
@@ -51,12 +52,11 @@ def detector(run=bright, multiple=32, square=True, **options):
 def spot(shape, *targets):
     frame = np.zeros(shape, np.uint8)
     for x, y, side, level in targets:
-        frame[y:y + side, x:x + side] = level
+        frame[y : y + side, x : x + side] = level
     return frame
 
 
-@pytest.mark.parametrize("options", [{}, {"input_size": 128, "fit": "resize"},
-                                     {"input_size": 128, "fit": "letterbox"}])
+@pytest.mark.parametrize("options", [{}, {"input_size": 128, "fit": "resize"}, {"input_size": 128, "fit": "letterbox"}])
 @pytest.mark.parametrize("shape", [(64, 64), (50, 90), (90, 33)])
 def test_boxes_are_in_original_pixels(shape, options):
     mean = (0.0, 255.0) if options.get("fit") != "letterbox" else (128.0, 100.0)  # its border is no target
@@ -76,7 +76,7 @@ def test_channels_have_their_own_levels():
     seen = []
     predictor = detector(lambda clips: seen.append(clips) or [boxes()], normalisation=((10, 20, 30), (1, 2, 4)))
     frame = picture(size=(32, 32))
-    result, = predictor.stream([frame])
+    (result,) = predictor.stream([frame])
     for channel, (mean, std) in enumerate(((10, 1), (20, 2), (30, 4))):
         assert np.allclose(seen[0][0, channel, -1], (frame.astype(float) - mean) / std)
     assert result.detections.shape == (0, 6) and result.components == () and not result.probability.any()
@@ -87,8 +87,9 @@ def test_a_network_gets_one_channel_of_grey_frames(normalisation):
     model = build_model("sstnet", num_frames=T, depth=0.33, width=0.0625)
     filled(model.network)
     frames = [picture(index, (32, 64)) for index in range(4)]
-    predictor = Predictor.from_network(model.network, model.postprocess,
-                                       ClipSettings(T, normalisation, "detection", threshold=0.0))
+    predictor = Predictor.from_network(
+        model.network, model.postprocess, ClipSettings(T, normalisation, "detection", threshold=0.0)
+    )
     assert predictor.run.channels == 1
     network = model.network.eval()
 
@@ -104,15 +105,16 @@ def test_a_network_gets_one_channel_of_grey_frames(normalisation):
 
 def test_16_bit_frames_get_a_border_of_the_mean():
     seen = []
-    predictor = detector(lambda clips: seen.append(clips) or [boxes()], normalisation=(3600, 200), input_size=64,
-                         fit="letterbox")
+    predictor = detector(
+        lambda clips: seen.append(clips) or [boxes()], normalisation=(3600, 200), input_size=64, fit="letterbox"
+    )
     list(predictor.stream([np.full((32, 64), 4000, np.uint16)]))
     assert (seen[0][..., :16, :] == 0).all() and (seen[0][..., 16:48, :] == 2).all()
 
 
 def test_boxes_beside_the_frame_are_dropped_and_others_cut():
     rows = boxes([-5, -5, 5, 5, 0.9, 0], [-9, 0, -1, 8, 0.8, 0], [40, 40, 70, 45, 0.7, 1])
-    found, = detector(lambda clips: [rows]).stream([np.zeros((50, 60), np.uint8)])
+    (found,) = detector(lambda clips: [rows]).stream([np.zeros((50, 60), np.uint8)])
     assert found.detections.tolist() == boxes([0, 0, 5, 5, 0.9, 0], [40, 40, 60, 45, 0.7, 1]).tolist()
 
 
@@ -129,18 +131,22 @@ def test_components_and_probability_come_from_the_boxes_for_pictures():
     assert match_components(components_of(expected > 0.5), found.components)[0] == 0
 
 
-@pytest.mark.parametrize("box, pixels", [
-    ((2, 3, 5, 4), [(3, 2), (3, 3), (3, 4)]),
-    ((1.4, 1.4, 2.6, 2.4), [(1, 1), (1, 2)]),
-    ((3.6, 3.6, 4.4, 4.4), [(4, 4)]),  # covers no pixel's centre: the pixel its own centre lies in
-    ((9.7, 9.7, 10, 10), [(9, 9)]),
-])
+@pytest.mark.parametrize(
+    "box, pixels",
+    [
+        ((2, 3, 5, 4), [(3, 2), (3, 3), (3, 4)]),
+        ((1.4, 1.4, 2.6, 2.4), [(1, 1), (1, 2)]),
+        ((3.6, 3.6, 4.4, 4.4), [(4, 4)]),  # covers no pixel's centre: the pixel its own centre lies in
+        ((9.7, 9.7, 10, 10), [(9, 9)]),
+    ],
+)
 def test_painting(box, pixels):
     canvas = paint_scores(boxes([*box, 0.5, 0]), (10, 10))
     assert list(zip(*np.nonzero(canvas), strict=True)) == pixels and canvas.max() == 0.5
 
 
 # Boxes of segmentation networks
+
 
 def test_ranked_components():
     probability = np.full((40, 50), 0.001, np.float32)
@@ -151,8 +157,10 @@ def test_ranked_components():
     probability[20, 20] = 0.45
     probability[30, 40] = 0.02
     found = from_probability(0, probability, 0.5)
-    assert found.detections.tolist() == boxes([5, 5, 9, 8, 0.99, 0], [20, 20, 22, 23, 0.45, 0],
-                                              [40, 30, 41, 31, 0.02, 0]).tolist()
+    assert (
+        found.detections.tolist()
+        == boxes([5, 5, 9, 8, 0.99, 0], [20, 20, 22, 23, 0.45, 0], [40, 30, 41, 31, 0.02, 0]).tolist()
+    )
     assert found.detections is found.detections  # made once
 
 
@@ -169,6 +177,7 @@ def test_the_cut_at_the_threshold_is_what_is_reported(threshold):
 
 # Checkpoints
 
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     torch = pytest.importorskip("torch")
@@ -183,11 +192,19 @@ def checkpoint(tmp_path_factory):
             pred.weight.mul_(50)
             pred.bias.zero_()
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    settings = ClipSettings(T, ([100, 110, 120], 40.0), "detection", 0.01, fit="letterbox", input_size=64,
-                            num_classes=2, name="sstnet")
-    save_checkpoint(path, {"model": {"name": "sstnet", "options": options}, "settings": settings.as_dict(),
-                           "config": {"fit": "letterbox", "input_size": 64},
-                           "network": model.network.state_dict(), "ema": None})
+    settings = ClipSettings(
+        T, ([100, 110, 120], 40.0), "detection", 0.01, fit="letterbox", input_size=64, num_classes=2, name="sstnet"
+    )
+    save_checkpoint(
+        path,
+        {
+            "model": {"name": "sstnet", "options": options},
+            "settings": settings.as_dict(),
+            "config": {"fit": "letterbox", "input_size": 64},
+            "network": model.network.state_dict(),
+            "ema": None,
+        },
+    )
     return path, model
 
 
@@ -197,8 +214,7 @@ def test_a_detector_describes_itself(checkpoint):
     path, model = checkpoint
     loaded = Predictor.from_checkpoint(path, "cpu")
     own = loaded.settings
-    assert (own.task, own.fit, own.input_size, own.num_classes, loaded.note) == (
-        "detection", "letterbox", 64, 2, "")
+    assert (own.task, own.fit, own.input_size, own.num_classes, loaded.note) == ("detection", "letterbox", 64, 2, "")
     frames = [picture(i, (64, 64)) for i in range(5)]
     found = list(loaded.stream(frames, batch_size=2))
     mean = np.array([100, 110, 120], np.float32)[:, None, None, None]
@@ -209,7 +225,7 @@ def test_a_detector_describes_itself(checkpoint):
         expected = model.postprocess(raw)[0].numpy()
         expected[:, :4] = expected[:, :4].clip(0, 64)
         rows = found[index].detections
-        assert 0 < len(rows) <= 100 and np.allclose(rows, expected[:len(rows)], atol=1e-3)
+        assert 0 < len(rows) <= 100 and np.allclose(rows, expected[: len(rows)], atol=1e-3)
     assert Predictor.from_checkpoint(path, "cpu", threshold=0.5).settings.threshold == 0.5
 
 
@@ -219,8 +235,10 @@ def test_cuda_gives_what_the_cpu_gives(checkpoint):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU here")
     frames = [picture(i, (64, 64)) for i in range(5)]
-    for one, other in zip(*(list(Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3))
-                            for device in ("cpu", "cuda")), strict=True):
+    for one, other in zip(
+        *(list(Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3)) for device in ("cpu", "cuda")),
+        strict=True,
+    ):
         assert np.allclose(one.detections[:5], other.detections[:5], atol=0.05)
         assert np.mean(one.mask == other.mask) > 0.98
 
@@ -229,10 +247,20 @@ def test_a_temporal_branch_is_not_carried(checkpoint, monkeypatch):
     import nets
 
     built = []
-    monkeypatch.setitem(nets.NETWORKS, "sstnet", type("Spy", (nets.SSTNet,), {
-        "__init__": lambda self, num_classes=1, num_frames=5, width=0.5, depth=0.33, temporal=True:
-            (nets.SSTNet.__init__(self, num_classes, num_frames, width=width, depth=depth, temporal=temporal),
-             built.append(self))[0]}))
+    monkeypatch.setitem(
+        nets.NETWORKS,
+        "sstnet",
+        type(
+            "Spy",
+            (nets.SSTNet,),
+            {
+                "__init__": lambda self, num_classes=1, num_frames=5, width=0.5, depth=0.33, temporal=True: (
+                    nets.SSTNet.__init__(self, num_classes, num_frames, width=width, depth=depth, temporal=temporal),
+                    built.append(self),
+                )[0]
+            },
+        ),
+    )
     Predictor.from_checkpoint(checkpoint[0], "cpu")
     assert built[0].temporal is None and not any(name.startswith("temporal") for name in built[0].state_dict())
 
@@ -240,8 +268,10 @@ def test_a_temporal_branch_is_not_carried(checkpoint, monkeypatch):
 def published(golden, folder, prefix):
     """A file like the published SSTNet's, with known values."""
     torch = pytest.importorskip("torch")
-    state = {prefix + name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape))))
-             for name, shape in golden("sstnet_params.json").items()}
+    state = {
+        prefix + name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape))))
+        for name, shape in golden("sstnet_params.json").items()
+    }
     torch.save(state, folder / "release.pth")
     return folder / "release.pth"
 
@@ -256,14 +286,16 @@ def test_published_weights_say_what_they_are(golden, tmp_path, prefix):
     assert own.normalisation[1] == pytest.approx((0.229 * 255, 0.224 * 255, 0.225 * 255))
     assert "published SSTNet release" in predictor.note and "1 class(es)" in predictor.note
     small = predictor.with_settings(input_size=64)  # the same network, for a quick look
-    found, = small.stream([picture(0, (64, 64))])
+    (found,) = small.stream([picture(0, (64, 64))])
     assert found.detections.shape[1] == 6 and np.isfinite(found.detections).all()
 
 
 def test_published_tsmsa_needs_the_frames_levels(golden, tmp_path):
     torch = pytest.importorskip("torch")
-    state = {name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape))))
-             for name, shape in golden("tsmsa_params.json").items()}
+    state = {
+        name: torch.from_numpy(np.asarray(fill_array(name, tuple(shape))))
+        for name, shape in golden("tsmsa_params.json").items()
+    }
     torch.save(state, tmp_path / "release.pth")
     with pytest.raises(UserError, match="published TSMSA, which does not hold its frames' mean"):
         Predictor.from_checkpoint(tmp_path / "release.pth", "cpu")
@@ -277,10 +309,13 @@ def test_published_tsmsa_needs_the_frames_levels(golden, tmp_path):
 def test_weights_that_are_none(golden, checkpoint, tmp_path):
     import torch
 
-    for content, text in (({"a.weight": torch.zeros(2)}, "found 1 entries such as a.weight, expected a checkpoint"),
-                          ({}, "found no weights, expected"), ([1, 2], "found no weights, expected"),
-                          ({"backbone.backbone.dark2.0.conv.weight": torch.zeros(2)}, "found a YOLOX, whose backbone"),
-                          ({"network": {}}, "not a checkpoint of this project")):
+    for content, text in (
+        ({"a.weight": torch.zeros(2)}, "found 1 entries such as a.weight, expected a checkpoint"),
+        ({}, "found no weights, expected"),
+        ([1, 2], "found no weights, expected"),
+        ({"backbone.backbone.dark2.0.conv.weight": torch.zeros(2)}, "found a YOLOX, whose backbone"),
+        ({"network": {}}, "not a checkpoint of this project"),
+    ):
         torch.save(content, tmp_path / "odd.pth")
         with pytest.raises(UserError, match=text):
             Predictor.from_checkpoint(tmp_path / "odd.pth", "cpu")
@@ -295,6 +330,7 @@ def test_weights_that_are_none(golden, checkpoint, tmp_path):
 
 
 # Measuring
+
 
 @pytest.fixture
 def dataset(tmp_path):
@@ -315,8 +351,14 @@ def dataset(tmp_path):
 @pytest.mark.parametrize("workers, batch_size", [(0, 1), (2, 4)])
 def test_evaluation(dataset, workers, batch_size):
     seen = []
-    result = evaluate_detection(detector(), dataset, workers=workers, batch_size=batch_size, quiet=True,
-                                on_frame=lambda frame, prediction: seen.append((frame.sequence, prediction.number)))
+    result = evaluate_detection(
+        detector(),
+        dataset,
+        workers=workers,
+        batch_size=batch_size,
+        quiet=True,
+        on_frame=lambda frame, prediction: seen.append((frame.sequence, prediction.number)),
+    )
     assert seen == [(name, number) for name in "ab" for number in (0, 1, 5)]
     overall = result.overall.compute(0.5)
     assert (overall["frames"], overall["frames_with_target"], overall["targets"]) == (6, 4, 8)
@@ -349,7 +391,7 @@ def test_masks_do_for_boxes_and_boxes_for_masks(dataset, tmp_path):
         for frame in frames:
             mask = np.zeros((48, 64), np.uint8)
             for x1, y1, x2, y2, _ in frame.boxes:
-                mask[int(y1):int(y2), int(x1):int(x2)] = 255
+                mask[int(y1) : int(y2), int(x1) : int(x2)] = 255
             path = write(tmp_path / f"masks/{name}/{frame.number}.png", mask)
             masked[name].append(dataclasses.replace(frame, boxes=None, mask=str(path)))
             assert np.array_equal(true_boxes(masked[name][-1]), np.array(frame.boxes).reshape(-1, 5))
@@ -370,15 +412,18 @@ def test_masks_do_for_boxes_and_boxes_for_masks(dataset, tmp_path):
 
 
 def test_classes(dataset):
-    frames = tuple(dataclasses.replace(frame, boxes=tuple((*box[:4], 2) for box in frame.boxes))
-                   for frame in dataset.sequences["a"])
+    frames = tuple(
+        dataclasses.replace(frame, boxes=tuple((*box[:4], 2) for box in frame.boxes))
+        for frame in dataset.sequences["a"]
+    )
     data = dataclasses.replace(dataset, sequences={"a": frames})
     with pytest.raises(UserError, match="found a target of class 2, expected classes 0 to 0"):
         evaluate_detection(detector(), data, quiet=True)
     assert evaluate_detection(detector(num_classes=3), data, quiet=True).overall.compute()["ap50"] == 0
-    for agnostic in (evaluate_detection(detector(), data, classes=False, quiet=True),
-                     compare_detections(data, {f.image: boxes([*f.boxes[0][:4], 0.9, 1]) for f in frames if f.boxes},
-                                        classes=False)):
+    for agnostic in (
+        evaluate_detection(detector(), data, classes=False, quiet=True),
+        compare_detections(data, {f.image: boxes([*f.boxes[0][:4], 0.9, 1]) for f in frames if f.boxes}, classes=False),
+    ):
         assert agnostic.overall.compute()["precision"] == 1
 
 
@@ -395,8 +440,13 @@ def test_boxes_that_touch_are_counted_apart(tmp_path):
     true = ((10.0, 20.0, 18.0, 28.0, 0), (18.0, 20.0, 26.0, 28.0, 0), (40.0, 4.0, 48.0, 12.0, 0))
     image = write(tmp_path / "0.png", np.zeros((48, 64), np.uint8))
     frame = Frame("a", 0, str(image), None, true)
-    found = boxes([18, 20, 26, 28, 0.9, 0], [10, 20, 18, 28, 0.8, 0], [52, 30, 60, 38, 0.7, 0], [40, 4, 48, 12, 0.3, 0],
-                  [52, 38, 60, 46, 0.2, 0])
+    found = boxes(
+        [18, 20, 26, 28, 0.9, 0],
+        [10, 20, 18, 28, 0.8, 0],
+        [52, 30, 60, 38, 0.7, 0],
+        [40, 4, 48, 12, 0.3, 0],
+        [52, 38, 60, 46, 0.2, 0],
+    )
     dataset = Dataset("toy", "image tree", str(tmp_path), "test", {"a": (frame,)}, False, None, {})
     result = evaluate_sequences(detector(lambda clips: [found] * len(clips)), dataset, quiet=True).overall
     figures = result.compute()

@@ -1,4 +1,5 @@
 """Raw frames of 16 bits before networks that have learnt from 8: the same percentiles by every way in."""
+
 import json
 
 import numpy as np
@@ -19,7 +20,7 @@ def raw_frames(count, seed=0):
     """Counts of a 14-bit camera: noise around 8000, and a small target that moves."""
     frames = np.random.default_rng(seed).normal(8000, 20, (count, *SHAPE)).round().astype(np.uint16)
     for number, frame in enumerate(frames):
-        frame[20:22, 5 + 2 * number:7 + 2 * number] += 2000
+        frame[20:22, 5 + 2 * number : 7 + 2 * number] += 2000
     return list(frames)
 
 
@@ -31,6 +32,7 @@ def dark(seed=9):
 def bright(seen=None, normalisation=(128.0, 20.0), num_frames=3):
     """A stand-in for a network: its probability is the key frame's brightness, above 0.5 from 3 standard deviations;
     `seen` takes the clips in grey levels."""
+
     def run(clips):
         if seen is not None:
             seen.extend(np.rint(clips * normalisation[1] + normalisation[0]))
@@ -52,8 +54,10 @@ def test_percentiles_given_by_hand_are_those_of_raw_frames():
         assert np.array_equal(shown, own.prepare(frame)) and 1.7 < shown.std() < 2.3
     stretched = Intake(window=parse_window("7940,8060"))  # levels are taken as they are given
     assert stretched.prepare(noise[0]).std() > 30
-    counts = [[len(found.components) for found in bright().stream(map(intake.prepare, noise))]
-              for intake in (Intake(window=parse_window("p0.5,p99.9")), stretched)]
+    counts = [
+        [len(found.components) for found in bright().stream(map(intake.prepare, noise))]
+        for intake in (Intake(window=parse_window("p0.5,p99.9")), stretched)
+    ]
     assert sum(counts[0]) == 0 and min(counts[1]) > 10
 
 
@@ -65,13 +69,24 @@ def test_the_script_takes_percentiles_given_by_hand_as_its_own(tmp_path, monkeyp
         write(tmp_path / "frames" / f"{number}.png", frame)
     found = {}
     for name, extra in (("default", []), ("given", ["--window", "p0.5,p99.9"])):
-        script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(tmp_path / "frames"),
-                                    "--out", str(tmp_path / name), "--quiet", *extra])
+        script("vid_predict").main(
+            [
+                "--weights",
+                str(tmp_path / "best.pt"),
+                "--source",
+                str(tmp_path / "frames"),
+                "--out",
+                str(tmp_path / name),
+                "--quiet",
+                *extra,
+            ]
+        )
         content = json.loads((tmp_path / name / "predictions.json").read_text())["frames"]
         found[name] = [[one["centroid"] for one in record["components"]] for record in content]
     assert found["default"] == found["given"] == [[[5.5 + 2 * number, 20.5]] for number in range(6)]
-    assert found["default"] == [[list(one.centroid) for one in prediction.components]
-                                for prediction in bright().stream(frames)]
+    assert found["default"] == [
+        [list(one.centroid) for one in prediction.components] for prediction in bright().stream(frames)
+    ]
 
 
 def test_a_stream_shows_raw_frames_as_the_intake_does():
@@ -88,9 +103,16 @@ def test_a_stream_shows_raw_frames_as_the_intake_does():
     assert np.array_equal(again, expected)
 
 
-@pytest.mark.parametrize("normalisation, shown", [
-    ((105.99, 25.6), RAW_WINDOW), (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), RAW_WINDOW),
-    ((255.0, 50.0), RAW_WINDOW), ((8000.0, 300.0), None), ((0.0, 1.0), None)])
+@pytest.mark.parametrize(
+    "normalisation, shown",
+    [
+        ((105.99, 25.6), RAW_WINDOW),
+        (((123.7, 116.3, 103.5), (58.4, 57.1, 57.4)), RAW_WINDOW),
+        ((255.0, 50.0), RAW_WINDOW),
+        ((8000.0, 300.0), None),
+        ((0.0, 1.0), None),
+    ],
+)
 def test_only_networks_that_have_learnt_from_eight_bits_see_percentiles(normalisation, shown):
     assert raw_window_for(normalisation) == shown
     if np.ndim(normalisation[0]) == 0:
@@ -155,8 +177,17 @@ def test_the_script_says_where_raw_frames_begin(tmp_path, monkeypatch, capsys):
     (tmp_path / "best.pt").write_bytes(b"stand-in")
     for number, frame in enumerate([dark(), *raw_frames(6)]):
         write(tmp_path / "frames" / f"{number}.png", frame)
-    script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(tmp_path / "frames"),
-                                "--out", str(tmp_path / "out"), "--quiet"])
+    script("vid_predict").main(
+        [
+            "--weights",
+            str(tmp_path / "best.pt"),
+            "--source",
+            str(tmp_path / "frames"),
+            "--out",
+            str(tmp_path / "out"),
+            "--quiet",
+        ]
+    )
     content = json.loads((tmp_path / "out" / "predictions.json").read_text())["frames"]
     assert capsys.readouterr().err.count("raw frames") == 1
     assert [len(record["components"]) for record in content] == [0] + [1] * 6

@@ -1,4 +1,5 @@
 """Runs that are neither PyTorch's nor ONNX Runtime's: what they declare is what the predictor goes by."""
+
 import dataclasses
 import threading
 from contextlib import contextmanager
@@ -52,8 +53,7 @@ def test_a_run_of_its_own_streams_as_a_function_sees_whole_clips():
     found = list(Predictor(run, SETTINGS).stream(frames, batch_size=2))
     expected = list(Predictor(brightness, SETTINGS).stream(frames, batch_size=2))
     assert run.observed == len(found) == len(frames)
-    assert all(np.array_equal(one.probability, other.probability)
-               for one, other in zip(found, expected, strict=True))
+    assert all(np.array_equal(one.probability, other.probability) for one, other in zip(found, expected, strict=True))
     assert max(np.ptp(one.probability) for one in found) > 0.5
 
 

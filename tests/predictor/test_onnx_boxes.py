@@ -1,4 +1,5 @@
 """Boxes of exported detectors: suppressed as in PyTorch, to the last box, and fast."""
+
 import dataclasses
 import time
 
@@ -62,8 +63,9 @@ def test_boxes_beside_the_frame_take_no_places(tmp_path):
                 return [part.numpy() for part in module(torch.from_numpy(feeds["clips"]))]
 
     predictor = dataclasses.replace(exact, run=OnnxRun(Session(), "detection"))
-    torch_run = dataclasses.replace(exact, run=lambda clips: [found.numpy() for found in expected_of(
-        raw_of(module, torch.from_numpy(clips)))])
+    torch_run = dataclasses.replace(
+        exact, run=lambda clips: [found.numpy() for found in expected_of(raw_of(module, torch.from_numpy(clips)))]
+    )
     frames = np.random.default_rng(0).integers(40, 200, (1, 5, 100, 300)).astype(np.uint8)
     (found,), (expected,) = predictor.predict(frames), torch_run.predict(frames)
     assert len(found.boxes) == len(expected.boxes) == 100

@@ -1,4 +1,5 @@
 """From frames to predictions, from sources to frames, and from pictures to videos."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -127,6 +128,7 @@ def test_components():
 
 # Checkpoints
 
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     torch = pytest.importorskip("torch")
@@ -136,10 +138,13 @@ def checkpoint(tmp_path_factory):
     torch.manual_seed(3)
     networks = [build_model("tsmsa").network for _ in range(2)]
     path = tmp_path_factory.mktemp("run") / "best.pt"
-    content = {"model": {"name": "tsmsa", "options": {"num_frames": 5}},
-               "settings": ClipSettings(5, (110.0, 30.0), threshold=0.04, input_size=256, name="tsmsa").as_dict(),
-               "config": {"fit": "crop", "input_size": 256},
-               "network": networks[0].state_dict(), "ema": networks[1].state_dict()}
+    content = {
+        "model": {"name": "tsmsa", "options": {"num_frames": 5}},
+        "settings": ClipSettings(5, (110.0, 30.0), threshold=0.04, input_size=256, name="tsmsa").as_dict(),
+        "config": {"fit": "crop", "input_size": 256},
+        "network": networks[0].state_dict(),
+        "ema": networks[1].state_dict(),
+    }
     save_checkpoint(path, content)
     return path, content, networks
 
@@ -181,9 +186,11 @@ def test_checkpoints_that_cannot_be_used(checkpoint, tmp_path):
     (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:5000])
     with pytest.raises(UserError, match="not a readable checkpoint"):
         Predictor.from_checkpoint(tmp_path / "cut.pt")
-    for change, text in (({"model": {"name": "other", "options": {}}}, "expected one of: .*tsmsa"),
-                         ({"ema": {"a": torch.zeros(1)}}, "Missing key"),
-                         ({"model": {"name": "tsmsa", "options": {"slices": 3}}}, "slices")):
+    for change, text in (
+        ({"model": {"name": "other", "options": {}}}, "expected one of: .*tsmsa"),
+        ({"ema": {"a": torch.zeros(1)}}, "Missing key"),
+        ({"model": {"name": "tsmsa", "options": {"slices": 3}}}, "slices"),
+    ):
         torch.save({"version": 3, **content, **change}, tmp_path / "odd.pt")
         with pytest.raises(UserError, match=text):
             Predictor.from_checkpoint(tmp_path / "odd.pt")
@@ -201,14 +208,21 @@ def test_checkpoints_of_earlier_versions_are_read_alike(checkpoint, tmp_path, ve
     path, content, _ = checkpoint
     config = {"fit": "resize", "input_size": 64, "register": True, "frame_step": 2, "bad_pixels": True}
     before = {name: content[name] for name in ("model", "network", "ema")} | {
-        "version": version, "normalisation": [110.0, 30.0], "num_frames": 5, "threshold": 0.04, "config": config}
+        "version": version,
+        "normalisation": [110.0, 30.0],
+        "num_frames": 5,
+        "threshold": 0.04,
+        "config": config,
+    }
     torch.save(before, tmp_path / "before.pt")
     loaded = Predictor.from_checkpoint(tmp_path / "before.pt", "cpu")
     assert loaded.settings == ClipSettings(5, (110.0, 30.0), threshold=0.04, name="tsmsa", **config)
     torch.save({"version": 3, **content, "settings": loaded.settings.as_dict()}, tmp_path / "now.pt")
     frames = frames_of((45, 70), 6)
-    found, expected = (np.stack([one.probability for one in which.stream(frames)])
-                       for which in (loaded, Predictor.from_checkpoint(tmp_path / "now.pt", "cpu")))
+    found, expected = (
+        np.stack([one.probability for one in which.stream(frames)])
+        for which in (loaded, Predictor.from_checkpoint(tmp_path / "now.pt", "cpu"))
+    )
     assert np.array_equal(found, expected)
 
 
@@ -223,8 +237,10 @@ def test_settings_of_a_later_version_are_named(checkpoint, tmp_path):
 
 def test_an_earlier_checkpoint_that_is_garbage_is_named(tmp_path):
     torch = pytest.importorskip("torch")
-    torch.save({"version": 2, "model": 5, "normalisation": 1, "num_frames": 5, "threshold": 0.5, "config": {},
-                "network": {}}, tmp_path / "odd.pt")
+    torch.save(
+        {"version": 2, "model": 5, "normalisation": 1, "num_frames": 5, "threshold": 0.5, "config": {}, "network": {}},
+        tmp_path / "odd.pt",
+    )
     with pytest.raises(UserError, match="odd.pt: does not fit this version"):
         Predictor.from_checkpoint(tmp_path / "odd.pt", "cpu")
 
@@ -235,12 +251,15 @@ def test_cuda_gives_what_the_cpu_gives(checkpoint):
     if not torch.cuda.is_available():
         pytest.skip("no CUDA GPU here")
     frames = frames_of((45, 70), 6)
-    results = [np.stack([p.probability for p in Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3)])
-               for device in ("cpu", "cuda")]
+    results = [
+        np.stack([p.probability for p in Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3)])
+        for device in ("cpu", "cuda")
+    ]
     assert np.allclose(*results, atol=2e-3)
 
 
 # Measuring
+
 
 @pytest.fixture
 def dataset(tmp_path):
@@ -252,7 +271,7 @@ def dataset(tmp_path):
             image = np.random.default_rng(number).integers(0, 60, (40, 50)).astype(np.uint8)
             mask = np.zeros((40, 50), np.uint8)
             for level, x in zip(levels, (5, 30), strict=True):
-                image[10:13, x:x + 3], mask[10:13, x:x + 3] = level, 255
+                image[10:13, x : x + 3], mask[10:13, x : x + 3] = level, 255
             image[30, 40] = 255  # looks like a target and is none
             paths = [tmp_path / kind / name / f"{number}.png" for kind in ("images", "masks")]
             for path, picture in zip(paths, (image, mask), strict=True):
@@ -260,8 +279,16 @@ def dataset(tmp_path):
                 Image.fromarray(picture).save(path)
             frames.append(Frame(name, number, str(paths[0]), str(paths[1]), None))
         sequences[name] = tuple(frames)
-    return Dataset("toy", "image tree", str(tmp_path), "test", sequences, False, None,
-                   {"snr_le_3": frozenset("b"), "snr_gt_3": frozenset("a")})
+    return Dataset(
+        "toy",
+        "image tree",
+        str(tmp_path),
+        "test",
+        sequences,
+        False,
+        None,
+        {"snr_le_3": frozenset("b"), "snr_gt_3": frozenset("a")},
+    )
 
 
 def key_frame(clips):
@@ -272,8 +299,13 @@ def key_frame(clips):
 def test_evaluation(dataset, workers, batch_size):
     seen = []
     result = evaluate_sequences(
-        predictor(key_frame, normalisation=(180, 10)), dataset, workers=workers, batch_size=batch_size, quiet=True,
-        on_frame=lambda frame, prediction: seen.append((frame.sequence, prediction.number)))
+        predictor(key_frame, normalisation=(180, 10)),
+        dataset,
+        workers=workers,
+        batch_size=batch_size,
+        quiet=True,
+        on_frame=lambda frame, prediction: seen.append((frame.sequence, prediction.number)),
+    )
     assert seen == [(name, number) for name in "ab" for number in (0, 1, 5)]
     overall = result.overall.compute()
     assert (overall["targets"], overall["matched"], overall["false_components"], overall["frames"]) == (12, 9, 6, 6)
@@ -313,6 +345,7 @@ def test_reading_ahead_keeps_the_order_and_passes_errors_on():
 
 # Sources and writers
 
+
 def write_frames(folder, names, shape=(20, 30), dtype=np.uint8):
     folder.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(names):
@@ -322,11 +355,15 @@ def write_frames(folder, names, shape=(20, 30), dtype=np.uint8):
 def test_a_folder_of_images_is_in_natural_order_with_its_numbers(tmp_path):
     write_frames(tmp_path / "seq", ["f2.png", "f10.png", "f1.png", "f12.png"])
     (tmp_path / "seq" / "notes.txt").write_text("not an image")
-    source, = open_sources(tmp_path / "seq")
+    (source,) = open_sources(tmp_path / "seq")
     frames = list(source)
     assert (source.name, source.length, source.fps) == ("seq", 4, None)
     assert [(frame.number, frame.name, int(frame.image[0, 0])) for frame in frames] == [
-        (1, "f1", 3), (2, "f2", 1), (10, "f10", 2), (12, "f12", 4)]
+        (1, "f1", 3),
+        (2, "f2", 1),
+        (10, "f10", 2),
+        (12, "f12", 4),
+    ]
 
 
 def test_frames_are_ordered_by_number_as_in_datasets(tmp_path):
@@ -351,7 +388,7 @@ def test_datasets_give_a_source_for_each_sequence(tmp_path):
 
 def test_single_images_in_16_bits(tmp_path):
     write_frames(tmp_path, ["frame_7.png"], dtype=np.uint16)
-    frame, = open_sources(tmp_path / "frame_7.png")[0]
+    (frame,) = open_sources(tmp_path / "frame_7.png")[0]
     assert (frame.number, frame.name, frame.image.dtype) == (7, "frame_7", np.uint16)
 
 
@@ -359,8 +396,12 @@ def test_sources_that_cannot_be_used(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "text.png").write_text("no image")
-    for name, text in (("none", "no such file or folder"), ("empty", "without images or videos"),
-                       ("text.mp4", "not a readable video"), ("text.png", "not a readable image")):
+    for name, text in (
+        ("none", "no such file or folder"),
+        ("empty", "without images or videos"),
+        ("text.mp4", "not a readable video"),
+        ("text.png", "not a readable image"),
+    ):
         with pytest.raises(UserError, match=text):
             open_sources(tmp_path / name)
 
@@ -370,18 +411,18 @@ def test_video_round_trip(tmp_path, shape):
     pictures = []
     for index in range(12):
         picture = np.full((*shape, 3), 40, np.uint8)
-        picture[8:24, 2 + 2 * index:18 + 2 * index] = 220
+        picture[8:24, 2 + 2 * index : 18 + 2 * index] = 220
         pictures.append(picture)
     with VideoWriter(tmp_path / "new" / "video.mp4", 12.5) as writer:
         for picture in pictures:
             writer.write(picture)
-    source, = open_sources(tmp_path / "new")
+    (source,) = open_sources(tmp_path / "new")
     frames = list(source)
     assert source.fps == pytest.approx(12.5) and source.length == len(frames) == 12
     assert [frame.number for frame in frames] == list(range(12)) and frames[3].name == "000003"
     assert frames[0].image.shape == tuple(side + side % 2 for side in shape)
     for picture, frame in zip(pictures, frames, strict=True):
-        difference = np.abs(frame.image[:shape[0], :shape[1]].astype(float) - picture[:, :, 0])
+        difference = np.abs(frame.image[: shape[0], : shape[1]].astype(float) - picture[:, :, 0])
         assert np.median(difference) < 6
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["video.mp4"]
 
@@ -418,6 +459,7 @@ def test_pictures_of_other_sizes_are_fitted():
 
 # Truth and pictures
 
+
 def test_truth_from_a_dataset_and_from_masks(dataset, tmp_path):
     (tmp_path / "test.txt").write_text("\n".join(f"images/{f.sequence}/{f.number}.png" for f in dataset.frames))
     source = open_sources(tmp_path / "images" / "a")[0]
@@ -426,16 +468,18 @@ def test_truth_from_a_dataset_and_from_masks(dataset, tmp_path):
         truth.require([source])
         targets = truth.of(source, list(source)[1])
         assert [(target.box, target.centroid, target.area) for target in targets] == [
-            ((5, 10, 8, 13), (6, 11), 9), ((30, 10, 33, 13), (31, 11), 9)]
+            ((5, 10, 8, 13), (6, 11), 9),
+            ((30, 10, 33, 13), (31, 11), 9),
+        ]
     write_frames(tmp_path / "copies" / "test" / "b", ["5.png"], (40, 50))
-    copy, = open_sources(tmp_path / "copies")
+    (copy,) = open_sources(tmp_path / "copies")
     assert copy.name == "test/b"  # known by the last part of its name
     for folder in (tmp_path, tmp_path / "masks"):
         assert len(open_truth(folder).of(copy, next(iter(copy)))) == 2
     with VideoWriter(tmp_path / "a.mp4", 25) as writer:
         for _ in range(4):
             writer.write(np.zeros((40, 50, 3), np.uint8))
-    video, = open_sources(tmp_path / "a.mp4")
+    (video,) = open_sources(tmp_path / "a.mp4")
     open_truth(tmp_path).require([video])
     known = [open_truth(tmp_path).of(video, frame) for frame in video]
     assert [found is not None and len(found) for found in known] == [2, 2, False, False]
@@ -466,7 +510,7 @@ def test_drawing_leaves_the_targets_pixels_alone():
     empty = draw(frame, found_in(probability * 0), levels=(0, 255))
     scale = 8
     assert drawn.dtype == np.uint8 and drawn.shape == (64 * scale + 50, 80 * scale, 3)
-    target = np.s_[26 + 20 * scale:26 + 22 * scale, 40 * scale:43 * scale]
+    target = np.s_[26 + 20 * scale : 26 + 22 * scale, 40 * scale : 43 * scale]
     assert np.array_equal(drawn[target], empty[target])
     assert has(drawn[26:-24], FOUND_COLOUR) and not has(empty[26:-24], FOUND_COLOUR)
 
@@ -498,7 +542,7 @@ def test_tracks_are_drawn_with_their_numbers_and_ways():
     change = (plain != drawn).any(axis=2)[26:-24]  # without header and legend
     scale = drawn.shape[1] // 60
     y, x = (int(21.5 * scale), slice(12 * scale, 21 * scale))
-    assert not change[18 * scale:25 * scale, 28 * scale:33 * scale].any()  # the target stays as it is
+    assert not change[18 * scale : 25 * scale, 28 * scale : 33 * scale].any()  # the target stays as it is
     assert np.abs(drawn[26 + y, x].astype(int) - TRACK_COLOUR).max() < 60 and not change[: y - 10 * scale].any()
     trails.update(90, [])
     assert not trails.ways() and not trails.points  # what is long gone is forgotten
@@ -508,7 +552,7 @@ def test_what_was_not_looked_at_is_darker():
     frame, nothing = np.full((40, 60), 100, np.uint8), found_in(np.zeros((40, 60), np.float32))
     plain, drawn = (draw(frame, nothing, levels=(0, 255), roi=roi)[26:-24] for roi in (None, (6, 8, 30, 20)))
     scale = drawn.shape[1] // 60
-    seen = np.s_[8 * scale:28 * scale, 6 * scale:36 * scale]
+    seen = np.s_[8 * scale : 28 * scale, 6 * scale : 36 * scale]
     assert (drawn[seen] == plain[seen]).all()
     drawn[seen] = 50
     assert (drawn == 50).all()
@@ -531,8 +575,18 @@ def test_contrast_follows_slowly():
 
 
 def test_curves_are_drawn(tmp_path):
-    history = [{"epoch": epoch, "loss": 3 / epoch, "bce": 2 / epoch, "soft_iou": 1 / epoch, "lr": 1e-3, "clips": 4,
-                "val": {"pd": 0.5, "iou": None, "fa": 0.0, "threshold": 0.4}} for epoch in (1, 2, 3)]
+    history = [
+        {
+            "epoch": epoch,
+            "loss": 3 / epoch,
+            "bce": 2 / epoch,
+            "soft_iou": 1 / epoch,
+            "lr": 1e-3,
+            "clips": 4,
+            "val": {"pd": 0.5, "iou": None, "fa": 0.0, "threshold": 0.4},
+        }
+        for epoch in (1, 2, 3)
+    ]
     plot_history(history, tmp_path / "new" / "curves.png")
     plot_history(history[:1], tmp_path / "one.png")
     plot_history([{"epoch": 1, "loss": 2.0, "lr": 0.1}], tmp_path / "bare.png")

@@ -1,4 +1,5 @@
 """The predictor, which streams, against the same networks over whole clips."""
+
 import copy
 
 import numpy as np
@@ -35,13 +36,15 @@ def pair(model, name, precision="float32", compile=False, **options):
     """The predictor of a network, and one that runs it over whole clips."""
     task = "detection" if name in DETECTORS else "segmentation"
     settings = ClipSettings(**{"num_frames": 3, "normalisation": (100, 20), "task": task, **options})
-    streaming = Predictor.from_network(model.network, model.postprocess, settings, device="cpu", precision=precision,
-                                       compile=compile)
+    streaming = Predictor.from_network(
+        model.network, model.postprocess, settings, device="cpu", precision=precision, compile=compile
+    )
     return streaming, Predictor(windows(model), settings, model.network.multiple)
 
 
-@pytest.mark.parametrize("name, options", [("tsmsa", {}), ("tsmsa", {"num_slices": 2, "num_layers": 2}),
-                                           ("sstnet", {})])
+@pytest.mark.parametrize(
+    "name, options", [("tsmsa", {}), ("tsmsa", {"num_slices": 2, "num_layers": 2}), ("sstnet", {})]
+)
 @pytest.mark.parametrize("frame_step", [1, 2])
 @pytest.mark.parametrize("register", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 4])
@@ -50,16 +53,20 @@ def test_every_frame_is_as_over_whole_clips(name, options, frame_step, register,
     frames = [*panned(8), *panned(4, (40, 41))]
     predictors = pair(model_of(name, **options), name, frame_step=frame_step, register=register)
     assert isinstance(predictors[0].run, StreamingRun) and not isinstance(predictors[1].run, StreamingRun)
-    found, expected = (list(predictor.stream(zip(NUMBERS, frames, strict=True), size))
-                       for predictor, size in zip(predictors, (batch_size, 1), strict=True))
+    found, expected = (
+        list(predictor.stream(zip(NUMBERS, frames, strict=True), size))
+        for predictor, size in zip(predictors, (batch_size, 1), strict=True)
+    )
     assert len(found) == len(expected) == len(frames)
     for one, other, frame in zip(found, expected, frames, strict=True):
         assert one.number == other.number and one.mask.shape == frame.shape
         if one.boxes is None:
             assert np.abs(one.probability - other.probability).max() < 1e-5 * max(1e-3, np.ptp(other.probability))
         else:  # scores that tie may change places
-            one, other = (np.array(sorted(found.boxes.tolist(), key=lambda box: [round(v, 1) for v in box]))
-                          for found in (one, other))
+            one, other = (
+                np.array(sorted(found.boxes.tolist(), key=lambda box: [round(v, 1) for v in box]))
+                for found in (one, other)
+            )
             assert one.shape == other.shape
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-2)
     spread = [prediction.probability.std() for prediction in found if prediction.boxes is None]
@@ -125,7 +132,8 @@ def test_a_predictor_of_a_live_network_has_its_weights_of_that_moment():
     assert np.abs(now - whole).max() < 1e-5 and np.abs(now - before).max() > 0.05
     with torch.enable_grad():  # and it trains on
         model.criterion(model.network.train()(torch.zeros(2, 3, 32, 32)), {"mask": torch.ones(2, 1, 32, 32)})[
-            "soft_iou"].backward()
+            "soft_iou"
+        ].backward()
     assert model.network.head[-1].bias.grad is not None
 
 
@@ -154,8 +162,10 @@ def test_compiled_networks_say_how_long_it_took(monkeypatch, capsys):
     np.testing.assert_allclose(found[-1].probability, expected[-1].probability, atol=1e-6)
     lines = capsys.readouterr().err.splitlines()
     assert sorted(traced) == ["decide", "forward", "observe"]
-    assert [line.split(" took")[0] for line in lines] == ["--compile: frames of 1x56x72",
-                                                          "--compile: decisions on frames of 1x56x72"]
+    assert [line.split(" took")[0] for line in lines] == [
+        "--compile: frames of 1x56x72",
+        "--compile: decisions on frames of 1x56x72",
+    ]
 
 
 def test_predictions_come_as_soon_as_their_frame():

@@ -1,4 +1,5 @@
 """Clips side by side in threads: the same predictions, in order, without waiting for frames to come."""
+
 import threading
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Own footage: sources, preparation, tracks, and what vid_predict.py writes."""
+
 import csv
 import json
 import threading
@@ -28,6 +29,7 @@ def frame(number, image):
 
 
 # --- preparation -----------------------------------------------------------------------------------------------------
+
 
 def test_a_stride_keeps_every_nth_frame_and_the_clips_together():
     taken = list(Intake(stride=3).frames(frame(n, picture()) for n in range(5, 15)))
@@ -70,11 +72,12 @@ def test_a_region_is_seen_alone_and_results_are_the_whole_frames():
 
 # --- sources ---------------------------------------------------------------------------------------------------------
 
+
 def test_a_tiff_of_many_pages(tmp_path):
     pages = [picture(n, dtype=np.uint16) for n in range(4)]
     images = [Image.fromarray(page) for page in pages]
     images[0].save(tmp_path / "x.tif", save_all=True, append_images=images[1:])
-    source, = open_sources(tmp_path / "x.tif")
+    (source,) = open_sources(tmp_path / "x.tif")
     assert source.length == 4
     for number, (found, page) in enumerate(zip(source, pages, strict=True)):
         assert found.number == number and found.image.dtype == np.uint16 and np.array_equal(found.image, page)
@@ -135,6 +138,7 @@ def test_a_folder_that_grows(tmp_path):
 
 # --- tracks ----------------------------------------------------------------------------------------------------------
 
+
 def at(x, y, side=3, score=0.9):
     return box_component((x - side / 2, y - side / 2, x + side / 2, y + side / 2, 0), score)
 
@@ -142,8 +146,10 @@ def at(x, y, side=3, score=0.9):
 def test_two_targets_that_cross_keep_their_ids():
     tracker, rng, rows = Tracker(), np.random.default_rng(0), []
     for t in range(30):
-        found = [at(10 + 2 * t + rng.normal(0, 0.2), 40 + rng.normal(0, 0.2)),
-                 at(70 - 2 * t + rng.normal(0, 0.2), 30 + 0.7 * t + rng.normal(0, 0.2))]
+        found = [
+            at(10 + 2 * t + rng.normal(0, 0.2), 40 + rng.normal(0, 0.2)),
+            at(70 - 2 * t + rng.normal(0, 0.2), 30 + 0.7 * t + rng.normal(0, 0.2)),
+        ]
         rows += [(t, row) for row in tracker.update(t, found[::-1] if t % 2 else found)]
     assert {row.id for _, row in rows} == {1, 2}
     for t, row in rows:
@@ -179,6 +185,7 @@ def test_tracks_of_every_nth_frame_and_of_a_live_source(steps):
 
 # --- the script ------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A stand-in network, whose probability is the key frame's brightness."""
@@ -191,26 +198,36 @@ def weights(tmp_path_factory):
 def bright(monkeypatch):
     from utils.predictor.predictor import Predictor
 
-    monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
-        lambda clips: 1 / (1 + np.exp(-clips[:, -1])), ClipSettings(5, (200.0, 10.0), name="bright"))))
+    monkeypatch.setattr(
+        Predictor,
+        "from_checkpoint",
+        classmethod(
+            lambda cls, *_, **__: Predictor(
+                lambda clips: 1 / (1 + np.exp(-clips[:, -1])), ClipSettings(5, (200.0, 10.0), name="bright")
+            )
+        ),
+    )
 
 
 def moving(folder, count=8, dtype=np.uint8, hot=True):
     for number in range(count):
         image = np.full((48, 64), 60, np.uint8)
-        image[20:23, 5 + 4 * number:8 + 4 * number] = 250
+        image[20:23, 5 + 4 * number : 8 + 4 * number] = 250
         image = image if hot else 255 - image
         write(folder / f"{number}.png", image.astype(dtype) * (1 if dtype == np.uint8 else 37))
     return folder
 
 
 def run(weights, source, out, *arguments):
-    script("vid_predict").main(["--weights", str(weights), "--source", str(source), "--out", str(out), "--quiet",
-                                *arguments])
-    return {"tracks": list(csv.DictReader(open(out / "tracks.csv"))) if (out / "tracks.csv").exists() else None,
-            "detections": list(csv.DictReader(open(out / "detections.csv"))),
-            "coco": json.loads((out / "coco.json").read_text()),
-            "json": json.loads((out / "predictions.json").read_text())}
+    script("vid_predict").main(
+        ["--weights", str(weights), "--source", str(source), "--out", str(out), "--quiet", *arguments]
+    )
+    return {
+        "tracks": list(csv.DictReader(open(out / "tracks.csv"))) if (out / "tracks.csv").exists() else None,
+        "detections": list(csv.DictReader(open(out / "detections.csv"))),
+        "coco": json.loads((out / "coco.json").read_text()),
+        "json": json.loads((out / "predictions.json").read_text()),
+    }
 
 
 def test_everything_that_is_written(weights, bright, tmp_path, capsys):
@@ -229,8 +246,21 @@ def test_everything_that_is_written(weights, bright, tmp_path, capsys):
 
 def test_black_hot_sixteen_bits_a_region_and_a_stride(weights, bright, tmp_path):
     source = moving(tmp_path / "frames", dtype=np.uint16, hot=False)
-    found = run(weights, source, tmp_path / "out", "--invert", "--window", "185,7215", "--roi", "2,8,60,32",
-                "--stride", "2", "--no-tracks", "--motion-compensation", "off")
+    found = run(
+        weights,
+        source,
+        tmp_path / "out",
+        "--invert",
+        "--window",
+        "185,7215",
+        "--roi",
+        "2,8,60,32",
+        "--stride",
+        "2",
+        "--no-tracks",
+        "--motion-compensation",
+        "off",
+    )
     assert found["tracks"] is None and [record["number"] for record in found["json"]["frames"]] == [0, 2, 4, 6]
     boxes = [[float(row[key]) for key in "xywh"] for row in found["detections"]]
     assert boxes == [[5 + 4 * n, 20, 3, 3] for n in (0, 2, 4, 6)]
@@ -261,11 +291,14 @@ def test_a_camera_end_to_end(weights, bright, camera, tmp_path, capsys):
     assert "frames came" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments, text", [
-    (["--window", "9,3"], "expected levels such as 7000,9000"),
-    (["--roi", "1,2,3"], "expected x,y,w,h in whole pixels"),
-    (["--watch", "5"], "no such folder, expected one whose images are to be watched"),
-])
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["--window", "9,3"], "expected levels such as 7000,9000"),
+        (["--roi", "1,2,3"], "expected x,y,w,h in whole pixels"),
+        (["--watch", "5"], "no such folder, expected one whose images are to be watched"),
+    ],
+)
 def test_mistakes_need_no_torch(weights, tmp_path, arguments, text):
     done = run_without_torch("vid_predict", "--weights", weights, "--source", tmp_path / "none", *arguments)
     assert done.returncode == 2 and text in done.stderr and done.stderr.count("\n") == 1, done.stderr

@@ -1,4 +1,5 @@
 """Results other than videos, and `vid_predict.py` itself: what is left of them by full disks and Ctrl-C."""
+
 import contextlib
 import csv
 import json
@@ -22,6 +23,7 @@ from utils.video.sources import SourceFrame
 from utils.video.writers import GifWriter, VideoWriter, write_mask
 
 # --- other files -----------------------------------------------------------------------------------------------------
+
 
 def other_files(folder):
     def until_full(write):
@@ -52,13 +54,14 @@ def test_other_files_are_whole_on_a_full_disk(tmp_path):
 def test_a_piece_that_does_not_fit_leaves_no_trace(tmp_path):
     class Disk:
         """Takes four bytes a call, and eleven in all."""
+
         def __init__(self, file):
             self.file = file
 
         def write(self, data):
             if self.file.tell() >= 11:
                 raise OSError(28, "No space left on device")
-            return self.file.write(data[:min(4, 11 - self.file.tell())])
+            return self.file.write(data[: min(4, 11 - self.file.tell())])
 
         def __getattr__(self, name):
             return getattr(self.file, name)
@@ -91,13 +94,14 @@ def test_the_reserve_is_more_than_what_is_written_at_the_end(tmp_path):
 
 # --- vid_predict.py --------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def frames(tmp_path):
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(12):
         image = picture(number, (120, 160))[:, :, 0]
-        image[50:53, 20 + 4 * number:23 + 4 * number] = 250
+        image[50:53, 20 + 4 * number : 23 + 4 * number] = 250
         Image.fromarray(image).save(folder / f"{number}.png")
     return folder
 
@@ -111,8 +115,11 @@ def kept(out):
     for name in ("detections.csv", "tracks.csv"):
         with open(out / name) as file:
             assert len({len(row) for row in csv.reader(file)}) == 1
-    return (len(look(out / "frames.mp4")[2]), len(json.loads((out / "predictions.json").read_text())["frames"]),
-            len(json.loads((out / "coco.json").read_text())["images"]))
+    return (
+        len(look(out / "frames.mp4")[2]),
+        len(json.loads((out / "predictions.json").read_text())["frames"]),
+        len(json.loads((out / "coco.json").read_text())["images"]),
+    )
 
 
 def test_a_full_disk_ends_with_one_message_and_readable_files(frames, tmp_path):
@@ -123,8 +130,14 @@ def test_a_full_disk_ends_with_one_message_and_readable_files(frames, tmp_path):
     videos, records, images = kept(out)
     assert 0 < videos < records == images < 12
     assert f"its first {videos} frames are kept" in done.stderr and f"the first {records} frames is in" in done.stderr
-    assert {path.name for path in out.iterdir()} == {"frames.mp4", "masks", "predictions.json", "coco.json",
-                                                     "detections.csv", "tracks.csv"}
+    assert {path.name for path in out.iterdir()} == {
+        "frames.mp4",
+        "masks",
+        "predictions.json",
+        "coco.json",
+        "detections.csv",
+        "tracks.csv",
+    }
 
 
 def test_several_files_that_fail_are_all_in_the_message(frames, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 """`python -m utils.report`: names, encoding, charts, and a page that is complete in itself."""
+
 import json
 import os
 import re
@@ -37,8 +38,9 @@ def report(tmp_path_factory):
     root, out = write_moving(tmp_path_factory.mktemp("data")), tmp_path_factory.mktemp("out") / "page.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "names_of", lambda sources: ["top-hat", "</script><b>A&B"])
-        command.main([*METHODS, "--data-root", str(root), "--out", str(out), "--frames", "9", "--draws", "40",
-                      "--quiet"])
+        command.main(
+            [*METHODS, "--data-root", str(root), "--out", str(out), "--frames", "9", "--draws", "40", "--quiet"]
+        )
     return open_dataset(root, "test"), out.read_text(), out.with_suffix(".md").read_text()
 
 
@@ -87,8 +89,17 @@ def test_the_page_fetches_nothing(report, read):
 
 def test_everything_is_there_without_scripts(report, read):
     text = " ".join(" ".join(read.text).split())
-    for heading in ("Curves", "By kind of target", "By sequence", "Frames", "Worst false alarms and misses",
-                    "As published code counts", "For papers", "ROC: Pd over Fa", "Accuracy beside speed"):
+    for heading in (
+        "Curves",
+        "By kind of target",
+        "By sequence",
+        "Frames",
+        "Worst false alarms and misses",
+        "As published code counts",
+        "For papers",
+        "ROC: Pd over Fa",
+        "Accuracy beside speed",
+    ):
         assert heading in text, heading
     assert "</script><b>A&B" in text
     assert read.tags.count("img") > 4 and read.tags.count("noscript") == 1
@@ -118,7 +129,7 @@ def test_the_table_says_what_the_other_scripts_say(report):
     boxes = evaluate_detection(classical_predictor("top-hat"), dataset, quiet=True).overall.compute()
     for name, key in (("AP50", "ap50"), ("centre AP", "centre_ap"), ("Pd", "pd")):
         assert cells[name].strip("*").split()[0].strip("*") == f"{boxes[key]:.3f}"
-    rest = rest[:rest.index("", 1)]
+    rest = rest[: rest.index("", 1)]
     for text in ("3 sequences", f"{3 * FRAMES} frames", "take the intervals with care"):
         assert text in rest[-1], text
 
@@ -139,16 +150,31 @@ def test_networks_run_as_the_options_say(report, tmp_path):
     weights = str(BUNDLED_WEIGHTS / "sstnet" / "best.pt")
     for given, text in ((["--device", "nowhere"], "nowhere"), (["--precision", "fp16"], "found fp16 on a CPU")):
         with pytest.raises(UserError, match=text):
-            command.main([weights, "--data-root", report[0].root, "--out", str(tmp_path / "page.html"), "--device",
-                          "cpu", "--quiet", *given])
+            command.main(
+                [
+                    weights,
+                    "--data-root",
+                    report[0].root,
+                    "--out",
+                    str(tmp_path / "page.html"),
+                    "--device",
+                    "cpu",
+                    "--quiet",
+                    *given,
+                ]
+            )
 
 
 def test_mistakes_end_before_torch_is_imported(tmp_path):
     code = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('utils.report', run_name='__main__')"
-    for arguments, words in ((["runs/none"], "runs/none: found no such file"),
-                             (["top-hat"], str(tmp_path / "none"))):
-        result = subprocess.run([sys.executable, "-c", code, *arguments, "--data-root", str(tmp_path / "none")],
-                                cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    for arguments, words in ((["runs/none"], "runs/none: found no such file"), (["top-hat"], str(tmp_path / "none"))):
+        result = subprocess.run(
+            [sys.executable, "-c", code, *arguments, "--data-root", str(tmp_path / "none")],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
         assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
         assert words in result.stderr, result.stderr
 
@@ -157,7 +183,7 @@ def drawn(path, shape):
     """The pixels of an SVG path made of `M x y h w v h h -w z`."""
     mask = np.zeros(shape, bool)
     for x, y, w, h in re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)h-\d+z", path):
-        part = mask[int(y):int(y) + int(h), int(x):int(x) + int(w)]
+        part = mask[int(y) : int(y) + int(h), int(x) : int(x) + int(w)]
         assert not part.any()
         part |= True
     return mask
@@ -199,14 +225,31 @@ def test_axes_and_lines():
 
 
 def test_the_best_is_bold_and_nothing_where_all_are_alike():
-    method = MethodResult("a", 0.5, 1.0, {"centroid": FigureSet({"pd": 0.5}, {"pd": (0.4, 0.6)})}, FigureSet({}, {}),
-                          {}, {}, Curve([], []), {}, {}, [], [], {}, {})
+    method = MethodResult(
+        "a",
+        0.5,
+        1.0,
+        {"centroid": FigureSet({"pd": 0.5}, {"pd": (0.4, 0.6)})},
+        FigureSet({}, {}),
+        {},
+        {},
+        Curve([], []),
+        {},
+        {},
+        [],
+        [],
+        {},
+        {},
+    )
     undefined = replace(method, rules={"centroid": FigureSet({"pd": float("nan")}, {})})
     column = COLUMNS[0]
     assert best_of([method, method], column) == set()
     assert best_of([method, undefined], column) == {0}
     assert (figure_text(float("nan"), "share"), figure_text(2.5e-6, "millionths"), figure_text(1234, "rate")) == (
-        "–", "2.5", "1234")
+        "–",
+        "2.5",
+        "1234",
+    )
     assert "**" not in markdown([], Measurement("x", "test", 0, 0, 0, "m", Resampling(1, 1), ""))
 
 

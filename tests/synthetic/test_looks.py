@@ -1,4 +1,5 @@
 """What the synthetic generator adds on demand: structures in the scene, cameras that stand still, and looks."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Synthetic sequences: what is written is what the labels say, by definitions recomputed here independently."""
+
 import hashlib
 import json
 import subprocess
@@ -25,8 +26,17 @@ from utils.synthetic.sequence import labelled_box, make_sequence, to_counts
 from utils.synthetic.targets import Body, body_of_area, spot
 from utils.system.errors import UserError
 
-TINY = SyntheticConfig(train_sequences=5, test_sequences=4, frames=10, size=(64, 80), empty_share=0.25,
-                       speed=(0.4, 2.0), hot_pixels=3.0, blinking_pixels=2.0, glints=4.0)
+TINY = SyntheticConfig(
+    train_sequences=5,
+    test_sequences=4,
+    frames=10,
+    size=(64, 80),
+    empty_share=0.25,
+    speed=(0.4, 2.0),
+    hot_pixels=3.0,
+    blinking_pixels=2.0,
+    glints=4.0,
+)
 COMMAND = [sys.executable, "-m", "utils.synthetic"]
 
 
@@ -64,7 +74,12 @@ def digest(sequence) -> str:
 
 def test_layout_and_index_files(written):
     assert sorted(p.name for p in written.iterdir()) == [
-        "annotations", "images", "masks", "test_NUDTMIRSDT.txt", "train_NUDTMIRSDT.txt"]
+        "annotations",
+        "images",
+        "masks",
+        "test_NUDTMIRSDT.txt",
+        "train_NUDTMIRSDT.txt",
+    ]
     for split, sequences in (("train", range(1, 6)), ("test", range(6, 10))):
         lines = (written / f"{split}_NUDTMIRSDT.txt").read_text().splitlines()
         assert lines == [f"images/sequence{n}/{t}.png" for n in sequences for t in range(10)]
@@ -180,10 +195,12 @@ def test_spot_is_sub_pixel_and_blurred_along_its_motion():
         y, x = np.mgrid[seen.window]
         centre = [(axis * seen.light).sum() / seen.light.sum() for axis in (y, x)]
         assert centre == pytest.approx([20.25, 30.6], abs=1e-3)
-    spread = [np.sqrt((seen.light * (np.mgrid[seen.window][1] - 30.6) ** 2).sum() / seen.light.sum())
-              for seen in (still, moving)]
-    assert spread[0] == pytest.approx(np.sqrt(0.8 ** 2 + 1 / 12), rel=0.01)  # Gaussian and pixel
-    assert spread[1] == pytest.approx(np.sqrt(0.8 ** 2 + 1 / 12 + 16 / 12), rel=0.03)  # and the way it goes
+    spread = [
+        np.sqrt((seen.light * (np.mgrid[seen.window][1] - 30.6) ** 2).sum() / seen.light.sum())
+        for seen in (still, moving)
+    ]
+    assert spread[0] == pytest.approx(np.sqrt(0.8**2 + 1 / 12), rel=0.01)  # Gaussian and pixel
+    assert spread[1] == pytest.approx(np.sqrt(0.8**2 + 1 / 12 + 16 / 12), rel=0.03)  # and the way it goes
 
 
 def test_amplitude_for_a_wanted_snr():
@@ -222,8 +239,10 @@ def test_hot_pixels_stay_on_the_sensor_and_out_of_the_masks():
     places = with_them.facts["distractors"]["hot"]
     assert places and not without.facts["distractors"]["hot"]
     empty = replace(config, empty_share=1.0)
-    difference = make_sequence(empty, "train", 3).frames.astype(int) - make_sequence(
-        replace(empty, distractors=False), "train", 3).frames
+    difference = (
+        make_sequence(empty, "train", 3).frames.astype(int)
+        - make_sequence(replace(empty, distractors=False), "train", 3).frames
+    )
     assert {tuple(p) for p in places} <= {tuple(p) for p in np.argwhere((difference > 0).all(axis=0))}
     assert not make_sequence(empty, "train", 3).masks.any()
 
@@ -246,7 +265,7 @@ def test_the_view_follows_the_camera_with_sub_pixel_precision():
     rng = np.random.default_rng(2)
     camera = camera_path(rng, 6, pan=1.0, jitter=0.4)
     shape = camera.canvas((48, 48))
-    y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     clip = film(Scene("ramp", 2.0 * y + 3.0 * x), camera, (48, 48))
     expected = 2 * (camera.position[:, 0] + 20) + 3 * (camera.position[:, 1] + 20)
     assert clip[:, 20, 20] == pytest.approx(expected, abs=1e-3)
@@ -295,7 +314,7 @@ def test_some_frames_and_some_sequences_are_empty():
 def test_sixteen_bits(tmp_path):
     write_dataset(replace(TINY, bits=16, train_sequences=1, test_sequences=0), tmp_path / "set", quiet=True)
     image = picture(tmp_path / "set", "images/sequence1/0.png")
-    assert image.dtype == np.uint16 and image.min() >= 1500 and 4000 < image.max() < 2 ** 14
+    assert image.dtype == np.uint16 and image.min() >= 1500 and 4000 < image.max() < 2**14
     assert len(np.unique(image)) > 256
     assert to_counts(np.array([-999.0, 0.0, 9999.0]), 16).tolist() == [0, 1500, 16383]
     assert to_counts(np.array([-5.0, 7.4, 300.0]), 8).tolist() == [0, 7, 255]
@@ -347,8 +366,19 @@ def test_what_is_there_is_kept_or_replaced(tmp_path, capsys):
 
 
 def test_test_set_at_another_seed(tmp_path, capsys):
-    short = ["--size", "64x80", "--frames", "6", "--train-sequences", "2", "--test-sequences", "1", "--quiet",
-             "--workers", "0"]
+    short = [
+        "--size",
+        "64x80",
+        "--frames",
+        "6",
+        "--train-sequences",
+        "2",
+        "--test-sequences",
+        "1",
+        "--quiet",
+        "--workers",
+        "0",
+    ]
     main(["--out", str(tmp_path / "a"), "--split", "test", "--seed", "7", *short])
     main(["--out", str(tmp_path / "b"), "--only", "test", "--test-seed", "7", *short])
     assert "test: 1 sequences, 6 frames" in capsys.readouterr().out
@@ -360,18 +390,21 @@ def test_test_set_at_another_seed(tmp_path, capsys):
     assert len(open_dataset(str(tmp_path / "a"), "test").frames) == 6
 
 
-@pytest.mark.parametrize("options, text", [
-    (["--bits", "12"], "--bits: found 12, expected 8 or 16"),
-    (["--snr", "3", "1"], "--snr: found"),
-    (["--size", "large"], "--size: found large, expected HEIGHTxWIDTH"),
-    (["--size", "32"], "--size: found (32, 32), expected at least 48"),
-    (["--frames", "3"], "--frames: found 3, expected at least 5"),
-    (["--empty-share", "2"], "--empty-share: found 2.0, expected a share"),
-    (["--area", "1", "90"], "--area: found"),
-    (["--backgrounds", "no/such/folder"], "no folder no/such/folder"),
-    (["--split", "test", "--seed", "1", "--test-seed", "2"], "expected one of them"),
-    (["--frame", "10"], "unrecognized arguments: --frame 10"),
-])
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        (["--bits", "12"], "--bits: found 12, expected 8 or 16"),
+        (["--snr", "3", "1"], "--snr: found"),
+        (["--size", "large"], "--size: found large, expected HEIGHTxWIDTH"),
+        (["--size", "32"], "--size: found (32, 32), expected at least 48"),
+        (["--frames", "3"], "--frames: found 3, expected at least 5"),
+        (["--empty-share", "2"], "--empty-share: found 2.0, expected a share"),
+        (["--area", "1", "90"], "--area: found"),
+        (["--backgrounds", "no/such/folder"], "no folder no/such/folder"),
+        (["--split", "test", "--seed", "1", "--test-seed", "2"], "expected one of them"),
+        (["--frame", "10"], "unrecognized arguments: --frame 10"),
+    ],
+)
 def test_bad_options_are_one_clear_line(options, text, tmp_path):
     with pytest.raises(UserError) as error:
         main(["--out", str(tmp_path / "set"), *options])
@@ -380,6 +413,7 @@ def test_bad_options_are_one_clear_line(options, text, tmp_path):
 
 
 def test_bad_options_end_with_status_2(tmp_path):
-    run = subprocess.run([*COMMAND, "--out", str(tmp_path / "set"), "--bits", "9"], cwd=ROOT, capture_output=True,
-                         text=True)
+    run = subprocess.run(
+        [*COMMAND, "--out", str(tmp_path / "set"), "--bits", "9"], cwd=ROOT, capture_output=True, text=True
+    )
     assert run.returncode == 2 and run.stderr.startswith("error: --bits: found 9") and run.stderr.count("\n") == 1

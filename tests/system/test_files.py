@@ -1,4 +1,5 @@
 """Files that are there as a whole or not at all, and what is said where they cannot be written."""
+
 import errno
 import os
 
@@ -27,10 +28,15 @@ def test_a_file_is_replaced_as_a_whole_or_stays(tmp_path, monkeypatch, lasting):
 
 def test_what_cannot_be_written_is_named_with_the_reason_and_what_to_do(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError) as error, writing("results", "give another --out"), \
-            atomic_write(tmp_path / "file" / "a.txt"):
+    with (
+        pytest.raises(UserError) as error,
+        writing("results", "give another --out"),
+        atomic_write(tmp_path / "file" / "a.txt"),
+    ):
         pass
     assert str(error.value) == "results: cannot be written (File exists); give another --out"
-    with pytest.raises(UserError, match=r"^a: cannot be written \(why\); check the space left and the permissions"), \
-            writing("a"):
+    with (
+        pytest.raises(UserError, match=r"^a: cannot be written \(why\); check the space left and the permissions"),
+        writing("a"),
+    ):
         raise OSError("why")

@@ -1,4 +1,5 @@
 """Several processes against one: the same weights and figures."""
+
 import dataclasses
 import json
 import signal
@@ -20,8 +21,20 @@ TOLERANCE = 1e-5  # of the distance that training moved the weights: sums in ano
 
 
 def recipe(data, out, **changes):
-    small = TrainConfig(data_root=str(data), out=str(out), name="run", epochs=2, batch_size=4, input_size=32, workers=0,
-                        quiet=True, device="cpu", val_fraction=0.25, freeze_norm=True, batch_augmentation=False)
+    small = TrainConfig(
+        data_root=str(data),
+        out=str(out),
+        name="run",
+        epochs=2,
+        batch_size=4,
+        input_size=32,
+        workers=0,
+        quiet=True,
+        device="cpu",
+        val_fraction=0.25,
+        freeze_norm=True,
+        batch_augmentation=False,
+    )
     return dataclasses.replace(small, **changes)
 
 
@@ -40,10 +53,24 @@ def weights(out, name="network"):
     return torch.cat([value.flatten() for value in state.values() if value.is_floating_point()])
 
 
-@pytest.mark.parametrize("changes", [
-    {"loss": "focal_iou"},  # a sum whose factor is the IoU of the whole batch
-    {"width": 0.0625, "motion_weight": 0.0, "input_size": 64, "val_fraction": 0.5, "epochs": 2, "name": "run",
-     "workers": 0, "quiet": True, "device": "cpu", "freeze_norm": True}])  # divided by the cells of the whole batch
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "focal_iou"},  # a sum whose factor is the IoU of the whole batch
+        {
+            "width": 0.0625,
+            "motion_weight": 0.0,
+            "input_size": 64,
+            "val_fraction": 0.5,
+            "epochs": 2,
+            "name": "run",
+            "workers": 0,
+            "quiet": True,
+            "device": "cpu",
+            "freeze_norm": True,
+        },
+    ],
+)  # divided by the cells of the whole batch
 def test_two_processes_with_half_the_batch_are_one_with_all_of_it(data, boxed, tmp_path, changes):
     outs = [tmp_path / str(count) for count in (0, 1, 2)]
     for count, out in enumerate(outs):
@@ -82,7 +109,7 @@ def _losses(folder):
     found["yolox"] = sum(yolox_loss(raw[own], boxes[own]).values())
     result = {}
     for name, loss in found.items():
-        gradient, = torch.autograd.grad(loss, shift, retain_graph=True)
+        (gradient,) = torch.autograd.grad(loss, shift, retain_graph=True)
         result[name] = mean_over_processes(loss.detach()), mean_over_processes(gradient)
     if rank() == 0:
         torch.save(result, folder / f"{processes()}.pt")
@@ -98,8 +125,10 @@ def test_losses_of_halves_are_the_loss_of_the_whole(tmp_path):
 
 
 def test_after_a_process_died_all_begin_again_from_the_last_checkpoint(data, tmp_path):
-    recipes = [recipe(data, tmp_path / name, checkpoint_every=1, freeze_norm=False, epochs=1, loss="focal_iou")
-               for name in ("straight", "broken")]
+    recipes = [
+        recipe(data, tmp_path / name, checkpoint_every=1, freeze_norm=False, epochs=1, loss="focal_iou")
+        for name in ("straight", "broken")
+    ]
     assert run_children(launched(2), train_child, recipes[0]) == [0, 0]
     # torchrun --max-restarts starts new processes with the store in which the dead ones left their addresses
     store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)

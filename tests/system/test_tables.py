@@ -1,4 +1,5 @@
 """How figures and tables are shown."""
+
 import math
 
 import pytest
@@ -12,11 +13,26 @@ def test_what_is_undefined_is_a_dash_in_every_style(value, style):
     assert format_value(value, style) == "–"
 
 
-@pytest.mark.parametrize("value, style, text", [
-    (0.0, "", "0"), (0.00099, "", "9.90e-04"), (0.001, "", "0.001"), (-0.0005, "", "-5.00e-04"),
-    (12345.6, "", "1.235e+04"), (math.inf, "", "inf"), (7, "", "7"), (True, "", "True"), ("x", "", "x"),
-    ((1, 2.5), "", "1,2.5"), ([], "", ""),
-    (0.5, ".3f", "0.500"), (0, ".1f", "0.0"), (1234567, ",", "1,234,567"), ("x", "s", "x")])
+@pytest.mark.parametrize(
+    "value, style, text",
+    [
+        (0.0, "", "0"),
+        (0.00099, "", "9.90e-04"),
+        (0.001, "", "0.001"),
+        (-0.0005, "", "-5.00e-04"),
+        (12345.6, "", "1.235e+04"),
+        (math.inf, "", "inf"),
+        (7, "", "7"),
+        (True, "", "True"),
+        ("x", "", "x"),
+        ((1, 2.5), "", "1,2.5"),
+        ([], "", ""),
+        (0.5, ".3f", "0.500"),
+        (0, ".1f", "0.0"),
+        (1234567, ",", "1,234,567"),
+        ("x", "s", "x"),
+    ],
+)
 def test_what_is_defined_has_few_digits_or_its_own_style(value, style, text):
     assert format_value(value, style) == text
 
@@ -32,7 +48,8 @@ def test_names_begin_and_figures_end_below_each_other():
 def test_a_table_shows_its_columns_and_no_other_figures():
     rows = {"one": {"pd": 0.5, "fa": math.nan, "more": 1}, "other": {"pd": 1, "fa": 2e-5}}
     assert format_table(rows, [("Fa", "fa", ".0e"), ("Pd", "pd", ".2f")], "set") == (
-        "set       Fa    Pd\none        –  0.50\nother  2e-05  1.00")
+        "set       Fa    Pd\none        –  0.50\nother  2e-05  1.00"
+    )
 
 
 def test_the_heads_of_a_markdown_table_are_the_first_row():

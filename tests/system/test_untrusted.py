@@ -1,4 +1,5 @@
 """Files from strangers: refused with a message, quickly, without filling the memory or running what they hold."""
+
 import io
 import json
 import os
@@ -91,8 +92,13 @@ def test_real_weights_pass(tmp_path):
 def png_header(width, height):
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + \
-        chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("width, height", [(100_000, 100_000), (12_000, 8_000), (30_000, 30_000)])
@@ -115,12 +121,16 @@ def test_a_mat_bomb(tmp_path, monkeypatch):
     scipy.io.savemat(tmp_path / "x.mat", {"Mix": np.zeros((4, 8, 8))}, do_compression=True)
     header = (tmp_path / "x.mat").read_bytes()[:128]
     packer = zlib.compressobj(9)
-    body = packer.compress(struct.pack("<II", 14, 2 << 30)) + b"".join(packer.compress(bytes(1 << 20))
-                                                                        for _ in range(80)) + packer.flush()
+    body = (
+        packer.compress(struct.pack("<II", 14, 2 << 30))
+        + b"".join(packer.compress(bytes(1 << 20)) for _ in range(80))
+        + packer.flush()
+    )
     (tmp_path / "x.mat").write_bytes(header + struct.pack("<II", 15, len(body)) + body)
     assert os.path.getsize(tmp_path / "x.mat") < 2 << 20
     resource_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     import utils.system.untrusted as untrusted
+
     untrusted_limit, untrusted.MAX_FILE_BYTES = untrusted.MAX_FILE_BYTES, 64 << 20
     try:
         with pytest.raises(UserError, match="unpacks to more than 64 MiB"):

@@ -1,4 +1,5 @@
 """The command line: recipes, overrides, and mistakes that end with status 2 before anything heavy is imported."""
+
 import dataclasses
 import json
 import subprocess
@@ -33,16 +34,40 @@ def errors_of(result):
 
 
 def test_options_override_the_named_recipe():
-    config = parse_cli(SEGMENTATION_FIRST, ["--recipe", "published", "--epochs", "3", "--no-batch-augmentation",
-                                 "--val-sequences", "a", "b", "--milestones", "1", "2"])
-    assert config == dataclasses.replace(PUBLISHED_TSMSA, epochs=3, batch_augmentation=False,
-                                         val_sequences=("a", "b"), milestones=(1, 2))
+    config = parse_cli(
+        SEGMENTATION_FIRST,
+        [
+            "--recipe",
+            "published",
+            "--epochs",
+            "3",
+            "--no-batch-augmentation",
+            "--val-sequences",
+            "a",
+            "b",
+            "--milestones",
+            "1",
+            "2",
+        ],
+    )
+    assert config == dataclasses.replace(
+        PUBLISHED_TSMSA, epochs=3, batch_augmentation=False, val_sequences=("a", "b"), milestones=(1, 2)
+    )
     assert parse_cli(SEGMENTATION_FIRST, []) == TSMSA
 
 
 def test_a_runs_settings_are_a_recipe(tmp_path):
-    run = dataclasses.replace(SSTNET, width=0.125, frame_step=4, lr=1e-3, data_root="elsewhere", name="old", threads=3,
-                              weights="start.pt", val_sequences=("a",))
+    run = dataclasses.replace(
+        SSTNET,
+        width=0.125,
+        frame_step=4,
+        lr=1e-3,
+        data_root="elsewhere",
+        name="old",
+        threads=3,
+        weights="start.pt",
+        val_sequences=("a",),
+    )
     path = tmp_path / "config.json"
     path.write_text(json.dumps(run.as_dict()))
     found = parse_cli(DETECTION_FIRST, ["--recipe", str(path), "--epochs", "3", "--data-root", "mine"])
@@ -62,18 +87,51 @@ def test_the_bundled_runs_are_recipes():
 
 
 def test_the_published_recipe_is_the_papers():
-    expected = {"optimizer": "adam", "lr": 5e-4, "schedule": "multistep", "milestones": (150, 225), "epochs": 300,
-                "batch_size": 4, "input_size": 512, "threshold": 0.5, "seed": 42, "loss": "focal_iou", "clones": 3,
-                "published_augmentation": True, "num_slices": 1, "num_layers": 1}
+    expected = {
+        "optimizer": "adam",
+        "lr": 5e-4,
+        "schedule": "multistep",
+        "milestones": (150, 225),
+        "epochs": 300,
+        "batch_size": 4,
+        "input_size": 512,
+        "threshold": 0.5,
+        "seed": 42,
+        "loss": "focal_iou",
+        "clones": 3,
+        "published_augmentation": True,
+        "num_slices": 1,
+        "num_layers": 1,
+    }
     assert {name: getattr(PUBLISHED_TSMSA, name) for name in expected} == expected
 
 
 def test_the_published_detection_recipe_is_the_papers():
-    expected = {"optimizer": "sgd", "momentum": 0.937, "weight_decay": 5e-4, "lr": 4 / 64 * 1e-2, "schedule": "yolox",
-                "epochs": 100, "batch_size": 4, "input_size": 512, "fit": "letterbox", "ema": 0.9999, "ema_ramp": 2000,
-                "init_std": 0.02, "seed": 2023, "clips_per_epoch": 0.2, "fold_frames": False, "depth": 0.33,
-                "width": 0.5, "num_slices": 1, "num_layers": 1, "motion_weight": 1.0, "target_augmentation": False,
-                "flips": False, "intensity": 0.0}
+    expected = {
+        "optimizer": "sgd",
+        "momentum": 0.937,
+        "weight_decay": 5e-4,
+        "lr": 4 / 64 * 1e-2,
+        "schedule": "yolox",
+        "epochs": 100,
+        "batch_size": 4,
+        "input_size": 512,
+        "fit": "letterbox",
+        "ema": 0.9999,
+        "ema_ramp": 2000,
+        "init_std": 0.02,
+        "seed": 2023,
+        "clips_per_epoch": 0.2,
+        "fold_frames": False,
+        "depth": 0.33,
+        "width": 0.5,
+        "num_slices": 1,
+        "num_layers": 1,
+        "motion_weight": 1.0,
+        "target_augmentation": False,
+        "flips": False,
+        "intensity": 0.0,
+    }
     assert {name: getattr(PUBLISHED_SSTNET, name) for name in expected} == expected
     assert PUBLISHED_SSTNET.clips_drawn(503) == 101 and SSTNET.clips_drawn(503) == 0
 
@@ -83,26 +141,32 @@ def test_the_defaults_depend_on_the_network():
     assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa"]) == TSMSA
     assert parse_cli(DETECTION_FIRST, ["--model", "tsmsa", "--recipe", "published"]) == PUBLISHED_TSMSA
     assert parse_cli(DETECTION_FIRST, ["--recipe=published", "--clone-scale", "0.5", "1"]) == dataclasses.replace(
-        PUBLISHED_SSTNET, clone_scale=(0.5, 1.0))
+        PUBLISHED_SSTNET, clone_scale=(0.5, 1.0)
+    )
     with pytest.raises(UserError, match="--model: found 'sstnet', expected one of tsmsa in this script"):
         parse_cli({"default": (TSMSA,)}, ["--model", "sstnet"])
 
 
-@pytest.mark.parametrize(("arguments", "part"), [
-    (["--loss", "focal_iou"], "--loss: found focal_iou, expected yolox for sstnet"),
-    (["--fit", "crop"], "--fit: found crop, expected letterbox for sstnet"),
-    (["--train-crop", "100"], "--train-crop: found 100, expected a multiple of 32"),
-    (["--batch-augmentation"], "--batch-augmentation: is for segmentation, which sstnet does not do"),
-    (["--target-weight", "5"], "--target-weight: is for segmentation"),
-    (["--model", "tsmsa", "--width", "0.25"], "--width: is for detection, which tsmsa does not do"),
-    (["--model", "tsmsa", "--loss", "yolox"], "--loss: found yolox, expected focal_iou or"),
-    (["--model", "tsmsa", "--fit", "letterbox"], "--fit: found letterbox, expected crop or resize for tsmsa"),
-    (["--num-frames", "1"], "--num-frames: found 1, expected at least 2 for sstnet"),
-    (["--width", "0.01"], "--width"), (["--num-classes", "0"], "--num-classes"),
-    (["--clips-per-epoch", "3.5"], "--clips-per-epoch: found 3.5, expected a whole number, or a share"),
-    (["--clone-scale", "0.9", "0.5"], "--clone-scale"), (["--clone-scale", "0.9"], "--clone-scale"),
-    (["--momentum", "1"], "--momentum"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--loss", "focal_iou"], "--loss: found focal_iou, expected yolox for sstnet"),
+        (["--fit", "crop"], "--fit: found crop, expected letterbox for sstnet"),
+        (["--train-crop", "100"], "--train-crop: found 100, expected a multiple of 32"),
+        (["--batch-augmentation"], "--batch-augmentation: is for segmentation, which sstnet does not do"),
+        (["--target-weight", "5"], "--target-weight: is for segmentation"),
+        (["--model", "tsmsa", "--width", "0.25"], "--width: is for detection, which tsmsa does not do"),
+        (["--model", "tsmsa", "--loss", "yolox"], "--loss: found yolox, expected focal_iou or"),
+        (["--model", "tsmsa", "--fit", "letterbox"], "--fit: found letterbox, expected crop or resize for tsmsa"),
+        (["--num-frames", "1"], "--num-frames: found 1, expected at least 2 for sstnet"),
+        (["--width", "0.01"], "--width"),
+        (["--num-classes", "0"], "--num-classes"),
+        (["--clips-per-epoch", "3.5"], "--clips-per-epoch: found 3.5, expected a whole number, or a share"),
+        (["--clone-scale", "0.9", "0.5"], "--clone-scale"),
+        (["--clone-scale", "0.9"], "--clone-scale"),
+        (["--momentum", "1"], "--momentum"),
+    ],
+)
 def test_options_that_do_not_serve_the_network_are_named(arguments, part):
     with pytest.raises(UserError) as caught:
         parse_cli(DETECTION_FIRST, arguments)
@@ -124,18 +188,21 @@ def test_scripts_train_networks_of_their_kind():
         parse_cli(SEGMENTATION_FIRST, ["--model", "acm"])
 
 
-@pytest.mark.parametrize(("arguments", "parts"), [
-    (["--epoch", "3"], ["--epoch", "--help"]),
-    (["--epochs", "many"], ["--epochs", "many"]),
-    (["--epochs", "0"], ["--epochs", "0", "at least 1"]),
-    (["--loss", "dice"], ["--loss", "dice", *CHOICES["loss"]]),
-    (["--model", "tsmsaa"], ["--model", "tsmsaa", "tsmsa"]),
-    (["--recipe", "best"], ["best", "default", "published"]),
-    (["--input-size", "100"], ["--input-size", "100", "multiple of 32"]),
-    (["--lr", "-1"], ["--lr", "-1", "more than 0"]),
-    (["--lr", "nan"], ["--lr", "nan"]),
-    (["--val-fraction", "1"], ["--val-fraction", "below 1"]),
-])
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--epoch", "3"], ["--epoch", "--help"]),
+        (["--epochs", "many"], ["--epochs", "many"]),
+        (["--epochs", "0"], ["--epochs", "0", "at least 1"]),
+        (["--loss", "dice"], ["--loss", "dice", *CHOICES["loss"]]),
+        (["--model", "tsmsaa"], ["--model", "tsmsaa", "tsmsa"]),
+        (["--recipe", "best"], ["best", "default", "published"]),
+        (["--input-size", "100"], ["--input-size", "100", "multiple of 32"]),
+        (["--lr", "-1"], ["--lr", "-1", "more than 0"]),
+        (["--lr", "nan"], ["--lr", "nan"]),
+        (["--val-fraction", "1"], ["--val-fraction", "below 1"]),
+    ],
+)
 def test_mistakes_on_the_command_line_are_named(arguments, parts):
     with pytest.raises(UserError) as caught:
         parse_cli(SEGMENTATION_FIRST, arguments)
@@ -143,8 +210,10 @@ def test_mistakes_on_the_command_line_are_named(arguments, parts):
 
 
 @pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py", "train_IRDST.py"])
-@pytest.mark.parametrize(("arguments", "part"), [
-    (["--epocks", "1"], "--epocks"), ([], "--data-root"), (["--data-root", "no/such/folder"], "no/such/folder")])
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [(["--epocks", "1"], "--epocks"), ([], "--data-root"), (["--data-root", "no/such/folder"], "no/such/folder")],
+)
 def test_scripts_end_with_status_2_and_one_line_before_importing_torch(script, arguments, part):
     result = run_script(script, *arguments)
     assert result.returncode == 2

@@ -1,4 +1,5 @@
 """SSTNet learns eight clips by heart, real ones where there are some, through the training loop and the predictor."""
+
 import numpy as np
 import torch
 from scripts import ROOT

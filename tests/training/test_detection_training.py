@@ -1,4 +1,5 @@
 """Training a detector end to end on small made frames: files, figures, weights to start from, mistakes."""
+
 import dataclasses
 import json
 import subprocess
@@ -27,8 +28,19 @@ def data(tmp_path_factory):
 
 
 def recipe(data, out, **changes):
-    small = {"data_root": str(data), "out": str(out), "name": "run", "epochs": 1, "batch_size": 4, "input_size": 64,
-             "width": 0.0625, "workers": 0, "quiet": True, "device": "cpu", "val_fraction": 0.34}
+    small = {
+        "data_root": str(data),
+        "out": str(out),
+        "name": "run",
+        "epochs": 1,
+        "batch_size": 4,
+        "input_size": 64,
+        "width": 0.0625,
+        "workers": 0,
+        "quiet": True,
+        "device": "cpu",
+        "val_fraction": 0.34,
+    }
     return dataclasses.replace(SSTNET, **small | changes)
 
 
@@ -45,8 +57,16 @@ def test_a_run_leaves_a_checkpoint_that_finds_boxes(data, tmp_path, capsys):
         assert {"threshold", "ap50", "centre_ap", "f1", "choice", "false_per_frame"} <= set(line["val"])
     checkpoint = load_checkpoint(tmp_path / "run/best.pt")
     assert checkpoint["model"]["name"] == "sstnet" and checkpoint["model"]["options"] == {
-        "num_frames": 5, "num_slices": 1, "num_layers": 1, "num_classes": 1, "depth": 0.33, "width": 0.0625,
-        "fold_frames": True, "temporal": True, "init_std": None}
+        "num_frames": 5,
+        "num_slices": 1,
+        "num_layers": 1,
+        "num_classes": 1,
+        "depth": 0.33,
+        "width": 0.0625,
+        "fold_frames": True,
+        "temporal": True,
+        "init_std": None,
+    }
     assert checkpoint["settings"]["normalisation"] == [[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]]
     assert checkpoint["epoch"] == best["epoch"] and checkpoint["settings"]["threshold"] == best["threshold"]
     assert any(name.startswith("temporal.") for name in checkpoint["network"])
@@ -56,11 +76,23 @@ def test_a_run_leaves_a_checkpoint_that_finds_boxes(data, tmp_path, capsys):
     assert "AP50" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("changes", [
-    {"motion_weight": 0.0}, {"fold_frames": False}, {"num_slices": 2}, {"num_classes": 3, "init_std": 0.02},
-    {"optimizer": "sgd", "schedule": "yolox", "ema_ramp": 20, "clips_per_epoch": 0.5}, {"val_fraction": 0.0},
-    {"target_augmentation": False, "flips": False, "intensity": 0.0}, {"published_augmentation": True},
-    {"val_sequences": ("data2",)}, {"threshold": 0.25}, {"recalibrate": 0}, {"recalibrate": 9, "ema": 0.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"motion_weight": 0.0},
+        {"fold_frames": False},
+        {"num_slices": 2},
+        {"num_classes": 3, "init_std": 0.02},
+        {"optimizer": "sgd", "schedule": "yolox", "ema_ramp": 20, "clips_per_epoch": 0.5},
+        {"val_fraction": 0.0},
+        {"target_augmentation": False, "flips": False, "intensity": 0.0},
+        {"published_augmentation": True},
+        {"val_sequences": ("data2",)},
+        {"threshold": 0.25},
+        {"recalibrate": 0},
+        {"recalibrate": 9, "ema": 0.0},
+    ],
+)
 def test_every_choice_trains(data, tmp_path, changes):
     run(data, tmp_path, **changes)
     checkpoint = load_checkpoint(tmp_path / "run/best.pt")
@@ -117,17 +149,45 @@ def test_classes_beyond_the_network_stop_the_script_with_one_line(data, tmp_path
     content["categories"].append({"id": 2, "name": "other"})
     content["annotations"][0]["category_id"] = 2
     path.write_text(json.dumps(content))
-    done = subprocess.run([sys.executable, "train_DAUB.py", "--data-root", str(root), "--out", str(tmp_path / "out")],
-                          cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "train_DAUB.py", "--data-root", str(root), "--out", str(tmp_path / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "--num-classes 2" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
 def test_the_script_trains_from_boxes_to_a_checkpoint(data, tmp_path):
     done = subprocess.run(
-        [sys.executable, "train_DAUB.py", "--data-root", str(data), "--out", str(tmp_path), "--name", "run", "--quiet",
-         "--epochs", "1", "--input-size", "64", "--width", "0.0625", "--device", "cpu", "--workers", "1",
-         "--threads", "1"], cwd=ROOT, capture_output=True, text=True)
+        [
+            sys.executable,
+            "train_DAUB.py",
+            "--data-root",
+            str(data),
+            "--out",
+            str(tmp_path),
+            "--name",
+            "run",
+            "--quiet",
+            "--epochs",
+            "1",
+            "--input-size",
+            "64",
+            "--width",
+            "0.0625",
+            "--device",
+            "cpu",
+            "--workers",
+            "1",
+            "--threads",
+            "1",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "best epoch 1" in done.stdout and "parameters on cpu" in done.stdout
     assert Predictor.from_checkpoint(tmp_path / "run/best.pt", device="cpu").settings.task == "detection"
@@ -140,6 +200,7 @@ def test_training_on_cuda(data, tmp_path):
 
 # --- weights to start from -------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="module")
 def first(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("first")
@@ -149,8 +210,18 @@ def first(data, tmp_path_factory):
 
 def still(data, out, weights, **changes):
     """The network that training starts from."""
-    run(data, out, weights=str(weights), lr=1e-12, weight_decay=0.0, ema=0.0, optimizer="sgd", clips_per_epoch=1,
-        val_fraction=0.0, **changes)
+    run(
+        data,
+        out,
+        weights=str(weights),
+        lr=1e-12,
+        weight_decay=0.0,
+        ema=0.0,
+        optimizer="sgd",
+        clips_per_epoch=1,
+        val_fraction=0.0,
+        **changes,
+    )
     return load_checkpoint(out / "run/best.pt")["network"]
 
 

@@ -1,4 +1,5 @@
 """What can go wrong in a training, each with its message and with what is left afterwards."""
+
 import dataclasses
 import json
 
@@ -23,8 +24,20 @@ def data(tmp_path):
 
 
 def recipe(data, out, **changes):
-    small = TrainConfig(data_root=str(data), out=str(out), name="run", epochs=2, batch_size=2, input_size=32, workers=0,
-                        quiet=True, device="cpu", val_fraction=0.25, clips_per_epoch=8, val_every=5)
+    small = TrainConfig(
+        data_root=str(data),
+        out=str(out),
+        name="run",
+        epochs=2,
+        batch_size=2,
+        input_size=32,
+        workers=0,
+        quiet=True,
+        device="cpu",
+        val_fraction=0.25,
+        clips_per_epoch=8,
+        val_every=5,
+    )
     return dataclasses.replace(small, **changes)
 
 
@@ -72,8 +85,13 @@ def test_batch_statistics_of_a_left_out_batch_are_forgotten():
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(5), torch.nn.Conv2d(5, 1, 1))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     batch = {"clip": torch.full((1, 5, 4, 4), torch.inf), "mask": torch.zeros(1, 1, 4, 4), "key": ["a/7.png"]}
-    learner = Learner(network, lambda logits, _: {"bce": logits.mean()}, optimizer,
-                      torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), torch.device("cpu"))
+    learner = Learner(
+        network,
+        lambda logits, _: {"bce": logits.mean()},
+        optimizer,
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
+        torch.device("cpu"),
+    )
     told = []
     train_one_epoch(learner, [batch], quiet=True, on_non_finite=told.append)
     assert len(told) == 1 and all(value.isfinite().all() for value in network.state_dict().values())
@@ -120,8 +138,13 @@ def test_out_of_memory_suggests_a_batch_size_that_was_tried(fits, text):
     network = Large(5, 1, 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     batch = {"clip": torch.zeros(8, 5, 4, 4), "mask": torch.zeros(8, 1, 4, 4), "key": ["a"] * 8}
-    learner = Learner(network, lambda logits, _: {"bce": logits.mean()}, optimizer,
-                      torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), torch.device("cpu"))
+    learner = Learner(
+        network,
+        lambda logits, _: {"bce": logits.mean()},
+        optimizer,
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
+        torch.device("cpu"),
+    )
     with pytest.raises(UserError, match=text):
         train_one_epoch(learner, [batch], quiet=True)
 
@@ -169,7 +192,9 @@ def test_a_new_run_does_not_overwrite_an_earlier_one(data, tmp_path, capsys):
         run(data, tmp_path, seed=seed, epochs=1, clips_per_epoch=4)
     assert "--resume auto would have continued it" in capsys.readouterr().out
     assert [load_checkpoint(tmp_path / "run" / name)["config"]["seed"] for name in ("last.pt", "earlier/last.pt")] == [
-        2, 1]
+        2,
+        1,
+    ]
     assert (tmp_path / "run/earlier/log.jsonl").exists() and not (tmp_path / "run/last-1.pt").exists()
 
 
@@ -185,21 +210,29 @@ def test_mixed_precision_trains_and_keeps_its_scale(data, tmp_path, amp):
 
 def _learner(network, amp="off"):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    return Learner(network, lambda logits, targets: {"mse": (logits.float() - targets["mask"]).square().mean()},
-                   optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), torch.device("cpu"), amp=amp,
-                   clip_gradient=0.05)
+    return Learner(
+        network,
+        lambda logits, targets: {"mse": (logits.float() - targets["mask"]).square().mean()},
+        optimizer,
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
+        torch.device("cpu"),
+        amp=amp,
+        clip_gradient=0.05,
+    )
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch():
     torch.manual_seed(0)
     clip, mask = torch.randn(6, 5, 4, 4), torch.rand(6, 1, 4, 4)
-    parts = [{"clip": clip[i:i + 2], "mask": mask[i:i + 2], "key": ["a"] * 2} for i in (0, 2, 4)]
+    parts = [{"clip": clip[i : i + 2], "mask": mask[i : i + 2], "key": ["a"] * 2} for i in (0, 2, 4)]
     whole = {"clip": clip, "mask": mask, "key": ["a"] * 6}
     networks = [torch.nn.Conv2d(5, 1, 1) for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
     before = networks[0].weight.clone()
-    figures = [train_one_epoch(_learner(network), loader, accumulate=3, quiet=True)
-               for network, loader in zip(networks, (parts, [whole]), strict=True)]
+    figures = [
+        train_one_epoch(_learner(network), loader, accumulate=3, quiet=True)
+        for network, loader in zip(networks, (parts, [whole]), strict=True)
+    ]
     assert figures[0].losses["mse"] == pytest.approx(figures[1].losses["mse"])
     assert figures[0].clips == figures[1].clips == 6
     assert torch.allclose(networks[0].weight, networks[1].weight) and not torch.equal(networks[0].weight, before)

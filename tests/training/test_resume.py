@@ -1,4 +1,5 @@
 """Runs that are ended in every way, and continued, against one that was left alone: the same to the bit."""
+
 import dataclasses
 import json
 import random
@@ -23,9 +24,22 @@ def data(tmp_path_factory):
 
 
 def recipe(data, out, **changes):
-    small = TrainConfig(data_root=str(data), out=str(out), name="run", epochs=EPOCHS, batch_size=2, input_size=32,
-                        workers=0, clips_per_epoch=10, val_every=2, quiet=True, device="cpu", val_fraction=0.25,
-                        resume="auto", checkpoint_every=1)
+    small = TrainConfig(
+        data_root=str(data),
+        out=str(out),
+        name="run",
+        epochs=EPOCHS,
+        batch_size=2,
+        input_size=32,
+        workers=0,
+        clips_per_epoch=10,
+        val_every=2,
+        quiet=True,
+        device="cpu",
+        val_fraction=0.25,
+        resume="auto",
+        checkpoint_every=1,
+    )
     return dataclasses.replace(small, **changes)
 
 
@@ -44,8 +58,9 @@ def same_run(folder, expected):
         for content in (ours, theirs):
             del content["config"]
         same(ours, theirs, name)
-    rows, others = ([json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
-                    for path in (folder, expected))
+    rows, others = (
+        [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()] for path in (folder, expected)
+    )
     assert [row["epoch"] for row in rows[1:]] == list(range(1, EPOCHS + 1))
     same(rows[1:], others[1:], "log")
     assert not list(folder.glob(".*.tmp"))
@@ -61,8 +76,11 @@ def test_twenty_kills_in_a_row_lose_nothing(data, straight, tmp_path):
             fault = ("after logging", "validating")[number == 12]
         status = run_child(train_child, recipe(data, tmp_path, checkpoint_every=draw.choice((1, 1, 2))), fault, count)
         assert status == -signal.SIGKILL, f"kill {number} ({fault}, {count}) ended with {status}: {message(tmp_path)}"
-        found = [load_checkpoint(tmp_path / "run" / name)["progress"] for name in LAST_NAMES
-                 if (tmp_path / "run" / name).exists()]
+        found = [
+            load_checkpoint(tmp_path / "run" / name)["progress"]
+            for name in LAST_NAMES
+            if (tmp_path / "run" / name).exists()
+        ]
         survived.append(max((progress["epoch"], progress["step"]) for progress in found) if found else (0, 0))
     assert survived == sorted(survived) and survived[-1] > (2, 0)  # never back behind what was saved
     assert run_child(train_child, recipe(data, tmp_path)) == 0
@@ -71,9 +89,14 @@ def test_twenty_kills_in_a_row_lose_nothing(data, straight, tmp_path):
     assert KILLS // 2 < len(commands) <= KILLS + 1  # some were killed before they wrote theirs
 
 
-@pytest.mark.parametrize(("fault", "number", "workers", "at"), [
-    ("SIGTERM", signal.SIGTERM, 1, (1, 3)), ("Ctrl-C", signal.SIGINT, 1, (1, 3)),
-    ("SIGTERM validating", signal.SIGTERM, 0, (1, 5))])
+@pytest.mark.parametrize(
+    ("fault", "number", "workers", "at"),
+    [
+        ("SIGTERM", signal.SIGTERM, 1, (1, 3)),
+        ("Ctrl-C", signal.SIGINT, 1, (1, 3)),
+        ("SIGTERM validating", signal.SIGTERM, 0, (1, 5)),
+    ],
+)
 def test_signals_save_before_leaving(data, straight, tmp_path, fault, number, workers, at):
     config = recipe(data, tmp_path, checkpoint_every=0, workers=workers)
     assert run_child(train_child, config, fault, 8) == 128 + number
@@ -123,8 +146,22 @@ def test_checkpoints_of_version_1_are_continued(data, straight, tmp_path):
     content = before_version_3(straight / "last-1.pt")
     assert content["epoch"] == EPOCHS - 1
     config = {name: value for name, value in content["config"].items() if name not in ("amp", "accumulate", "resume")}
-    old = {name: content[name] for name in ("model", "normalisation", "num_frames", "threshold", "network", "ema",
-                                            "epoch", "best", "git", "optimizer", "schedule")}
+    old = {
+        name: content[name]
+        for name in (
+            "model",
+            "normalisation",
+            "num_frames",
+            "threshold",
+            "network",
+            "ema",
+            "epoch",
+            "best",
+            "git",
+            "optimizer",
+            "schedule",
+        )
+    }
     torch.save({**old, "version": 1, "config": config}, tmp_path / "run/last.pt")
     (tmp_path / "run/log.jsonl").write_text((straight / "log.jsonl").read_text())
     shutil.copy(straight / "best.pt", tmp_path / "run")

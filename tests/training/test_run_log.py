@@ -1,4 +1,5 @@
 """The log of a run, read back."""
+
 import json
 
 import pytest
@@ -17,8 +18,16 @@ def write_log(tmp_path, *lines):
 
 def test_an_epochs_line_has_its_keys_in_their_order_and_leaves_out_what_there_is_not():
     figures = EpochFigures(3, {"loss": 2.0, "bce": 1.5}, 12, 30.5, 0.25, 1e-3, elapsed_s=7.5)
-    row = {"epoch": 3, "loss": 2.0, "bce": 1.5, "clips": 12, "clips_per_s": 30.5, "data_s": 0.25, "lr": 1e-3,
-           "elapsed_s": 7.5}
+    row = {
+        "epoch": 3,
+        "loss": 2.0,
+        "bce": 1.5,
+        "clips": 12,
+        "clips_per_s": 30.5,
+        "data_s": 0.25,
+        "lr": 1e-3,
+        "elapsed_s": 7.5,
+    }
     assert json.dumps(figures.as_dict()) == json.dumps(row)
     figures.skipped, figures.val = 1, {"pd": 0.5}
     del row["lr"], row["elapsed_s"]
@@ -43,9 +52,14 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path, tolerant):
     assert read_log(path, tolerant) == (ABOUT, [{"epoch": 1}])
 
 
-@pytest.mark.parametrize("line, text", [("not json", "line 3: not json; expected the log of a training run"),
-                                        ("[1]", "line 3: expected an object, as a training run writes"),
-                                        ("[" * 100_000, "line 3: not json")])
+@pytest.mark.parametrize(
+    "line, text",
+    [
+        ("not json", "line 3: not json; expected the log of a training run"),
+        ("[1]", "line 3: expected an object, as a training run writes"),
+        ("[" * 100_000, "line 3: not json"),
+    ],
+)
 def test_another_broken_line_is_an_error_and_ends_the_log_of_a_run_that_goes_on(tmp_path, line, text):
     path = write_log(tmp_path, ABOUT, {"epoch": 1}, line, {"epoch": 2})
     with pytest.raises(UserError, match=f"log.jsonl: {text}"):

@@ -1,4 +1,5 @@
 """Training end to end on a dataset of a few small frames: files, figures, repeatability, mistakes."""
+
 import dataclasses
 import json
 
@@ -25,8 +26,18 @@ def data(tmp_path_factory):
 
 
 def recipe(data, out, **changes):
-    small = TrainConfig(data_root=str(data), out=str(out), name="run", epochs=2, batch_size=4, input_size=32, workers=0,
-                        quiet=True, device="cpu", val_fraction=0.25)
+    small = TrainConfig(
+        data_root=str(data),
+        out=str(out),
+        name="run",
+        epochs=2,
+        batch_size=4,
+        input_size=32,
+        workers=0,
+        quiet=True,
+        device="cpu",
+        val_fraction=0.25,
+    )
     return dataclasses.replace(small, **changes)
 
 
@@ -70,12 +81,24 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_workers(data, tmp_pat
     assert any(not torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
 
-@pytest.mark.parametrize("changes", [
-    {"loss": "focal_iou"}, {"loss": "sls_iou"}, {"loss": "soft_iou"}, {"fit": "resize"},
-    {"num_slices": 2, "num_layers": 2}, {"optimizer": "sgd", "lr": 1e-3}, {"published_augmentation": True},
-    {"target_augmentation": False, "batch_augmentation": False},
-    {"schedule": "multistep", "milestones": (1,)}, {"val_fraction": 0.0}, {"val_sequences": ("sequence2",)},
-    {"threshold": 0.5}, {"channels_last": False}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "focal_iou"},
+        {"loss": "sls_iou"},
+        {"loss": "soft_iou"},
+        {"fit": "resize"},
+        {"num_slices": 2, "num_layers": 2},
+        {"optimizer": "sgd", "lr": 1e-3},
+        {"published_augmentation": True},
+        {"target_augmentation": False, "batch_augmentation": False},
+        {"schedule": "multistep", "milestones": (1,)},
+        {"val_fraction": 0.0},
+        {"val_sequences": ("sequence2",)},
+        {"threshold": 0.5},
+        {"channels_last": False},
+    ],
+)
 def test_every_choice_trains(data, tmp_path, changes):
     run(data, tmp_path, epochs=1, **changes)
     checkpoint = load_checkpoint(tmp_path / "run" / "best.pt")
@@ -96,10 +119,34 @@ def test_training_starts_from_the_weights_of_another_run(data, tmp_path):
 
 def test_sequences_of_other_datasets_join(data, tmp_path, monkeypatch, capsys):
     other = write_dataset(tmp_path / "more" / "made up", sequences=1)
-    monkeypatch.setattr("sys.argv", ["train_NUDT.py", "--data-root", str(data), "--extra-roots", str(other), "--name",
-                                     "j", "--out", str(tmp_path), "--epochs", "1", "--batch-size", "4", "--input-size",
-                                     "32", "--workers", "0", "--device", "cpu", "--quiet", "--val-sequences",
-                                     "sequence2:4", "made up/sequence1"])
+    monkeypatch.setattr(
+        "sys.argv",
+        [
+            "train_NUDT.py",
+            "--data-root",
+            str(data),
+            "--extra-roots",
+            str(other),
+            "--name",
+            "j",
+            "--out",
+            str(tmp_path),
+            "--epochs",
+            "1",
+            "--batch-size",
+            "4",
+            "--input-size",
+            "32",
+            "--workers",
+            "0",
+            "--device",
+            "cpu",
+            "--quiet",
+            "--val-sequences",
+            "sequence2:4",
+            "made up/sequence1",
+        ],
+    )
     launch({"default": (TrainConfig(),)}, "")
     assert "12 training frames of 2 sequences, 12 set aside for validation of 2" in capsys.readouterr().out
     parts = [open_dataset(root, "train") for root in (data, other)]
@@ -114,8 +161,13 @@ def test_losses_that_are_not_finite_stop_the_epoch_and_name_losses_and_clips():
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     batch = {"clip": torch.full((1, 5, 4, 4), torch.inf), "mask": torch.zeros(1, 1, 4, 4), "key": ["a/7.png"]}
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    learner = Learner(network, lambda logits, _: {"bce": logits.mean()}, optimizer,
-                      torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0), torch.device("cpu"))
+    learner = Learner(
+        network,
+        lambda logits, _: {"bce": logits.mean()},
+        optimizer,
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0),
+        torch.device("cpu"),
+    )
     with pytest.raises(NonFiniteLoss, match=r"bce.*a/7\.png"):
         train_one_epoch(learner, [batch], quiet=True)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
@@ -124,10 +176,11 @@ def test_losses_that_are_not_finite_stop_the_epoch_and_name_losses_and_clips():
 def test_schedules():
     network = torch.nn.Linear(2, 2)
     for changes, expected in (
-            ({"schedule": "constant", "warmup": 0.0}, [1, 1, 1, 1]),
-            ({"schedule": "multistep", "milestones": (1, 3), "warmup": 0.0}, [1, 0.1, 0.1, 0.01]),
-            ({"schedule": "cosine", "warmup": 0.0}, [1, 0.855, 0.505, 0.155]),
-            ({"schedule": "constant", "warmup": 0.5}, [0.1, 0.55, 1, 1])):
+        ({"schedule": "constant", "warmup": 0.0}, [1, 1, 1, 1]),
+        ({"schedule": "multistep", "milestones": (1, 3), "warmup": 0.0}, [1, 0.1, 0.1, 0.01]),
+        ({"schedule": "cosine", "warmup": 0.0}, [1, 0.855, 0.505, 0.155]),
+        ({"schedule": "constant", "warmup": 0.5}, [0.1, 0.55, 1, 1]),
+    ):
         config = TrainConfig(epochs=4, lr=1.0, **changes)
         optimizer = build_optimizer(network, config)
         schedule = build_schedule(optimizer, config, steps_per_epoch=1)

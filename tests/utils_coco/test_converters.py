@@ -1,4 +1,5 @@
 """COCO json ⇄ txt lines: what survives, and what is named as lost."""
+
 import json
 import shutil
 import subprocess
@@ -19,12 +20,15 @@ from utils_coco import boxes_to_masks, coco_to_txt, masks_to_coco, txt_to_coco
 
 # --- there and back --------------------------------------------------------------------------------------------------
 
+
 def test_json_to_txt_to_json(tmp_path):
     path = dataset(tmp_path)
     assert to_txt(path)[0].endswith("instances_test2017.txt: 3 images, 3 boxes (1 images without)")
     assert path.with_suffix(".txt").read_text().splitlines() == [
         "images/test/a b/0.png 0.1,0.2,0.3,0.3,0 1.3333333333333333,2,18.4333333333333333,5.123456789,1",
-        "images/test/a b/1.png", "images/test/c/7.png 30,20.5,32.5,24,0"]
+        "images/test/a b/1.png",
+        "images/test/c/7.png 30,20.5,32.5,24,0",
+    ]
     to_json(path.with_suffix(".txt"), names=["drone", "sea bird"], out=str(tmp_path / "back.json"))
     before, after = (json.loads(p.read_text()) for p in (path, tmp_path / "back.json"))
     for item in before["annotations"] + after["annotations"]:
@@ -34,23 +38,36 @@ def test_json_to_txt_to_json(tmp_path):
 
 def test_txt_to_json_to_txt(tmp_path):
     dataset(tmp_path).unlink()
-    lines = ["images/test/c/7.png 1e-1,2.50,3.123456789012345,4,3", "images/test/a b/1.png",
-             "images/test/a b/0.png -0.5,0,32.5,24,0 5,5,6,6,0"]
+    lines = [
+        "images/test/c/7.png 1e-1,2.50,3.123456789012345,4,3",
+        "images/test/a b/1.png",
+        "images/test/a b/0.png -0.5,0,32.5,24,0 5,5,6,6,0",
+    ]
     path = write_text(tmp_path / "annotations/test.txt", "\r\n".join(lines) + "\r\n\r\n", "utf-16")
-    assert to_json(path)[0].endswith("categories class0, class1, class2, class3 (txt lines hold no names; give them "
-                                     "with --names)")
+    assert to_json(path)[0].endswith(
+        "categories class0, class1, class2, class3 (txt lines hold no names; give them with --names)"
+    )
     to_txt(path.with_suffix(".json"), out=str(tmp_path / "back.txt"))
     plain = lines[0].replace("1e-1", "0.1").replace("2.50", "2.5")
     assert (tmp_path / "back.txt").read_text().splitlines() == [plain, *lines[1:]]
     assert read_lines(str(tmp_path / "back.txt")) == read_lines(str(path))
-    assert json.loads(path.with_suffix(".json").read_text())["images"][0] == \
-        {"id": 1, "file_name": "images/test/c/7.png", "width": SIZE[1], "height": SIZE[0]}
+    assert json.loads(path.with_suffix(".json").read_text())["images"][0] == {
+        "id": 1,
+        "file_name": "images/test/c/7.png",
+        "width": SIZE[1],
+        "height": SIZE[0],
+    }
 
 
 def test_random_decimals_survive(tmp_path):
     rng = np.random.default_rng(3)
-    boxes = [tuple(float(f"{value:.{rng.integers(0, 15)}f}") + low for value, low in
-                   zip(rng.uniform(0, 9, 4), (0, 0, 1, 1), strict=True)) for _ in range(200)]
+    boxes = [
+        tuple(
+            float(f"{value:.{rng.integers(0, 15)}f}") + low
+            for value, low in zip(rng.uniform(0, 9, 4), (0, 0, 1, 1), strict=True)
+        )
+        for _ in range(200)
+    ]
     found = coco(NAMES, boxes=boxes)
     path = dataset(tmp_path, found)
     to_txt(path)
@@ -81,6 +98,7 @@ def test_frames_without_targets_only(tmp_path):
 
 # --- what a txt cannot hold ------------------------------------------------------------------------------------------
 
+
 def test_what_is_lost_is_named_with_its_count(tmp_path):
     found = content(track_id=0, snr=2.5)
     found["annotations"][0] |= {"iscrowd": 1, "segmentation": [[1, 2, 3, 4, 5, 6]], "area": 0.5}
@@ -89,11 +107,20 @@ def test_what_is_lost_is_named_with_its_count(tmp_path):
     _, line = to_txt(dataset(tmp_path, found))
     assert line.startswith("left out, as txt lines cannot hold it: ")
     assert set(line.split(": ", 1)[1].split("; ")) == {
-        "width (3 images)", "height (3 images)", "area (1 annotations)", "iscrowd (1 annotations)",
-        "segmentation (1 annotations)", "track_id (3 annotations)", "snr (3 annotations)", "info",
-        "supercategory (1 categories)", "id (3 images, counted from 1 on the way back)",
+        "width (3 images)",
+        "height (3 images)",
+        "area (1 annotations)",
+        "iscrowd (1 annotations)",
+        "segmentation (1 annotations)",
+        "track_id (3 annotations)",
+        "snr (3 annotations)",
+        "info",
+        "supercategory (1 categories)",
+        "id (3 images, counted from 1 on the way back)",
         "id (3 categories, counted from 1 on the way back)",
-        "name (3 categories", "txt_to_coco puts them back with `--names '' '' 'sea bird'`)"}
+        "name (3 categories",
+        "txt_to_coco puts them back with `--names '' '' 'sea bird'`)",
+    }
 
 
 def test_nothing_lost_nothing_said(tmp_path):
@@ -107,6 +134,7 @@ def test_nothing_lost_nothing_said(tmp_path):
 
 
 # --- the real data, and as commands ----------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("split, sequences", [("train", 3), ("test", 2)])
 def test_real_daub_there_and_back(tmp_path, split, sequences):

@@ -1,4 +1,5 @@
 """COCO json ⇄ txt lines: lists that name images by other roots, and what stops a conversion."""
+
 import pytest
 from converting import NAMES, content, dataset, to_json, to_txt, written
 from trees import target_mask, write, write_pairs, write_text
@@ -10,8 +11,18 @@ from utils_coco import masks_to_coco
 
 # --- other roots -----------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("start, slash", [("/data/x/DAUB/images/test/", "/"), ("D:\\data\\DAUB\\images\\test\\", "\\"),
-                                          ("images\\test\\", "\\"), ("test/", "/"), ("", "/"), ("./images/test/", "/")])
+
+@pytest.mark.parametrize(
+    "start, slash",
+    [
+        ("/data/x/DAUB/images/test/", "/"),
+        ("D:\\data\\DAUB\\images\\test\\", "\\"),
+        ("images\\test\\", "\\"),
+        ("test/", "/"),
+        ("", "/"),
+        ("./images/test/", "/"),
+    ],
+)
 def test_image_root_renames(tmp_path, start, slash):
     found = content()
     for image, name in zip(found["images"], NAMES, strict=True):
@@ -44,6 +55,7 @@ def test_missing_images_and_folders(tmp_path):
 
 # --- bad input -------------------------------------------------------------------------------------------------------
 
+
 def stops(path, *parts, **options):
     """Converting raises one line that has all of `parts`, and leaves the files as they were."""
     before = {name: name.read_bytes() for name in path.parent.rglob("*") if name.is_file()}
@@ -60,22 +72,25 @@ def changed(part, place, **values):
     return found
 
 
-@pytest.mark.parametrize("found, parts", [
-    ({key: value for key, value in content().items() if key != "categories"}, ["no list 'categories'"]),
-    (changed("categories", 0, id="drone"), ["integer", '"drone"']),
-    (changed("images", 1, id=2.0), ["integer", "2.0"]),
-    (changed("annotations", 1, category_id=3), ["category 3", "not among"]),
-    (changed("annotations", 1, image_id=9), ["image 9", "not among"]),
-    (changed("images", 1, file_name=NAMES[0]), [NAMES[0], "twice"]),
-    (changed("annotations", 0, bbox=[1, 2, 0, 3]), [NAMES[0], "of no area"]),
-    (changed("annotations", 0, bbox=[1, 2, "3", 3]), [NAMES[0], "of no area"]),
-    (changed("annotations", 2, bbox=[30, 20, 4, 3]), [NAMES[2], "outside the image of 32x24"]),
-    (changed("annotations", 2, bbox=[1, 2, 3]), ["not enough values"]),
-    (changed("images", 0, file_name="a\nb.png"), ["'a\\nb.png'", "line breaks"]),
-    (changed("images", 1, file_name="b 1,2,3,4,0"), ["'b 1,2,3,4,0'", "does not end like a box"]),
-    (changed("images", 1, file_name="b.png 1,2,3"), ["'b.png 1,2,3'", "rename"]),
-    (changed("images", 1, file_name=" b.png"), ["' b.png'", "rename"]),
-])
+@pytest.mark.parametrize(
+    "found, parts",
+    [
+        ({key: value for key, value in content().items() if key != "categories"}, ["no list 'categories'"]),
+        (changed("categories", 0, id="drone"), ["integer", '"drone"']),
+        (changed("images", 1, id=2.0), ["integer", "2.0"]),
+        (changed("annotations", 1, category_id=3), ["category 3", "not among"]),
+        (changed("annotations", 1, image_id=9), ["image 9", "not among"]),
+        (changed("images", 1, file_name=NAMES[0]), [NAMES[0], "twice"]),
+        (changed("annotations", 0, bbox=[1, 2, 0, 3]), [NAMES[0], "of no area"]),
+        (changed("annotations", 0, bbox=[1, 2, "3", 3]), [NAMES[0], "of no area"]),
+        (changed("annotations", 2, bbox=[30, 20, 4, 3]), [NAMES[2], "outside the image of 32x24"]),
+        (changed("annotations", 2, bbox=[1, 2, 3]), ["not enough values"]),
+        (changed("images", 0, file_name="a\nb.png"), ["'a\\nb.png'", "line breaks"]),
+        (changed("images", 1, file_name="b 1,2,3,4,0"), ["'b 1,2,3,4,0'", "does not end like a box"]),
+        (changed("images", 1, file_name="b.png 1,2,3"), ["'b.png 1,2,3'", "rename"]),
+        (changed("images", 1, file_name=" b.png"), ["' b.png'", "rename"]),
+    ],
+)
 def test_bad_json(tmp_path, found, parts):
     stops(dataset(tmp_path, found), "instances_test2017.json", *parts)
 
@@ -100,22 +115,25 @@ def test_truncated_json(tmp_path, cut):
     stops(path, "not json")
 
 
-@pytest.mark.parametrize("line, parts", [
-    ("images/test/a b/0.png 1,2,3,4", ["line 2", "'1,2,3,4'", "expected boxes x1,y1,x2,y2,class"]),
-    ("images/test/a b/0.png 1,2,3,4,0 5,6,7", ["line 2", "5,6,7"]),
-    ("images/test/a b/0.png 1,2,x,4,0 5,6,7,8,0", ["line 2", "1,2,x,4,0"]),
-    ("images/test/a b/0.png 1,2,3,4,0.5", ["line 2", "0.5"]),
-    ("images/test/a b/0.png 1,2,3,4,-1", ["line 2", "-1"]),
-    ("images/test/a b/0.png 1 2 3 4 0", ["line 2", "1 2 3 4 0"]),
-    ("test/a b/0 1,2,3,4", ["line 2", "1,2,3,4"]),
-    ("images/test/a b/0.png 4,2,3,4,0", [NAMES[0], "of no area"]),
-    ("images/test/a b/0.png 1,2,3,40,0", [NAMES[0], "outside the image of 32x24"]),
-    ("images/test/a b/0.png 1,2,3,4,1000", ["class 1000", "0 to 999"]),
-    ("images/test/c/7.png 1,2,3,4,0", [NAMES[2], "several lines"]),
-    ("test/c/7.png 1,2,3,4,0", [NAMES[2], "twice"]),
-    ("images/test/c/8.png 1,2,3,4,0", ["c/8.png", "no such image"]),
-    ("../c/7.png 1,2,3,4,0", ["leads out of the dataset"]),
-])
+@pytest.mark.parametrize(
+    "line, parts",
+    [
+        ("images/test/a b/0.png 1,2,3,4", ["line 2", "'1,2,3,4'", "expected boxes x1,y1,x2,y2,class"]),
+        ("images/test/a b/0.png 1,2,3,4,0 5,6,7", ["line 2", "5,6,7"]),
+        ("images/test/a b/0.png 1,2,x,4,0 5,6,7,8,0", ["line 2", "1,2,x,4,0"]),
+        ("images/test/a b/0.png 1,2,3,4,0.5", ["line 2", "0.5"]),
+        ("images/test/a b/0.png 1,2,3,4,-1", ["line 2", "-1"]),
+        ("images/test/a b/0.png 1 2 3 4 0", ["line 2", "1 2 3 4 0"]),
+        ("test/a b/0 1,2,3,4", ["line 2", "1,2,3,4"]),
+        ("images/test/a b/0.png 4,2,3,4,0", [NAMES[0], "of no area"]),
+        ("images/test/a b/0.png 1,2,3,40,0", [NAMES[0], "outside the image of 32x24"]),
+        ("images/test/a b/0.png 1,2,3,4,1000", ["class 1000", "0 to 999"]),
+        ("images/test/c/7.png 1,2,3,4,0", [NAMES[2], "several lines"]),
+        ("test/c/7.png 1,2,3,4,0", [NAMES[2], "twice"]),
+        ("images/test/c/8.png 1,2,3,4,0", ["c/8.png", "no such image"]),
+        ("../c/7.png 1,2,3,4,0", ["leads out of the dataset"]),
+    ],
+)
 def test_bad_lines(tmp_path, line, parts):
     dataset(tmp_path)
     stops(write_text(tmp_path / "test.txt", f"images/test/c/7.png 1,1,2,2,0\n{line}\n"), *parts)

@@ -1,4 +1,5 @@
 """Videos with csv labels to COCO json and frames."""
+
 import json
 
 import numpy as np
@@ -39,8 +40,15 @@ def films(tmp_path_factory):
 @pytest.fixture
 def made(tmp_path, films):
     """Labels of two videos: bird_2 lacks boxes in its frame 3 and has two in its frame 4."""
-    rows = ["1,BIRD,31.0,11.0,8.0,8.0", "2,BIRD,31,11,8,8", "4,BIRD,31.5,11.1,8,8.3", "4,DRONE,1,1,96,64",
-            "5,BIRD,31,11,8,8", "6,BIRD,31,11,8,8", "7,BIRD,31,11,8,8"]
+    rows = [
+        "1,BIRD,31.0,11.0,8.0,8.0",
+        "2,BIRD,31,11,8,8",
+        "4,BIRD,31.5,11.1,8,8.3",
+        "4,DRONE,1,1,96,64",
+        "5,BIRD,31,11,8,8",
+        "6,BIRD,31,11,8,8",
+        "7,BIRD,31,11,8,8",
+    ]
     write_text(tmp_path / "labels/bird_2.csv", HEAD + "\n".join(rows))
     write_text(tmp_path / "labels/drone_10.csv", "\ufeffclass, frame,x,y,w,h,speed\r\nDRONE,5,31,11,8,8,2\r\n\r\n")
     return {"labels": str(tmp_path / "labels"), "videos": str(films), "out": str(tmp_path / "out"), "quiet": True}
@@ -56,8 +64,9 @@ def test_json_of_every_frame(made):
     assert line.endswith("2 videos, 12 images, 8 boxes (5 images without), categories BIRD, DRONE")
     assert left_out == "left out: columns speed"
     found = read(made)
-    assert [image["file_name"] for image in found["images"]] == \
-        [f"bird_2/{i}.png" for i in range(7)] + [f"drone_10/{i}.png" for i in range(5)]
+    assert [image["file_name"] for image in found["images"]] == [f"bird_2/{i}.png" for i in range(7)] + [
+        f"drone_10/{i}.png" for i in range(5)
+    ]
     assert found["images"][8] == {"id": 9, "file_name": "drone_10/1.png", "width": 96, "height": 64, "video_frame": 1}
     boxes = [(a["image_id"], a["category_id"], a["bbox"]) for a in found["annotations"]]
     assert boxes[2:4] == [(4, 1, [30.5, 10.1, 8, 8.3]), (4, 2, [0, 0, 96, 64])] and boxes[7] == (12, 2, [30, 10, 8, 8])
@@ -66,8 +75,10 @@ def test_json_of_every_frame(made):
 def test_frames_make_a_dataset(made, tmp_path, films):
     csv_to_coco.convert(**made, frames=True)
     dataset = open_dataset(made["out"], "test", "boxes")
-    assert {name: [f.number for f in frames] for name, frames in dataset.sequences.items()} == \
-        {"bird_2": list(range(7)), "drone_10": list(range(5))}
+    assert {name: [f.number for f in frames] for name, frames in dataset.sequences.items()} == {
+        "bird_2": list(range(7)),
+        "drone_10": list(range(5)),
+    }
     bird = dataset.sequences["bird_2"]
     assert bird[0].boxes == ((30, 10, 38, 18, 0),) and bird[2].boxes == () and len(bird[3].boxes) == 2
     for frame, source in zip(bird, open_sources(films / "bird_2.mp4")[0], strict=True):
@@ -85,11 +96,16 @@ def test_frames_under_a_json_made_before(made, tmp_path):
 
 def test_stride_and_most(made):
     *_, left_out = csv_to_coco.convert(**made, stride=3, max_frames=2, frames=True, split="train", one_class=True)
-    assert left_out == ("left out: 8 frames with 5 boxes (--stride, --max-frames); class names (BIRD 6, DRONE 2); "
-                        "columns speed")
+    assert left_out == (
+        "left out: 8 frames with 5 boxes (--stride, --max-frames); class names (BIRD 6, DRONE 2); columns speed"
+    )
     frames = open_dataset(made["out"], "train", "boxes").frames
-    assert [(f.sequence, f.number, len(f.boxes)) for f in frames] == \
-        [("bird_2", 0, 1), ("bird_2", 1, 2), ("drone_10", 0, 0), ("drone_10", 1, 0)]
+    assert [(f.sequence, f.number, len(f.boxes)) for f in frames] == [
+        ("bird_2", 0, 1),
+        ("bird_2", 1, 2),
+        ("drone_10", 0, 0),
+        ("drone_10", 1, 0),
+    ]
     assert {box[4] for frame in frames for box in frame.boxes} == {0}
     with open(f"{made['out']}/annotations/instances_train2017.json") as file:
         found = json.load(file)
@@ -100,8 +116,13 @@ def test_stride_and_most(made):
 
 def test_stride_without_frames_names_places_in_the_video(made):
     csv_to_coco.convert(**made, stride=3)
-    assert [image["file_name"] for image in read(made)["images"]] == \
-        ["bird_2/0.png", "bird_2/3.png", "bird_2/6.png", "drone_10/0.png", "drone_10/3.png"]
+    assert [image["file_name"] for image in read(made)["images"]] == [
+        "bird_2/0.png",
+        "bird_2/3.png",
+        "bird_2/6.png",
+        "drone_10/0.png",
+        "drone_10/3.png",
+    ]
 
 
 def test_videos_without_labels(made, films, tmp_path):
@@ -114,6 +135,7 @@ def test_videos_without_labels(made, films, tmp_path):
 
 # --- bad input -------------------------------------------------------------------------------------------------------
 
+
 def stops(made, tmp_path, *parts, **options):
     """Converting raises one line with all of `parts`, with frames and without, and leaves nothing behind."""
     before = sorted(tmp_path.rglob("*"))
@@ -124,23 +146,27 @@ def stops(made, tmp_path, *parts, **options):
         assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("text, parts", [
-    ("", ["no column frame", "columns: none"]),
-    ("frame,class,x,y,w\n1,B,1,1,2\n", ["no column h", "frame,class,x,y,w"]),
-    (HEAD + "1,B,1,1,2\n", ["line 2", "1,B,1,1,2", "numbers x,y,w,h"]),
-    (HEAD + "1,B,1,1,2,2\n\n1,B,1,1,2,2,9\n", ["line 4"]),
-    (HEAD + "1.5,B,1,1,2,2\n", ["line 2", "frame number"]),
-    (HEAD + "0,B,1,1,2,2\n", ["line 2", "from 1"]),
-    (HEAD + "1,,1,1,2,2\n", ["line 2", "class"]),
-    (HEAD + "1,B,1,one,2,2\n", ["line 2", "one"]),
-    (HEAD + "1,B,nan,1,2,2\n", ["line 2", "nan"]),
-    (HEAD + "1,B,1,1,0,2\n", ["line 2", "of no area"]),
-    (HEAD + "1,B,1,1,2,2\n2,B,90,1,9,9\n", ["line 3", "outside the image of 96x64"]),
-    (HEAD + "1,B,1,1,2,2\n9,B,1,1,2,2\n", ["line 3", "frame 9", "at most 7", "bird_2.mp4"]),
-])
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        ("", ["no column frame", "columns: none"]),
+        ("frame,class,x,y,w\n1,B,1,1,2\n", ["no column h", "frame,class,x,y,w"]),
+        (HEAD + "1,B,1,1,2\n", ["line 2", "1,B,1,1,2", "numbers x,y,w,h"]),
+        (HEAD + "1,B,1,1,2,2\n\n1,B,1,1,2,2,9\n", ["line 4"]),
+        (HEAD + "1.5,B,1,1,2,2\n", ["line 2", "frame number"]),
+        (HEAD + "0,B,1,1,2,2\n", ["line 2", "from 1"]),
+        (HEAD + "1,,1,1,2,2\n", ["line 2", "class"]),
+        (HEAD + "1,B,1,one,2,2\n", ["line 2", "one"]),
+        (HEAD + "1,B,nan,1,2,2\n", ["line 2", "nan"]),
+        (HEAD + "1,B,1,1,0,2\n", ["line 2", "of no area"]),
+        (HEAD + "1,B,1,1,2,2\n2,B,90,1,9,9\n", ["line 3", "outside the image of 96x64"]),
+        (HEAD + "1,B,1,1,2,2\n9,B,1,1,2,2\n", ["line 3", "frame 9", "at most 7", "bird_2.mp4"]),
+    ],
+)
 def test_broken_labels(made, tmp_path, text, parts):
-    stops({**made, "labels": str(write_text(tmp_path / "labels/bird_2.csv", text).parent)}, tmp_path, "bird_2.csv",
-          *parts)
+    stops(
+        {**made, "labels": str(write_text(tmp_path / "labels/bird_2.csv", text).parent)}, tmp_path, "bird_2.csv", *parts
+    )
 
 
 def test_broken_later_videos_leave_no_frames(made, tmp_path):
@@ -186,6 +212,7 @@ def test_command(made, capsys):
 
 
 # --- the real data ---------------------------------------------------------------------------------------------------
+
 
 def test_real_labels(tmp_path):
     root = real_data("DroneIR-dev")

@@ -1,4 +1,5 @@
 """Tables of labels: which columns mean what, and which are refused."""
+
 import numpy as np
 import pytest
 from labelling import BOX
@@ -28,44 +29,64 @@ def made(tmp_path, images, text, name="labels.csv", **options):
     return {(frame.sequence, frame.number): [box[:4] for box in frame.boxes] for frame in frames if frame.boxes}
 
 
-@pytest.mark.parametrize("columns, values", [
-    ("xmin,ymin,xmax,ymax", "12,10,15,13"),
-    ("xmin,xmax,ymin,ymax", "12,15,10,13"),
-    ("X Min,Y Min,X Max,Y Max", "12,10,15,13"),
-    ("min_x,min_y,max_x,max_y", "12,10,15,13"),
-    ("x1,y1,x2,y2", "12,10,15,13"),
-    ("x0,y0,x1,y1", "12,10,15,13"),
-    ("left,top,right,bottom", "12,10,15,13"),
-    ("xtl,ytl,xbr,ybr", "12,10,15,13"),
-    ("width,height,class,xmin,ymin,xmax,ymax", "32,24,drone,12,10,15,13"),
-    ("x,y,w,h", "12,10,3,3"),
-    ("x,y,width,height", "12,10,3,3"),
-    ("width,height,x,y,w,h", "32,24,12,10,3,3"),
-    ("xmin,ymin,w,h", "12,10,3,3"),
-    ("bbox_x,bbox_y,bbox_w,bbox_h", "12,10,3,3"),
-    ("bb_left,bb_top,bb_width,bb_height", "12,10,3,3"),
-    ("cx,cy,w,h", "13.5,11.5,3,3"),
-    ("x_center,y_center,width,height", "13.5,11.5,3,3"),
-    ("x,y", "13,11"),
-    ("cx,cy", "13,11"),
-    ("centroid_x,centroid_y", "13,11"),
-    ("x,y,confidence,area", "13,11,0.9,5"),
-])
+@pytest.mark.parametrize(
+    "columns, values",
+    [
+        ("xmin,ymin,xmax,ymax", "12,10,15,13"),
+        ("xmin,xmax,ymin,ymax", "12,15,10,13"),
+        ("X Min,Y Min,X Max,Y Max", "12,10,15,13"),
+        ("min_x,min_y,max_x,max_y", "12,10,15,13"),
+        ("x1,y1,x2,y2", "12,10,15,13"),
+        ("x0,y0,x1,y1", "12,10,15,13"),
+        ("left,top,right,bottom", "12,10,15,13"),
+        ("xtl,ytl,xbr,ybr", "12,10,15,13"),
+        ("width,height,class,xmin,ymin,xmax,ymax", "32,24,drone,12,10,15,13"),
+        ("x,y,w,h", "12,10,3,3"),
+        ("x,y,width,height", "12,10,3,3"),
+        ("width,height,x,y,w,h", "32,24,12,10,3,3"),
+        ("xmin,ymin,w,h", "12,10,3,3"),
+        ("bbox_x,bbox_y,bbox_w,bbox_h", "12,10,3,3"),
+        ("bb_left,bb_top,bb_width,bb_height", "12,10,3,3"),
+        ("cx,cy,w,h", "13.5,11.5,3,3"),
+        ("x_center,y_center,width,height", "13.5,11.5,3,3"),
+        ("x,y", "13,11"),
+        ("cx,cy", "13,11"),
+        ("centroid_x,centroid_y", "13,11"),
+        ("x,y,confidence,area", "13,11,0.9,5"),
+    ],
+)
 def test_common_columns_of_places(tmp_path, images, columns, values):
     found = made(tmp_path, images, f"image,{columns}\na/002.png,{values}\n")
     assert list(found) == [("a", 2)] and np.allclose(found["a", 2], [BOX])
 
 
-@pytest.mark.parametrize("columns, values", [
-    ("filename", "D:\\set\\a\\002.png"), ("File", "a/002"), ("image_path", "/data/a/002.png"), ("img", "a/002.png"),
-    ("image_id", "a/002"), ("frame", "a/002.png"), ("video,frame", "a,2"), ("sequence,image", "a,002.png")])
+@pytest.mark.parametrize(
+    "columns, values",
+    [
+        ("filename", "D:\\set\\a\\002.png"),
+        ("File", "a/002"),
+        ("image_path", "/data/a/002.png"),
+        ("img", "a/002.png"),
+        ("image_id", "a/002"),
+        ("frame", "a/002.png"),
+        ("video,frame", "a,2"),
+        ("sequence,image", "a,002.png"),
+    ],
+)
 def test_common_columns_of_images(tmp_path, images, columns, values):
     assert made(tmp_path, images, f"{columns},x,y,w,h\n{values},12,10,3,3\n") == {("a", 2): [BOX]}
 
 
-@pytest.mark.parametrize("name, column, value", [("a.csv", "frame", "2"), ("a.csv", "frame_id", "2.0"),
-                                                 ("a.csv", "image_id", "002"), ("a/x.csv", "file_name", "002.png"),
-                                                 ("deep/a.csv", "frame", "2")])
+@pytest.mark.parametrize(
+    "name, column, value",
+    [
+        ("a.csv", "frame", "2"),
+        ("a.csv", "frame_id", "2.0"),
+        ("a.csv", "image_id", "002"),
+        ("a/x.csv", "file_name", "002.png"),
+        ("deep/a.csv", "frame", "2"),
+    ],
+)
 def test_images_by_the_name_of_the_table(tmp_path, images, name, column, value):
     assert list(made(tmp_path, images, f"{column},x,y\n{value},13,11\n", name)) == [("a", 2)]
 
@@ -92,27 +113,33 @@ def test_the_kind_tells_what_columns_do_not(tmp_path, images):
     assert np.allclose(made(tmp_path, images, text, kind="centroids")["a", 2], [BOX])
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("image,x0,y0,x1,y1,x2,y2\n", "found the columns image, x0, y0, x1, y1, x2, y2, in which targets are at "
-                                  "x1,y1,x2,y2 or at x0,y0,x1,y1; expected"),
-    ("image,x,y,left,top,width,height\n", "at x,y,width,height or at left,top,width,height"),
-    ("image,x1,y1,x2,y2,x3,y3,x4,y4\n", "of which x3, x4, y3, y4 would not be read beside x1,y1,x2,y2"),
-    ("image,x,y,w\n", "of which w would not be read beside x,y"),
-    ("image,x,y,cx,cy\n", "in which targets are at cx,cy or at x,y"),
-    ("image,x,bbox_x,y\n", "two of them x;"),
-    ("image,a,b\n", "found the columns image, a, b, none of which says where the target is; expected"),
-    ("image,xmin,ymin\n", "none of which says where"),
-    ("x,y,w,h\n", "none of which says which image a line is about"),
-    ("a/001.png,12,10,15,13,drone\n", "found the columns a/001.png, 12, 10, 15, 13, drone, none of which"),
-    ("", "found the columns none"),
-    ("image,cx,cy,w,h\na/001.png,0.5,0.4,0.1,0.1\n", "found shares of the image's sides, expected pixels"),
-    ("image,xmin,ymin,xmax,ymax\na/001.png,1,2,3\n", "line 2: found 'a/001.png,1,2,3', expected values for"),
-    ("image,xmin,ymin,xmax,ymax\na/001.png,1,2,3,four\n", "line 2"),
-    ("frame,x,y\n,1,2\n", "line 2"),
-    ("image,x,y\na/001.png,nan,2\n", "line 2"),
-    ("sequence,image,x,y\n..,001.png,1,2\n", "line 2"),
-    ("image,x,y\nc/9.png,1,2\n", "labels of 1 images, the first c/9, none of which"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "image,x0,y0,x1,y1,x2,y2\n",
+            "found the columns image, x0, y0, x1, y1, x2, y2, in which targets are at "
+            "x1,y1,x2,y2 or at x0,y0,x1,y1; expected",
+        ),
+        ("image,x,y,left,top,width,height\n", "at x,y,width,height or at left,top,width,height"),
+        ("image,x1,y1,x2,y2,x3,y3,x4,y4\n", "of which x3, x4, y3, y4 would not be read beside x1,y1,x2,y2"),
+        ("image,x,y,w\n", "of which w would not be read beside x,y"),
+        ("image,x,y,cx,cy\n", "in which targets are at cx,cy or at x,y"),
+        ("image,x,bbox_x,y\n", "two of them x;"),
+        ("image,a,b\n", "found the columns image, a, b, none of which says where the target is; expected"),
+        ("image,xmin,ymin\n", "none of which says where"),
+        ("x,y,w,h\n", "none of which says which image a line is about"),
+        ("a/001.png,12,10,15,13,drone\n", "found the columns a/001.png, 12, 10, 15, 13, drone, none of which"),
+        ("", "found the columns none"),
+        ("image,cx,cy,w,h\na/001.png,0.5,0.4,0.1,0.1\n", "found shares of the image's sides, expected pixels"),
+        ("image,xmin,ymin,xmax,ymax\na/001.png,1,2,3\n", "line 2: found 'a/001.png,1,2,3', expected values for"),
+        ("image,xmin,ymin,xmax,ymax\na/001.png,1,2,3,four\n", "line 2"),
+        ("frame,x,y\n,1,2\n", "line 2"),
+        ("image,x,y\na/001.png,nan,2\n", "line 2"),
+        ("sequence,image,x,y\n..,001.png,1,2\n", "line 2"),
+        ("image,x,y\nc/9.png,1,2\n", "labels of 1 images, the first c/9, none of which"),
+    ],
+)
 def test_what_is_refused(tmp_path, images, text, expected):
     with pytest.raises(UserError) as caught:
         made(tmp_path, images, text)
@@ -128,8 +155,12 @@ def test_tables_of_both_kinds_are_refused(tmp_path):
 
 
 def test_other_files_beside_labels_do_not_matter(tmp_path, images):
-    for name, text in (("README.txt", "labels of images"), ("train.txt", "a/001.png\n"), ("classes.txt", "drone\n"),
-                       ("a/001.txt", "0 0.421875 0.479166667 0.09375 0.125\n")):
+    for name, text in (
+        ("README.txt", "labels of images"),
+        ("train.txt", "a/001.png\n"),
+        ("classes.txt", "drone\n"),
+        ("a/001.txt", "0 0.421875 0.479166667 0.09375 0.125\n"),
+    ):
         write_text(tmp_path / "labels" / name, text)
     write_text(tmp_path / "labels/latin.txt", "größe", "latin-1")
     assert np.allclose(made(tmp_path, images, "epoch,loss\n1,0.5\n", "results.csv")["a", 1], [BOX], atol=1e-3)

@@ -1,4 +1,5 @@
 """Datasets of one's own: the command that makes them of any labels."""
+
 import numpy as np
 import pytest
 from labelling import BOX, KINDS, mask, yolo
@@ -39,8 +40,9 @@ def test_a_single_sequence_is_split_by_its_frames(tmp_path):
         write(tmp_path / f"images/{number}.png", picture(number))
         yolo(tmp_path / "labels", str(number))
     convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"), fraction=0.3)
-    numbers = [[frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames]
-               for split in ("train", "test")]
+    numbers = [
+        [frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames] for split in ("train", "test")
+    ]
     assert numbers == [list(range(7)), [7, 8, 9]]
     assert not (tmp_path / "out/images/train/images/0.png").is_symlink()
 
@@ -50,8 +52,9 @@ def test_a_split_that_folders_tell_is_kept(tmp_path):
         write(tmp_path / f"images/{name}.png", picture(number))
         yolo(tmp_path / "labels", name)
     convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"))
-    assert [[frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames]
-            for split in ("train", "test")] == [[1], [0, 2]]
+    assert [
+        [frame.number for frame in open_dataset(tmp_path / "out", split, "boxes").frames] for split in ("train", "test")
+    ] == [[1], [0, 2]]
 
 
 def test_masks_below_the_images_are_no_images(tmp_path):
@@ -70,16 +73,19 @@ def test_frames_by_number_and_named_test_sequences(tmp_path, images):
     assert [len(frame.boxes) for frame in open_dataset(tmp_path / "out", "test", "boxes").frames] == [0, 0, 2, 0]
 
 
-@pytest.mark.parametrize("name, text, expected", [
-    ("a/000.txt", "0 0.5 0.5 1.7 0.1\n", "line 1: found '0 0.5 0.5 1.7 0.1', expected class cx cy w h"),
-    ("a/000.xml", "<annotation><object><name>x</name></object></annotation>", "not a VOC file"),
-    ("a/000.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation/>', "found a document type or entities"),
-    ("x.csv", "image,x,y,w,h\na/000.png,1,2,3\n", "line 2: found 'a/000.png,1,2,3'"),
-    ("x.csv", "image,x,y,w,h\n../a/000.png,1,2,3,3\n", "line 2"),
-    ("x.csv", "image,x,y,w,h\na/000.png,31,2,9,3\n", "000.png: .*correct its labels"),
-    ("x.csv", "image,x,y,w,h\nc/9.png,1,2,3,3\n", "labels of 1 images, the first c/9, none of which"),
-    ("x.md", "nothing", "found nothing that looks like labels"),
-])
+@pytest.mark.parametrize(
+    "name, text, expected",
+    [
+        ("a/000.txt", "0 0.5 0.5 1.7 0.1\n", "line 1: found '0 0.5 0.5 1.7 0.1', expected class cx cy w h"),
+        ("a/000.xml", "<annotation><object><name>x</name></object></annotation>", "not a VOC file"),
+        ("a/000.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation/>', "found a document type or entities"),
+        ("x.csv", "image,x,y,w,h\na/000.png,1,2,3\n", "line 2: found 'a/000.png,1,2,3'"),
+        ("x.csv", "image,x,y,w,h\n../a/000.png,1,2,3,3\n", "line 2"),
+        ("x.csv", "image,x,y,w,h\na/000.png,31,2,9,3\n", "000.png: .*correct its labels"),
+        ("x.csv", "image,x,y,w,h\nc/9.png,1,2,3,3\n", "labels of 1 images, the first c/9, none of which"),
+        ("x.md", "nothing", "found nothing that looks like labels"),
+    ],
+)
 def test_mistakes(tmp_path, images, name, text, expected):
     write_text(tmp_path / "labels" / name, text)
     with pytest.raises(UserError, match=expected):

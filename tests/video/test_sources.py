@@ -1,4 +1,5 @@
 """Sources as people have them: odd numbers, broken files, and cameras that go away."""
+
 import re
 import threading
 import time
@@ -24,7 +25,7 @@ def numbers_of(folder, names):
     """Numbers and names of the frames of a folder with these images, read at once and while it is watched."""
     for index, name in enumerate(names):
         write(folder / name, picture(index))
-    source, = open_sources(folder)
+    (source,) = open_sources(folder)
     assert source.report() == ""  # it waits, and loses no frame
     whole = [(frame.number, frame.name) for frame in source]
     time.sleep(0.06)
@@ -38,21 +39,23 @@ def numbers_of(folder, names):
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("step", [2, 40])
 def test_thinned_frames_make_clips(tmp_path, step):
     for number in range(12):
         image = np.full((32, 64), 50, np.uint8)
-        image[10:12, 4 * number:4 * number + 3] = 200
+        image[10:12, 4 * number : 4 * number + 3] = 200
         write(tmp_path / f"frame_{step * number:06d}.png", image)
-    source, = open_sources(tmp_path)
-    moved = Predictor(lambda clips: (clips[:, -1] - clips[:, 0] > 100).astype(np.float32), ClipSettings(3, (0., 1.)))
+    (source,) = open_sources(tmp_path)
+    moved = Predictor(lambda clips: (clips[:, -1] - clips[:, 0] > 100).astype(np.float32), ClipSettings(3, (0.0, 1.0)))
     found = [len(prediction.components) for _, prediction in moved.stream_with(Intake().frames(source))]
     assert found == [0] + [1] * 11
     frames = list(source)
     assert [frame.number for frame in frames] == list(range(12)) and frames[3].name == f"frame_{3 * step:06d}"
     assert [frame.file_number for frame in frames] == [step * number for number in range(12)]
-    assert source.notes == [f"{tmp_path}: the numbers of the frames are {step} apart, which counts as from one frame "
-                            "to the next"]
+    assert source.notes == [
+        f"{tmp_path}: the numbers of the frames are {step} apart, which counts as from one frame to the next"
+    ]
 
 
 def test_steps_of_numbers(tmp_path):
@@ -69,21 +72,25 @@ def test_steps_of_numbers(tmp_path):
     assert numbers_of(tmp_path / "c", [f"{number}.png" for number in (1, 2, 5, 6)]) == ([1, 2, 5, 6], [])
 
 
-@pytest.mark.parametrize("names", [
-    [f"img{number:04d}_320x256.png" for number in range(25)],
-    [f"IMG_20231114_2213{stamp // 1000:02d}_{stamp % 1000:03d}.png" for stamp in range(19_840, 20_840, 40)],
-    [f"IMG_20231114_2213{stamp // 1000:02d}_{stamp % 1000:03d}.png" for stamp in range(19_841, 23_000, 97)],
-    [f"frame{number:04d}_T{21 + number % 3}.png" for number in range(12)],
-    [f"{part}_{number}.png" for part in "ab" for number in range(6)],
-    ["first.png", "other.png"],
-    ["first.png", "second.png", "third_1.png"],
-])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"img{number:04d}_320x256.png" for number in range(25)],
+        [f"IMG_20231114_2213{stamp // 1000:02d}_{stamp % 1000:03d}.png" for stamp in range(19_840, 20_840, 40)],
+        [f"IMG_20231114_2213{stamp // 1000:02d}_{stamp % 1000:03d}.png" for stamp in range(19_841, 23_000, 97)],
+        [f"frame{number:04d}_T{21 + number % 3}.png" for number in range(12)],
+        [f"{part}_{number}.png" for part in "ab" for number in range(6)],
+        ["first.png", "other.png"],
+        ["first.png", "second.png", "third_1.png"],
+    ],
+)
 def test_numbers_that_do_not_ascend_are_no_numbers(tmp_path, names):
     assert numbers_of(tmp_path, names)[0] == list(range(len(names)))
 
 
 def test_files_that_arrive_one_by_one_after_all(tmp_path):
     """The step is learnt from the first files, whatever the order in which these come, and late ones are left out."""
+
     def grow():
         for number in (80, 40, 120, 160, 280, 240, 320):
             write(tmp_path / f"{number:06d}.png", picture(number))
@@ -95,10 +102,18 @@ def test_files_that_arrive_one_by_one_after_all(tmp_path):
     found = list(growing)
     thread.join()
     assert [(frame.number, frame.file_number) for frame in found] == [
-        (0, 40), (1, 80), (2, 120), (3, 160), (6, 280), (7, 320)]
+        (0, 40),
+        (1, 80),
+        (2, 120),
+        (3, 160),
+        (6, 280),
+        (7, 320),
+    ]
     assert growing.late == 1 and "7 images came, 1 of them after their successors" in growing.report()
-    assert growing.notes == [f"{tmp_path}: as far as the first 4 files tell, the numbers of the frames are 40 apart, "
-                             "which counts as from one frame to the next"]
+    assert growing.notes == [
+        f"{tmp_path}: as far as the first 4 files tell, the numbers of the frames are 40 apart, "
+        "which counts as from one frame to the next"
+    ]
 
 
 def test_numbers_order_names_that_differ_in_words(tmp_path):
@@ -120,6 +135,7 @@ def test_consecutive_files_are_not_waited_for(tmp_path):
 
 # --- videos ----------------------------------------------------------------------------------------------------------
 
+
 def film(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, 25) as writer:
@@ -136,7 +152,11 @@ def test_a_broken_video_leaves_the_others(tmp_path):
     (tmp_path / "d" / "0.png").write_text("no image")
     sources = open_sources(tmp_path)
     assert [(source.name, bool(source.problem)) for source in sources] == [
-        ("a", False), ("b", True), ("c", False), ("d", True)]
+        ("a", False),
+        ("b", True),
+        ("c", False),
+        ("d", True),
+    ]
     assert [len(list(source)) for source in sources if not source.problem] == [6, 6]
     for source, text in ((sources[1], "b.mp4: not a readable video"), (sources[3], "0.png: not a readable image")):
         with pytest.raises(UserError, match=text):
@@ -152,11 +172,27 @@ def test_the_script_does_the_others_and_says_what_is_broken(tmp_path, monkeypatc
         film(tmp_path / "in" / f"{name}.mp4")
     (tmp_path / "in" / "b.mp4").write_bytes(b"no video")
     (tmp_path / "best.pt").write_bytes(b"stand-in")
-    monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
-        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), ClipSettings(1, (128.0, 20.0)))))
+    monkeypatch.setattr(
+        Predictor,
+        "from_checkpoint",
+        classmethod(
+            lambda cls, *_, **__: Predictor(
+                lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), ClipSettings(1, (128.0, 20.0))
+            )
+        ),
+    )
     with pytest.raises(UserError, match="1 of 3 sequences .*: b; "):
-        script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(tmp_path / "in"),
-                                    "--out", str(tmp_path / "out"), "--quiet"])
+        script("vid_predict").main(
+            [
+                "--weights",
+                str(tmp_path / "best.pt"),
+                "--source",
+                str(tmp_path / "in"),
+                "--out",
+                str(tmp_path / "out"),
+                "--quiet",
+            ]
+        )
     said = capsys.readouterr()
     assert said.out.count(": 6 frames") == 2 and "b.mp4" in said.err
     assert [(tmp_path / "out" / name / f"{name}.mp4").exists() for name in "abc"] == [True, False, True]
@@ -171,13 +207,14 @@ def test_sources_of_one_stem_have_names_of_their_own(tmp_path):
 def test_what_is_said_of_videos_that_cannot_be_opened(tmp_path):
     data = film(tmp_path / "v.mp4").read_bytes()
     index = data.index(b"moov") - 4
-    size = int.from_bytes(data[index:index + 4], "big")
+    size = int.from_bytes(data[index : index + 4], "big")
     for name, content, text in (
-            ("late.mp4", data[:index] + data[index + size:], "seems to be cut off, or was never finished"),
-            ("early.mp4", data[:index + size // 2], "seems to be cut off"),
-            ("head.mp4", data[:index + size + 8], "seems to be cut off"),
-            ("odd.mp4", b"no video at all", "seems to be damaged, or to be no video"),
-            ("odd.xyz", b"no video at all", "expected an image, a folder of images or a video")):
+        ("late.mp4", data[:index] + data[index + size :], "seems to be cut off, or was never finished"),
+        ("early.mp4", data[: index + size // 2], "seems to be cut off"),
+        ("head.mp4", data[: index + size + 8], "seems to be cut off"),
+        ("odd.mp4", b"no video at all", "seems to be damaged, or to be no video"),
+        ("odd.xyz", b"no video at all", "expected an image, a folder of images or a video"),
+    ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match=text) as error:
             open_sources(tmp_path / name)
@@ -185,6 +222,7 @@ def test_what_is_said_of_videos_that_cannot_be_opened(tmp_path):
 
 
 # --- cameras ---------------------------------------------------------------------------------------------------------
+
 
 @pytest.fixture
 def camera():
@@ -194,8 +232,12 @@ def camera():
 
 def balance(source):
     """What the report says, whose figures must add up."""
-    came, dropped, used, late = (int(number or 0) for number in re.search(
-        r": (\d+) frames came, (\d+) of them .*, (\d+) used(?:, (\d+) came too late)?; the", source.report()).groups())
+    came, dropped, used, late = (
+        int(number or 0)
+        for number in re.search(
+            r": (\d+) frames came, (\d+) of them .*, (\d+) used(?:, (\d+) came too late)?; the", source.report()
+        ).groups()
+    )
     assert came == dropped + used + late == source.came and (dropped, used) == (source.dropped, source.used)
     return source.report().partition("; the end: ")[2]
 
@@ -237,13 +279,22 @@ def test_passwords_are_not_shown(camera):
 
 # --- what is said about footage that may disappoint ------------------------------------------------------------------
 
+
 def shown(monkeypatch, tmp_path, source):
     """`vid_predict.py` on a source with a network that finds nothing."""
     (tmp_path / "best.pt").write_bytes(b"stand-in")
-    monkeypatch.setattr(Predictor, "from_checkpoint", classmethod(lambda cls, *_, **__: Predictor(
-        lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), ClipSettings(2, (128.0, 20.0)))))
-    script("vid_predict").main(["--weights", str(tmp_path / "best.pt"), "--source", str(source), "--quiet",
-                                "--out", str(tmp_path / "out")])
+    monkeypatch.setattr(
+        Predictor,
+        "from_checkpoint",
+        classmethod(
+            lambda cls, *_, **__: Predictor(
+                lambda clips: np.zeros((len(clips), *clips.shape[-2:]), np.float32), ClipSettings(2, (128.0, 20.0))
+            )
+        ),
+    )
+    script("vid_predict").main(
+        ["--weights", str(tmp_path / "best.pt"), "--source", str(source), "--quiet", "--out", str(tmp_path / "out")]
+    )
 
 
 def test_one_frame_several_sizes_and_colours_are_told(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,5 @@
 """TIFFs: stacks of pages, whole or cut off, and values that are no grey levels."""
+
 import io
 import re
 import struct
@@ -19,6 +20,7 @@ from utils.video.live import GrowingFolder
 from utils.video.sources import open_sources
 
 # --- pages -----------------------------------------------------------------------------------------------------------
+
 
 def stack(count=6, compression=None, dtype=np.uint16):
     images = [Image.fromarray(picture(number, dtype=dtype)) for number in range(count)]
@@ -49,10 +51,10 @@ def test_stacks_in_a_folder_are_sequences(tmp_path):
 def test_a_thumbnail_is_no_page(tmp_path):
     data = bytearray(stack(2))
     second = int.from_bytes(data[4:8], "little")
-    count = int.from_bytes(data[second:second + 2], "little")
-    second = int.from_bytes(data[second + 2 + 12 * count:][:4], "little")
+    count = int.from_bytes(data[second : second + 2], "little")
+    second = int.from_bytes(data[second + 2 + 12 * count :][:4], "little")
     entry = second + 2 + 12 * (count - 1)  # the last tag, which nothing here needs
-    data[entry:entry + 12] = (254).to_bytes(2, "little") + (4).to_bytes(2, "little") + (1).to_bytes(4, "little") * 2
+    data[entry : entry + 12] = (254).to_bytes(2, "little") + (4).to_bytes(2, "little") + (1).to_bytes(4, "little") * 2
     (tmp_path / "1.tif").write_bytes(data)
     assert tiff.list_pages(tmp_path / "1.tif") == ((0,), 0, False)
     assert [len(list(source)) for source in open_sources(tmp_path)] == [1]
@@ -62,11 +64,11 @@ def test_a_thumbnail_is_no_page(tmp_path):
 def test_a_later_page_that_claims_to_be_huge(tmp_path, side):
     data = bytearray(stack(2))
     second = int.from_bytes(data[4:8], "little")
-    count = int.from_bytes(data[second:second + 2], "little")
-    second = int.from_bytes(data[second + 2 + 12 * count:][:4], "little")
+    count = int.from_bytes(data[second : second + 2], "little")
+    second = int.from_bytes(data[second + 2 + 12 * count :][:4], "little")
     for entry in (second + 2, second + 14):  # width and height
-        assert data[entry:entry + 2] in ((256).to_bytes(2, "little"), (257).to_bytes(2, "little"))
-        data[entry + 2:entry + 12] = struct.pack("<HII", 4, 1, side)
+        assert data[entry : entry + 2] in ((256).to_bytes(2, "little"), (257).to_bytes(2, "little"))
+        data[entry + 2 : entry + 12] = struct.pack("<HII", 4, 1, side)
     (tmp_path / "1.tif").write_bytes(data)
     frames = iter(open_sources(tmp_path / "1.tif")[0])
     assert next(frames).image.shape == picture().shape
@@ -81,7 +83,7 @@ def test_whole_pages_of_a_stack_that_is_cut_off(tmp_path, compression, capfd):
     for cut in range(0, len(data), 37):
         path.write_bytes(data[:cut])
         try:
-            source, = open_sources(path)
+            (source,) = open_sources(path)
         except UserError as error:
             assert str(error).startswith(f"{path}: ") and not counts
             continue
@@ -90,7 +92,7 @@ def test_whole_pages_of_a_stack_that_is_cut_off(tmp_path, compression, capfd):
             assert frame.number == number and np.array_equal(frame.image, picture(number, dtype=np.uint16))
         assert len(frames) == source.length >= max(counts, default=0)
         counts.add(len(frames))
-        said, = source.notes
+        (said,) = source.notes
         assert re.fullmatch(f"{path}: .* whole pages, which are used: {len(frames)}; missing: (1|[12] or more)", said)
     assert counts == {1, 2, 3, 4, 5}
     assert compression or capfd.readouterr().err == ""  # libtiff, which unpacks, speaks for itself
@@ -115,7 +117,7 @@ def test_tables_of_pages(tmp_path, order, big):
     assert tiff.list_pages(path) == ((0, 1, 2), 0, False)
     path.write_bytes(data[:-1])
     assert tiff.list_pages(path) == ((0, 1), 1, True)
-    path.write_bytes(data[:len(head)])
+    path.write_bytes(data[: len(head)])
     assert tiff.list_pages(path) == ((), 1, True)
     path.write_bytes(b"no TIFF")
     assert tiff.list_pages(path) == ((0,), 0, False)
@@ -129,10 +131,14 @@ def write_table(path, tags, body=b""):
     return path
 
 
-@pytest.mark.parametrize("tags, whole", [
-    ([(270, 2, 1 << 20, 8)] * 200, (0,)),  # descriptions that share their bytes, 200 MiB as text
-    ([(273, 4, 1 << 18, 8), (279, 4, 1 << 18, 8)], ()),  # strips, more than any image has
-], ids=["texts", "strips"])
+@pytest.mark.parametrize(
+    "tags, whole",
+    [
+        ([(270, 2, 1 << 20, 8)] * 200, (0,)),  # descriptions that share their bytes, 200 MiB as text
+        ([(273, 4, 1 << 18, 8), (279, 4, 1 << 18, 8)], ()),  # strips, more than any image has
+    ],
+    ids=["texts", "strips"],
+)
 def test_large_values_of_a_table_cost_no_memory(tmp_path, tags, whole):
     path = write_table(tmp_path / "x.tif", tags, bytes(1 << 20))
     tracemalloc.start()
@@ -162,25 +168,29 @@ def test_tables_that_lead_in_a_circle_end(tmp_path):
 
 # --- values ----------------------------------------------------------------------------------------------------------
 
+
 def celsius(number, low=-12.0):
     image = np.random.default_rng(number).normal(low, 0.05, (40, 60)).astype(np.float32)
     image[:, 30:] += 9
-    image[20:23, 10 + number:13 + number] += 1.5
+    image[20:23, 10 + number : 13 + number] += 1.5
     return image
 
 
 @pytest.mark.parametrize("many", [False, True])
-@pytest.mark.parametrize("values", [celsius, lambda number: celsius(number, 15), lambda number: (
-    celsius(number) + 20) / 50], ids=["below 0", "degrees", "shares"])
+@pytest.mark.parametrize(
+    "values",
+    [celsius, lambda number: celsius(number, 15), lambda number: (celsius(number) + 20) / 50],
+    ids=["below 0", "degrees", "shares"],
+)
 def test_degrees_and_shares_keep_their_differences(tmp_path, values, many):
     if many:
         images = [Image.fromarray(values(number)) for number in range(4)]
         images[0].save(tmp_path / "x.tif", save_all=True, append_images=images[1:])
     for number in range(4 * (not many)):
         write(tmp_path / f"{number}.tif", values(number))
-    source, = open_sources(tmp_path)
+    (source,) = open_sources(tmp_path)
     frames = [frame.image.astype(float) for frame in source]
-    said, = source.notes
+    (said,) = source.notes
     assert "are no whole grey levels; in all frames" in said and f"level {MIDDLE_LEVEL}" in said
     scale, offset = np.polyfit(values(0).ravel(), frames[0].ravel(), 1)
     assert f"a difference of 1 as {scale:.0f} levels" in said
@@ -196,8 +206,14 @@ def test_degrees_and_shares_keep_their_differences(tmp_path, values, many):
 
 def test_floats_that_are_grey_levels_stay(tmp_path):
     noise = np.random.default_rng(0).normal(60, 2, (40, 60)).astype(np.float32)
-    for number, image in enumerate((noise, noise.clip(0, 255).round(), np.zeros((40, 60), np.float32),
-                                    np.linspace(0, 255, 2400, dtype=np.float32).reshape(40, 60))):
+    for number, image in enumerate(
+        (
+            noise,
+            noise.clip(0, 255).round(),
+            np.zeros((40, 60), np.float32),
+            np.linspace(0, 255, 2400, dtype=np.float32).reshape(40, 60),
+        )
+    ):
         write(tmp_path / f"{number}/1.tif", image)
         write(tmp_path / f"{number}/2.tif", image + 3)
     for source in open_sources(tmp_path):
@@ -211,7 +227,7 @@ def test_floats_that_are_grey_levels_stay(tmp_path):
 def test_frames_without_contrast_do_not_decide_how_values_are_taken(tmp_path):
     for number, image in enumerate((np.full((40, 60), 23.4, np.float32), celsius(0), celsius(1))):
         write(tmp_path / f"{number}.tif", image)
-    source, = open_sources(tmp_path)
+    (source,) = open_sources(tmp_path)
     _, first, second = (frame.image for frame in source)
     assert first.dtype == second.dtype == np.uint16 and len(source.notes) == 1
 
@@ -221,18 +237,21 @@ def test_values_beyond_the_levels_are_cut_with_a_word(tmp_path):
     broken[0, 0], broken[0, 1] = np.nan, 9000
     for number, image in enumerate((celsius(0), broken)):
         write(tmp_path / f"{number}.tif", image)
-    source, = open_sources(tmp_path)
+    (source,) = open_sources(tmp_path)
     _, second = source
     assert second.image[0, 0] == second.image.min() and second.image[0, 1] == 65535
     assert source.notes[1].endswith("are cut to the nearest level")
 
 
-@pytest.mark.parametrize("image, found", [
-    (celsius(0), "values from -12.1"),
-    ((celsius(0) + 20) / 50, "with fractions"),
-    (np.full((9, 9), 70000, np.float32), "values from 70000 to 70000"),
-    (np.array([[1, np.nan]], np.float32), "no finite numbers"),
-])
+@pytest.mark.parametrize(
+    "image, found",
+    [
+        (celsius(0), "values from -12.1"),
+        ((celsius(0) + 20) / 50, "with fractions"),
+        (np.full((9, 9), 70000, np.float32), "values from 70000 to 70000"),
+        (np.array([[1, np.nan]], np.float32), "no finite numbers"),
+    ],
+)
 def test_datasets_must_hold_grey_levels(tmp_path, image, found):
     path = write(tmp_path / "x.tif", image)
     with pytest.raises(UserError, match=f"x.tif: found .*{found}.*, expected whole grey levels from 0 to 65535; multi"):

@@ -1,4 +1,5 @@
 """Videos: what they are in the end, and what is left of them by full disks and kills."""
+
 import os
 import resource
 import signal
@@ -11,6 +12,7 @@ from utils.video import mp4
 from utils.video.writers import VideoWriter
 
 # --- videos that end well --------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("fps", [25, 30000 / 1001, 23.976, 0.5, 0.1, 999])
 def test_an_ordinary_mp4_of_the_rate_given(tmp_path, fps):
@@ -45,6 +47,7 @@ def test_pictures_that_change_their_size(tmp_path):
 
 
 # --- videos that do not ----------------------------------------------------------------------------------------------
+
 
 def killed(path):
     writer = VideoWriter(path, 25)
@@ -100,6 +103,7 @@ def test_a_disk_without_room_for_joining(tmp_path):
 @pytest.mark.parametrize("owner, name", [(mp4, "packets_of"), (mp4, "_is_playable"), (mp4.GrowingFile, "flush")])
 def test_what_cannot_be_joined_stays_in_segments(tmp_path, monkeypatch, owner, name):
     """No index is read back, no picture, or the disk says at the very end that it is full."""
+
     def fail(*_):
         if name == "flush":
             raise OSError(28, "No space left on device")

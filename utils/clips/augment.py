@@ -2,6 +2,7 @@
 
 Both halves keep a clip consistent over time: what happens to a target happens in the same way in all frames.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

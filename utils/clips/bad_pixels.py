@@ -5,6 +5,7 @@ gives itself away: it is the extreme of its neighbourhood, on the very same pixe
 pixels. Even a target that the camera follows wanders by a pixel or two meanwhile. Where the scene stands still nothing
 can be told, nor has to be: there bad pixels stand still as well.
 """
+
 from __future__ import annotations
 
 from collections import deque

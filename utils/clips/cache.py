@@ -1,4 +1,5 @@
 """Decoded frames in memory, once for all loader processes."""
+
 from __future__ import annotations
 
 import mmap

@@ -1,4 +1,5 @@
 """Cloned targets: the first half of TSMSA's temporal sample augmentation, on one clip in numpy."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -142,8 +143,16 @@ class _Adding:
                 slice(max(x0 - SKIRT_PX - left, 0), x1 + SKIRT_PX - left),
             )
             contrast = (weight * (values - np.float32(background)))[inner]
-            patches.append(_Patch(index, top + inner[0].start, left + inner[1].start, contrast, target[inner] > 0,
-                                  boxes[owners == label]))
+            patches.append(
+                _Patch(
+                    index,
+                    top + inner[0].start,
+                    left + inner[1].start,
+                    contrast,
+                    target[inner] > 0,
+                    boxes[owners == label],
+                )
+            )
         return patches
 
     def shrink(self, patch: _Patch, scale: float) -> _Patch:
@@ -166,8 +175,9 @@ class _Adding:
         boxes = _move_boxes(patch.boxes, middle, np.zeros(2), (scale, scale))
         return _Patch(patch.frame, patch.y, patch.x, values, mask, boxes)
 
-    def place(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
-              ) -> list[np.ndarray]:
+    def place(
+        self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
+    ) -> list[np.ndarray]:
         """Places the clones, if there is room, and returns their boxes."""
         factor = np.float32(rng.uniform(*self.contrast))
         size = frames.shape[1:]
@@ -217,8 +227,9 @@ class _Replacing:
         boxes = _move_boxes(patch.boxes, (patch.y, patch.x), np.zeros(2), (h / height, w / width))
         return _Patch(patch.frame, patch.y, patch.x, values, _never_empty(mask, share, patch.mask), boxes)
 
-    def place(self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
-              ) -> list[np.ndarray]:
+    def place(
+        self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
+    ) -> list[np.ndarray]:
         """Places the clones and returns their boxes."""
         size = np.array(frames.shape[1:])
         limit = np.array([displacement_range(length) for length in size])
@@ -245,8 +256,9 @@ def _owners(labels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return owners
 
 
-def _move_boxes(boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray,
-           scale: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
+def _move_boxes(
+    boxes: np.ndarray, about: tuple[float, float], shift: np.ndarray, scale: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
     """Boxes (K, 5) scaled by (y, x) factors about the point (y, x), pixel edges at whole numbers, then shifted."""
     moved = boxes.copy()
     if not len(moved):

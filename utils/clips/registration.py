@@ -3,6 +3,7 @@
 Where the camera pans or shakes, everything moves in the picture. Aligned to the key frame, the scenery of a clip stands
 still and what moves against it is left: the difference between a moving target and a bright spot of the scene.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -35,8 +36,10 @@ def scene_shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     while min(before.shape) > MAX_SHORT_SIDE_PX * scale:
         scale *= 2
     if scale > 1:
-        before, after = (cv2.resize(frame, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA)
-                         for frame in (before, after))
+        before, after = (
+            cv2.resize(frame, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA)
+            for frame in (before, after)
+        )
     shift = _fit(before, after)
     if shift is None or np.abs(shift).max() > MAX_SHIFT_SHARE * min(before.shape):
         return np.zeros(2)
@@ -47,8 +50,10 @@ def _fit(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
     warp = np.eye(2, 3, dtype=np.float32)
     try:
         if min(before.shape) >= 16 * COARSE_FACTOR:
-            small = [cv2.resize(frame, None, fx=1 / COARSE_FACTOR, fy=1 / COARSE_FACTOR, interpolation=cv2.INTER_AREA)
-                     for frame in (before, after)]
+            small = [
+                cv2.resize(frame, None, fx=1 / COARSE_FACTOR, fy=1 / COARSE_FACTOR, interpolation=cv2.INTER_AREA)
+                for frame in (before, after)
+            ]
             _, warp = cv2.findTransformECC(*small, warp, cv2.MOTION_TRANSLATION, ECC_STOP, None, 1)
             warp[:, 2] *= COARSE_FACTOR
         _, warp = cv2.findTransformECC(before, after, warp, cv2.MOTION_TRANSLATION, ECC_STOP, None, SMOOTHING_PX)
@@ -81,8 +86,10 @@ def move(frame: np.ndarray, shift: np.ndarray, behind: np.ndarray | None = None)
         moved, result = move(frame, shift), behind.copy()
         # a cubic between the edge and what lies beyond it has no value of its own either
         edges = [int(np.ceil(abs(part))) + (part != int(part)) for part in shift]
-        y, x = (slice(edge, None) if part > 0 else slice(0, max(size - edge, 0))
-                for edge, part, size in zip(edges, shift, frame.shape[-2:], strict=True))
+        y, x = (
+            slice(edge, None) if part > 0 else slice(0, max(size - edge, 0))
+            for edge, part, size in zip(edges, shift, frame.shape[-2:], strict=True)
+        )
         result[..., y, x] = moved[..., y, x]
         return result
     if frame.ndim == 3:
@@ -104,7 +111,7 @@ def _cubic(part: float, a: float = -0.75) -> np.ndarray:
     """Weights of the pixels at -1, 0, 1 and 2 for a position of `part` in [0, 1) (R. Keys, "Cubic convolution
     interpolation for digital image processing", IEEE TASSP 1981; `a` as OpenCV has it)."""
     far, near = np.array([1 + part, 2 - part]), np.array([part, 1 - part])
-    far, near = ((a * far - 5 * a) * far + 8 * a) * far - 4 * a, ((a + 2) * near - (a + 3)) * near ** 2 + 1
+    far, near = ((a * far - 5 * a) * far + 8 * a) * far - 4 * a, ((a + 2) * near - (a + 3)) * near**2 + 1
     return np.array([far[0], *near, far[1]])
 
 

@@ -1,4 +1,5 @@
 """The clip rule: which frames make a clip, the same for training, testing and streaming."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ def run_starts(numbers: Sequence[int]) -> list[int]:
     return starts
 
 
-def clip_indices(numbers: Sequence[int], index: int, num_frames: int, start: int | None = None, step: int = 1
-                 ) -> list[int]:
+def clip_indices(
+    numbers: Sequence[int], index: int, num_frames: int, start: int | None = None, step: int = 1
+) -> list[int]:
     """The clip rule: `num_frames` frames, `step` apart, that end at the key frame `index`.
 
     A clip never crosses a gap in the frame numbers: where the run of consecutive frames is too short, its first frame

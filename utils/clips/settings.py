@@ -1,4 +1,5 @@
 """How a network sees clips: one frozen object in checkpoints, exports, `Predictor`, training and validation."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -52,8 +53,10 @@ class ClipSettings:
 
     def __post_init__(self) -> None:
         if self.task not in TASKS or self.fit not in FITS:
-            raise ValueError(f"got task '{self.task}' and fit '{self.fit}', expected one of {', '.join(TASKS)} and one "
-                             f"of {', '.join(FITS)}")
+            raise ValueError(
+                f"got task '{self.task}' and fit '{self.fit}', expected one of {', '.join(TASKS)} and one "
+                f"of {', '.join(FITS)}"
+            )
         if self.fit != "crop" and not self.input_size:
             raise ValueError(f"got fit '{self.fit}' without an input_size, expected the side of the square")
         levels = tuple(tuple(map(float, value)) if np.ndim(value) else float(value) for value in self.normalisation)
@@ -76,6 +79,7 @@ class ClipSettings:
         """
         unknown = sorted(values.keys() - {item.name for item in dataclasses.fields(cls)})
         if unknown:
-            raise UserError(f"{source}: found settings {', '.join(unknown)}, which this version does not know; update "
-                            "it")
+            raise UserError(
+                f"{source}: found settings {', '.join(unknown)}, which this version does not know; update it"
+            )
         return cls(**values)

@@ -1,4 +1,5 @@
 """How fast a dataset's targets move against the scene, and the frame step under which that shows in a clip."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,9 @@ MAX_PLACES = 64  # in the data where targets are followed
 MAX_FRAME_STEP = 8  # frames
 
 
-def measure_target_speeds(sequences: Mapping[str, Sequence[Frame]],
-                          mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> np.ndarray:
+def measure_target_speeds(
+    sequences: Mapping[str, Sequence[Frame]], mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask
+) -> np.ndarray:
     """Speeds of targets against the scene, at up to `MAX_PLACES` evenly spaced places.
 
     Targets are followed over `FOLLOWED_FRAMES`, their places as in the last one (`utils.clips.registration`), from each
@@ -54,8 +56,9 @@ def measure_target_speeds(sequences: Mapping[str, Sequence[Frame]],
     return np.array(speeds)
 
 
-def measure_frame_step(sequences: Mapping[str, Sequence[Frame]],
-                       mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask) -> int:
+def measure_frame_step(
+    sequences: Mapping[str, Sequence[Frame]], mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask
+) -> int:
     """So many frames as a typical target takes to move by a pixel: 1 to `MAX_FRAME_STEP`; 1 where none can be followed.
 
     Args:

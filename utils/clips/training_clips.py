@@ -1,4 +1,5 @@
 """Clips as training samples: frames that are read, mended, aligned and augmented."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -55,10 +56,18 @@ class ClipDataset:
             so under `"replaced"`; else its error is raised.
     """
 
-    def __init__(self, sequences: dict[str, Sequence[Frame]], keys: Sequence[tuple[str, int]],
-                 settings: ClipSettings, transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
-                 seed: int = 0, cache_bytes: int = 256 << 20, labels: str = "mask",
-                 mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask, replace_bad: bool = False) -> None:
+    def __init__(
+        self,
+        sequences: dict[str, Sequence[Frame]],
+        keys: Sequence[tuple[str, int]],
+        settings: ClipSettings,
+        transform: Callable[..., tuple[np.ndarray, ...]] | None = None,
+        seed: int = 0,
+        cache_bytes: int = 256 << 20,
+        labels: str = "mask",
+        mask_of: Callable[[Frame, np.ndarray], np.ndarray] = file_mask,
+        replace_bad: bool = False,
+    ) -> None:
         self.sequences, self.keys, self.settings = Sequences.of(sequences), keys, settings
         self.transform, self.seed = transform, seed
         self.labels, self.mask_of, self.replace_bad = labels, mask_of, replace_bad
@@ -66,8 +75,10 @@ class ClipDataset:
         self.frames = self.sequences.frames()
         count = len(self.frames)
         # Measured values have their own room: where pictures fill theirs, a run's past would be fitted anew each time.
-        self.caches = {PICTURE_KINDS: SharedCache(len(PICTURE_KINDS) * count, cache_bytes),
-                       MEASURED_KINDS: SharedCache(len(MEASURED_KINDS) * count, MEASURED_BYTES * count)}
+        self.caches = {
+            PICTURE_KINDS: SharedCache(len(PICTURE_KINDS) * count, cache_bytes),
+            MEASURED_KINDS: SharedCache(len(MEASURED_KINDS) * count, MEASURED_BYTES * count),
+        }
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -87,13 +98,15 @@ class ClipDataset:
         table, offset = self.sequences[name], self.frames.row_of(name)
         # What lies before the longest clip matters for bad pixels alone.
         first = 0 if settings.bad_pixels else max(0, position - (settings.num_frames - 1) * settings.frame_step)
-        start = first + run_starts(table[first:position + 1].numbers.tolist())[-1]
+        start = first + run_starts(table[first : position + 1].numbers.tolist())[-1]
         chosen = clip_indices((), offset + position, settings.num_frames, offset + start, settings.frame_step)
         images = [self._image(i) for i in chosen]
         sizes = sorted({image.shape for image in images})
         if len(sizes) > 1:
-            raise UserError(f"{table[position].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
-                            "inside a run of frames; split the sequence or resize its frames")
+            raise UserError(
+                f"{table[position].image}: frames of one clip have sizes {sizes}, expected one size (h, w) "
+                "inside a run of frames; split the sequence or resize its frames"
+            )
         masks = [self._mask(i, image) for i, image in zip(chosen, images, strict=True)]
         if settings.bad_pixels:
             defects = self._defects(offset + start, offset + position)
@@ -120,15 +133,19 @@ class ClipDataset:
         bits = self._get("mask", index, lambda: np.packbits(self.mask_of(self.frames[index], image), 1))
         return np.unpackbits(bits, 1, image.shape[1]).view(bool)
 
-    def _align(self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
-               ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def _align(
+        self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         steps = [sum((self._shift(i + 1) for i in range(*pair)), np.zeros(2)) for pair in pairwise(chosen)]
         shifts = shifts_to_last(steps)
-        return (align_clip(images, shifts),
-                [mask > 0 for mask in align_clip([mask.astype(np.uint8) for mask in masks], np.rint(shifts))])
+        return (
+            align_clip(images, shifts),
+            [mask > 0 for mask in align_clip([mask.astype(np.uint8) for mask in masks], np.rint(shifts))],
+        )
 
     def _shift(self, index: int) -> np.ndarray:
         """How far the scene moves to a frame from the one before it; overlapping clips share it."""
+
         def fit() -> np.ndarray:
             return scene_shift(*(self._image(i).astype(np.float32) for i in (index - 1, index)))[None]
 
@@ -163,9 +180,13 @@ class ClipDataset:
         frames, masks = self.read(index)
         boxes = np.array(key.boxes or () if self.labels == "boxes" else (), np.float64).reshape(-1, 5)
         if self.transform is not None:
-            frames, masks, boxes = self.transform(frames, masks, boxes,
-                                                  np.random.default_rng((self.seed, epoch, index)))
+            frames, masks, boxes = self.transform(
+                frames, masks, boxes, np.random.default_rng((self.seed, epoch, index))
+            )
         labels = boxes if self.labels == "boxes" else masks[-1:]
         axis = 0 if self.settings.task == "detection" else None
-        return {"clip": normalise(frames, self.settings.normalisation, axis), self.labels: labels.astype(np.float32),
-                "key": key.image}
+        return {
+            "clip": normalise(frames, self.settings.normalisation, axis),
+            self.labels: labels.astype(np.float32),
+            "key": key.image,
+        }

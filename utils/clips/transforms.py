@@ -4,6 +4,7 @@ Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) boo
 key frame, the last one: x1, y1, x2, y2 in its pixels, right and bottom exclusive, and class. Every transform returns
 new arrays.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -105,7 +106,11 @@ def random_crop(
 
 
 def random_crop_boxes(
-    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, rng: np.random.Generator,
+    frames: np.ndarray,
+    masks: np.ndarray,
+    boxes: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
     target_probability: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`random_crop` with the boxes of the key frame, which are its targets then.
@@ -137,8 +142,9 @@ def _padding_to(frames: np.ndarray, size: int) -> list[tuple[int, int]]:
     return [(0, 0)] + [(0, max(size - length, 0)) for length in frames.shape[1:]]
 
 
-def _draw_place(shape: tuple[int, int], targets: Sequence[Sequence[int]], size: int, rng: np.random.Generator
-                ) -> tuple[slice, slice, slice]:
+def _draw_place(
+    shape: tuple[int, int], targets: Sequence[Sequence[int]], size: int, rng: np.random.Generator
+) -> tuple[slice, slice, slice]:
     """A square in frames of `shape` (H, W), anywhere, or so that one of `targets` (y0, x0, y1, x1) is inside."""
     low, high = np.zeros(2, int), np.array(shape) - size
     if len(targets):
@@ -152,7 +158,11 @@ def _draw_place(shape: tuple[int, int], targets: Sequence[Sequence[int]], size: 
 
 
 def letterbox_clip(
-    frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, size: int, full_scale: float = 255.0,
+    frames: np.ndarray,
+    masks: np.ndarray,
+    boxes: np.ndarray,
+    size: int,
+    full_scale: float = 255.0,
     margin: float = MARGIN_GREY,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Letterboxes a clip into a square (see `utils.images.fit`): frames bicubic, masks by nearest neighbour.

@@ -1,4 +1,5 @@
 """What is in this folder? `python -m utils.datasets describe FOLDER`."""
+
 from __future__ import annotations
 
 import shlex
@@ -24,8 +25,13 @@ from utils_coco.find_labels import ImagesAndLabels, find_pair, find_videos
 MAX_OPENED_FRAMES = 40  # frames that are opened, evenly spread
 MAX_LISTED_FILES = 200_000  # files of an unknown folder that are looked at
 MAX_TRIED_FOLDERS = 50  # that are tried as datasets
-SCRIPTS_BY_DATASET = {"NUDT-MIRSDT": "train_NUDT.py", "MWIRSTD": "train_MWIRDST.py", "DAUB": "train_DAUB.py",
-                      "ITSDT-15K": "train_DAUB.py", "IRDST": "train_IRDST.py"}  # by the dataset's name
+SCRIPTS_BY_DATASET = {
+    "NUDT-MIRSDT": "train_NUDT.py",
+    "MWIRSTD": "train_MWIRDST.py",
+    "DAUB": "train_DAUB.py",
+    "ITSDT-15K": "train_DAUB.py",
+    "IRDST": "train_IRDST.py",
+}  # by the dataset's name
 SCRIPTS_BY_LABELS = {"masks": "train_NUDT.py", "boxes": "train_DAUB.py"}  # for other sequences
 NETWORKS_BY_LABELS = {"masks": "TSMSA", "boxes": "SSTNet"}
 SINGLE_FRAME_SCRIPT = "train_NUAA_single.py"
@@ -62,28 +68,34 @@ def _describe_split(folder: str, split: str) -> str:
     except NoSplit as error:
         return f"none: {error}"
     lengths = part.sequences.lengths()
-    return (f"{len(part.frames)} frames of {len(lengths)} sequences ({lengths.min()} to {lengths.max()} frames, the "
-            f"first {next(iter(part.sequences))})")
+    return (
+        f"{len(part.frames)} frames of {len(lengths)} sequences ({lengths.min()} to {lengths.max()} frames, the "
+        f"first {next(iter(part.sequences))})"
+    )
 
 
 def _describe_pictures(dataset: Dataset) -> list[str]:
     frames = _thin_out(dataset.frames)
     mean, std = dataset.normalisation or measure_normalisation(frames)
     source = "as published" if dataset.normalisation else "in those"
-    return [_describe_levels([read_frame(frame.image) for frame in frames]),
-            f"normalisation: mean {mean:g}, std {std:g} {source}"]
+    return [
+        _describe_levels([read_frame(frame.image) for frame in frames]),
+        f"normalisation: mean {mean:g}, std {std:g} {source}",
+    ]
 
 
 def _thin_out(items: Sequence[Any]) -> Sequence[Any]:
-    return items[::max(1, len(items) // MAX_OPENED_FRAMES)]
+    return items[:: max(1, len(items) // MAX_OPENED_FRAMES)]
 
 
 def _describe_levels(images: Sequence[np.ndarray]) -> str:
     sizes = Counter(f"{image.shape[1]}x{image.shape[0]}" for image in images)
     bits = sorted({8 * image.itemsize for image in images})
-    return (f"frames: {', '.join(f'{size} ({count})' for size, count in sizes.most_common(5))} (w x h), "
-            f"{' and '.join(map(str, bits))} bit, levels {min(image.min() for image in images):g} to "
-            f"{max(image.max() for image in images):g} in the {len(images)} looked at")
+    return (
+        f"frames: {', '.join(f'{size} ({count})' for size, count in sizes.most_common(5))} (w x h), "
+        f"{' and '.join(map(str, bits))} bit, levels {min(image.min() for image in images):g} to "
+        f"{max(image.max() for image in images):g} in the {len(images)} looked at"
+    )
 
 
 def _describe_targets(dataset: Dataset) -> list[str]:
@@ -93,8 +105,10 @@ def _describe_targets(dataset: Dataset) -> list[str]:
         sides = np.array([(x2 - x1, y2 - y1) for x1, y1, x2, y2, _ in boxes])
         empty = sum(frame.boxes == () for frame in dataset.frames)
         low, middle, high = np.quantile(sides.prod(1), (0.05, 0.5, 0.95))
-        lines.append(f"boxes: {len(boxes)}, of {len({box[4] for box in boxes})} classes; area {middle:.0f} px² "
-                     f"(5 to 95 %: {low:.0f} to {high:.0f}); {empty} frames without a target")
+        lines.append(
+            f"boxes: {len(boxes)}, of {len({box[4] for box in boxes})} classes; area {middle:.0f} px² "
+            f"(5 to 95 %: {low:.0f} to {high:.0f}); {empty} frames without a target"
+        )
     masked = [frame for frame in dataset.frames if frame.mask]
     if masked:
         masks = [read_mask(frame.mask) for frame in _thin_out(masked)]
@@ -118,8 +132,9 @@ def _suggest_commands(dataset: Dataset) -> list[str]:
         lines += [_suggest_training(dataset, "masks")] if masks else []
         lines += [_suggest_training(dataset, "boxes")] if boxes and not _is_single_frame(dataset) else []
     if boxes and not masks:
-        lines.append(f"next: python -m utils_coco.boxes_to_masks --data-root {root}   # for networks that learn from "
-                     "masks")
+        lines.append(
+            f"next: python -m utils_coco.boxes_to_masks --data-root {root}   # for networks that learn from masks"
+        )
     return lines
 
 
@@ -171,8 +186,19 @@ def _suggest_copy(dataset: Dataset) -> list[str]:
 
 
 def _import_command(pair: ImagesAndLabels) -> str:
-    return shlex.join(["python", "-m", "utils_coco.import_labels", "--images", str(pair.images), "--labels",
-                       str(pair.labels), "--out", "NEW"])
+    return shlex.join(
+        [
+            "python",
+            "-m",
+            "utils_coco.import_labels",
+            "--images",
+            str(pair.images),
+            "--labels",
+            str(pair.labels),
+            "--out",
+            "NEW",
+        ]
+    )
 
 
 def _count_files(folder: Path) -> dict[Path, Counter[str]]:
@@ -193,18 +219,38 @@ def _describe_unknown(folder: Path, known: bool) -> list[str]:
     places = _count_files(folder)
     if not places:
         return ["it is empty"]
-    lines = [f"  {place or '.'}: " + ", ".join(f"{count} {suffix or 'without extension'}"
-                                                for suffix, count in kinds.most_common(4))
-             for place, kinds in sorted(places.items())[:12]]
+    lines = [
+        f"  {place or '.'}: "
+        + ", ".join(f"{count} {suffix or 'without extension'}" for suffix, count in kinds.most_common(4))
+        for place, kinds in sorted(places.items())[:12]
+    ]
     lines += [f"  and {len(places) - 12} more folders"] if len(places) > 12 else []
     if inside := _find_datasets(folder):
-        return lines + [f"next: {shlex.join(['python', '-m', 'utils.datasets', 'describe', str(path)])}"
-                        for path in inside]
+        return lines + [
+            f"next: {shlex.join(['python', '-m', 'utils.datasets', 'describe', str(path)])}" for path in inside
+        ]
     films, problems = find_videos(folder, places)
     if films:
         labels, videos = films
-        return [*lines, "next: " + shlex.join(["python", "-m", "utils_coco.csv_to_coco", "--labels", str(labels),
-                                               "--videos", str(videos), "--out", "NEW", "--frames", "--one-class"])]
+        return [
+            *lines,
+            "next: "
+            + shlex.join(
+                [
+                    "python",
+                    "-m",
+                    "utils_coco.csv_to_coco",
+                    "--labels",
+                    str(labels),
+                    "--videos",
+                    str(videos),
+                    "--out",
+                    "NEW",
+                    "--frames",
+                    "--one-class",
+                ]
+            ),
+        ]
     pair, others = find_pair(folder, places)
     if pair:
         return [*lines, f"next: {_import_command(pair)}   # labels of {pair.count} images: {pair.kind}"]
@@ -243,8 +289,10 @@ def _describe_footage(folder: Path, known: bool) -> list[str]:
         counts = [f"{count} {kind}" if count == 1 else f"{count} {kind}s" for kind, count in kinds if count]
         lengths = [source.length or 0 for source in sources]
         rates = sorted({f"{source.fps:g}" for source in films if source.fps})
-        lines.append(f"footage: {' and '.join(counts)}, {sum(lengths)} frames ({min(lengths)} to {max(lengths)} each, "
-                     f"the first {sources[0].name})" + (f", {' and '.join(rates)} frames a second" if rates else ""))
+        lines.append(
+            f"footage: {' and '.join(counts)}, {sum(lengths)} frames ({min(lengths)} to {max(lengths)} each, "
+            f"the first {sources[0].name})" + (f", {' and '.join(rates)} frames a second" if rates else "")
+        )
         looked_at = [read_values(path) for path in _thin_out(files)]  # degrees too, which datasets refuse
         lines.append(_describe_levels(looked_at + [next(iter(film)).image for film in _thin_out(films)]))
     lines += [f"not readable: {problem}" for problem in broken]

@@ -1,4 +1,5 @@
 """A trained network as a program that can be exported, and how far an exported file is from it."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -52,9 +53,10 @@ def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
         frame = torch.zeros(2, network.in_channels, *size)
         arguments = (frame, *module.empty_state(frame))
         strides = [size[0] // state.shape[-2] for state in arguments[1:]]
-        shapes = ({0: batch, 2: sides[-2], 3: sides[-1]},
-                  tuple({1: batch, 3: multiple // stride * rows, 4: multiple // stride * columns}
-                        for stride in strides))
+        shapes = (
+            {0: batch, 2: sides[-2], 3: sides[-1]},
+            tuple({1: batch, 3: multiple // stride * rows, 4: multiple // stride * columns} for stride in strides),
+        )
     else:
         clip = torch.zeros(2, *((3,) if detects else ()), frames, *size)
         arguments = (clip,)
@@ -64,8 +66,9 @@ def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     return program, module, arguments
 
 
-def measure_deviation(run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple,
-                      multiple: int) -> float:
+def measure_deviation(
+    run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple, multiple: int
+) -> float:
     """Largest difference between an exported file and PyTorch, over the largest output where that exceeds 1, on noise
     of two batches and sizes; NaN where one of them gives NaN.
 

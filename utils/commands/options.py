@@ -1,5 +1,6 @@
 """Options that several commands share, and what is made of them once they are parsed: what predicts, on what hardware,
 and how a threshold is chosen."""
+
 from __future__ import annotations
 
 import argparse
@@ -69,10 +70,10 @@ class Budget:
 def parse_window(text: str) -> Window:
     """`type=` of an option: `7000,9000` are grey levels, `p0.5,p99.9` percentiles of the frames."""
     found = re.fullmatch(r"(p?)(\d+(?:\.\d+)?),(p?)(\d+(?:\.\d+)?)", text.strip())
-    if not found or found[1] != found[3] or float(found[2]) >= float(found[4]) or \
-            (found[1] and float(found[4]) > 100):
-        raise argparse.ArgumentTypeError(f"found '{text}', expected levels such as 7000,9000, or percentiles such as "
-                                         "p0.5,p99.9, the lower one first")
+    if not found or found[1] != found[3] or float(found[2]) >= float(found[4]) or (found[1] and float(found[4]) > 100):
+        raise argparse.ArgumentTypeError(
+            f"found '{text}', expected levels such as 7000,9000, or percentiles such as p0.5,p99.9, the lower one first"
+        )
     return Window(float(found[2]), float(found[4]), bool(found[1]))
 
 
@@ -88,28 +89,53 @@ def parse_region(text: str) -> tuple[int, int, int, int]:
 def add_preparation_options(parser: Parser) -> None:
     """Options about a source's frames."""
     group = parser.group("Data")
-    group.add_argument("--stride", type=number(int, 1), default=1, metavar="N",
-                       help="every Nth frame only: slow targets move further in a clip (default: %(default)s)")
-    group.add_argument("--roi", type=parse_region, metavar="X,Y,W,H", help="look at this part of the frames only, in "
-                       "pixels; results are in the whole frame's pixels")
-    group.add_argument("--window", type=parse_window, metavar="A,B", help="grey levels to be shown to the network as "
-                       "0 to 255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
-                       f"{RAW_WINDOW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW_WINDOW} where "
-                       "the weights have learnt from 8 bits)")
+    group.add_argument(
+        "--stride",
+        type=number(int, 1),
+        default=1,
+        metavar="N",
+        help="every Nth frame only: slow targets move further in a clip (default: %(default)s)",
+    )
+    group.add_argument(
+        "--roi",
+        type=parse_region,
+        metavar="X,Y,W,H",
+        help="look at this part of the frames only, in pixels; results are in the whole frame's pixels",
+    )
+    group.add_argument(
+        "--window",
+        type=parse_window,
+        metavar="A,B",
+        help="grey levels to be shown to the network as "
+        "0 to 255: 7000,9000, or percentiles p0.5,p99.9, moved apart where noise would be more than "
+        f"{RAW_WINDOW.noise:g} levels (default: as they are; raw 16-bit frames by {RAW_WINDOW} where "
+        "the weights have learnt from 8 bits)",
+    )
     group.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
 
 
 def add_predictor_options(parser: Parser, default: str = "") -> None:
     """--weights, --method and --threshold; `default` says what is taken where neither of the first two is given."""
     group = parser.group("Network")
-    group.add_argument("--weights", metavar="FILE", help="checkpoint, such as runs/NAME/best.pt, or a published state "
-                       "dict" + (f" (default: {default})" if default else ""))
-    group.add_argument("--method", metavar="NAME", help="instead of --weights, a classical method that needs no "
-                       f"training: {', '.join(CLASSICAL_METHODS)}")
-    group.add_argument("--threshold", type=number(float, 0, 1), metavar="X",
-                       help="probability or score above which a pixel or a box is predicted (default: the "
-                       f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
-                       "deviations, with the method's own k)")
+    group.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="checkpoint, such as runs/NAME/best.pt, or a published state "
+        "dict" + (f" (default: {default})" if default else ""),
+    )
+    group.add_argument(
+        "--method",
+        metavar="NAME",
+        help=f"instead of --weights, a classical method that needs no training: {', '.join(CLASSICAL_METHODS)}",
+    )
+    group.add_argument(
+        "--threshold",
+        type=number(float, 0, 1),
+        metavar="X",
+        help="probability or score above which a pixel or a box is predicted (default: the "
+        f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
+        "deviations, with the method's own k)",
+    )
 
 
 def choice_of(options: Namespace) -> PredictorChoice:
@@ -120,17 +146,41 @@ def choice_of(options: Namespace) -> PredictorChoice:
 def add_budget_options(parser: Parser) -> None:
     """Options of a threshold that is chosen on training frames, as a training run chooses it."""
     group = parser.group("Choosing")
-    group.add_argument("--fa-budget", type=number(float, 0, 1), metavar="X", help="choose the threshold on training "
-                       "frames set aside, never on those measured: the most targets found at a false-alarm rate of at "
-                       "most X there")
-    group.add_argument("--false-budget", type=number(float, 0), default=float("inf"), metavar="X",
-                       help="with --fa-budget: and at most X false components a frame")
-    group.add_argument("--budget-root", metavar="FOLDER", help="with --fa-budget: the dataset of those frames "
-                       "(default: that of --data-root)")
-    group.add_argument("--val-sequences", nargs="+", default=(), metavar="NAME", help="with --fa-budget: the training "
-                       "sequences, or NAME:N from frame N on, to choose on (default: as in training)")
-    group.add_argument("--val-fraction", type=number(float, 0, 1), default=TrainConfig().val_fraction, metavar="X",
-                       help="with --fa-budget and without --val-sequences: the share set aside (default: %(default)s)")
+    group.add_argument(
+        "--fa-budget",
+        type=number(float, 0, 1),
+        metavar="X",
+        help="choose the threshold on training "
+        "frames set aside, never on those measured: the most targets found at a false-alarm rate of at "
+        "most X there",
+    )
+    group.add_argument(
+        "--false-budget",
+        type=number(float, 0),
+        default=float("inf"),
+        metavar="X",
+        help="with --fa-budget: and at most X false components a frame",
+    )
+    group.add_argument(
+        "--budget-root",
+        metavar="FOLDER",
+        help="with --fa-budget: the dataset of those frames (default: that of --data-root)",
+    )
+    group.add_argument(
+        "--val-sequences",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="with --fa-budget: the training "
+        "sequences, or NAME:N from frame N on, to choose on (default: as in training)",
+    )
+    group.add_argument(
+        "--val-fraction",
+        type=number(float, 0, 1),
+        default=TrainConfig().val_fraction,
+        metavar="X",
+        help="with --fa-budget and without --val-sequences: the share set aside (default: %(default)s)",
+    )
 
 
 def budget_of(options: Namespace) -> Budget | None:
@@ -143,8 +193,13 @@ def budget_of(options: Namespace) -> Budget | None:
         return None
     if options.threshold is not None:
         raise UserError("--fa-budget: found --threshold as well, expected one of the two; leave one out")
-    return Budget(options.budget_root or options.data_root, options.fa_budget, options.false_budget,
-                  tuple(options.val_sequences), options.val_fraction)
+    return Budget(
+        options.budget_root or options.data_root,
+        options.fa_budget,
+        options.false_budget,
+        tuple(options.val_sequences),
+        options.val_fraction,
+    )
 
 
 def add_data_options(parser: Parser) -> None:
@@ -153,24 +208,42 @@ def add_data_options(parser: Parser) -> None:
     group.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset, its layout is found out")
     group.add_argument("--split", choices=("test", "train", "all"), default="test", help="default: %(default)s")
     group.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="only these sequences")
-    group.add_argument("--limit", type=number(int, 0), default=0, metavar="N",
-                       help="only the first N frames of each sequence (0: all)")
+    group.add_argument(
+        "--limit", type=number(int, 0), default=0, metavar="N", help="only the first N frames of each sequence (0: all)"
+    )
 
 
 def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:
     """Options about how the network is run; --workers where frames can be read ahead."""
     group = parser.group("Machine")
     group.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
-    group.add_argument("--batch-size", type=number(int, 1), default=1, metavar="N",
-                       help="clips that go through the network together (default: %(default)s)")
-    group.add_argument("--precision", choices=("float32", "bf16", "fp16"), default="float32",
-                       help="half precision takes less time where the hardware has it (fp16: GPUs only), and costs "
-                       "some accuracy (default: %(default)s)")
-    group.add_argument("--compile", action="store_true", help="torch.compile: takes up to minutes for each frame size "
-                       "(it says how long), then less time a frame")
+    group.add_argument(
+        "--batch-size",
+        type=number(int, 1),
+        default=1,
+        metavar="N",
+        help="clips that go through the network together (default: %(default)s)",
+    )
+    group.add_argument(
+        "--precision",
+        choices=("float32", "bf16", "fp16"),
+        default="float32",
+        help="half precision takes less time where the hardware has it (fp16: GPUs only), and costs "
+        "some accuracy (default: %(default)s)",
+    )
+    group.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile: takes up to minutes for each frame size (it says how long), then less time a frame",
+    )
     if reading_ahead:
-        group.add_argument("--workers", type=number(int, 0), default=2, metavar="N",
-                           help="threads that read frames ahead (default: %(default)s)")
+        group.add_argument(
+            "--workers",
+            type=number(int, 0),
+            default=2,
+            metavar="N",
+            help="threads that read frames ahead (default: %(default)s)",
+        )
     group.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -182,11 +255,29 @@ def hardware_of(options: Namespace) -> Hardware:
 def add_detail_options(parser: Parser) -> None:
     """What the figures are to be, and what is to be left out."""
     group = parser.group("Figures")
-    group.add_argument("--empty-frames", choices=tuple(EMPTY_FRAMES), default="leave-out",
-                       help="what frames without targets add to nIoU (default: %(default)s)")
-    group.add_argument("--compat", nargs="+", default=[], metavar="NAME", choices=(*COUNTINGS, "all"),
-                       help=f"count also as published code does: {', '.join(COUNTINGS)}, all (see docs/metrics.md)")
-    group.add_argument("--draws", type=number(int, 0), default=bootstrap.DRAWS, metavar="N", help="resamples of the "
-                       "sequences for 95%% intervals (0: none, default: %(default)s)")
-    group.add_argument("--no-details", action="store_true", help="leave out Pd by SNR, size and speed, and the "
-                       "contact sheets of the worst false alarms and misses")
+    group.add_argument(
+        "--empty-frames",
+        choices=tuple(EMPTY_FRAMES),
+        default="leave-out",
+        help="what frames without targets add to nIoU (default: %(default)s)",
+    )
+    group.add_argument(
+        "--compat",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        choices=(*COUNTINGS, "all"),
+        help=f"count also as published code does: {', '.join(COUNTINGS)}, all (see docs/metrics.md)",
+    )
+    group.add_argument(
+        "--draws",
+        type=number(int, 0),
+        default=bootstrap.DRAWS,
+        metavar="N",
+        help="resamples of the sequences for 95%% intervals (0: none, default: %(default)s)",
+    )
+    group.add_argument(
+        "--no-details",
+        action="store_true",
+        help="leave out Pd by SNR, size and speed, and the contact sheets of the worst false alarms and misses",
+    )

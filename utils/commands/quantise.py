@@ -1,4 +1,5 @@
 """Smaller number formats for exported networks, made by ONNX Runtime's own tools."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -39,8 +40,10 @@ def quantise(path: Path, precision: str, about: str, calibrate: str | None = Non
         import onnxruntime.quantization as tools
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
-        raise UserError(f"--precision {precision}: needs the package {error.name}, which is not installed; "
-                        "`pip install onnx onnxruntime`") from None
+        raise UserError(
+            f"--precision {precision}: needs the package {error.name}, which is not installed; "
+            "`pip install onnx onnxruntime`"
+        ) from None
     if precision == "fp16":
         model = separate_constants(onnx.load(path), ("Resize",))
         model = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=True)
@@ -52,9 +55,17 @@ def quantise(path: Path, precision: str, about: str, calibrate: str | None = Non
             prepared, result = (os.path.join(folder, name) for name in ("prepared.onnx", "int8.onnx"))
             tools.quant_pre_process(str(path), prepared, skip_symbolic_shape=True)
             reader = _CalibrationClips(path, calibrate, calibration_clips)
-            tools.quantize_static(prepared, result, reader, quant_format=tools.QuantFormat.QDQ, per_channel=True,
-                                  op_types_to_quantize=["Conv"], activation_type=tools.QuantType.QUInt8,
-                                  weight_type=tools.QuantType.QInt8, extra_options={"ActivationSymmetric": False})
+            tools.quantize_static(
+                prepared,
+                result,
+                reader,
+                quant_format=tools.QuantFormat.QDQ,
+                per_channel=True,
+                op_types_to_quantize=["Conv"],
+                activation_type=tools.QuantType.QUInt8,
+                weight_type=tools.QuantType.QInt8,
+                extra_options={"ActivationSymmetric": False},
+            )
             model = onnx.load(result)
     if METADATA_KEY not in {entry.key for entry in model.metadata_props}:
         entry = model.metadata_props.add()

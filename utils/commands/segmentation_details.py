@@ -1,5 +1,6 @@
 """Everything that `test.py` says about an evaluation beyond the first table: both rules, intervals, bands, faulty
 countings, contact sheets."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,9 +20,16 @@ from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
 from utils.system.tables import align_cells, format_table, format_value
 
 COLUMNS_WITH_INTERVALS = (
-    ("Pd", "pd", ".4f"), ("Fa", "fa", ".2e"), ("F1", "f1", ".4f"), ("IoU", "iou", ".4f"), ("nIoU", "niou", ".4f"),
-    ("AUC", "pixel_auc", ".5f"), ("Pd, Fa <= 1e-6", "pd_at_fa_1e-06", ".4f"),
-    ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"), ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"))
+    ("Pd", "pd", ".4f"),
+    ("Fa", "fa", ".2e"),
+    ("F1", "f1", ".4f"),
+    ("IoU", "iou", ".4f"),
+    ("nIoU", "niou", ".4f"),
+    ("AUC", "pixel_auc", ".5f"),
+    ("Pd, Fa <= 1e-6", "pd_at_fa_1e-06", ".4f"),
+    ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"),
+    ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,9 @@ def compute_figures(metrics: SegmentationMetrics, empty: str, curve: bool) -> di
     return result
 
 
-def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: TargetLog | None, out: Path
-           ) -> dict[str, Any]:
+def assess(
+    settings: DetailSettings, dataset: Dataset, result: Evaluation, log: TargetLog | None, out: Path
+) -> dict[str, Any]:
     """Print what is asked for and write the contact sheets; returns what joins metrics.json.
 
     Args:
@@ -89,24 +98,35 @@ def assess(settings: DetailSettings, dataset: Dataset, result: Evaluation, log: 
     return content
 
 
-def _compute_intervals(settings: DetailSettings, dataset: Dataset, result: Evaluation
-                       ) -> dict[str, bootstrap.Intervals]:
+def _compute_intervals(
+    settings: DetailSettings, dataset: Dataset, result: Evaluation
+) -> dict[str, bootstrap.Intervals]:
     """The intervals of the whole, of the dataset's subsets, and of the whole by the other rule."""
     parts = result.by_rule[settings.rule]
     sets = {"overall": list(parts.values())}
-    sets |= {name: [part for sequence, part in parts.items() if sequence in members]
-             for name, members in dataset.subsets.items()}
-    sets |= {f"overall_{rule}": list(result.by_rule[rule].values()) for rule in MASK_RULES
-             if rule != settings.rule and rule in result.by_rule}
-    return {name: bootstrap.intervals(bootstrap.segmentation_draws(members, settings.draws, curve=settings.curve,
-                                                                     empty=settings.empty))
-            for name, members in sets.items() if members}
+    sets |= {
+        name: [part for sequence, part in parts.items() if sequence in members]
+        for name, members in dataset.subsets.items()
+    }
+    sets |= {
+        f"overall_{rule}": list(result.by_rule[rule].values())
+        for rule in MASK_RULES
+        if rule != settings.rule and rule in result.by_rule
+    }
+    return {
+        name: bootstrap.intervals(
+            bootstrap.segmentation_draws(members, settings.draws, curve=settings.curve, empty=settings.empty)
+        )
+        for name, members in sets.items()
+        if members
+    }
 
 
 def _print_intervals(resampling: bootstrap.Resampling, ends: bootstrap.Intervals, figures: dict[str, Any]) -> None:
     columns = [column for column in COLUMNS_WITH_INTERVALS if column[1] in figures]
-    rows = {"figure": figures} | {name: {key: ends[key][side] for _, key, _ in columns}
-                                  for side, name in enumerate(("from", "to"))}
+    rows = {"figure": figures} | {
+        name: {key: ends[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))
+    }
     print("\n".join(["", resampling.describe(), format_table(rows, columns)]))
 
 
@@ -114,15 +134,29 @@ def _print_bands(bands: dict[str, list[Band]]) -> None:
     columns = (("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("from", "from", ".4f"), ("to", "to", ".4f"))
     for key, rows in bands.items():
         print(f"\nPd by {BANDS[key][0]}")
-        print(format_table({band.name: {"targets": band.targets, "pd": band.pd, "from": band.interval[0],
-                                 "to": band.interval[1]} for band in rows}, columns))
+        print(
+            format_table(
+                {
+                    band.name: {
+                        "targets": band.targets,
+                        "pd": band.pd,
+                        "from": band.interval[0],
+                        "to": band.interval[1],
+                    }
+                    for band in rows
+                },
+                columns,
+            )
+        )
 
 
 def write_sheets(log: TargetLog, out: Path) -> list[str]:
     """Write false_alarms.png and misses.png; returns their paths."""
     paths = []
-    for name, tiles, title in (("false_alarms.png", alarm_tiles(log), "surest false alarms (true targets: yellow)"),
-                               ("misses.png", miss_tiles(log), "missed targets of the highest SNR")):
+    for name, tiles, title in (
+        ("false_alarms.png", alarm_tiles(log), "surest false alarms (true targets: yellow)"),
+        ("misses.png", miss_tiles(log), "missed targets of the highest SNR"),
+    ):
         write_sheet(out / name, tiles, f"{title}: {len(tiles)}")
         paths.append(str(out / name))
     return paths
@@ -132,6 +166,13 @@ def compat_table(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, 
     """How far the figures move by each faulty counting, as text."""
     lines = [["counting", "figure", "right", "counted", "moves by"]]
     for name, key, correct, faulty in shifts(right, counted):
-        lines.append([name, key, format_value(correct, ".4g"), format_value(faulty, ".4g"),
-                      format_value(ratio(faulty, correct) - 1, "+.1%")])
+        lines.append(
+            [
+                name,
+                key,
+                format_value(correct, ".4g"),
+                format_value(faulty, ".4g"),
+                format_value(ratio(faulty, correct) - 1, "+.1%"),
+            ]
+        )
     return "as published code counts\n" + indent(align_cells(lines, 2, (16, 18, 12, 12, 10), gap=""), "  ")

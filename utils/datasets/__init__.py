@@ -1,4 +1,5 @@
 """Floor 3: labelled folders."""
+
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 

@@ -1,4 +1,5 @@
 """COCO json files: what is read of them, and how they are written."""
+
 from __future__ import annotations
 
 import json
@@ -74,8 +75,9 @@ def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any
     except _Mismatch as error:
         raise UserError(f"{path}: {error}; {COCO_ADVICE}") from None
     if not images:
-        raise UserError(f"{path}: found an empty list of images, expected all frames, also without targets; "
-                        f"{COCO_ADVICE}")
+        raise UserError(
+            f"{path}: found an empty list of images, expected all frames, also without targets; {COCO_ADVICE}"
+        )
     return entries
 
 
@@ -94,8 +96,9 @@ def _require_once(images: list[tuple[int, str]]) -> None:
         ids[number], names[name] = name, number
 
 
-def _entries(names: dict[int, str], annotations: list[Any], categories: list[int],
-             number: Callable[[str], Any]) -> tuple[Entry, ...]:
+def _entries(
+    names: dict[int, str], annotations: list[Any], categories: list[int], number: Callable[[str], Any]
+) -> tuple[Entry, ...]:
     """The images `names` by id with the boxes of their annotations."""
     classes = {category: i for i, category in enumerate(sorted(set(categories)))}
     boxes: dict[int, list[Box]] = {image: [] for image in names}
@@ -106,8 +109,9 @@ def _entries(names: dict[int, str], annotations: list[Any], categories: list[int
         for found, known, part in ((image, names, "image"), (category, classes, "category")):
             if found not in known:
                 listed = {"image": "images", "category": "categories"}[part]
-                raise _Mismatch(f"annotation {item.get('id')} belongs to {part} {found}, which is not among the "
-                                f"{listed}")
+                raise _Mismatch(
+                    f"annotation {item.get('id')} belongs to {part} {found}, which is not among the {listed}"
+                )
         boxes[image].append((x, y, x + w, y + h, classes[category]))
         if item.get("snr") is not None:
             snr[image].append(_number(item["snr"]))
@@ -143,14 +147,14 @@ def category_entries(names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
 
 
-def coco_content(images: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]],
-                 categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def coco_content(
+    images: Sequence[dict[str, Any]], annotations: Sequence[dict[str, Any]], categories: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """The content of a COCO file from its entries."""
     return {"images": list(images), "annotations": list(annotations), "categories": list(categories)}
 
 
-def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], names: Sequence[str]
-                  ) -> dict[str, Any]:
+def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], names: Sequence[str]) -> dict[str, Any]:
     """The content of a COCO file; ids of images, boxes and categories count from 1.
 
     Widths and heights are decimal differences, so that 0.3 - 0.1 is 0.2, as whoever wrote the corners meant it.
@@ -166,8 +170,17 @@ def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], 
         for *corners, category in boxes:
             x1, y1, x2, y2 = (Decimal(str(value)) for value in corners)
             bbox = [_json_number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
-            annotations.append(box_entry(len(annotations) + 1, len(images), category + 1, bbox=bbox,
-                                         area=_json_number((x2 - x1) * (y2 - y1)), iscrowd=0, segmentation=[]))
+            annotations.append(
+                box_entry(
+                    len(annotations) + 1,
+                    len(images),
+                    category + 1,
+                    bbox=bbox,
+                    area=_json_number((x2 - x1) * (y2 - y1)),
+                    iscrowd=0,
+                    segmentation=[],
+                )
+            )
     return coco_content(images, annotations, category_entries(names))
 
 

@@ -1,5 +1,6 @@
 """Many names, and images with their boxes, in little memory: blocks of bytes instead of an object each, which loader
 processes share."""
+
 from __future__ import annotations
 
 from array import array
@@ -40,11 +41,11 @@ class Texts(Sequence[str]):
         if not -size <= index < size:
             raise IndexError(index)
         index %= size
-        return self._data[self._ends[index]:self._ends[index + 1]].decode("utf-8", "surrogateescape")
+        return self._data[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
         for first in range(0, len(self), 1 << 12):
-            ends = self._ends[first:first + (1 << 12) + 1].tolist()
+            ends = self._ends[first : first + (1 << 12) + 1].tolist()
             for start, stop in zip(ends[:-1], ends[1:], strict=True):
                 yield self._data[start:stop].decode("utf-8", "surrogateescape")
 
@@ -87,7 +88,7 @@ class Texts(Sequence[str]):
         first = np.arange(len(self))
         for start, length in zip(starts[lengths > 1].tolist(), lengths[lengths > 1].tolist(), strict=True):
             seen: dict[str, int] = {}
-            for index in order[start:start + length].tolist():
+            for index in order[start : start + length].tolist():
                 first[index] = seen.setdefault(self[index], index)
         return first
 
@@ -115,7 +116,7 @@ class Entry:
 
 def boxes_at(boxes: np.ndarray, ends: np.ndarray, row: int) -> tuple[Box, ...]:
     """The boxes of one `row` out of those of all rows, `(M, 5)` float64, which end at `ends[row + 1]`."""
-    found = boxes[ends[row]:ends[row + 1]].tolist()
+    found = boxes[ends[row] : ends[row + 1]].tolist()
     return tuple((*corners, int(category)) for *corners, category in found)
 
 
@@ -134,8 +135,8 @@ class Rows:
     def boxes(self, row: int) -> tuple[Box, ...]:
         """A row of boxes, whose last number is an integer."""
         step = self.width
-        values = self.values[self.ends[row] * step:self.ends[row + 1] * step].tolist()
-        return tuple((*values[i:i + step - 1], int(values[i + step - 1])) for i in range(0, len(values), step))
+        values = self.values[self.ends[row] * step : self.ends[row + 1] * step].tolist()
+        return tuple((*values[i : i + step - 1], int(values[i + step - 1])) for i in range(0, len(values), step))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """All items, `(M, width)` float64, and behind a 0 the item at which each row ends, `(N + 1,)` int64."""
@@ -172,7 +173,7 @@ class Entries(Sequence[Entry]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         path, row = self.paths[index], index % max(len(self), 1)
-        snr = self.snr[self.snr_ends[row]:self.snr_ends[row + 1], 0].tolist() if len(self.snr) else ()
+        snr = self.snr[self.snr_ends[row] : self.snr_ends[row + 1], 0].tolist() if len(self.snr) else ()
         return Entry(path, boxes_at(self.boxes, self.ends, row) if self.boxed else None, tuple(snr))
 
     def __eq__(self, other: object) -> bool:

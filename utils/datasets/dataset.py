@@ -1,4 +1,5 @@
 """Opening a dataset from its folder alone."""
+
 from __future__ import annotations
 
 import os
@@ -63,15 +64,19 @@ def join_datasets(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
     twice = [extra.root for extra, folder in zip(extras, folders, strict=True) if folders.count(folder) > 1]
     if twice:
         folder = Path(twice[-1]).resolve().name
-        raise UserError(f"{twice[-1]}: found a second dataset in a folder called '{folder}', expected each once "
-                        "and under its own name; rename the folder")
+        raise UserError(
+            f"{twice[-1]}: found a second dataset in a folder called '{folder}', expected each once "
+            "and under its own name; rename the folder"
+        )
     sequences = Sequences.of(dataset.sequences).join(
-        (f"{folder}/", Sequences.of(extra.sequences)) for folder, extra in zip(folders, extras, strict=True))
+        (f"{folder}/", Sequences.of(extra.sequences)) for folder, extra in zip(folders, extras, strict=True)
+    )
     return replace(dataset, sequences=sequences, normalisation=None if extras else dataset.normalisation)
 
 
-def open_dataset(root: str | os.PathLike, split: str = "train", need: str = "masks",
-                 report: Report | None = None) -> Dataset:
+def open_dataset(
+    root: str | os.PathLike, split: str = "train", need: str = "masks", report: Report | None = None
+) -> Dataset:
     """Find out a dataset's layout and list the frames of a split; no image is opened.
 
     Which frames belong to a split is decided by, in this order: index files (`train.txt`, `train_NAME.txt`,
@@ -114,8 +119,9 @@ def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dat
         clips = all(path.lower().endswith(".mat") for path in files.images.values())
         normalisation = spec.clip_normalisation if clips else spec.normalisation
     name = spec.name if spec else Path(os.path.abspath(root)).name
-    return Dataset(name, files.layout, str(root), split, sequences, recognised, normalisation,
-                   _subsets(sequences, snr, spec))
+    return Dataset(
+        name, files.layout, str(root), split, sequences, recognised, normalisation, _subsets(sequences, snr, spec)
+    )
 
 
 def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[DatasetSpec | None, bool]:
@@ -124,8 +130,11 @@ def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[D
     Without proof, the names of all its sequences or the folder's own name will do for choosing the table's split.
     """
     single = files.layout == "single frames"
-    possible = [spec for spec in PUBLISHED_DATASETS
-                if spec.single == single and all(spec.number(name) is not None for name in counts)]
+    possible = [
+        spec
+        for spec in PUBLISHED_DATASETS
+        if spec.single == single and all(spec.number(name) is not None for name in counts)
+    ]
     for spec in possible:
         if spec.has_names(counts) and spec.has_counts(counts, listed):
             return spec, True
@@ -133,13 +142,15 @@ def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[D
     for spec in possible:
         if re.sub(r"[^a-z0-9]", "", spec.name.lower()) in folder.replace("mwirdst", "mwirstd"):
             return spec, False
-    complete = [spec for spec in possible if spec.train and spec.has_names(counts)
-                and all(spec.split(name) for name in counts)]
+    complete = [
+        spec for spec in possible if spec.train and spec.has_names(counts) and all(spec.split(name) for name in counts)
+    ]
     return (complete[0], False) if len(complete) == 1 else (None, False)
 
 
-def _boxes(files: Files, lists: list[ImageList], name_of: Callable[[str], str]
-           ) -> tuple[BoxTable, dict[str, list[float]]]:
+def _boxes(
+    files: Files, lists: list[ImageList], name_of: Callable[[str], str]
+) -> tuple[BoxTable, dict[str, list[float]]]:
     """Boxes of every image that a box list names, and the SNR figures of every sequence."""
     boxed = [item for item in lists if item.has_boxes]
     boxed = [item for item in boxed if item.path.lower().endswith(".json")] or boxed
@@ -158,8 +169,9 @@ def _boxes(files: Files, lists: list[ImageList], name_of: Callable[[str], str]
 def _require_labels(files: Files, keys: Texts, boxes: BoxTable, split: str, need: str, report: Report) -> None:
     command = f"make them with `python -m utils_coco.{{}} --data-root {files.root}`"
     if need == "labels" and not files.masks and not boxes:
-        raise UserError(f"{files.root}: found neither masks nor boxes, expected masks/ or annotations/; copy them "
-                        "there")
+        raise UserError(
+            f"{files.root}: found neither masks nor boxes, expected masks/ or annotations/; copy them there"
+        )
     if need == "masks" and not files.masks:
         found = "boxes but no masks" if boxes else "no masks"
         advice = command.format("boxes_to_masks") if boxes else "copy the masks there"
@@ -169,17 +181,25 @@ def _require_labels(files: Files, keys: Texts, boxes: BoxTable, split: str, need
         advice = command.format("masks_to_coco") if files.masks else "copy the annotations there"
         raise UserError(f"{files.root}: found {found}, expected annotations/instances_{split}.json; {advice}")
     if need in ("masks", "labels") and files.masks:
-        report.add_files([files.path(files.images[key]) for key in keys if key not in files.masks],
-                         "image without a mask", "add its mask (all black for no target), or remove it")
-        report.add_files([files.path(path) for key, path in files.masks.items() if key not in files.images],
-                         "mask without an image", "add its image, or remove it")
+        report.add_files(
+            [files.path(files.images[key]) for key in keys if key not in files.masks],
+            "image without a mask",
+            "add its mask (all black for no target), or remove it",
+        )
+        report.add_files(
+            [files.path(path) for key, path in files.masks.items() if key not in files.images],
+            "mask without an image",
+            "add its image, or remove it",
+        )
     if need in ("boxes", "labels") and boxes:
-        report.add_files([files.path(files.images[key]) for key in keys if key not in boxes],
-                         "image that no box list names", "list it, with no boxes for no target")
+        report.add_files(
+            [files.path(files.images[key]) for key in keys if key not in boxes],
+            "image that no box list names",
+            "list it, with no boxes for no target",
+        )
 
 
-def _subsets(sequences: Sequences, snr: dict[str, list[float]], spec: DatasetSpec | None
-             ) -> dict[str, frozenset[str]]:
+def _subsets(sequences: Sequences, snr: dict[str, list[float]], spec: DatasetSpec | None) -> dict[str, frozenset[str]]:
     if any(snr.values()):
         low = {name for name in sequences if snr.get(name) and max(snr[name]) <= 3}
         high = {name for name in sequences if snr.get(name) and min(snr[name]) > 3}
@@ -204,9 +224,9 @@ def measure_normalisation(frames: Sequence[Frame], limit: int = 200) -> tuple[fl
     count, total, squares = 0, 0.0, 0.0
     for frame in frames[::step]:
         image = read_frame(frame.image).astype(np.float64)
-        count, total, squares = count + image.size, total + image.sum(), squares + (image ** 2).sum()
+        count, total, squares = count + image.size, total + image.sum(), squares + (image**2).sum()
     mean = total / count
-    std = max(squares / count - mean ** 2, 0.0) ** 0.5
+    std = max(squares / count - mean**2, 0.0) ** 0.5
     if std == 0:
         raise UserError(f"{frames[0].image}: every pixel of the training frames is {mean:g}; expected pictures")
     return round(mean, 4), round(std, 4)

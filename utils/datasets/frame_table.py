@@ -3,6 +3,7 @@
 `Frame` objects are made when they are asked for. Some 60 bytes a frame stay in memory, in arrays that forked processes
 share.
 """
+
 from __future__ import annotations
 
 import os
@@ -64,7 +65,7 @@ class FrameColumns:
 
     def _place(self, path: str, stem: str) -> int:
         folder, slash, name = path.rpartition("/")
-        known = (folder + slash, name[len(stem):]) if name.startswith(stem) else (path, WHOLE_PATH)
+        known = (folder + slash, name[len(stem) :]) if name.startswith(stem) else (path, WHOLE_PATH)
         return self.places.setdefault(known, len(self.places))
 
     def close(self, stems: Iterable[str]) -> FrameColumns:
@@ -85,8 +86,13 @@ class FrameColumns:
         """The frame in `row`, of the sequence of that name."""
         stem, mask = self.stems[row], int(self.mask[row])
         boxes = boxes_at(self.boxes, self.box_ends, row) if self.boxed[row] else None
-        return Frame(sequence, int(self.numbers[row]), self._path(self.image[row], stem),
-                     None if mask == NO_MASK else self._path(mask, stem), boxes)
+        return Frame(
+            sequence,
+            int(self.numbers[row]),
+            self._path(self.image[row], stem),
+            None if mask == NO_MASK else self._path(mask, stem),
+            boxes,
+        )
 
 
 class FrameTable(Sequence[Frame]):
@@ -125,8 +131,9 @@ class Sequences(Mapping[str, FrameTable]):
         source, start, stop: `(N,)` integers, for each sequence which of `tables`, and its rows there.
     """
 
-    def __init__(self, names: Texts, tables: Sequence[FrameColumns], source: np.ndarray, start: np.ndarray,
-                 stop: np.ndarray) -> None:
+    def __init__(
+        self, names: Texts, tables: Sequence[FrameColumns], source: np.ndarray, start: np.ndarray, stop: np.ndarray
+    ) -> None:
         self.names, self.tables = names, tuple(tables)
         self.source, self.start, self.stop = (np.asarray(column, np.int64) for column in (source, start, stop))
 
@@ -197,8 +204,9 @@ class Sequences(Mapping[str, FrameTable]):
         names = Texts(prefix + name for prefix, part in parts for name in part)
         source = [part.source + offset for (_, part), offset in zip(parts, offsets[:-1], strict=True)]
         start, stop = ([getattr(part, column) for _, part in parts] for column in ("start", "stop"))
-        return Sequences(names, [table for _, part in parts for table in part.tables],
-                         *map(np.concatenate, (source, start, stop)))
+        return Sequences(
+            names, [table for _, part in parts for table in part.tables], *map(np.concatenate, (source, start, stop))
+        )
 
 
 class _Items(ItemsView):

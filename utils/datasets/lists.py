@@ -1,4 +1,5 @@
 """Lists of images and boxes: index files, txt lines with boxes, and COCO json files (see `utils.datasets.coco`)."""
+
 from __future__ import annotations
 
 import os
@@ -19,8 +20,9 @@ from utils.system.untrusted import read_text
 NUMBER_PATTERN = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 IMAGE_LINE = re.compile(rf"(.+?)((?:\s+{NUMBER_PATTERN}(?:,{NUMBER_PATTERN}){{3}},\d+)*)")
 SUFFIX_PATTERN = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
-BROKEN_BOX = re.compile(rf"(?!.*(?:{SUFFIX_PATTERN})$)(?:.*?(?:{SUFFIX_PATTERN})\s+(\S.*)|.*\s(\S*,\S*))",
-                        re.IGNORECASE)
+BROKEN_BOX = re.compile(
+    rf"(?!.*(?:{SUFFIX_PATTERN})$)(?:.*?(?:{SUFFIX_PATTERN})\s+(\S.*)|.*\s(\S*,\S*))", re.IGNORECASE
+)
 FILLED_LINE = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # as str.splitlines, without an object for each
 WHITE_SPACE = re.compile(r"\s")
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
@@ -56,8 +58,10 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
     name, tail = IMAGE_LINE.fullmatch(line).groups()
     broken = BROKEN_BOX.fullmatch(name)
     if broken:
-        raise ValueError(f"found '{(broken[1] or broken[2])[:60]}' behind the path, expected boxes "
-                         "x1,y1,x2,y2,class like 10,12.5,18,20,0")
+        raise ValueError(
+            f"found '{(broken[1] or broken[2])[:60]}' behind the path, expected boxes "
+            "x1,y1,x2,y2,class like 10,12.5,18,20,0"
+        )
     boxes = []
     for word in tail.split():
         *corners, category = word.split(",")
@@ -84,20 +88,24 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
             try:
                 name, found = parse_line(line[0], number)
             except ValueError as error:
-                row = len(f"{text[:line.start()]}.".splitlines())
+                row = len(f"{text[: line.start()]}.".splitlines())
                 raise UserError(f"{path}: line {row}: {error}; correct that line") from None
             rows.add(found or ()) if number is float else exact.append(found)
             yield name
 
     paths = Texts(names())
     if not len(paths):
-        raise UserError(f"{path}: found an empty list, expected one image a line; fill it, or remove it to use the "
-                        "dataset's own split")
+        raise UserError(
+            f"{path}: found an empty list, expected one image a line; fill it, or remove it to use the "
+            "dataset's own split"
+        )
     boxed = bool(rows.values) or any(exact)
     twice = paths.find_repeated() if boxed else []
     if twice:
-        raise UserError(f"{path}: found {twice[0]} on several lines (the first of {len(twice)} such images), expected "
-                        "one line an image with all of its boxes; join them")
+        raise UserError(
+            f"{path}: found {twice[0]} on several lines (the first of {len(twice)} such images), expected "
+            "one line an image with all of its boxes; join them"
+        )
     if number is float:
         return Entries(paths, rows if boxed else None)
     return tuple(Entry(name, (found or ()) if boxed else None) for name, found in zip(paths, exact, strict=True))

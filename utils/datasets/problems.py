@@ -1,4 +1,5 @@
 """What happens with a problem found in a dataset: stop at the first, or collect them all."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

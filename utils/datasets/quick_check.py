@@ -1,4 +1,5 @@
 """The look over a dataset that every command takes before it starts: no file is decoded whole."""
+
 from __future__ import annotations
 
 import sys
@@ -43,15 +44,22 @@ def quick_check(dataset: Dataset) -> None:
                         raise UserError(f"{frame.image}: {problem}; correct the annotation")
     except UserError as error:
         raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
-    if apart := [name for name, frames in dataset.sequences.items()
-                 if never_consecutive([frame.number for frame in frames])]:
+    if apart := [
+        name for name, frames in dataset.sequences.items() if never_consecutive([frame.number for frame in frames])
+    ]:
         numbers = ", ".join(str(frame.number) for frame in dataset.sequences[apart[0]][:3])
-        print(f"warning: {len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
-              f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
-              "after the other", file=sys.stderr)
+        print(
+            f"warning: {len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
+            f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
+            "after the other",
+            file=sys.stderr,
+        )
     if resized:
-        print(f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
-              "they are resized when read", file=sys.stderr)
+        print(
+            f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
+            "they are resized when read",
+            file=sys.stderr,
+        )
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:
@@ -67,11 +75,15 @@ def check_classes(dataset: Dataset, num_classes: int) -> None:
     beyond = max(classes, default=0)
     if beyond >= num_classes:
         first = next(frame.image for frame in dataset.frames if any(box[4] == beyond for box in frame.boxes or ()))
-        raise UserError(f"{first}: found a box of class {beyond}, counted from 0, expected classes below "
-                        f"{num_classes}; give --num-classes {beyond + 1}, or correct the annotation")
+        raise UserError(
+            f"{first}: found a box of class {beyond}, counted from 0, expected classes below "
+            f"{num_classes}; give --num-classes {beyond + 1}, or correct the annotation"
+        )
 
 
 def describe_wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int]) -> str:
     """The error for a mask of `size` whose image has another size and aspect, `own`; both (height, width)."""
-    return (f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
-            "same aspect; replace the mask")
+    return (
+        f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
+        "same aspect; replace the mask"
+    )

@@ -1,4 +1,5 @@
 """From the images that lists name to the table of a dataset's frames, sequence by sequence."""
+
 from __future__ import annotations
 
 from array import array
@@ -46,8 +47,9 @@ def sequence_names(files: Files) -> Callable[[str], str]:
 
     It depends on the image's folder alone, but for single frames, each of which is a sequence by itself.
     """
-    folders = {folder: files.sequence_folder(f"{folder}/") for folder in {key.rpartition("/")[0]
-                                                                           for key in files.images}}
+    folders = {
+        folder: files.sequence_folder(f"{folder}/") for folder in {key.rpartition("/")[0] for key in files.images}
+    }
     owners: dict[str, set[str]] = defaultdict(set)
     for within, whole in folders.values():
         owners[within].add(whole)
@@ -95,6 +97,7 @@ def table_of(files: Files, keys: Texts, name_of: Callable[[str], str], boxes: Bo
 
 def _positions(files: Files, name_of: Callable[[str], str]) -> Callable[[], dict[str, int]]:
     """Makes, when first asked, the position of every image among those of its sequence."""
+
     @cache
     def positions() -> dict[str, int]:
         counts: Counter[str] = Counter()

@@ -1,4 +1,5 @@
 """Facts about the known datasets: how one is recognised, its published split and normalisation."""
+
 from __future__ import annotations
 
 import re
@@ -64,12 +65,24 @@ def _numbers(text: str) -> frozenset[int]:
 
 
 PUBLISHED_DATASETS = (
-    DatasetSpec("NUDT-MIRSDT", r"sequence[ _-]?(\d+)", train=_numbers("1-46 48-55 57-58 60-75 77-84"),
-                test=_numbers("47 56 59 76 85-97 101 105 119"), frames_each=100, normalisation=(105.99, 25.60),
-                clip_normalisation=(105.40, 26.65), low_snr=_numbers("47 56 59 76 92 101 105 119")),
+    DatasetSpec(
+        "NUDT-MIRSDT",
+        r"sequence[ _-]?(\d+)",
+        train=_numbers("1-46 48-55 57-58 60-75 77-84"),
+        test=_numbers("47 56 59 76 85-97 101 105 119"),
+        frames_each=100,
+        normalisation=(105.99, 25.60),
+        clip_normalisation=(105.40, 26.65),
+        low_snr=_numbers("47 56 59 76 92 101 105 119"),
+    ),
     DatasetSpec("MWIRSTD", r"(\d+)", train=_numbers("1-2 4-14"), test=_numbers("15"), frames=1290),
-    DatasetSpec("DAUB", r"data(\d+)", train=_numbers("5 8-10 13-14 16-17 19 22"), test=_numbers("6 11-12 15 18 20-21"),
-                frames=13777),
+    DatasetSpec(
+        "DAUB",
+        r"data(\d+)",
+        train=_numbers("5 8-10 13-14 16-17 19 22"),
+        test=_numbers("6 11-12 15 18 20-21"),
+        frames=13777,
+    ),
     DatasetSpec("IRDST", r"(\d+)", parity=True, frames=20398 + 20258, normalisation=(104.83, 56.96)),
     DatasetSpec("ITSDT-15K", r"(?:data)?(\d+)"),
     DatasetSpec("NUAA-SIRST", r"Misc_(\d+)", frames=427, listed=(213, 214), normalisation=(101.06, 34.62), single=True),

@@ -1,4 +1,5 @@
 """Which images belong to a split: index files first, then box lists, then folders, then the published table."""
+
 from __future__ import annotations
 
 import os
@@ -26,6 +27,7 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
     Raises:
         UserError: two lists of equal rank name different images.
     """
+
     def rank(item: ImageList) -> tuple:
         return item.has_boxes, not item.path.lower().endswith(".json"), item.tier
 
@@ -33,8 +35,10 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
     here = [item for item in own if any(files.find(entry.path, split) for entry in item.entries)]
     for item in here[1:]:
         if rank(item) == rank(here[0]) and _keys_of(files, item) != _keys_of(files, here[0]):
-            raise UserError(f"{here[0].path}: found beside {item.path}, which names other images; expected one list "
-                            f"for '{split}'; remove or rename one of them")
+            raise UserError(
+                f"{here[0].path}: found beside {item.path}, which names other images; expected one list "
+                f"for '{split}'; remove or rename one of them"
+            )
     if here:
         return here[0]
     return own[0] if own else None
@@ -44,8 +48,9 @@ def _keys_of(files: Files, item: ImageList) -> set[str | None]:
     return {files.find(entry.path, item.split) for entry in item.entries}
 
 
-def images_of_split(files: Files, lists: Sequence[ImageList], split: str,
-                    table: Callable[[str], str | None] | None, report: Report) -> Texts:
+def images_of_split(
+    files: Files, lists: Sequence[ImageList], split: str, table: Callable[[str], str | None] | None, report: Report
+) -> Texts:
     """Keys of the images in a split, each once.
 
     Args:
@@ -64,11 +69,16 @@ def images_of_split(files: Files, lists: Sequence[ImageList], split: str,
     both = [list_of(files, lists, part) for part in SPLITS]
     if not all(both):
         return Texts(files.images)
-    keys = Texts(key for part, item in zip(SPLITS, both, strict=True)
-                 for key in _find_listed(files, item, part, report))
+    keys = Texts(
+        key for part, item in zip(SPLITS, both, strict=True) for key in _find_listed(files, item, part, report)
+    )
     shared = keys.find_repeated()
-    report.add_files([files.path(files.images[key]) for key in shared], "image listed for training and for testing",
-                     f"remove it from {both[0].path} or {both[1].path}", fatal=False)
+    report.add_files(
+        [files.path(files.images[key]) for key in shared],
+        "image listed for training and for testing",
+        f"remove it from {both[0].path} or {both[1].path}",
+        fatal=False,
+    )
     return keys.without_repeats() if shared else keys
 
 
@@ -84,11 +94,15 @@ def _find_listed(files: Files, item: ImageList, split: str, report: Report) -> T
                 yield key
 
     keys = Texts(found())
-    report.add_files([f"{item.path}: {path}" for path in missing], f"listed, but no such image in {files.root}",
-                     "copy it there, or correct the list")
+    report.add_files(
+        [f"{item.path}: {path}" for path in missing],
+        f"listed, but no such image in {files.root}",
+        "copy it there, or correct the list",
+    )
     twice = keys.find_repeated()
-    report.add_files([f"{item.path}: {files.images[key]}" for key in twice], "image listed twice", "list it once",
-                     fatal=False)
+    report.add_files(
+        [f"{item.path}: {files.images[key]}" for key in twice], "image listed twice", "list it once", fatal=False
+    )
     return keys.without_repeats() if twice else keys
 
 
@@ -102,9 +116,13 @@ def _split_without_lists(files: Files, split: str, table: Callable[[str], str | 
         chosen = [key for key in files.images if table(key) == split]
     else:
         example = next(iter(files.images.values()))
-        raise NoSplit(f"{files.root}: found {len(files.images)} images and nothing that tells training from test; "
-                        f"write the images of the split into {index}, one a line like {example}")
+        raise NoSplit(
+            f"{files.root}: found {len(files.images)} images and nothing that tells training from test; "
+            f"write the images of the split into {index}, one a line like {example}"
+        )
     if not chosen:
-        raise NoSplit(f"{files.root}: found {len(files.images)} images but none of them for '{split}'; copy its "
-                        f"frames there, or list them in {index}")
+        raise NoSplit(
+            f"{files.root}: found {len(files.images)} images but none of them for '{split}'; copy its "
+            f"frames there, or list them in {index}"
+        )
     return Texts(chosen)

@@ -1,4 +1,5 @@
 """Boxes and masks of targets, each made from the other."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -46,12 +47,13 @@ def _ring(image: np.ndarray, box: tuple[int, int, int, int], targets: np.ndarray
     top, left = max(y1 - BACKGROUND_RING, 0), max(x1 - BACKGROUND_RING, 0)
     window = (slice(top, y2 + BACKGROUND_RING), slice(left, x2 + BACKGROUND_RING))
     outside = ~targets[window]
-    outside[y1 - top: y2 - top, x1 - left: x2 - left] = False
+    outside[y1 - top : y2 - top, x1 - left : x2 - left] = False
     return image[window][outside]
 
 
-def _centrality(box: Sequence[float], inner: tuple[int, int, int, int], rows: np.ndarray,
-                columns: np.ndarray) -> np.ndarray:
+def _centrality(
+    box: Sequence[float], inner: tuple[int, int, int, int], rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
     """Weight of every pixel when the peak is sought: 1 at the box's centre, less in its corners, 0 outside of it."""
     cx, cy = (box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2
     corner = max(np.hypot(box[2] - box[0], box[3] - box[1]) / 2, 1)
@@ -118,14 +120,15 @@ def half_max_mask(image: np.ndarray, box: Sequence[float], targets: np.ndarray) 
     if signed[peak] <= MIN_CONTRAST * ring.std():
         x = int(np.clip(np.ceil((box[0] + box[2]) / 2), 1, max(image.shape[1] - 1, 1)))
         y = int(np.clip(np.ceil((box[1] + box[3]) / 2), 1, max(image.shape[0] - 1, 1)))
-        mask[y - 1: y + 1, x - 1: x + 1] = True
+        mask[y - 1 : y + 1, x - 1 : x + 1] = True
         return mask, True
     mask[area] = _component(signed, peak, _edge(grown, image.shape))
     return mask, False
 
 
-def convert_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: str = "half-max",
-                  dilate: bool | None = None) -> tuple[np.ndarray, int]:
+def convert_boxes(
+    image: np.ndarray, boxes: Sequence[Sequence[float]], method: str = "half-max", dilate: bool | None = None
+) -> tuple[np.ndarray, int]:
     """Make a target mask from boxes and count the boxes whose target could not be told from the picture.
 
     Args:
@@ -160,7 +163,8 @@ def convert_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: s
     return mask, fallbacks
 
 
-def mask_of_boxes(image: np.ndarray, boxes: Sequence[Sequence[float]], method: str = "half-max",
-                  dilate: bool | None = None) -> np.ndarray:
+def mask_of_boxes(
+    image: np.ndarray, boxes: Sequence[Sequence[float]], method: str = "half-max", dilate: bool | None = None
+) -> np.ndarray:
     """The `(H, W)` bool mask of `convert_boxes`."""
     return convert_boxes(image, boxes, method, dilate)[0]

@@ -1,4 +1,5 @@
 """Boxes in numpy: overlaps, suppression, sizes, and what is wrong with one."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
         block = waiting[:BLOCK_OF_BOXES]
         clash = (box_iou(block, waiting) > limit) & (block[:, None, 5] == waiting[None, :, 5])
         stays = np.ones(len(block), bool)
-        for index in np.flatnonzero(np.tril(clash[:, :len(block)], -1).any(1)):
+        for index in np.flatnonzero(np.tril(clash[:, : len(block)], -1).any(1)):
             stays[index] = not clash[index, :index][stays[:index]].any()
         chosen.append(block[stays])
         waiting = waiting[BLOCK_OF_BOXES:][~clash[stays, BLOCK_OF_BOXES:].any(0)]

@@ -1,4 +1,5 @@
 """8-connected components of sparse masks: labels, centroids, boxes, and which targets they hit."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -49,8 +50,9 @@ def components_of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components
     area = np.array([len(pixel) for pixel in pixels], np.int64)
     centroid = (corners[:, [1, 0]] + corners[:, [3, 2]] - 1) / 2
     none = [np.zeros(0, np.int64)]
-    return Components(np.concatenate(none + pixels), np.repeat(np.arange(len(area)), area), np.ones_like(area), area,
-                      centroid)
+    return Components(
+        np.concatenate(none + pixels), np.repeat(np.arange(len(area)), area), np.ones_like(area), area, centroid
+    )
 
 
 def repeat_at_levels(found: Components, height: np.ndarray, levels: int) -> Components:
@@ -113,8 +115,9 @@ def _stacked_owners(which: np.ndarray, y: np.ndarray, x: np.ndarray, count: int,
     return rank[labels]
 
 
-def _gather(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], pixel: np.ndarray, rows: np.ndarray,
-            columns: np.ndarray) -> Components:
+def _gather(
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]], pixel: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> Components:
     if not parts:
         none = np.zeros(0, np.int64)
         return Components(none, none, none, none, np.zeros((0, 2)))
@@ -145,7 +148,7 @@ def match(targets: np.ndarray, components: np.ndarray, level: np.ndarray | None 
         return taken
     level = np.zeros(len(components), np.int64) if level is None else level
     for number, target in enumerate(targets):
-        near = ((components - target) ** 2).sum(1) < MATCH_DISTANCE ** 2 - _TIE
+        near = ((components - target) ** 2).sum(1) < MATCH_DISTANCE**2 - _TIE
         candidates = np.flatnonzero(near & (taken < 0))
         _, first = np.unique(level[candidates], return_index=True)
         taken[candidates[first]] = number

@@ -3,6 +3,7 @@
 Three ways: letterboxed (scaled to fit into a rectangle and centred there, the rest grey), resized, or the frame's own
 pixels, padded. All have `frame`, `to_frame` and `map_to_frame`.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -87,21 +88,27 @@ class Letterbox:
         reach = BICUBIC_REACH * np.maximum(1, 1 / scale)
         first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE_SIDE
         last = np.ceil((places + 1 + reach) * scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE_SIDE
-        tiles = {(y, x) for low, high in zip(first.tolist(), last.tolist(), strict=True)
-                 for y in range(low[0], high[0] + 1) for x in range(low[1], high[1] + 1)}
+        tiles = {
+            (y, x)
+            for low, high in zip(first.tolist(), last.tolist(), strict=True)
+            for y in range(low[0], high[0] + 1)
+            for x in range(low[1], high[1] + 1)
+        }
         canvas = ready.copy()
         for y, x in tiles:
             end = min(TILE_SIDE * (y + 1), self.inner[0]), min(TILE_SIDE * (x + 1), self.inner[1])
             self._scale_into(canvas, image, (TILE_SIDE * y, TILE_SIDE * x), end, full_scale)
         return canvas
 
-    def _scale_into(self, canvas: np.ndarray, image: np.ndarray, start: tuple[int, int], end: tuple[int, int],
-                    full_scale: float) -> None:
+    def _scale_into(
+        self, canvas: np.ndarray, image: np.ndarray, start: tuple[int, int], end: tuple[int, int], full_scale: float
+    ) -> None:
         """The part of the scaled frame from `start` to `end` (y, x), into its place on the canvas."""
-        place = tuple(slice(corner + low, corner + high)
-                      for corner, low, high in zip(self.corner, start, end, strict=True))
+        place = tuple(
+            slice(corner + low, corner + high) for corner, low, high in zip(self.corner, start, end, strict=True)
+        )
         if self.inner == self.shape:
-            canvas[place] = image[start[0]:end[0], start[1]:end[1]]
+            canvas[place] = image[start[0] : end[0], start[1] : end[1]]
             return
         step = np.divide(self.shape, self.inner)  # from one pixel of the scaled frame to the next
         reach = BICUBIC_REACH * np.maximum(1, step) + 1
@@ -124,7 +131,7 @@ class Letterbox:
     def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
         """A map over the input `(H, W)` float32 in [0, 1] → over the frame `(h, w)`, interpolated."""
         (top, left), (height, width) = self.corner, self.inner
-        return resize_map(plane[top:top + height, left:left + width], self.shape)
+        return resize_map(plane[top : top + height, left : left + width], self.shape)
 
     def _move(self, boxes: np.ndarray, forward: bool) -> np.ndarray:
         moved = np.array(boxes, np.float64)
@@ -192,8 +199,15 @@ class Resized:
 Fit = Padded | Resized | Letterbox
 
 
-def fit_of(shape: tuple[int, int], fit: str, input_size: int | None, multiple: int, mean: float = MARGIN_GREY,
-           full_scale: float = 255.0, square: bool = True) -> Fit:
+def fit_of(
+    shape: tuple[int, int],
+    fit: str,
+    input_size: int | None,
+    multiple: int,
+    mean: float = MARGIN_GREY,
+    full_scale: float = 255.0,
+    square: bool = True,
+) -> Fit:
     """How frames are fitted into a network's input.
 
     Args:

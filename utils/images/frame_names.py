@@ -1,4 +1,5 @@
 """The order of a sequence's image files and the numbers of its frames, both told from the files' names."""
+
 from __future__ import annotations
 
 import re
@@ -93,8 +94,14 @@ def describe_steps(numbers: Sequence[int]) -> str:
     step = usual_step(numbers)
     if step is None:
         lonely = len(numbers) >= MIN_NAMES_FOR_STEP and never_consecutive(numbers)
-        return ("the numbers of the frames are irregular and never consecutive, so that every clip is one frame again "
-                "and again and no motion is seen; number the frames one after the other") if lonely else ""
+        return (
+            (
+                "the numbers of the frames are irregular and never consecutive, so that every clip is one frame again "
+                "and again and no motion is seen; number the frames one after the other"
+            )
+            if lonely
+            else ""
+        )
     if step == 1:
         return ""
     gaps = sum(after - before > 1 for before, after in pairwise(count_steps(numbers)))

@@ -1,6 +1,7 @@
 """Grey levels: from what a picture holds (colours, degrees, shares, raw counts) to levels that a network or a person
 can be shown.
 """
+
 from __future__ import annotations
 
 import math
@@ -48,16 +49,20 @@ class LevelMapper:
             image = (image.astype(np.float64) - self.middle) * self.factor + MIDDLE_LEVEL
         if not self.told and self.decided and (image.min() < -0.5 or image.max() > MAX_GREY_LEVEL + 0.5):
             self.told = True
-            self.notes.append(f"{self.path}: some values lie outside of what 16 bits hold and are cut to the nearest "
-                              "level")
+            self.notes.append(
+                f"{self.path}: some values lie outside of what 16 bits hold and are cut to the nearest level"
+            )
         whole = to_whole_levels(image)
         return whole.astype(np.uint16) if self.factor else whole
 
     def _decide(self, image: np.ndarray) -> None:
         self.decided = True
         low, high = np.percentile(image, RANGE_PERCENTILES)
-        fine = (_has_fractions(image) and high - low < MAX_FINE_RANGE
-                and noise_in(np.diff(image, axis=1), 2 ** 0.5) < MAX_FINE_NOISE)
+        fine = (
+            _has_fractions(image)
+            and high - low < MAX_FINE_RANGE
+            and noise_in(np.diff(image, axis=1), 2**0.5) < MAX_FINE_NOISE
+        )
         if not (values_beyond_levels(image) or fine):
             return
         span = max(high - low, np.ptp(image) / (RANGE_HEADROOM / 2))  # of what is in this frame nothing is cut
@@ -65,7 +70,8 @@ class LevelMapper:
         self.middle = round((low + high) / 2 * self.factor) / self.factor
         self.notes.append(
             f"{self.path}: values such as {image.min():.6g} to {image.max():.6g} are no whole grey levels; in all "
-            f"frames {self.middle:.6g} counts as level {MIDDLE_LEVEL}, and a difference of 1 as {self.factor:g} levels")
+            f"frames {self.middle:.6g} counts as level {MIDDLE_LEVEL}, and a difference of 1 as {self.factor:g} levels"
+        )
 
 
 def _has_fractions(image: np.ndarray) -> bool:
@@ -94,8 +100,10 @@ class GreyConverter:
         if self.notes is not None:
             part = picture[::4, ::4].astype(np.int16)
             if np.ptp(part, axis=2).mean() > MIN_COLOUR_DIFFERENCE:
-                self.notes.append(f"{self.path}: the frames are in colour and are turned grey, which does not bring "
-                                  "back what a palette (pseudo-colour) stands for; record white-hot or black-hot")
+                self.notes.append(
+                    f"{self.path}: the frames are in colour and are turned grey, which does not bring "
+                    "back what a palette (pseudo-colour) stands for; record white-hot or black-hot"
+                )
             self.notes = None
         return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
 
@@ -108,7 +116,7 @@ def full_scale_of(image: np.ndarray) -> float:
 RANGE_FOLLOWING_RATE = 0.05  # share by which a range of percentiles follows the frames
 SAMPLE_PIXELS = 65536  # pixels that percentiles are taken of
 USUAL_PERCENTILES = 0.5, 99.9  # the usual ones: few pixels are targets
-MAX_8_BIT_LEVEL = 255   # level of frames of 8 bits
+MAX_8_BIT_LEVEL = 255  # level of frames of 8 bits
 
 
 class SlowRange:

@@ -1,4 +1,5 @@
 """From an image file to a grey frame or a boolean mask."""
+
 from __future__ import annotations
 
 import os
@@ -111,9 +112,11 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
     """
     image = read_values(path)
     if found := values_beyond_levels(image):
-        raise UserError(f"{path}: found {found}, expected whole grey levels from 0 to {MAX_GREY_LEVEL}; multiply and "
-                        "shift the values of all frames of the dataset alike, and write the frames as images of 16 "
-                        "bits")
+        raise UserError(
+            f"{path}: found {found}, expected whole grey levels from 0 to {MAX_GREY_LEVEL}; multiply and "
+            "shift the values of all frames of the dataset alike, and write the frames as images of 16 "
+            "bits"
+        )
     return to_whole_levels(image)
 
 
@@ -163,8 +166,10 @@ def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> 
     mask = image > max(int(image.max(initial=0)) // 2, 0)
     if shape is not None and mask.shape != tuple(shape):
         if not same_aspect(mask.shape, tuple(shape)):
-            raise UserError(f"{path}: mask of {mask.shape[1]}x{mask.shape[0]} (w x h), expected {shape[1]}x{shape[0]} "
-                            "like its image, or the same aspect; replace the mask")
+            raise UserError(
+                f"{path}: mask of {mask.shape[1]}x{mask.shape[0]} (w x h), expected {shape[1]}x{shape[0]} "
+                "like its image, or the same aspect; replace the mask"
+            )
         mask = cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0
     return mask
 

@@ -1,4 +1,5 @@
 """Normalisation of grey levels, of grey frames and of their copies in R, G and B."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

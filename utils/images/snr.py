@@ -1,4 +1,5 @@
 """Signal-to-noise ratio of a target against the ring around it."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,8 +11,10 @@ SNR_RING = 10
 def surroundings(mask: np.ndarray) -> tuple[slice, slice]:
     """The window that holds the target `mask` (H, W) and its whole ring."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (slice(max(rows[0] - SNR_RING, 0), rows[-1] + SNR_RING + 1),
-            slice(max(columns[0] - SNR_RING, 0), columns[-1] + SNR_RING + 1))
+    return (
+        slice(max(rows[0] - SNR_RING, 0), rows[-1] + SNR_RING + 1),
+        slice(max(columns[0] - SNR_RING, 0), columns[-1] + SNR_RING + 1),
+    )
 
 
 def ring_of(mask: np.ndarray, targets: np.ndarray | None = None) -> np.ndarray:

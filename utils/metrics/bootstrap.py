@@ -8,6 +8,7 @@ sequences for every method that is measured on a dataset, so that their differen
 
 With few sequences the intervals are too narrow, and with one there is none (NaN).
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -70,8 +71,13 @@ def stack_counts(parts: Sequence[SegmentationMetrics], curve: bool = True) -> di
     return {name: np.array([part.counts[name] for part in parts], np.float64) for name in names}
 
 
-def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS, seed: int = SEED,
-                       curve: bool = True, empty: str = "leave-out") -> dict[str, np.ndarray]:
+def segmentation_draws(
+    parts: Sequence[SegmentationMetrics],
+    draws: int = DRAWS,
+    seed: int = SEED,
+    curve: bool = True,
+    empty: str = "leave-out",
+) -> dict[str, np.ndarray]:
     """The figures of every resample.
 
     Args:
@@ -98,8 +104,9 @@ def segmentation_draws(parts: Sequence[SegmentationMetrics], draws: int = DRAWS,
     return {name: np.concatenate(values) for name, values in result.items()}
 
 
-def detection_draws(parts: Sequence[DetectionMetrics], threshold: float, draws: int = DRAWS, seed: int = SEED
-                    ) -> dict[str, np.ndarray]:
+def detection_draws(
+    parts: Sequence[DetectionMetrics], threshold: float, draws: int = DRAWS, seed: int = SEED
+) -> dict[str, np.ndarray]:
     """The figures of every resample.
 
     As AP has it, the detections of a resample are ranked anew: a detection counts as often as its sequence was drawn.
@@ -115,8 +122,10 @@ def detection_draws(parts: Sequence[DetectionMetrics], threshold: float, draws: 
     """
     drawn, result = draw_sequences(len(parts), draws, seed), {}
     frames, targets = drawn @ _sizes(parts, "frames"), drawn @ _sizes(parts, "targets")
-    for rule, names in (("iou", ("precision", "recall", "f1", "false_per_frame", "ap50")),
-                        ("centre", ("centre_precision", "pd", "centre_f1", "centre_false_per_frame", "centre_ap"))):
+    for rule, names in (
+        ("iou", ("precision", "recall", "f1", "false_per_frame", "ap50")),
+        ("centre", ("centre_precision", "pd", "centre_f1", "centre_false_per_frame", "centre_ap")),
+    ):
         by_class = [part.by_class(rule) for part in parts]
         classes = sorted(set().union(*by_class))
         areas, matched, false = [], 0, 0
@@ -131,10 +140,17 @@ def detection_draws(parts: Sequence[DetectionMetrics], threshold: float, draws: 
             stack = np.stack(areas)
             known = ~np.isnan(stack)
             area = ratio(np.where(known, stack, 0).sum(0), known.sum(0))
-        values = (ratio(matched, matched + false), ratio(matched, targets),
-                  ratio(2 * matched, matched + false + targets), ratio(false, frames), area)
-        result |= {name: np.broadcast_to(np.asarray(value, np.float64), draws)
-                   if len(parts) > 1 else np.full(draws, np.nan) for name, value in zip(names, values, strict=True)}
+        values = (
+            ratio(matched, matched + false),
+            ratio(matched, targets),
+            ratio(2 * matched, matched + false + targets),
+            ratio(false, frames),
+            area,
+        )
+        result |= {
+            name: np.broadcast_to(np.asarray(value, np.float64), draws) if len(parts) > 1 else np.full(draws, np.nan)
+            for name, value in zip(names, values, strict=True)
+        }
     return result
 
 

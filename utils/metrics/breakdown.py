@@ -1,4 +1,5 @@
 """Pd by SNR, size and speed of the targets, and the false alarms and misses themselves."""
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -18,8 +19,11 @@ from utils.metrics.target_facts import Target, TargetFacts, chains
 from utils.predictor.prediction import Prediction
 
 # Upper ends of the bands, which belong to them; the last has none.
-BANDS = {"snr": ("SNR", (3.0, 5.0, 10.0)), "area": ("size, pixels", (4.0, 9.0, 25.0, 80.0)),
-         "speed": ("speed, pixels a frame", (0.5, 1.0, 2.0, 4.0))}
+BANDS = {
+    "snr": ("SNR", (3.0, 5.0, 10.0)),
+    "area": ("size, pixels", (4.0, 9.0, 25.0, 80.0)),
+    "speed": ("speed, pixels a frame", (0.5, 1.0, 2.0, 4.0)),
+}
 MAX_ALARMS = 20  # kept of a frame, the surest
 MAX_ALARM_SPEED = 4.0  # pixels a frame that one and the same false alarm may go
 
@@ -36,8 +40,13 @@ class Band:
 
     def as_dict(self) -> dict[str, Any]:
         """For metrics.json."""
-        return {"band": self.name, "targets": self.targets, "matched": self.matched, "pd": self.pd,
-                "interval": self.interval}
+        return {
+            "band": self.name,
+            "targets": self.targets,
+            "matched": self.matched,
+            "pd": self.pd,
+            "interval": self.interval,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +77,9 @@ class TargetLog:
         self.alarms: dict[str, dict[int, list[Alarm]]] = defaultdict(dict)
         self.sequences: list[str] = []
 
-    def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction
-                 ) -> tuple[np.ndarray, Components]:
+    def __call__(
+        self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction
+    ) -> tuple[np.ndarray, Components]:
         """Look at one frame.
 
         Args:
@@ -91,9 +101,16 @@ class TargetLog:
         if len(false):
             scores = peaks_of(false, probability[false.pixel])
             self.alarms[frame.sequence][frame.number] = [
-                Alarm(frame.sequence, frame.number, frame.image, tuple(map(float, false.centroid[index])),
-                      int(false.area[index]), float(scores[index]))
-                for index in np.argsort(-scores, kind="stable")[:MAX_ALARMS]]
+                Alarm(
+                    frame.sequence,
+                    frame.number,
+                    frame.image,
+                    tuple(map(float, false.centroid[index])),
+                    int(false.area[index]),
+                    float(scores[index]),
+                )
+                for index in np.argsort(-scores, kind="stable")[:MAX_ALARMS]
+            ]
         return found, false
 
     def bands(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, list[Band]]:
@@ -120,8 +137,9 @@ class TargetLog:
                     ends_of_pd = (np.nan, np.nan)
                     if len(self.sequences) > 1:
                         ends_of_pd = interval(ratio(drawn @ hits, drawn @ totals))
-                    rows.append(Band(name, int(own.sum()), int((own & found).sum()), float(found[own].mean()),
-                                     ends_of_pd))
+                    rows.append(
+                        Band(name, int(own.sum()), int((own & found).sum()), float(found[own].mean()), ends_of_pd)
+                    )
             result[key] = rows
         return result
 

@@ -1,4 +1,5 @@
 """Detections as COCO results, and the images, ids and categories that these speak of."""
+
 from __future__ import annotations
 
 import json
@@ -52,12 +53,20 @@ def naming_of(dataset: Dataset) -> Naming:
     for item in find_lists(dataset.root, Report()):
         if item.path.lower().endswith(".json") and item.split in splits:
             content = load_coco(item.path)
-            keys = [(files.find(str(image["file_name"]), item.split or None), image["id"])
-                    for image in content["images"]]
+            keys = [
+                (files.find(str(image["file_name"]), item.split or None), image["id"]) for image in content["images"]
+            ]
             own = {files.path(files.images[key]): number for key, number in keys if key is not None}
             if not own.keys() <= ids.keys():
-                sources[item.path] = tuple(sorted(({"id": entry["id"], "name": str(entry.get("name", entry["id"]))}
-                                                   for entry in content["categories"]), key=lambda entry: entry["id"]))
+                sources[item.path] = tuple(
+                    sorted(
+                        (
+                            {"id": entry["id"], "name": str(entry.get("name", entry["id"]))}
+                            for entry in content["categories"]
+                        ),
+                        key=lambda entry: entry["id"],
+                    )
+                )
                 ids = own | ids
     chosen = {frame.image: ids.get(frame.image) for frame in frames}
     whole = None not in chosen.values() and len(set(chosen.values())) == len(chosen)
@@ -72,9 +81,16 @@ def naming_of(dataset: Dataset) -> Naming:
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
     """Detections `(N, 6)` of frames as COCO results; boxes in thousandths of a pixel, as
     `utils.metrics.evaluate.round_detections`."""
-    return [{"image_id": naming.ids[frame.image], "category_id": naming.category(int(number)),
-             "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)], "score": score}
-            for frame, rows in detections for x1, y1, x2, y2, score, number in rows.tolist()]
+    return [
+        {
+            "image_id": naming.ids[frame.image],
+            "category_id": naming.category(int(number)),
+            "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)],
+            "score": score,
+        }
+        for frame, rows in detections
+        for x1, y1, x2, y2, score, number in rows.tolist()
+    ]
 
 
 def as_truth(frames: Iterable[tuple[Frame, np.ndarray]], dataset: Dataset, naming: Naming) -> dict[str, Any]:
@@ -84,8 +100,16 @@ def as_truth(frames: Iterable[tuple[Frame, np.ndarray]], dataset: Dataset, namin
         name = Path(os.path.relpath(frame.image, dataset.root)).as_posix()
         images.append(image_entry(naming.ids[frame.image], name))
         for x1, y1, x2, y2, number in boxes.tolist():
-            annotations.append(box_entry(len(annotations) + 1, images[-1]["id"], naming.category(int(number)),
-                                         bbox=[x1, y1, x2 - x1, y2 - y1], area=(x2 - x1) * (y2 - y1), iscrowd=0))
+            annotations.append(
+                box_entry(
+                    len(annotations) + 1,
+                    images[-1]["id"],
+                    naming.category(int(number)),
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
+                    area=(x2 - x1) * (y2 - y1),
+                    iscrowd=0,
+                )
+            )
     return coco_content(images, annotations, naming.categories)
 
 
@@ -116,12 +140,16 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
     for index, item in enumerate(content):
         image, category, box, score = _read_entry(path, index, item)
         if image not in images:
-            raise UserError(f"{path}: entry {index} is about image {image!r}, which is none of the {len(images)} of "
-                            f"this split; expected ids of {_describe_source(naming)}; give the results of this --split")
+            raise UserError(
+                f"{path}: entry {index} is about image {image!r}, which is none of the {len(images)} of "
+                f"this split; expected ids of {_describe_source(naming)}; give the results of this --split"
+            )
         if not any_class and category not in classes:
-            raise UserError(f"{path}: entry {index} has category {category!r}, expected one of "
-                            f"{', '.join(map(str, classes))} ({_describe_source(naming)}); correct it or give "
-                            "--class-agnostic")
+            raise UserError(
+                f"{path}: entry {index} has category {category!r}, expected one of "
+                f"{', '.join(map(str, classes))} ({_describe_source(naming)}); correct it or give "
+                "--class-agnostic"
+            )
         x, y, w, h = box
         rows[images[image]].append([x, y, x + w, y + h, score, 0 if any_class else classes[category]])
     return {image: np.array(found, np.float64) for image, found in rows.items()}
@@ -144,6 +172,8 @@ def _read_entry(path: str | os.PathLike, index: int, item: Any) -> tuple[Any, An
         found = json.dumps(item)
         raise UserError(f"{path}: entry {index} is {found[:120]}{'…' if len(found) > 120 else ''}, {EXPECTED}")
     if min(box[2:]) < 0:
-        raise UserError(f"{path}: entry {index} has a box of {box[2]:g}x{box[3]:g} pixels (w x h), expected sides of "
-                        "at least 0: bbox is [x, y, w, h]; correct it")
+        raise UserError(
+            f"{path}: entry {index} has a box of {box[2]:g}x{box[3]:g} pixels (w x h), expected sides of "
+            "at least 0: bbox is [x, y, w, h]; correct it"
+        )
     return image, category, list(map(float, box)), float(score)

@@ -16,6 +16,7 @@ hits nothing is false, in frames without targets too.
 Average precisions and the published figures are means over the classes that have targets, the others pool all classes.
 What is divided by nothing (recall of a set without targets) is NaN, never 0 or 1.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -88,19 +89,37 @@ class DetectionMetrics:
         result["centre_ap"] = _mean(interpolate_precision(*part).mean() for part in with_targets["centre"])
         result |= _published_figures(with_targets["iou"])
         targets = sum(map(len, self.true))
-        names = {"iou": ("precision", "recall", "f1", "false_per_frame", "matched", "false_detections"),
-                 "centre": ("centre_precision", "pd", "centre_f1", "centre_false_per_frame", "centre_matched",
-                            "centre_false_detections")}
+        names = {
+            "iou": ("precision", "recall", "f1", "false_per_frame", "matched", "false_detections"),
+            "centre": (
+                "centre_precision",
+                "pd",
+                "centre_f1",
+                "centre_false_per_frame",
+                "centre_matched",
+                "centre_false_detections",
+            ),
+        }
         for rule, parts in by_rule.items():
             # In single precision, as the predictor compares.
             above = [hit[score.astype(np.float32) > np.float32(threshold)] for score, hit, _ in parts.values()]
             matched, false = (int(sum((hit == wanted).sum() for hit in above)) for wanted in (True, False))
-            figures = (_ratio(matched, matched + false), _ratio(matched, targets),
-                       _ratio(2 * matched, matched + false + targets), _ratio(false, len(self.true)), matched, false)
+            figures = (
+                _ratio(matched, matched + false),
+                _ratio(matched, targets),
+                _ratio(2 * matched, matched + false + targets),
+                _ratio(false, len(self.true)),
+                matched,
+                false,
+            )
             result |= dict(zip(names[rule], figures, strict=True))
-        return result | {"threshold": threshold, "frames": len(self.true),
-                         "frames_with_target": sum(len(true) > 0 for true in self.true), "targets": targets,
-                         "detections": sum(map(len, self.found))}
+        return result | {
+            "threshold": threshold,
+            "frames": len(self.true),
+            "frames_with_target": sum(len(true) > 0 for true in self.true),
+            "targets": targets,
+            "detections": sum(map(len, self.found)),
+        }
 
     def curve(self, rule: str = "iou") -> dict[str, np.ndarray]:
         """The figures over the threshold, all classes pooled.
@@ -118,8 +137,13 @@ class DetectionMetrics:
         matched, taken = np.cumsum(hit)[last], (np.arange(len(score)) + 1)[last]
         score, targets = score[last], sum(map(len, self.true))
         below = np.append(score[1:], 0)[: len(score)]
-        figures = {"threshold": (score + below) / 2, "precision": matched / taken, "recall": _divide(matched, targets),
-                   "f1": 2 * matched / (taken + targets), "false_per_frame": _divide(taken - matched, len(self.true))}
+        figures = {
+            "threshold": (score + below) / 2,
+            "precision": matched / taken,
+            "recall": _divide(matched, targets),
+            "f1": 2 * matched / (taken + targets),
+            "false_per_frame": _divide(taken - matched, len(self.true)),
+        }
         return {name: values[::-1].astype(np.float64) for name, values in figures.items()}
 
     def interpolate(self, rule: str = "iou") -> dict[str, np.ndarray]:
@@ -132,8 +156,9 @@ class DetectionMetrics:
         """For each class: scores `(N,)` in descending order, which of them are hits `(N,)`, number of true boxes."""
         if rule not in BOX_RULES:
             raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(BOX_RULES)}")
-        classes = np.unique(np.concatenate([np.zeros(0), *(found[:, 5] for found in self.found),
-                                            *(true[:, 4] for true in self.true)]))
+        classes = np.unique(
+            np.concatenate([np.zeros(0), *(found[:, 5] for found in self.found), *(true[:, 4] for true in self.true)])
+        )
         result = {}
         for number in classes.tolist():
             scores, hits, targets = [np.zeros(0)], [np.zeros(0, bool)], 0
@@ -210,8 +235,14 @@ def _divide(part: np.ndarray, whole: int) -> np.ndarray:
 
 _SLIVER = 1e-6  # both ends of COCO's ranges belong to them; a target of 8×8 pixels is to count once, as the larger kind
 # Areas of the true box in pixels, from … to; the last three are COCO's own.
-AREAS = {"tiny": (0, 8 ** 2 - _SLIVER), "8_16": (8 ** 2, 16 ** 2 - _SLIVER), "16_32": (16 ** 2, 32 ** 2 - _SLIVER),
-         "small": (0, 32 ** 2), "medium": (32 ** 2, 96 ** 2), "large": (96 ** 2, 1e10)}
+AREAS = {
+    "tiny": (0, 8**2 - _SLIVER),
+    "8_16": (8**2, 16**2 - _SLIVER),
+    "16_32": (16**2, 32**2 - _SLIVER),
+    "small": (0, 32**2),
+    "medium": (32**2, 96**2),
+    "large": (96**2, 1e10),
+}
 _ALL_AREAS = {"": (0, 1e10)}
 
 
@@ -238,8 +269,9 @@ def average_precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], a
     return result
 
 
-def _precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], ranges: list[tuple[float, float]]
-               ) -> np.ndarray:
+def _precision(
+    found: Sequence[np.ndarray], true: Sequence[np.ndarray], ranges: list[tuple[float, float]]
+) -> np.ndarray:
     """Interpolated precision, (10 IoU thresholds, 101 recalls, classes, areas)."""
     with contextlib.redirect_stdout(io.StringIO()):
         from pycocotools.coco import COCO  # here, as only average precision needs it
@@ -253,11 +285,23 @@ def _precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], ranges: 
             annotations = []
             for number, (image, box) in enumerate(boxes):
                 x1, y1, x2, y2 = box[:4]
-                annotations.append({"id": number + 1, "image_id": image, "category_id": int(box[column]), "iscrowd": 0,
-                                    "bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "score": box[4]})
+                annotations.append(
+                    {
+                        "id": number + 1,
+                        "image_id": image,
+                        "category_id": int(box[column]),
+                        "iscrowd": 0,
+                        "bbox": [x1, y1, x2 - x1, y2 - y1],
+                        "area": (x2 - x1) * (y2 - y1),
+                        "score": box[4],
+                    }
+                )
             coco = COCO()
-            coco.dataset = {"images": images, "annotations": annotations,
-                            "categories": [{"id": number} for number in classes]}
+            coco.dataset = {
+                "images": images,
+                "annotations": annotations,
+                "categories": [{"id": number} for number in classes],
+            }
             coco.createIndex()
             content.append(coco)
         evaluation = COCOeval(*content, "bbox")

@@ -4,6 +4,7 @@ Counts are those of `utils.metrics.segmentation.SegmentationMetrics`: numbers or
 histograms `(…, bins)`; the leading axes are the resamples of `utils.metrics.bootstrap`, or none. What is divided by
 nothing is NaN.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -13,9 +14,11 @@ import numpy as np
 
 TALLIES = ("intersection", "predicted", "matched", "false_pixels", "false_components")
 # What a frame without targets adds to the mean that is nIoU.
-EMPTY_FRAMES = {"leave-out": "frames without targets are left out",
-         "zero": "a frame without targets counts as 0, whatever is predicted",
-         "one": "a frame without targets counts as 1 where nothing is predicted, else as 0"}
+EMPTY_FRAMES = {
+    "leave-out": "frames without targets are left out",
+    "zero": "a frame without targets counts as 0, whatever is predicted",
+    "one": "a frame without targets counts as 1 where nothing is predicted, else as 0",
+}
 FA_LIMITS = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4)
 NIOU_BITS = 52  # a frame's IoU is counted in units of 2⁻⁵², so that its sum does not depend on the order of frames
 Counts = Mapping[str, Any]
@@ -44,10 +47,10 @@ def figures(counts: Counts, empty: str = "leave-out") -> dict[str, Any]:
     true, targets, frames = counts["target_pixels"], counts["targets"], counts["frames"]
     shared, averaged = counts["niou"], counts["frames_with_target"] if empty == "leave-out" else frames
     if empty == "one":
-        shared = shared + counts["empty_right"] * 2 ** NIOU_BITS
+        shared = shared + counts["empty_right"] * 2**NIOU_BITS
     return {
         "iou": ratio(hit, predicted + true - hit),
-        "niou": ratio(shared, averaged * 2 ** NIOU_BITS),
+        "niou": ratio(shared, averaged * 2**NIOU_BITS),
         "pixel_accuracy": ratio(hit, true),
         "pixel_precision": ratio(hit, predicted),
         "pixel_f1": ratio(2 * hit, predicted + true),
@@ -71,16 +74,22 @@ def curves(counts: Counts, fa_limit: float = 1e-4) -> dict[str, Any]:
         arrays `(…)` by limit.
     """
     tally = {name: counts[f"curve_{name}"].astype(np.float64) for name in TALLIES}
-    targets, pixels, frames, true = (np.asarray(counts[name], np.float64)[..., None]
-                                     for name in ("targets", "pixels", "frames", "target_pixels"))
+    targets, pixels, frames, true = (
+        np.asarray(counts[name], np.float64)[..., None] for name in ("targets", "pixels", "frames", "target_pixels")
+    )
     matched, false = tally["matched"], tally["false_components"]
     pd, fa = ratio(matched, targets), ratio(tally["false_pixels"], pixels)
-    return {"pd": pd, "fa": fa, "false_per_frame": ratio(false, frames),
-            "iou": ratio(tally["intersection"], tally["predicted"] + true - tally["intersection"]),
-            "precision": ratio(matched, matched + false), "f1": ratio(2 * matched, matched + false + targets),
-            "pd_fa_auc": step_area(pd, fa, fa_limit),
-            "pixel_auc": rank_area(counts["all_bins"], counts["target_bins"]),
-            "pd_at_fa": {limit: pd_within(pd, fa, limit) for limit in FA_LIMITS}}
+    return {
+        "pd": pd,
+        "fa": fa,
+        "false_per_frame": ratio(false, frames),
+        "iou": ratio(tally["intersection"], tally["predicted"] + true - tally["intersection"]),
+        "precision": ratio(matched, matched + false),
+        "f1": ratio(2 * matched, matched + false + targets),
+        "pd_fa_auc": step_area(pd, fa, fa_limit),
+        "pixel_auc": rank_area(counts["all_bins"], counts["target_bins"]),
+        "pd_at_fa": {limit: pd_within(pd, fa, limit) for limit in FA_LIMITS},
+    }
 
 
 def pd_within(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:

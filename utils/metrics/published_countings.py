@@ -3,6 +3,7 @@
 Each is one deviation, as evaluation scripts of the field have it; `utils.metrics.segmentation` has the right counting,
 and docs/metrics.md shows how far the figures move. All count at the operating threshold alone.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -27,19 +28,27 @@ class Counting:
 
 
 COUNTINGS = {
-    "area": Counting("false components that have as many pixels as any matched one of their frame are not counted",
-                     ("fa", "false_per_frame", "precision", "f1")),
-    "reuse": Counting("a component may be matched by several targets, as it is not taken out of the list",
-                      ("pd", "fa", "false_per_frame", "precision", "f1")),
+    "area": Counting(
+        "false components that have as many pixels as any matched one of their frame are not counted",
+        ("fa", "false_per_frame", "precision", "f1"),
+    ),
+    "reuse": Counting(
+        "a component may be matched by several targets, as it is not taken out of the list",
+        ("pd", "fa", "false_per_frame", "precision", "f1"),
+    ),
     "fa-256": Counting("Fa is divided by 256·256 pixels a frame, whatever the frames' size", ("fa",)),
     "empty-zero": Counting("nIoU: a frame without targets counts as 0, whatever is predicted", ("niou",)),
-    "empty-one": Counting("nIoU: a frame without targets counts as 1 where nothing is predicted, else as 0",
-                          ("niou",)),
-    "skip-empty": Counting("frames without targets are not measured at all, their false alarms go unseen",
-                           ("iou", "fa", "false_per_frame", "precision", "f1", "pixel_precision", "pixel_f1")),
+    "empty-one": Counting("nIoU: a frame without targets counts as 1 where nothing is predicted, else as 0", ("niou",)),
+    "skip-empty": Counting(
+        "frames without targets are not measured at all, their false alarms go unseen",
+        ("iou", "fa", "false_per_frame", "precision", "f1", "pixel_precision", "pixel_f1"),
+    ),
     "background": Counting("IoU is the mean over the two classes target and background", ("iou",)),
-    "shooting-border": Counting("shooting rule whose windows vanish where they would begin above or left of the frame "
-                                "(negative slices)", ("pd", "fa", "false_per_frame", "precision", "f1"), "shooting"),
+    "shooting-border": Counting(
+        "shooting rule whose windows vanish where they would begin above or left of the frame (negative slices)",
+        ("pd", "fa", "false_per_frame", "precision", "f1"),
+        "shooting",
+    ),
 }
 
 
@@ -60,13 +69,27 @@ class CompatMetrics(SegmentationMetrics):
         """As of `SegmentationMetrics`; `probability` is not used."""
         super().update(prediction, mask)
 
-    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None, targets: Components,
-               boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
+    def _frame(
+        self,
+        prediction: np.ndarray,
+        mask: np.ndarray,
+        probability: np.ndarray | None,
+        targets: Components,
+        boxes: np.ndarray | None = None,
+        threshold: float = 0.5,
+    ) -> None:
         if self.counting != "skip-empty" or mask.any():
             super()._frame(prediction, mask, None, targets)
 
-    def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
-               targets: Components, found: Components | None) -> dict[str, np.ndarray]:
+    def _tally(
+        self,
+        pixel: np.ndarray,
+        height: np.ndarray,
+        levels: int,
+        mask: np.ndarray,
+        targets: Components,
+        found: Components | None,
+    ) -> dict[str, np.ndarray]:
         right = super()._tally(pixel, height, levels, mask, targets, found)
         if self.counting not in _FAULTY_TALLIES:
             return right
@@ -92,7 +115,7 @@ class CompatMetrics(SegmentationMetrics):
 
 def _components_near(target: np.ndarray, components: Components) -> np.ndarray:
     """Indices of the components whose centroid is less than 3 px from a target's, in raster order."""
-    return np.flatnonzero(((components.centroid - target) ** 2).sum(1) < MATCH_DISTANCE ** 2 - _TIE)
+    return np.flatnonzero(((components.centroid - target) ** 2).sum(1) < MATCH_DISTANCE**2 - _TIE)
 
 
 def _tally_by_area(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
@@ -117,8 +140,8 @@ def _tally_border(prediction: np.ndarray, mask: np.ndarray, targets: Components)
     the far end, which leaves nothing of the window."""
     hit, outside = np.zeros(len(targets), bool), prediction.copy()
     for (y, x), owner in zip(np.stack(np.divmod(targets.pixel, mask.shape[1]), 1).tolist(), targets.owner, strict=True):
-        hit[owner] |= prediction[y - 1:y + 2, x - 1:x + 2].any()
-        outside[y - 4:y + 5, x - 4:x + 5] = False
+        hit[owner] |= prediction[y - 1 : y + 2, x - 1 : x + 2].any()
+        outside[y - 4 : y + 5, x - 4 : x + 5] = False
     return int(hit.sum()), int(outside.sum()), len(label(outside))
 
 
@@ -146,5 +169,8 @@ def shifts(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]])
         right: figures of `SegmentationMetrics.compute` by rule.
         counted: those of `CompatMetrics.compute` by counting.
     """
-    return [Shift(name, key, right[COUNTINGS[name].rule][key], figures[key])
-            for name, figures in counted.items() for key in COUNTINGS[name].keys]
+    return [
+        Shift(name, key, right[COUNTINGS[name].rule][key], figures[key])
+        for name, figures in counted.items()
+        for key in COUNTINGS[name].keys
+    ]

@@ -22,6 +22,7 @@ Around means inside the frame: windows end at its border.
 Boxes, where they are given, are components as they are, also where they touch or overlap; pixels count as masks have
 them, and so does the rule `shooting`.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -47,8 +48,16 @@ MASK_RULES = ("centroid", "shooting")
 # Pd-Fa curve is at probabilities like 0.9999. Contains 0.5.
 DEFAULT_THRESHOLDS = 1 / (1 + np.exp(-np.linspace(-4, 12, 65)))
 _PIXEL_BINS = (0x3F800000 >> 16) + 1  # float32 in [0, 1] order like their bits; the upper half is the bin's number
-_COUNTS = ("frames", "frames_with_target", "frames_with_probability", "empty_right", "pixels", "targets",
-           "target_pixels", "niou")
+_COUNTS = (
+    "frames",
+    "frames_with_target",
+    "frames_with_probability",
+    "empty_right",
+    "pixels",
+    "targets",
+    "target_pixels",
+    "niou",
+)
 
 
 class SegmentationMetrics:
@@ -76,8 +85,15 @@ class SegmentationMetrics:
         self._counts |= {f"curve_{name}": np.zeros(len(self.thresholds), np.int64) for name in TALLIES}
         self._counts |= {name: np.zeros(_PIXEL_BINS, np.int64) for name in ("all_bins", "target_bins")}
 
-    def update(self, prediction: Any, mask: Any, probability: Any = None, boxes: np.ndarray | None = None,
-               true_boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
+    def update(
+        self,
+        prediction: Any,
+        mask: Any,
+        probability: Any = None,
+        boxes: np.ndarray | None = None,
+        true_boxes: np.ndarray | None = None,
+        threshold: float = 0.5,
+    ) -> None:
         """Count one frame or a batch of frames.
 
         Args:
@@ -108,11 +124,19 @@ class SegmentationMetrics:
         if boxes is not None or true_boxes is not None:
             raise ValueError(f"got boxes with a batch of {len(prediction)} frames, expected them frame by frame")
         for index in range(len(prediction)):
-            self._frame(prediction[index], mask[index], None if probability is None else probability[index],
-                        label(mask[index]))
+            self._frame(
+                prediction[index], mask[index], None if probability is None else probability[index], label(mask[index])
+            )
 
-    def _frame(self, prediction: np.ndarray, mask: np.ndarray, probability: np.ndarray | None, targets: Components,
-               boxes: np.ndarray | None = None, threshold: float = 0.5) -> None:
+    def _frame(
+        self,
+        prediction: np.ndarray,
+        mask: np.ndarray,
+        probability: np.ndarray | None,
+        targets: Components,
+        boxes: np.ndarray | None = None,
+        threshold: float = 0.5,
+    ) -> None:
         counts = self._counts
         pixel = np.flatnonzero(prediction)
         found = None if boxes is None else _components_at(boxes, mask.shape, np.array([threshold]))
@@ -135,8 +159,9 @@ class SegmentationMetrics:
             found = None if boxes is None else _components_at(boxes, mask.shape, self.thresholds)
             self._frame_curve(probability, mask, targets, found)
 
-    def _frame_curve(self, probability: np.ndarray, mask: np.ndarray, targets: Components, found: Components | None
-                     ) -> None:
+    def _frame_curve(
+        self, probability: np.ndarray, mask: np.ndarray, targets: Components, found: Components | None
+    ) -> None:
         """Count at every threshold. Only pixels above the lowest one take part (see `label_levels`)."""
         counts, thresholds = self._counts, self.thresholds
         pixel = np.flatnonzero(probability > thresholds[0])
@@ -148,19 +173,30 @@ class SegmentationMetrics:
         counts["target_bins"] += np.bincount(bins[mask.reshape(-1)], minlength=_PIXEL_BINS)
         counts["frames_with_probability"] += 1
 
-    def _tally(self, pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
-               targets: Components, found: Components | None) -> dict[str, np.ndarray]:
+    def _tally(
+        self,
+        pixel: np.ndarray,
+        height: np.ndarray,
+        levels: int,
+        mask: np.ndarray,
+        targets: Components,
+        found: Components | None,
+    ) -> dict[str, np.ndarray]:
         """Counts `(levels,)` of the nested predictions {height ≥ level}; their components are `found`, where given."""
-        result = {"predicted": _count_reaching(height, levels),
-                  "intersection": _count_reaching(height[mask.reshape(-1)[pixel]], levels)}
+        result = {
+            "predicted": _count_reaching(height, levels),
+            "intersection": _count_reaching(height[mask.reshape(-1)[pixel]], levels),
+        }
         if self.rule == "shooting":
             return result | _tally_shooting(pixel, height, levels, mask, targets)
         components = label_levels(pixel, height, mask.shape[1], levels) if found is None else found
         taken = match(targets.centroid, components.centroid, components.level) >= 0
         level, false = components.level, ~taken
-        return result | {"matched": _count_levels(level[taken], levels),
-                         "false_components": _count_levels(level[false], levels),
-                         "false_pixels": _count_levels(level[false], levels, components.area[false])}
+        return result | {
+            "matched": _count_levels(level[taken], levels),
+            "false_components": _count_levels(level[false], levels),
+            "false_pixels": _count_levels(level[false], levels, components.area[false]),
+        }
 
     def merge(self, other: SegmentationMetrics) -> SegmentationMetrics:
         """Add the counts of `other` to these.
@@ -191,8 +227,11 @@ class SegmentationMetrics:
         """
         counts = self._counts
         single = {name: int(counts[name][0]) for name in ("matched", "false_components", "false_pixels")}
-        return figures(counts, empty) | single | {name: counts[name] for name in
-                                                  ("targets", "pixels", "frames", "frames_with_target")}
+        return (
+            figures(counts, empty)
+            | single
+            | {name: counts[name] for name in ("targets", "pixels", "frames", "frames_with_target")}
+        )
 
     def curve(self, fa_limit: float = 1e-4) -> dict[str, Any]:
         """The figures over the threshold, and two areas.
@@ -215,8 +254,10 @@ class SegmentationMetrics:
         """Raise ValueError where some frames came without probabilities, so that there is no curve."""
         counts = self._counts
         if counts["frames_with_probability"] != counts["frames"]:
-            raise ValueError(f"probabilities came with {counts['frames_with_probability']} of {counts['frames']} "
-                             "frames, expected all: give them to every update")
+            raise ValueError(
+                f"probabilities came with {counts['frames_with_probability']} of {counts['frames']} "
+                "frames, expected all: give them to every update"
+            )
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -254,16 +295,21 @@ def _count_reaching(height: np.ndarray, levels: int) -> np.ndarray:
     return np.cumsum(_count_levels(height, levels)[::-1])[::-1]
 
 
-def _tally_shooting(pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray,
-              targets: Components) -> dict[str, np.ndarray]:
+def _tally_shooting(
+    pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray, targets: Components
+) -> dict[str, np.ndarray]:
     found, outside = _shoot(pixel, height, mask, targets)
     components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
-    return {"matched": _count_reaching(found, levels), "false_pixels": _count_reaching(height[outside], levels),
-            "false_components": _count_levels(components.level, levels)}
+    return {
+        "matched": _count_reaching(found, levels),
+        "false_pixels": _count_reaching(height[outside], levels),
+        "false_components": _count_levels(components.level, levels),
+    }
 
 
-def _shoot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
-          ) -> tuple[np.ndarray, np.ndarray]:
+def _shoot(
+    pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
+) -> tuple[np.ndarray, np.ndarray]:
     """The highest level at which each target is found by the shooting rule, and which pixels are false."""
     raised = np.zeros(mask.shape, np.uint16)
     raised.reshape(-1)[pixel] = height
@@ -273,8 +319,7 @@ def _shoot(pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Com
     return found, ~zone[pixel]
 
 
-def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Components
-            ) -> tuple[np.ndarray, Components]:
+def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[np.ndarray, Components]:
     """Which targets of one frame are found, and the false components: what `SegmentationMetrics` counts.
 
     Args:

@@ -7,6 +7,7 @@
   its start). A target is followed by its `track_id` where a COCO json gives one, else to the nearest target of the next
   frame with one, at most 10 px a frame away, each taken once. The camera's own motion is part of this speed.
 """
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -91,8 +92,16 @@ class TargetFacts:
             for index, (centroid, area) in enumerate(zip(components.centroid, components.area, strict=True)):
                 note = _find_note(self.notes.get(frame.image, ()), centroid)
                 snr = note.snr if note and note.snr is not None else _measure_snr(image, mask, components, index)
-                targets.append(Target(frame.sequence, frame.number, frame.image, tuple(map(float, centroid)), int(area),
-                                      abs(float(snr))))
+                targets.append(
+                    Target(
+                        frame.sequence,
+                        frame.number,
+                        frame.image,
+                        tuple(map(float, centroid)),
+                        int(area),
+                        abs(float(snr)),
+                    )
+                )
                 tracks.append(note.track if note else None)
             self.frames[frame.image], self._known[frame.image] = (components, targets), tracks
         return self.frames[frame.image]
@@ -115,10 +124,17 @@ class TargetFacts:
 def _find_note(notes: Sequence[Note], centroid: np.ndarray) -> Note | None:
     """The annotation whose box holds the centroid, the one with the nearest centre."""
     y, x = centroid + 0.5
-    held = [note for note in notes if note.box[0] - BOX_MARGIN <= x <= note.box[2] + BOX_MARGIN
-            and note.box[1] - BOX_MARGIN <= y <= note.box[3] + BOX_MARGIN]
-    return min(held, default=None, key=lambda note: np.hypot((note.box[0] + note.box[2]) / 2 - x,
-                                                            (note.box[1] + note.box[3]) / 2 - y))
+    held = [
+        note
+        for note in notes
+        if note.box[0] - BOX_MARGIN <= x <= note.box[2] + BOX_MARGIN
+        and note.box[1] - BOX_MARGIN <= y <= note.box[3] + BOX_MARGIN
+    ]
+    return min(
+        held,
+        default=None,
+        key=lambda note: np.hypot((note.box[0] + note.box[2]) / 2 - x, (note.box[1] + note.box[3]) / 2 - y),
+    )
 
 
 def _measure_snr(image: np.ndarray, mask: np.ndarray, components: Components, index: int) -> float:
@@ -171,7 +187,7 @@ def speeds(track: Sequence[Target]) -> list[float]:
     """Pixels a frame of each sighting; NaN for a target that is seen once."""
     result = []
     for index, target in enumerate(track):
-        before, after = track[max(index - SPEED_SPAN, 0):index], track[index + 1:index + 1 + SPEED_SPAN]
+        before, after = track[max(index - SPEED_SPAN, 0) : index], track[index + 1 : index + 1 + SPEED_SPAN]
         earlier = [other for other in before if 0 < target.number - other.number <= SPEED_SPAN]
         later = [other for other in after if 0 < other.number - target.number <= SPEED_SPAN]
         if not (earlier or later):

@@ -1,4 +1,5 @@
 """What is true in a labelled frame: its targets' mask and their boxes, each from whatever label is there."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code."""
+
 from __future__ import annotations
 
 import os
@@ -27,7 +28,8 @@ REQUIRED_KEYS_BEFORE_3 = ("version", "model", "normalisation", "num_frames", "th
 EXPORTS = {  # by the ends of their names: what they are, and who runs them
     ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
     ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
-            "vid_predict.py run those of --format onnx"}
+    "vid_predict.py run those of --format onnx",
+}
 
 
 def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
@@ -59,8 +61,10 @@ def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lamb
         cause = error if isinstance(error, OSError) else error.__context__  # PyTorch hides the system's reason there
         if not isinstance(cause, OSError):
             raise
-        raise UserError(f"{path}: cannot be saved ({cause.strerror}); the checkpoints before it are whole, make room "
-                        "and continue with --resume auto") from None
+        raise UserError(
+            f"{path}: cannot be saved ({cause.strerror}); the checkpoints before it are whole, make room "
+            "and continue with --resume auto"
+        ) from None
 
 
 def load_file(path: str | os.PathLike) -> Any:
@@ -72,16 +76,32 @@ def load_file(path: str | os.PathLike) -> Any:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a checkpoint such as runs/NAME/best.pt")
     if (ending := Path(path).suffix.lower()) in EXPORTS:
-        raise UserError(f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as "
-                        "runs/NAME/best.pt")
+        raise UserError(
+            f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as runs/NAME/best.pt"
+        )
     require_plain_archive(path, "a checkpoint")
     try:
         _require_whole(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-            OSError, MemoryError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}): damaged, or it holds more than "
-                        "tensors and plain values; fetch it again, or save its state dict alone") from None
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OSError,
+        MemoryError,
+        OverflowError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise UserError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}): damaged, or it holds more than "
+            "tensors and plain values; fetch it again, or save its state dict alone"
+        ) from None
 
 
 def _require_whole(path: str | os.PathLike) -> None:
@@ -119,8 +139,10 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
     before_3 = version in (1, 2)
     missing = [key for key in (REQUIRED_KEYS_BEFORE_3 if before_3 else REQUIRED_KEYS) if key not in known]
     if missing:
-        raise UserError(f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
-                        "can be given to training with --weights")
+        raise UserError(
+            f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
+            "can be given to training with --weights"
+        )
     if not before_3:
         return content
     try:
@@ -133,9 +155,17 @@ def _settings_before_3(content: dict[str, Any]) -> dict[str, Any]:
     """`ClipSettings` as plain values from a checkpoint that spread them."""
     model, config = content["model"], content["config"]
     return ClipSettings(
-        content["num_frames"], content["normalisation"], task_of(model["name"]), content["threshold"],
-        config.get("frame_step", 1), config.get("register", False), config.get("bad_pixels", False),
-        config.get("fit", "crop"), config.get("input_size"), model["options"].get("num_classes", 1), model["name"]
+        content["num_frames"],
+        content["normalisation"],
+        task_of(model["name"]),
+        content["threshold"],
+        config.get("frame_step", 1),
+        config.get("register", False),
+        config.get("bad_pixels", False),
+        config.get("fit", "crop"),
+        config.get("input_size"),
+        model["options"].get("num_classes", 1),
+        model["name"],
     ).as_dict()
 
 

@@ -5,6 +5,7 @@ L = mean(r) + k·std(r) of that frame: it lies in [0, 1), grows with r and is 0.
 the usual adaptive one, mean + k·std, and other thresholds are other k. Gain and offset of the camera do not change it.
 A frame without any response scores 0 everywhere.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -73,8 +74,9 @@ def classical_predictor(name: str, threshold: float = DEFAULT_THRESHOLD) -> Pred
     def run(clips: np.ndarray) -> np.ndarray:
         return np.stack([_score_of(method.respond(clip), clip[-1], method.k) for clip in clips])
 
-    settings = ClipSettings(method.num_frames, (0.0, 1.0), threshold=threshold, name=name,
-                            register=method.num_frames > 1)
+    settings = ClipSettings(
+        method.num_frames, (0.0, 1.0), threshold=threshold, name=name, register=method.num_frames > 1
+    )
     return Predictor(run, settings, multiple=1)
 
 

@@ -7,6 +7,7 @@ Multi-frame detectors take a clip (T, H, W) float32, the key frame last, in whic
 (`utils.clips.registration`), and return how much of the key frame does not fit the earlier ones, because it has moved.
 Without an earlier frame nothing can have moved: the response is 0.
 """
+
 from __future__ import annotations
 
 import cv2
@@ -38,8 +39,10 @@ def max_median(frame: np.ndarray, length: int = 15) -> np.ndarray:
         return padded[reach + y : reach + y + height, reach + x : reach + x + width]
 
     steps = range(-reach, reach + 1)
-    medians = [np.median([shifted(dy * step, dx * step) for step in steps], axis=0)
-               for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1))]
+    medians = [
+        np.median([shifted(dy * step, dx * step) for step in steps], axis=0)
+        for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1))
+    ]
     return np.maximum(frame - np.max(medians, axis=0), 0)
 
 
@@ -62,8 +65,10 @@ def mpcm(frame: np.ndarray, scales: tuple[int, ...] = (3, 5, 7, 9)) -> np.ndarra
             return mean[top : top + height, left : left + width]
 
         centre = at(0, 0)
-        products = [np.maximum(centre - at(y, x), 0) * np.maximum(centre - at(-y, -x), 0)
-                    for y, x in ((0, 1), (1, 0), (1, 1), (1, -1))]
+        products = [
+            np.maximum(centre - at(y, x), 0) * np.maximum(centre - at(-y, -x), 0)
+            for y, x in ((0, 1), (1, 0), (1, 1), (1, -1))
+        ]
         best = np.maximum(best, np.min(products, axis=0))
     return np.sqrt(best)
 

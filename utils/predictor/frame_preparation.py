@@ -1,4 +1,5 @@
 """What happens to a source's frames before a network sees them: every Nth one, a part of them, other grey levels."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -31,8 +32,15 @@ class Intake:
         on_raw: called once, when that frame comes.
     """
 
-    def __init__(self, stride: int = 1, roi: tuple[int, int, int, int] | None = None, window: Window | None = None,
-                 invert: bool = False, raw: Window | None = None, on_raw: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        stride: int = 1,
+        roi: tuple[int, int, int, int] | None = None,
+        window: Window | None = None,
+        invert: bool = False,
+        raw: Window | None = None,
+        on_raw: Callable[[], object] = lambda: None,
+    ) -> None:
         self.stride, self.roi, self.window, self.invert = stride, roi, window, invert
         self.raw, self.on_raw, self.gap = raw, on_raw, 0
         self.range: SlowRange | None = None
@@ -62,9 +70,11 @@ class Intake:
         if self.roi:
             x, y, w, h = self.roi
             if x + w > image.shape[1] or y + h > image.shape[0]:
-                raise UserError(f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
-                                "expected a region inside it")
-            image = image[y:y + h, x:x + w]
+                raise UserError(
+                    f"--roi {x},{y},{w},{h}: found a frame of {image.shape[1]}x{image.shape[0]} (w x h), "
+                    "expected a region inside it"
+                )
+            image = image[y : y + h, x : x + w]
         if self.raw and not self.window and image.max() > MAX_8_BIT_LEVEL:
             self.window, self.gap = self.raw, 1  # in one clip, all would seem to move
             self.on_raw()
@@ -91,15 +101,22 @@ class Intake:
         x, y, w, h = self.roi
         planes = [np.zeros(frame.image.shape, plane.dtype) for plane in (prediction.probability, prediction.mask)]
         for whole, plane in zip(planes, (prediction.probability, prediction.mask), strict=True):
-            whole[y:y + h, x:x + w] = plane
+            whole[y : y + h, x : x + w] = plane
         boxes = prediction.boxes
         if boxes is not None:
             boxes = boxes + np.array([x, y, x, y, 0, 0], boxes.dtype)
-        return dataclasses.replace(prediction, number=frame.number, probability=planes[0], mask=planes[1], boxes=boxes,
-                                   components=tuple(_move_component(one, x, y) for one in prediction.components))
+        return dataclasses.replace(
+            prediction,
+            number=frame.number,
+            probability=planes[0],
+            mask=planes[1],
+            boxes=boxes,
+            components=tuple(_move_component(one, x, y) for one in prediction.components),
+        )
 
 
 def _move_component(found: Component, x: int, y: int) -> Component:
     x1, y1, x2, y2 = found.box
-    return dataclasses.replace(found, box=(x1 + x, y1 + y, x2 + x, y2 + y),
-                               centroid=(found.centroid[0] + x, found.centroid[1] + y))
+    return dataclasses.replace(
+        found, box=(x1 + x, y1 + y, x2 + x, y2 + y), centroid=(found.centroid[0] + x, found.centroid[1] + y)
+    )

@@ -1,4 +1,5 @@
 """What a `Predictor` needs of a network, whatever library runs it. PyTorch's is in `utils.predictor.torch_run`."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,5 @@
 """Exported networks (`python -m utils.export`) under ONNX Runtime, without PyTorch."""
+
 from __future__ import annotations
 
 import json
@@ -19,8 +20,13 @@ DESCRIPTION_VERSION = 2  # of that description; 1 had keywords of `Predictor` as
 MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.decode_detections`
 
 
-def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = None, precision: str = "float32",
-              compile: bool = False) -> tuple[OnnxRun, ClipSettings, int]:
+def open_onnx(
+    path: str | os.PathLike,
+    threads: int = 0,
+    device: str | None = None,
+    precision: str = "float32",
+    compile: bool = False,
+) -> tuple[OnnxRun, ClipSettings, int]:
     """An exported network, windowed or streaming, how it sees clips, and of how many pixels its sides are multiples.
 
     Args:
@@ -32,11 +38,16 @@ def open_onnx(path: str | os.PathLike, threads: int = 0, device: str | None = No
         UserError: no such file, not one of this project, ONNX Runtime is not installed, or it cannot be run so.
     """
     require_file(path)
-    asked = [*([f"--device {device}"] if device not in (None, "cpu") else []),
-             *([f"--precision {precision}"] if precision != "float32" else []), *(["--compile"] if compile else [])]
+    asked = [
+        *([f"--device {device}"] if device not in (None, "cpu") else []),
+        *([f"--precision {precision}"] if precision != "float32" else []),
+        *(["--compile"] if compile else []),
+    ]
     if asked:
-        raise UserError(f"{path}: found {' '.join(asked)}, expected none of these with ONNX files, which run on the "
-                        "CPU in the precision given to python -m utils.export; leave it out")
+        raise UserError(
+            f"{path}: found {' '.join(asked)}, expected none of these with ONNX files, which run on the "
+            "CPU in the precision given to python -m utils.export; leave it out"
+        )
     session = open_session(path, threads)
     about = read_description(session, path)
     settings = ClipSettings.from_dict(about["settings"], path)
@@ -83,8 +94,9 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
         raise UserError(f"{path}: found an ONNX file of something else, expected one made by `python -m utils.export`")
     about = json.loads(text)
     if about["version"] > DESCRIPTION_VERSION:
-        raise UserError(f"{path}: exported by version {about['version']}, this code reads up to "
-                        f"{DESCRIPTION_VERSION}; update it")
+        raise UserError(
+            f"{path}: exported by version {about['version']}, this code reads up to {DESCRIPTION_VERSION}; update it"
+        )
     if about["version"] == 1:
         settings = {"fit": "crop", **about.pop("predictor")}
         about |= {"multiple": settings.pop("multiple", 32), "settings": settings}
@@ -167,10 +179,12 @@ class StreamingOnnxRun(OnnxRun, StreamingRun):
             state = [np.stack(parts)[:, None] for parts in zip(*(seen.parts for seen in past), strict=True)]
         feeds = dict(zip(self.inputs, [key.frame[None], *state], strict=True))
         outputs = self.session.run(None, feeds)
-        key.parts = [part[-1, 0] for part in outputs[self.results:]]
+        key.parts = [part[-1, 0] for part in outputs[self.results :]]
         return self._results(outputs)
 
     def _zeros(self, size: tuple[int, int]) -> list[np.ndarray]:
         strides = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA_KEY])["state_strides"]
-        return [np.zeros((item.shape[0], 1, item.shape[2], size[0] // stride, size[1] // stride), np.float32)
-                for item, stride in zip(self.states, strides, strict=True)]
+        return [
+            np.zeros((item.shape[0], 1, item.shape[2], size[0] // stride, size[1] // stride), np.float32)
+            for item, stride in zip(self.states, strides, strict=True)
+        ]

@@ -1,4 +1,5 @@
 """From frames to predictions in original pixels: the one way that every script and the validation use."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -65,9 +66,15 @@ class Predictor:
             object.__setattr__(self, "run", FunctionRun(self.run))
 
     @classmethod
-    def from_checkpoint(cls, path: str | os.PathLike, device: str | None = None, threshold: float | None = None,
-                        normalisation: Normalisation | None = None, precision: str = "float32",
-                        compile: bool = False) -> Predictor:
+    def from_checkpoint(
+        cls,
+        path: str | os.PathLike,
+        device: str | None = None,
+        threshold: float | None = None,
+        normalisation: Normalisation | None = None,
+        precision: str = "float32",
+        compile: bool = False,
+    ) -> Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
         Args:
@@ -81,21 +88,35 @@ class Predictor:
         """
         require_file(path)  # before PyTorch is imported, which takes seconds
         if str(path).lower().endswith(".onnx"):
-
             predictor = cls(*open_onnx(path, device=device, precision=precision, compile=compile))
         else:
             from utils.predictor.weights import read_weights
 
             weights = read_weights(path, normalisation)
             network, _, postprocess = weights.model
-            predictor = cls.from_network(network, postprocess, weights.settings, device=device, note=weights.note,
-                                         precision=precision, compile=compile)
+            predictor = cls.from_network(
+                network,
+                postprocess,
+                weights.settings,
+                device=device,
+                note=weights.note,
+                precision=precision,
+                compile=compile,
+            )
         return predictor if threshold is None else predictor.with_settings(threshold=threshold)
 
     @classmethod
-    def from_network(cls, network: Any, postprocess: Callable[[Any], Any], settings: ClipSettings, *,
-                     device: Any = None, note: str = "", precision: str = "float32", compile: bool = False
-                     ) -> Predictor:
+    def from_network(
+        cls,
+        network: Any,
+        postprocess: Callable[[Any], Any],
+        settings: ClipSettings,
+        *,
+        device: Any = None,
+        note: str = "",
+        precision: str = "float32",
+        compile: bool = False,
+    ) -> Predictor:
         """Predict with a copy of a PyTorch network as it is now, on `device`, in evaluation mode.
 
         Args:
@@ -143,8 +164,9 @@ class Predictor:
         for frame, prediction in self.stream_with(intake.frames(source), batch_size):
             yield intake.restore(prediction, frame)
 
-    def stream_with(self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
-                    ) -> Iterator[tuple[Any, Prediction]]:
+    def stream_with(
+        self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
+    ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
         with self.run.lanes() as lanes:
             started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
@@ -164,8 +186,9 @@ class Predictor:
             if not window or number != window[-1].number + 1:
                 finder = DefectFinder()
             window.append(seen)
-            chosen = clip_indices([seen.number for seen in window], len(window) - 1, settings.num_frames,
-                                  step=settings.frame_step)
+            chosen = clip_indices(
+                [seen.number for seen in window], len(window) - 1, settings.num_frames, step=settings.frame_step
+            )
             steps = [sum((window[k].step for k in range(i + 1, j + 1)), np.zeros(2)) for i, j in pairwise(chosen)]
             seen = [window[i] for i in chosen]
             if settings.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
@@ -193,8 +216,15 @@ class Predictor:
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
         settings = self.settings
-        return fit_of(shape, settings.fit, settings.input_size, self.multiple,
-                      float(np.ravel(settings.normalisation[0])[0]), full_scale, self.square)
+        return fit_of(
+            shape,
+            settings.fit,
+            settings.input_size,
+            self.multiple,
+            float(np.ravel(settings.normalisation[0])[0]),
+            full_scale,
+            self.square,
+        )
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
         """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, but for detection (`_input`)."""
@@ -241,8 +271,10 @@ class Predictor:
                 if not view.contribution.done():
                     view.contribution.set_exception(error)
             raise
-        return self.run.decide(self._input(np.stack([clip.views[-1].pixels for clip in clips])),
-                               [[view.contribution.result() for view in clip.views] for clip in clips])
+        return self.run.decide(
+            self._input(np.stack([clip.views[-1].pixels for clip in clips])),
+            [[view.contribution.result() for view in clip.views] for clip in clips],
+        )
 
     def _restore_all(self, clips: list[_Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
         for clip, output in zip(clips, outputs, strict=True):

@@ -1,4 +1,5 @@
 """PyTorch networks as the run of a `Predictor`."""
+
 from __future__ import annotations
 
 import sys
@@ -34,8 +35,15 @@ class TorchRun(NetworkRun):
     `nets.inference.folding.fold_network`.
     """
 
-    def __init__(self, network: nn.Module, postprocess: Callable[[Any], Any], device: torch.device, precision: str,
-                 compile: bool, grey: GreyNormalisation | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        postprocess: Callable[[Any], Any],
+        device: torch.device,
+        precision: str,
+        compile: bool,
+        grey: GreyNormalisation | None = None,
+    ) -> None:
         keep_memory()
         graphs = device.type == "cuda" and not compile
         self.runtime = Runtime(network, device, PRECISIONS[precision], compile, graphs, grey)
@@ -81,8 +89,10 @@ class TorchRun(NetworkRun):
         began = time.perf_counter()
         result = call(*arguments)
         self._compiled.add(key)
-        tqdm.write(f"--compile: {what} of {'x'.join(map(str, key[1]))} took {time.perf_counter() - began:.0f} s",
-                   file=sys.stderr)
+        tqdm.write(
+            f"--compile: {what} of {'x'.join(map(str, key[1]))} took {time.perf_counter() - began:.0f} s",
+            file=sys.stderr,
+        )
         return result
 
 
@@ -104,9 +114,14 @@ def _images(frames: np.ndarray) -> Tensor:
     return batch.unsqueeze(1) if batch.dim() == 3 else batch
 
 
-def make_torch_run(network: nn.Module, postprocess: Callable[[Any], Any], device: Any = None,
-                   precision: str = "float32", compile: bool = False, grey: GreyNormalisation | None = None
-                   ) -> TorchRun:
+def make_torch_run(
+    network: nn.Module,
+    postprocess: Callable[[Any], Any],
+    device: Any = None,
+    precision: str = "float32",
+    compile: bool = False,
+    grey: GreyNormalisation | None = None,
+) -> TorchRun:
     """The run of a PyTorch network, a `StreamingTorchRun` where it can stream.
 
     Args:

@@ -2,6 +2,7 @@
 
 `read_weights` builds the network of a file to predict with; `load_weights` starts a network from one.
 """
+
 from __future__ import annotations
 
 import os
@@ -30,9 +31,11 @@ try:
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "torchvision"):
         raise
-    raise UserError(f"checkpoints need PyTorch, and the package {error.name} is not installed; `pip install torch "
-                    "torchvision`, or give an .onnx file as --weights, which onnxruntime runs without PyTorch: "
-                    "`python -m utils.export --weights FILE.pt` writes it on a machine that has PyTorch") from None
+    raise UserError(
+        f"checkpoints need PyTorch, and the package {error.name} is not installed; `pip install torch "
+        "torchvision`, or give an .onnx file as --weights, which onnxruntime runs without PyTorch: "
+        "`python -m utils.export --weights FILE.pt` writes it on a machine that has PyTorch"
+    ) from None
 
 # ImageNet's, in 8-bit grey levels, one for each of R, G and B.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -81,34 +84,57 @@ def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     return Weights(model, ClipSettings.from_dict(content["settings"], path))
 
 
-def _read_published(path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None
-                    ) -> Weights:
+def _read_published(
+    path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None
+) -> Weights:
     kind = identify_network(state)
     if kind == "sstnet":
         options = sstnet_options(state)
-        settings = ClipSettings(options["num_frames"], IMAGENET, "detection", fit="letterbox", input_size=SSTNET_SIZE,
-                                num_classes=options["num_classes"], name=kind)
-        text = (f"{options['num_classes']} class(es), frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}, ImageNet's "
-                "mean and standard deviation of 8-bit RGB")
+        settings = ClipSettings(
+            options["num_frames"],
+            IMAGENET,
+            "detection",
+            fit="letterbox",
+            input_size=SSTNET_SIZE,
+            num_classes=options["num_classes"],
+            name=kind,
+        )
+        text = (
+            f"{options['num_classes']} class(es), frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}, ImageNet's "
+            "mean and standard deviation of 8-bit RGB"
+        )
         model = build_model(kind, **options, temporal=False)
     elif kind == "tsmsa":
         if normalisation is None:
-            raise UserError(f"{path}: found a state dict of the published TSMSA, which does not hold its frames' mean "
-                            "and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
-                            "with --weights and use that checkpoint")
+            raise UserError(
+                f"{path}: found a state dict of the published TSMSA, which does not hold its frames' mean "
+                "and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
+                "with --weights and use that checkpoint"
+            )
         options = tsmsa_options(state)
         settings = ClipSettings(options["num_frames"], normalisation, name=kind)
         text = f"{options['num_slices']} slice(s), grey mean {normalisation[0]:g}, std {normalisation[1]:g}"
         model = build_model(kind, **options)
     else:
-        found = "a YOLOX, whose backbone can be trained from with --weights" if kind else \
-            f"{len(state)} entries such as {abridge(list(state), 3)}" if state else "no weights"
-        raise UserError(f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
-                        "TSMSA; give another --weights")
+        found = (
+            "a YOLOX, whose backbone can be trained from with --weights"
+            if kind
+            else f"{len(state)} entries such as {abridge(list(state), 3)}"
+            if state
+            else "no weights"
+        )
+        raise UserError(
+            f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
+            "TSMSA; give another --weights"
+        )
     report = load_published(model.network, state)
-    return Weights(model, settings, f"{path}: published {RELEASE_NAMES[kind]} release, {len(state)} entries of which "
-                                    f"{len(report.dropped)} do not serve the prediction: {options['num_frames']} "
-                                    f"frames, {text}")
+    return Weights(
+        model,
+        settings,
+        f"{path}: published {RELEASE_NAMES[kind]} release, {len(state)} entries of which "
+        f"{len(report.dropped)} do not serve the prediction: {options['num_frames']} "
+        f"frames, {text}",
+    )
 
 
 KIND_TEXTS = {"tsmsa": "published TSMSA weights", "sstnet": "published SSTNet weights", "yolox": "YOLOX weights"}
@@ -143,8 +169,9 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
 def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, model: str) -> str:
     found = content["model"]["name"]
     if found != model:
-        raise UserError(f"{path}: found a checkpoint of {found}, expected one of {model}; give --model {found}, or "
-                        "other --weights")
+        raise UserError(
+            f"{path}: found a checkpoint of {found}, expected one of {model}; give --model {found}, or other --weights"
+        )
     state, text = content["ema"] or content["network"], f"recognised a checkpoint of {found}"
     if not isinstance(network, SSTNet):
         network.load_state_dict(state)
@@ -160,12 +187,16 @@ def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: st
 def _start_from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
     kind = identify_network(state)
     if not kind:
-        raise UserError(f"{path}: recognised neither a checkpoint nor published weights: found "
-                        f"{abridge(list(state), 3) or 'no tensors'}, expected the names of "
-                        f"{' or '.join(KIND_TEXTS.values())}")
+        raise UserError(
+            f"{path}: recognised neither a checkpoint nor published weights: found "
+            f"{abridge(list(state), 3) or 'no tensors'}, expected the names of "
+            f"{' or '.join(KIND_TEXTS.values())}"
+        )
     if model not in NETWORKS_OF_KIND[kind]:
-        raise UserError(f"{path}: found {KIND_TEXTS[kind]}, expected weights of {model}; give "
-                        f"--model {NETWORKS_OF_KIND[kind][0]}, or other --weights")
+        raise UserError(
+            f"{path}: found {KIND_TEXTS[kind]}, expected weights of {model}; give "
+            f"--model {NETWORKS_OF_KIND[kind][0]}, or other --weights"
+        )
     text = f"recognised {KIND_TEXTS[kind]}"
     if not isinstance(network, SSTNet):
         load_published(network, state)

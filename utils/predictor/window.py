@@ -1,4 +1,5 @@
 """Frames in the window of a stream, and how the clips that hold them see them."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -34,8 +35,9 @@ class SeenFrame:
     latest: View | None = None
     mended: tuple[np.ndarray, SeenFrame] | None = None
 
-    def repair(self, defects: np.ndarray, prepare: Callable[[SeenFrame, np.ndarray, np.ndarray], np.ndarray]
-               ) -> SeenFrame:
+    def repair(
+        self, defects: np.ndarray, prepare: Callable[[SeenFrame, np.ndarray, np.ndarray], np.ndarray]
+    ) -> SeenFrame:
         """The frame with `defects` (`utils.clips.bad_pixels`) taken out; one for all clips with the same defects."""
         if self.mended is None or self.mended[0] is not defects:
             ready = prepare(self, mend(self.frame, defects), defects)

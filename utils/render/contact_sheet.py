@@ -1,4 +1,5 @@
 """The worst false alarms and misses as small pictures, and these on one sheet."""
+
 from __future__ import annotations
 
 import os
@@ -38,8 +39,15 @@ def alarm_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     tiles = []
     for alarm, count in log.worst_alarms(most):
         picture = _crop(log, alarm.image, alarm.centroid, FALSE_COLOUR)
-        tiles.append(Tile(picture, (f"{alarm.sequence} frame {alarm.number}",
-                                    f"score {alarm.score:.3f}, {alarm.area} px, {_frames(count)}")))
+        tiles.append(
+            Tile(
+                picture,
+                (
+                    f"{alarm.sequence} frame {alarm.number}",
+                    f"score {alarm.score:.3f}, {alarm.area} px, {_frames(count)}",
+                ),
+            )
+        )
     return tiles
 
 
@@ -54,8 +62,15 @@ def miss_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     tiles = []
     for target, peak, count in log.worst_misses(most):
         picture = _crop(log, target.image, target.centroid, MISSED_COLOUR)
-        tiles.append(Tile(picture, (f"{target.sequence} frame {target.number}",
-                                    f"SNR {target.snr:.1f}, peak {peak:.3f}, {_frames(count)}")))
+        tiles.append(
+            Tile(
+                picture,
+                (
+                    f"{target.sequence} frame {target.number}",
+                    f"SNR {target.snr:.1f}, peak {peak:.3f}, {_frames(count)}",
+                ),
+            )
+        )
     return tiles
 
 
@@ -67,12 +82,13 @@ def _crop(log: TargetLog, path: str, centre: tuple[float, float], colour: tuple[
     """The surroundings of `centre` (y, x) with a mark around it, and marks around the true targets."""
     frame = read_frame(path)
     top, left = (round(value) - SIDE // 2 for value in centre)
-    black, white = Stretch().update(frame[max(top - SIDE, 0):top + 2 * SIDE, max(left - SIDE, 0):left + 2 * SIDE])
+    black, white = Stretch().update(frame[max(top - SIDE, 0) : top + 2 * SIDE, max(left - SIDE, 0) : left + 2 * SIDE])
     shades = np.clip((frame.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
     padded = cv2.copyMakeBorder(np.rint(shades).astype(np.uint8), SIDE, SIDE, SIDE, SIDE, cv2.BORDER_CONSTANT, value=0)
-    grey = padded[top + SIDE:top + 2 * SIDE, left + SIDE:left + 2 * SIDE]
-    picture = cv2.cvtColor(cv2.resize(grey, None, fx=ENLARGEMENT, fy=ENLARGEMENT, interpolation=cv2.INTER_NEAREST),
-                           cv2.COLOR_GRAY2BGR)
+    grey = padded[top + SIDE : top + 2 * SIDE, left + SIDE : left + 2 * SIDE]
+    picture = cv2.cvtColor(
+        cv2.resize(grey, None, fx=ENLARGEMENT, fy=ENLARGEMENT, interpolation=cv2.INTER_NEAREST), cv2.COLOR_GRAY2BGR
+    )
     for target in log.facts.frames[path][1]:
         if np.abs(np.subtract(target.centroid, centre)).max() > 0.5 or colour == FALSE_COLOUR:
             _mark(picture, target.centroid, (top, left), TRUTH_COLOUR)
@@ -99,11 +115,12 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
     cv2.putText(page, title, (GAP, 28), cv2.FONT_HERSHEY_SIMPLEX, 0.55, TEXT_COLOUR, 1, cv2.LINE_AA)
     for index, tile in enumerate(tiles):
         y, x = 44 + index // COLUMNS * (side + CAPTION_HEIGHT + GAP), GAP + index % COLUMNS * (side + GAP)
-        page[y:y + side, x:x + side] = tile.picture
+        page[y : y + side, x : x + side] = tile.picture
         for line, text in enumerate(tile.lines):
             size = min(0.38, 0.38 * side / max(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0], 1))
-            cv2.putText(page, text, (x, y + side + 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, size, TEXT_COLOUR, 1,
-                        cv2.LINE_AA)
+            cv2.putText(
+                page, text, (x, y + side + 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, size, TEXT_COLOUR, 1, cv2.LINE_AA
+            )
     return page
 
 

@@ -1,4 +1,5 @@
 """Curves as pictures: training histories, Pd over Fa, precision over recall."""
+
 from __future__ import annotations
 
 import math
@@ -13,9 +14,18 @@ from utils.system.files import atomic_write
 NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s", "skipped", "replaced"})
 # validation figures between 0 and 1
 SHARE_FIGURES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
-FIGURE_NAMES = {"pd": "Pd", "fa": "Fa", "iou": "IoU", "niou": "nIoU", "pixel_accuracy": "pixel accuracy",
-                "ap50": "AP50", "centre_ap": "centre AP", "centre_f1": "F1 by centres",
-                "pd_in_budget": "Pd within the Fa budget", "false_per_frame": "false components a frame"}
+FIGURE_NAMES = {
+    "pd": "Pd",
+    "fa": "Fa",
+    "iou": "IoU",
+    "niou": "nIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "ap50": "AP50",
+    "centre_ap": "centre AP",
+    "centre_f1": "F1 by centres",
+    "pd_in_budget": "Pd within the Fa budget",
+    "false_per_frame": "false components a frame",
+}
 
 
 def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) -> None:
@@ -27,8 +37,12 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
         path: of the PNG.
     """
     figure, (losses, shares, false, rate) = _figure(2, 2)
-    names = dict.fromkeys(key for row in history for key, value in row.items()
-                          if key not in NOT_LOSSES and isinstance(value, (int, float)))
+    names = dict.fromkeys(
+        key
+        for row in history
+        for key, value in row.items()
+        if key not in NOT_LOSSES and isinstance(value, (int, float))
+    )
     for name in names:
         _line(losses, history, [row.get(name) for row in history], name)
     validated = [row for row in history if row.get("val")]
@@ -37,8 +51,12 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
     for name in ("fa", "false_per_frame"):
         _line(false, validated, [row["val"].get(name) for row in validated], FIGURE_NAMES[name])
     _line(rate, history, [row.get("lr") for row in history], "learning rate")
-    for axes, title in ((losses, "training loss"), (shares, "validation"), (false, "validation, false alarms"),
-                        (rate, "learning rate")):
+    for axes, title in (
+        (losses, "training loss"),
+        (shares, "validation"),
+        (false, "validation, false alarms"),
+        (rate, "learning rate"),
+    ):
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     shares.set_ylim(-0.02, 1.02)
@@ -50,8 +68,9 @@ def plot_history(history: Sequence[Mapping[str, Any]], path: str | os.PathLike) 
     _save(figure, path)
 
 
-def plot_curves(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike,
-                threshold: float | None = None) -> None:
+def plot_curves(
+    curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike, threshold: float | None = None
+) -> None:
     """Draw Pd over Fa and over false components a frame, and all figures over the threshold.
 
     Args:
@@ -75,8 +94,11 @@ def plot_curves(curves: Mapping[str, Mapping[str, Any]], path: str | os.PathLike
         for key, style in (("pd", "-"), ("iou", "--")):
             logit = np.log(curve["threshold"]) - np.log1p(-np.asarray(curve["threshold"]))
             by_threshold.plot(logit, curve[key], style, color=colour, label=f"{FIGURE_NAMES[key]}, {name}")
-    by_fa.set(title="Pd over Fa" + (f" (o: threshold {threshold:.3g})" if threshold is not None else ""),
-              xlabel="false pixels / pixels (Fa)", ylabel="Pd")
+    by_fa.set(
+        title="Pd over Fa" + (f" (o: threshold {threshold:.3g})" if threshold is not None else ""),
+        xlabel="false pixels / pixels (Fa)",
+        ylabel="Pd",
+    )
     by_frame.set(title="Pd over false components", xlabel="false components a frame", ylabel="Pd")
     by_threshold.set(title="Pd and IoU over the threshold", xlabel="threshold")
     shown = [0.05, 0.5, 0.9, 0.99, 0.999, 0.9999]
@@ -110,8 +132,11 @@ def plot_precision_recall(curves: Mapping[str, Mapping[str, Any]], path: str | o
     _save(figure, path)
 
 
-def plot_runs(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], path: str | os.PathLike,
-              xlabel: str = "epoch") -> None:
+def plot_runs(
+    curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+    path: str | os.PathLike,
+    xlabel: str = "epoch",
+) -> None:
     """Draw the same figures of several runs.
 
     Args:
@@ -126,7 +151,7 @@ def plot_runs(curves: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[
             if len(x):
                 one.plot(x, y, ".-", markersize=4, linewidth=1.2, label=name)
         one.set(title=title, xlabel=xlabel)
-    for spare in axes[len(curves):]:
+    for spare in axes[len(curves) :]:
         spare.set_axis_off()
     _save(figure, path)
 
@@ -142,8 +167,11 @@ def _figure(rows: int, columns: int) -> tuple[Any, Any]:
 
 
 def _line(axes: Any, rows: Sequence[Mapping[str, Any]], values: Sequence[Any], label: str) -> None:
-    points = [(row["epoch"], value) for row, value in zip(rows, values, strict=True)
-              if value is not None and math.isfinite(value)]
+    points = [
+        (row["epoch"], value)
+        for row, value in zip(rows, values, strict=True)
+        if value is not None and math.isfinite(value)
+    ]
     if points:
         axes.plot(*zip(*points, strict=True), ".-", markersize=4, linewidth=1.2, label=label)
 

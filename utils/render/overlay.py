@@ -1,4 +1,5 @@
 """Pictures of predictions, drawn so that targets of a few pixels stay visible inside their outlines."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -47,10 +48,20 @@ class Trails:
         return [np.array([(x, y) for _, x, y in self.points[track]]) for track in self.owners.values()]
 
 
-def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, float] | None = None,
-         truth: Sequence[Component] | None = None, heat: bool = False, side_by_side: bool = False,
-         threshold: float = 0.5, title: str = "", scale: float | None = None, trails: Trails | None = None,
-         roi: tuple[int, int, int, int] | None = None) -> np.ndarray:
+def draw(
+    frame: np.ndarray,
+    prediction: Prediction,
+    *,
+    levels: tuple[float, float] | None = None,
+    truth: Sequence[Component] | None = None,
+    heat: bool = False,
+    side_by_side: bool = False,
+    threshold: float = 0.5,
+    title: str = "",
+    scale: float | None = None,
+    trails: Trails | None = None,
+    roi: tuple[int, int, int, int] | None = None,
+) -> np.ndarray:
     """Draw what was found in a frame.
 
     Args:
@@ -92,8 +103,11 @@ def draw(frame: np.ndarray, prediction: Prediction, *, levels: tuple[float, floa
     if side_by_side:
         _draw_outlines(bare, truth or (), scale, TRUTH_COLOUR)
         picture = np.concatenate([picture, np.full((size[0], 6, 3), PAPER_COLOUR, np.uint8), bare], 1)
-    return _add_margins(picture, _header(prediction, title, threshold, truth, hits),
-                   _legend(truth is not None, heat, side_by_side, trails is not None))
+    return _add_margins(
+        picture,
+        _header(prediction, title, threshold, truth, hits),
+        _legend(truth is not None, heat, side_by_side, trails is not None),
+    )
 
 
 def _darken_outside(grey: np.ndarray, roi: tuple[int, int, int, int], scale: float) -> None:
@@ -145,8 +159,9 @@ def _draw_mask_outline(picture: np.ndarray, prediction: Prediction, hits: np.nda
             cv2.drawContours(picture, contours, -1, colour, 1, cv2.LINE_AA)
 
 
-def _draw_outlines(picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int],
-             gap: int = GAP) -> None:
+def _draw_outlines(
+    picture: np.ndarray, components: Sequence[Component], scale: float, colour: tuple[int, int, int], gap: int = GAP
+) -> None:
     for component in components:
         x1, y1, x2, y2 = (round(value * scale) for value in component.box)
         cv2.rectangle(picture, (x1 - gap, y1 - gap), (x2 + gap - 1, y2 + gap - 1), colour, 1)
@@ -161,14 +176,21 @@ def _draw_trail(picture: np.ndarray, way: np.ndarray, component: Component, scal
         cv2.polylines(picture, [points], False, TRACK_COLOUR, 1, cv2.LINE_AA, shift=4)
 
 
-def _write_scores(picture: np.ndarray, components: Sequence[Component], scale: float, hits: np.ndarray | None,
-            owners: Mapping[int, int]) -> None:
+def _write_scores(
+    picture: np.ndarray,
+    components: Sequence[Component],
+    scale: float,
+    hits: np.ndarray | None,
+    owners: Mapping[int, int],
+) -> None:
     """Write scores beside the outlines, where they cover neither a component nor another score; after the track's
     number where there is one, with the class where there are several."""
     several = any(component.category for component in components)
     height, width = picture.shape[:2]
-    taken = [tuple(round(side * scale) + gap for side, gap in zip(component.box, (-GAP, -GAP, GAP, GAP), strict=True))
-             for component in components]
+    taken = [
+        tuple(round(side * scale) + gap for side, gap in zip(component.box, (-GAP, -GAP, GAP, GAP), strict=True))
+        for component in components
+    ]
     order = sorted(range(len(components)), key=lambda index: -components[index].score)[:MAX_LABELS]
     for index in order:
         text = f"{owners[index]}: " if index in owners else ""
@@ -177,14 +199,22 @@ def _write_scores(picture: np.ndarray, components: Sequence[Component], scale: f
         x1, y1, x2, y2 = taken[index]
         right, left, above, below = x2 + 3, x1 - 3 - w, y1 - 3 - h, y2 + 3
         across, along = (x1 + x2 - w) // 2, (y1 + y2 - h) // 2
-        places = [(right, along), (left, along), (across, above), (across, below),
-                  (right, above), (right, below), (left, above), (left, below)]
+        places = [
+            (right, along),
+            (left, along),
+            (across, above),
+            (across, below),
+            (right, above),
+            (right, below),
+            (left, above),
+            (left, below),
+        ]
         for x, y in places:
             box = (x, y, x + w, y + h)
             inside = x >= 0 and y >= 0 and x + w <= width and y + h <= height
             if inside and not any(_overlap(box, other) for other in taken):
                 colour = FOUND_COLOUR if hits is None or hits[index] else FALSE_COLOUR
-                area = picture[max(y - 3, 0):y + h + 3, max(x - 2, 0):x + w + 2]
+                area = picture[max(y - 3, 0) : y + h + 3, max(x - 2, 0) : x + w + 2]
                 area[:] = area // 3  # light text needs a darker ground
                 _write(picture, text, x, y, colour)
                 taken.append(box)
@@ -202,12 +232,21 @@ def _text_size(text: str, size: float = 0.45) -> tuple[int, int]:
 
 def _write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float = 0.45) -> None:
     """Text whose box has its upper left corner at (x, y)."""
-    cv2.putText(picture, text, (int(x), int(y + _text_size(text, size)[1])), cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1,
-                cv2.LINE_AA)
+    cv2.putText(
+        picture,
+        text,
+        (int(x), int(y + _text_size(text, size)[1])),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        size,
+        colour,
+        1,
+        cv2.LINE_AA,
+    )
 
 
-def _header(prediction: Prediction, title: str, threshold: float, truth: Sequence[Component] | None,
-            hits: np.ndarray | None) -> str:
+def _header(
+    prediction: Prediction, title: str, threshold: float, truth: Sequence[Component] | None, hits: np.ndarray | None
+) -> str:
     count = len(prediction.components)
     parts = [f"{title}  frame {prediction.number}".strip(), f"threshold {threshold:.3g}"]
     if hits is None:
@@ -216,8 +255,7 @@ def _header(prediction: Prediction, title: str, threshold: float, truth: Sequenc
     return "   ".join([*parts, f"{right} of {len(truth)} targets found", f"{count - right} false"])
 
 
-def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool
-            ) -> list[tuple[str, tuple[int, int, int] | None]]:
+def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool) -> list[tuple[str, tuple[int, int, int] | None]]:
     """Text and colour of every entry; None for the probability's ramp of colours."""
     entries = [("found, with score", FOUND_COLOUR)]
     if truth:
@@ -234,8 +272,9 @@ def _legend(truth: bool, heat: bool, side_by_side: bool, tracks: bool
 def _add_margins(picture: np.ndarray, header: str, legend: list[tuple[str, tuple[int, int, int] | None]]) -> np.ndarray:
     width = max(picture.shape[1], MIN_WIDTH)
     spare = width - picture.shape[1]
-    picture = cv2.copyMakeBorder(picture, 26, 24, spare // 2, spare - spare // 2, cv2.BORDER_CONSTANT,
-                                 value=PAPER_COLOUR)
+    picture = cv2.copyMakeBorder(
+        picture, 26, 24, spare // 2, spare - spare // 2, cv2.BORDER_CONSTANT, value=PAPER_COLOUR
+    )
     picture[:26], picture[-24:] = PAPER_COLOUR, PAPER_COLOUR
     size = 0.45
     while _text_size(header, size)[0] > width - 16 and size > 0.3:
@@ -245,7 +284,7 @@ def _add_margins(picture: np.ndarray, header: str, legend: list[tuple[str, tuple
     for text, colour in legend:
         if colour is None:
             ramp = cv2.applyColorMap(np.arange(0, 256, 8, np.uint8)[None].repeat(9, 0), cv2.COLORMAP_TURBO)
-            picture[y:y + 9, x:x + ramp.shape[1]] = ramp
+            picture[y : y + 9, x : x + ramp.shape[1]] = ramp
             x += ramp.shape[1] + 5
         else:
             cv2.rectangle(picture, (x, y), (x + 9, y + 8), colour, 1)

@@ -1,4 +1,5 @@
 """Results of one sequence as files: all of it as JSON, and for other programs COCO json and CSV tables."""
+
 from __future__ import annotations
 
 import csv
@@ -76,14 +77,25 @@ def as_record(frame: SourceFrame, prediction: Prediction, targets: int | None, h
         targets: number of its true targets, None where they are not known.
         hits: how many of them were found.
     """
-    record: dict[str, Any] = {"number": frame.number, "name": frame.name, "components": [
-        {"score": round(found.score, 6), "box": [round(value, 3) for value in found.box],
-         "centroid": [round(value, 3) for value in found.centroid], "area": found.area,
-         **({} if prediction.boxes is None else {"class": found.category})}
-        for found in prediction.components]}
+    record: dict[str, Any] = {
+        "number": frame.number,
+        "name": frame.name,
+        "components": [
+            {
+                "score": round(found.score, 6),
+                "box": [round(value, 3) for value in found.box],
+                "centroid": [round(value, 3) for value in found.centroid],
+                "area": found.area,
+                **({} if prediction.boxes is None else {"class": found.category}),
+            }
+            for found in prediction.components
+        ],
+    }
     if prediction.boxes is not None:
-        record["detections"] = [{"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]],
-                                 "class": int(row[5])} for row in prediction.boxes.tolist()]
+        record["detections"] = [
+            {"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]], "class": int(row[5])}
+            for row in prediction.boxes.tolist()
+        ]
     if targets is not None:
         record |= {"targets": targets, "hits": hits}
     return record
@@ -134,8 +146,12 @@ class Results:
         tracked = self.tracker.update(frame.number, prediction.components) if self.tracker else []
         self.ids |= {row.id for row in tracked}
         rows, new = self._rows(frame, prediction, {row.detection: row.id for row in tracked})
-        image = image_entry(len(self.images) + 1, Path(frame.path).name if frame.path else f"{frame.name}.png",
-                            frame.image.shape, frame=frame.number)
+        image = image_entry(
+            len(self.images) + 1,
+            Path(frame.path).name if frame.path else f"{frame.name}.png",
+            frame.image.shape,
+            frame=frame.number,
+        )
         count, hits = None, 0
         if targets is not None:
             count, hits = len(targets), int((match_components(targets, prediction.components) >= 0).sum())
@@ -148,12 +164,23 @@ class Results:
         self.annotations += new
         self.detections.write(*rows)
         if self.tracks:
-            self.tracks.write(*((row.id, row.frame, *(round(value, 3) for value in (row.x, row.y, row.w, row.h)),
-                                 round(row.score, 6), round(row.speed, 4)) for row in tracked))
+            self.tracks.write(
+                *(
+                    (
+                        row.id,
+                        row.frame,
+                        *(round(value, 3) for value in (row.x, row.y, row.w, row.h)),
+                        round(row.score, 6),
+                        round(row.speed, 4),
+                    )
+                    for row in tracked
+                )
+            )
         return tracked
 
-    def _rows(self, frame: SourceFrame, prediction: Prediction, owners: dict[int, int]
-              ) -> tuple[list[tuple], list[dict[str, Any]]]:
+    def _rows(
+        self, frame: SourceFrame, prediction: Prediction, owners: dict[int, int]
+    ) -> tuple[list[tuple], list[dict[str, Any]]]:
         """The frame's lines of detections.csv and its annotations of coco.json; `owners` are its detections' tracks."""
         rows, annotations = [], []
         for index, found in enumerate(prediction.components):
@@ -161,8 +188,19 @@ class Results:
             box, score = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)], round(float(found.score), 6)
             rows.append((frame.number, frame.name, found.category, *box, score, owners.get(index, "")))
             track = {"track_id": owners[index]} if index in owners else {}
-            annotations.append(box_entry(len(self.annotations) + index + 1, len(self.images) + 1, found.category + 1,
-                                         bbox=box, area=found.area, iscrowd=0, segmentation=[], score=score, **track))
+            annotations.append(
+                box_entry(
+                    len(self.annotations) + index + 1,
+                    len(self.images) + 1,
+                    found.category + 1,
+                    bbox=box,
+                    area=found.area,
+                    iscrowd=0,
+                    segmentation=[],
+                    score=score,
+                    **track,
+                )
+            )
         return rows, annotations
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -171,8 +209,12 @@ class Results:
 
     def paths(self) -> list[Path]:
         """The files."""
-        return [self.folder / "predictions.json", self.folder / "coco.json", self.detections.path,
-                *([self.tracks.path] if self.tracks else [])]
+        return [
+            self.folder / "predictions.json",
+            self.folder / "coco.json",
+            self.detections.path,
+            *([self.tracks.path] if self.tracks else []),
+        ]
 
     def __enter__(self) -> Results:
         return self

@@ -1,4 +1,5 @@
 """Rendering one sequence: every frame predicted, and annotated video, masks, boxes and tracks written."""
+
 from __future__ import annotations
 
 import signal
@@ -75,8 +76,10 @@ def warn(text: str) -> None:
 
 def tell_raw(source: FrameSource) -> None:
     """Say how raw frames are shown to the network."""
-    note(f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW_WINDOW} "
-         "as 0 to 255, or more where that would be noise (--window)")
+    note(
+        f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW_WINDOW} "
+        "as 0 to 255, or more where that would be noise (--window)"
+    )
 
 
 def check_look(path: str, image: np.ndarray, normalisation: Normalisation) -> None:
@@ -89,9 +92,11 @@ def check_look(path: str, image: np.ndarray, normalisation: Normalisation) -> No
     """
     mean, std = (float(np.mean(value)) for value in normalisation)
     if abs(image.mean() - mean) > MAX_DEVIATIONS * std:
-        warn(f"{path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
-             f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these; --window p0.5,p99.9 "
-             "brings them closer")
+        warn(
+            f"{path}: the frames' mean is {image.mean():.0f} ({image.dtype}), that of the training "
+            f"frames {mean:.0f} ± {std:.0f}; the network has not learnt from frames like these; --window p0.5,p99.9 "
+            "brings them closer"
+        )
 
 
 def print_notes(source: FrameSource) -> None:
@@ -122,10 +127,20 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
     masks = out / "masks"
     if Path(source.path).resolve() in [path.resolve() for path in (*(one.path for one in writers), masks)]:
         raise UserError(f"{source.path}: results would take the place of the source; give another folder with --out")
-    results = Results(out, {
-        "source": source.path, "sequence": source.name, "fps": fps, "weights": settings.weights,
-        "model": predictor.settings.name, "task": predictor.settings.task, "threshold": predictor.settings.threshold,
-    }, class_names(predictor), Tracker() if settings.tracks else None)
+    results = Results(
+        out,
+        {
+            "source": source.path,
+            "sequence": source.name,
+            "fps": fps,
+            "weights": settings.weights,
+            "model": predictor.settings.name,
+            "task": predictor.settings.task,
+            "threshold": predictor.settings.threshold,
+        },
+        class_names(predictor),
+        Tracker() if settings.tracks else None,
+    )
     try:
         with ExitStack() as stack:
             for writer in (*writers, results):  # results end first, while there is room for them
@@ -159,12 +174,21 @@ def warn_of_gaps(source: FrameSource, predictor: Predictor, settings: RenderSett
         warn(f"{source.path}: one frame; the network looks for what moves from frame to frame, and misses most in one")
     sizes = {(image["width"], image["height"]) for image in results.images}
     if len(sizes) > 1:
-        warn(f"{source.path}: frames of {len(sizes)} sizes; no clip holds frames of several, and the video has the "
-             "first one's size")
+        warn(
+            f"{source.path}: frames of {len(sizes)} sizes; no clip holds frames of several, and the video has the "
+            "first one's size"
+        )
 
 
-def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, settings: RenderSettings, results: Results,
-            writers: Sequence[Any], masks: Path) -> None:
+def predict(
+    source: FrameSource,
+    predictor: Predictor,
+    truth: Truth | None,
+    settings: RenderSettings,
+    results: Results,
+    writers: Sequence[Any],
+    masks: Path,
+) -> None:
     """Predict every frame of a sequence, and give it to what writes `results`, pictures and `masks`.
 
     Args:
@@ -178,8 +202,14 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, sett
     intake = make_intake(settings, predictor, partial(tell_raw, source))
     stretch, trails = Stretch(), Trails() if settings.tracks else None
     frames = islice(intake.frames(source), settings.max_frames or None)
-    with tqdm(total=count_expected(source, settings), desc=source.name, unit=" frames", disable=settings.quiet,
-              dynamic_ncols=True, mininterval=0.5) as bar:
+    with tqdm(
+        total=count_expected(source, settings),
+        desc=source.name,
+        unit=" frames",
+        disable=settings.quiet,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    ) as bar:
         for frame, prediction in predictor.stream_with(frames, settings.batch_size):
             print_notes(source)
             if not results.tally.frames and settings.weights:
@@ -190,10 +220,19 @@ def predict(source: FrameSource, predictor: Predictor, truth: Truth | None, sett
             tracked = results.add(frame, prediction, targets)
             if trails:
                 trails.update(frame.number, tracked)
-            picture = draw(frame.image, prediction, levels=stretch.update(frame.image), truth=targets,
-                           heat=settings.heatmap, side_by_side=truth is not None,
-                           threshold=predictor.settings.threshold, title=source.name, scale=settings.scale,
-                           trails=trails, roi=settings.roi)
+            picture = draw(
+                frame.image,
+                prediction,
+                levels=stretch.update(frame.image),
+                truth=targets,
+                heat=settings.heatmap,
+                side_by_side=truth is not None,
+                threshold=predictor.settings.threshold,
+                title=source.name,
+                scale=settings.scale,
+                trails=trails,
+                roi=settings.roi,
+            )
             for writer in writers:
                 writer.write(picture)
             write_mask(masks / f"{frame.name}.png", prediction.mask)
@@ -233,8 +272,14 @@ def describe_run(source: FrameSource, count: int, seconds: float) -> list[str]:
 
 def make_intake(settings: RenderSettings, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
     """What prepares the frames of one sequence; `on_raw` is called where raw frames begin."""
-    return Intake(settings.stride, settings.roi, settings.window, settings.invert,
-                  raw_window_for(predictor.settings.normalisation), on_raw)
+    return Intake(
+        settings.stride,
+        settings.roi,
+        settings.window,
+        settings.invert,
+        raw_window_for(predictor.settings.normalisation),
+        on_raw,
+    )
 
 
 def open_writers(settings: RenderSettings, out: Path, name: str, fps: float, side_by_side: bool) -> list[Any]:
@@ -258,5 +303,7 @@ def summarise(name: str, tally: Tally, what: str) -> str:
     text = f"{name}: {tally.frames} frames, {tally.found} {what}"
     if not tally.known_frames:
         return text
-    return (f"{text}; {tally.hits} of {tally.targets} targets found and {tally.false} false in the "
-            f"{tally.known_frames} frames with known truth")
+    return (
+        f"{text}; {tally.hits} of {tally.targets} targets found and {tally.false} false in the "
+        f"{tally.known_frames} frames with known truth"
+    )

@@ -1,4 +1,5 @@
 """True targets for the frames of a source, from a dataset's folder or from a folder of masks."""
+
 from __future__ import annotations
 
 import os
@@ -45,9 +46,11 @@ class Truth:
             files = [(source.name, number, Path(path).stem, path) for number, path in source.files]
             names += files or [(source.name, *video_frame(number), None) for number in range(source.length or 0)]
         if names and not any(self.find(*name) is not None for name in names):
-            raise UserError(f"{self.path}: holds no truth for the {len(names)} frames of the source, the first called "
-                            f"{names[0][2]} in {names[0][0]}; expected masks of those names, or the dataset they are "
-                            "from; check --truth")
+            raise UserError(
+                f"{self.path}: holds no truth for the {len(names)} frames of the source, the first called "
+                f"{names[0][2]} in {names[0][0]}; expected masks of those names, or the dataset they are "
+                "from; check --truth"
+            )
 
     def of(self, source: FrameSource, frame: SourceFrame) -> tuple[Component, ...] | None:
         """The true targets of a frame, `()` where it has none, None where nothing is known about it.

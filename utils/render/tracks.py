@@ -3,6 +3,7 @@
 The filter is that of A. Bewley et al., "Simple online and realtime tracking", ICIP 2016, on centres instead of boxes:
 targets of a few pixels hardly ever overlap their last box.
 """
+
 from __future__ import annotations
 
 from collections import deque
@@ -40,7 +41,7 @@ class _Track:
 
     def __init__(self, found: Component, frame: int, noise: float, fastest: float) -> None:
         self.state = np.array([*_centre(found), 0.0, 0.0])
-        self.covariance = np.diag([noise ** 2, noise ** 2, (fastest / 2) ** 2, (fastest / 2) ** 2])
+        self.covariance = np.diag([noise**2, noise**2, (fastest / 2) ** 2, (fastest / 2) ** 2])
         self.size = _size(found)
         self.frame, self.id = frame, 0
         self.hits: list[tuple[int, Component]] = [(frame, found)]
@@ -50,19 +51,19 @@ class _Track:
         step = frame - self.frame
         move = np.eye(4)
         move[0, 2] = move[1, 3] = step
-        push = np.array([[step ** 2 / 2, 0], [0, step ** 2 / 2], [step, 0], [0, step]]) * agility
+        push = np.array([[step**2 / 2, 0], [0, step**2 / 2], [step, 0], [0, step]]) * agility
         self.state = move @ self.state
         self.covariance = move @ self.covariance @ move.T + push @ push.T
         self.frame = frame
 
     def distances(self, centres: np.ndarray, noise: float) -> np.ndarray:
         """Squared Mahalanobis distances to centres (N, 2)."""
-        inverse = np.linalg.inv(self.covariance[:2, :2] + noise ** 2 * np.eye(2))
+        inverse = np.linalg.inv(self.covariance[:2, :2] + noise**2 * np.eye(2))
         apart = centres - self.state[:2]
         return np.einsum("ni,ij,nj->n", apart, inverse, apart)
 
     def update(self, found: Component, noise: float) -> None:
-        gain = self.covariance[:, :2] @ np.linalg.inv(self.covariance[:2, :2] + noise ** 2 * np.eye(2))
+        gain = self.covariance[:, :2] @ np.linalg.inv(self.covariance[:2, :2] + noise**2 * np.eye(2))
         self.state = self.state + gain @ (np.array(_centre(found)) - self.state[:2])
         self.covariance = self.covariance - gain @ self.covariance[:2]
         self.size = (1 - SMOOTHING) * self.size + SMOOTHING * _size(found)
@@ -70,8 +71,17 @@ class _Track:
 
     def row(self, detection: int) -> TrackPoint:
         (x, y, *velocity), (w, h) = self.state, self.size
-        return TrackPoint(self.id, self.frame, x - w / 2, y - h / 2, w, h, self.hits[-1][1].score,
-                       float(np.hypot(*velocity)), detection)
+        return TrackPoint(
+            self.id,
+            self.frame,
+            x - w / 2,
+            y - h / 2,
+            w,
+            h,
+            self.hits[-1][1].score,
+            float(np.hypot(*velocity)),
+            detection,
+        )
 
 
 def _centre(found: Component) -> tuple[float, float]:
@@ -94,8 +104,9 @@ class Tracker:
         fastest: pixels a frame that a new target may move.
     """
 
-    def __init__(self, confirm: int = 3, patience: int = 5, noise: float = 1.0, agility: float = 0.5,
-                 fastest: float = 6.0) -> None:
+    def __init__(
+        self, confirm: int = 3, patience: int = 5, noise: float = 1.0, agility: float = 0.5, fastest: float = 6.0
+    ) -> None:
         self.confirm, self.patience, self.noise = confirm, patience, noise
         self.agility, self.fastest = agility, fastest
         self.tracks: list[_Track] = []
@@ -123,8 +134,11 @@ class Tracker:
         taken = {index for _, index in seen}
         # a target that was seen too seldom to count, and is lost, was no target
         self.tracks = [track for track in self.tracks if track.id or any(track is one for one, _ in seen)]
-        fresh = [(_Track(one, frame, self.noise, self.fastest), index) for index, one in enumerate(found)
-                 if index not in taken]
+        fresh = [
+            (_Track(one, frame, self.noise, self.fastest), index)
+            for index, one in enumerate(found)
+            if index not in taken
+        ]
         self.tracks += [track for track, _ in fresh]
         for track, _ in seen + fresh:
             if not track.id and len(track.hits) >= self.confirm:
@@ -142,5 +156,6 @@ class Tracker:
         cost = np.stack([track.distances(centres, self.noise) for track in self.tracks])
         far = cost > GATE
         rows, columns = linear_sum_assignment(np.where(far, 1e6, cost))
-        return [(self.tracks[row], int(column)) for row, column in zip(rows, columns, strict=True)
-                if not far[row, column]]
+        return [
+            (self.tracks[row], int(column)) for row, column in zip(rows, columns, strict=True) if not far[row, column]
+        ]

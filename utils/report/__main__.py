@@ -1,4 +1,5 @@
 """Compare runs and classical methods on a dataset: one HTML page and a Markdown table."""
+
 from __future__ import annotations
 
 import platform
@@ -29,18 +30,41 @@ DEFAULT_FRAMES = 300
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="python -m utils.report", description=__doc__)
-    parser.add_argument("methods", nargs="+", metavar="METHOD", help="a run's folder (its best.pt), a checkpoint, or "
-                        "a classical method such as top-hat")
+    parser.add_argument(
+        "methods",
+        nargs="+",
+        metavar="METHOD",
+        help="a run's folder (its best.pt), a checkpoint, or a classical method such as top-hat",
+    )
     add_data_options(parser)
     figures, output = parser.group("Figures"), parser.group("Output")
-    figures.add_argument("--least-box", type=number(float, 0), default=0.0, metavar="N", help="grow the boxes found to "
-                         "sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8")
-    figures.add_argument("--draws", type=number(int, 1), default=bootstrap.DRAWS, metavar="N",
-                         help="resamples of the sequences for intervals (default: %(default)s)")
-    output.add_argument("--out", default="report.html", metavar="FILE", help="the page; the table goes beside it as "
-                        ".md (default: %(default)s)")
-    output.add_argument("--frames", type=number(int, 0), default=DEFAULT_FRAMES, metavar="N", help="frames that can be "
-                        "looked at in the page, a stretch of every sequence (default: %(default)s)")
+    figures.add_argument(
+        "--least-box",
+        type=number(float, 0),
+        default=0.0,
+        metavar="N",
+        help="grow the boxes found to sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8",
+    )
+    figures.add_argument(
+        "--draws",
+        type=number(int, 1),
+        default=bootstrap.DRAWS,
+        metavar="N",
+        help="resamples of the sequences for intervals (default: %(default)s)",
+    )
+    output.add_argument(
+        "--out",
+        default="report.html",
+        metavar="FILE",
+        help="the page; the table goes beside it as .md (default: %(default)s)",
+    )
+    output.add_argument(
+        "--frames",
+        type=number(int, 0),
+        default=DEFAULT_FRAMES,
+        metavar="N",
+        help="frames that can be looked at in the page, a stretch of every sequence (default: %(default)s)",
+    )
     add_hardware_options(parser)
     return parser.parse_args(argv)
 
@@ -49,20 +73,22 @@ def describe_machine(device: str | None) -> str:
     """The processor that predicts, for people."""
     import torch  # here, as it takes seconds, which a mistyped option need not
 
-
     chosen_device = pick_device(device)
     if chosen_device.type == "cuda":
         return torch.cuda.get_device_name(chosen_device)
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-                platform.processor() or platform.machine())
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
     threads = torch.get_num_threads()
     return f"{name}, 1 thread" if threads == 1 else f"{name}, {threads} threads"
 
 
-def collect_frames(frames: Sequence[Frame], methods: Sequence[MethodResult], facts: TargetFacts, single: bool
-                   ) -> dict[str, list[ShownFrame]]:
+def collect_frames(
+    frames: Sequence[Frame], methods: Sequence[MethodResult], facts: TargetFacts, single: bool
+) -> dict[str, list[ShownFrame]]:
     """The frames that the page shows, by sequence.
 
     Args:
@@ -75,9 +101,14 @@ def collect_frames(frames: Sequence[Frame], methods: Sequence[MethodResult], fac
     result: dict[str, list[ShownFrame]] = {}
     for frame in frames:
         picture, (targets, _) = pictures[frame.image], facts.frames[frame.image]
-        result.setdefault("all images" if single else frame.sequence, []).append(ShownFrame(
-            frame.sequence if single else frame.number, picture,
-            encode_components(targets, picture.width, TRUE_TARGET), [method.found[frame.image] for method in methods]))
+        result.setdefault("all images" if single else frame.sequence, []).append(
+            ShownFrame(
+                frame.sequence if single else frame.number,
+                picture,
+                encode_components(targets, picture.width, TRUE_TARGET),
+                [method.found[frame.image] for method in methods],
+            )
+        )
     return result
 
 
@@ -97,22 +128,42 @@ def main(argv: list[str] | None = None) -> None:
     methods = []
     for name, choice in zip(names, choices, strict=True):
         predictor = open_predictor(choice, hardware_of(options), dataset.normalisation, quiet=True)
-        methods.append(measure(name, predictor, dataset, facts, shown, least_side=options.least_box,
-                               draws=options.draws, batch_size=options.batch_size, workers=options.workers,
-                               limit=options.limit, quiet=options.quiet))
+        methods.append(
+            measure(
+                name,
+                predictor,
+                dataset,
+                facts,
+                shown,
+                least_side=options.least_box,
+                draws=options.draws,
+                batch_size=options.batch_size,
+                workers=options.workers,
+                limit=options.limit,
+                quiet=options.quiet,
+            )
+        )
     figures = methods[0].figures
     about = Measurement(
-        dataset.name, dataset.split, figures["frames"], figures["targets"], len(shown),
-        describe_machine(options.device), bootstrap.Resampling(len(methods[0].sequences), options.draws),
-        shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)]))
+        dataset.name,
+        dataset.split,
+        figures["frames"],
+        figures["targets"],
+        len(shown),
+        describe_machine(options.device),
+        bootstrap.Resampling(len(methods[0].sequences), options.draws),
+        shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)]),
+    )
     table, counted = markdown(methods, about), compare_countings(methods)
     single = all(len(frames) == 1 for frames in dataset.sequences.values())
     text = page(methods, about, collect_frames(picked, methods, facts, single)).encode()
     for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n\n{counted}\n".encode())):
         with atomic_write(path) as file:
             file.write(content)
-    print(f"{table}\n\n{counted}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
-          f"table in {out.with_suffix('.md')}")
+    print(
+        f"{table}\n\n{counted}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
+        f"table in {out.with_suffix('.md')}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """Charts as SVG text, which browsers show without scripts; colours and dashes come from the page's style sheet."""
+
 from __future__ import annotations
 
 import math
@@ -44,14 +45,14 @@ class Axis:
             return self.named
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            return [(10.0 ** power, power_text(power)) for power in range(first, last + 1)]
+            return [(10.0**power, power_text(power)) for power in range(first, last + 1)]
         return [(value, f"{value:g}") for value in np.linspace(self.low, self.high, 6).round(6).tolist()]
 
 
 def power_text(power: int) -> str:
     """10⁻⁵, or the number where it is short."""
     if -2 <= power <= 4:
-        return f"{10.0 ** power:g}"
+        return f"{10.0**power:g}"
     return "10" + str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
@@ -79,8 +80,16 @@ class Chart:
             path = "M" + "L".join(f"{a:g} {b:g}" for a, b in points)
             self.marks.append(f'<path class="line {classes(series)}" d="{path}"><title>{escape(name)}</title></path>')
 
-    def point(self, x: float, y: float, series: int, name: str, across: Pair | None = None, along: Pair | None = None,
-              label: str = "") -> None:
+    def point(
+        self,
+        x: float,
+        y: float,
+        series: int,
+        name: str,
+        across: Pair | None = None,
+        along: Pair | None = None,
+        label: str = "",
+    ) -> None:
         """A dot with whiskers: `across` is the interval of x, `along` that of y."""
         if not (math.isfinite(x) and math.isfinite(y)):
             return
@@ -91,8 +100,9 @@ class Chart:
         if along and all(map(math.isfinite, along)):
             ways.append(f"M{a:.1f} {self.y(along[0]):.1f}V{self.y(along[1]):.1f}")
         self.marks += [f'<path class="whisker {kind}" d="{way}"/>' for way in ways]
-        self.marks.append(f'<circle class="dot {kind}" cx="{a:.1f}" cy="{b:.1f}" r="4.5">'
-                          f"<title>{escape(name)}</title></circle>")
+        self.marks.append(
+            f'<circle class="dot {kind}" cx="{a:.1f}" cy="{b:.1f}" r="4.5"><title>{escape(name)}</title></circle>'
+        )
         if label:
             self.labels.append((a, b, label))
 
@@ -102,12 +112,22 @@ class Chart:
         result = []
         for a, b, text in self.labels:
             width, height = LETTER_WIDTH * len(text), 15
-            places = [(a + 9 if right else a - 9 - width, b - height / 2 + step)
-                      for step in (0, -10, 10, -20, 20, -30, 30) for right in (True, False)]
+            places = [
+                (a + 9 if right else a - 9 - width, b - height / 2 + step)
+                for step in (0, -10, 10, -20, 20, -30, 30)
+                for right in (True, False)
+            ]
             boxes = [(x, y, x + width, y + height) for x, y in places]
-            free = [box for box in boxes if box[0] > self.x.start and box[2] < self.x.end + RIGHT_MARGIN
-                    and not any(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
-                                for other in taken)]
+            free = [
+                box
+                for box in boxes
+                if box[0] > self.x.start
+                and box[2] < self.x.end + RIGHT_MARGIN
+                and not any(
+                    box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+                    for other in taken
+                )
+            ]
             box = (free or boxes)[0]
             taken.append(box)
             result.append(f'<text class="name" x="{box[0]:.1f}" y="{box[3] - 4:.1f}">{escape(text)}</text>')
@@ -121,18 +141,26 @@ class Chart:
             at = self.x(value)
             first, _, second = text.partition("\n")
             below = f'<tspan x="{at:.1f}" dy="14">{second}</tspan>' if second else ""
-            grid.append(f'<path class="grid" d="M{at:.1f} {self.y.end}V{bottom}"/><text class="tick" x="{at:.1f}" '
-                        f'y="{bottom + 18}" text-anchor="middle">{first}{below}</text>')
+            grid.append(
+                f'<path class="grid" d="M{at:.1f} {self.y.end}V{bottom}"/><text class="tick" x="{at:.1f}" '
+                f'y="{bottom + 18}" text-anchor="middle">{first}{below}</text>'
+            )
         for value, text in self.y.ticks():
             at = self.y(value)
-            grid.append(f'<path class="grid" d="M{self.x.start} {at:.1f}H{right}"/><text class="tick" '
-                        f'x="{self.x.start - 7}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
+            grid.append(
+                f'<path class="grid" d="M{self.x.start} {at:.1f}H{right}"/><text class="tick" '
+                f'x="{self.x.start - 7}" y="{at + 4:.1f}" text-anchor="end">{text}</text>'
+            )
         middle = (self.y.start + self.y.end) / 2
-        names = (f'<text class="axis" x="{(self.x.start + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
-                 f'{escape(self.x.label)}</text><text class="axis" transform="translate(13 {middle}) rotate(-90)" '
-                 f'text-anchor="middle">{escape(self.y.label)}</text>')
-        return (f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title)}">'
-                f'{"".join(grid)}{names}{"".join(self.marks)}{self._names()}</svg>')
+        names = (
+            f'<text class="axis" x="{(self.x.start + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
+            f'{escape(self.x.label)}</text><text class="axis" transform="translate(13 {middle}) rotate(-90)" '
+            f'text-anchor="middle">{escape(self.y.label)}</text>'
+        )
+        return (
+            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(self.title)}">'
+            f"{''.join(grid)}{names}{''.join(self.marks)}{self._names()}</svg>"
+        )
 
 
 def classes(series: int) -> str:
@@ -152,13 +180,23 @@ def roc(methods: Sequence[MethodResult]) -> str:
     for series, method in enumerate(methods):
         order = np.argsort(method.roc.x, kind="stable")
         pd = np.asarray(method.roc.y, float)[order]
-        result.line(np.asarray(method.roc.x, float)[order].tolist(), np.maximum.accumulate(pd).tolist(), series,
-                    method.name, steps=True)
+        result.line(
+            np.asarray(method.roc.x, float)[order].tolist(),
+            np.maximum.accumulate(pd).tolist(),
+            series,
+            method.name,
+            steps=True,
+        )
     for series, method in enumerate(methods):
         figures = method.rules["centroid"]
-        result.point(figures.figures["fa"], figures.figures["pd"], series,
-                     f"{method.name} at threshold {method.threshold:.4g}", figures.interval("fa"),
-                     figures.interval("pd"))
+        result.point(
+            figures.figures["fa"],
+            figures.figures["pd"],
+            series,
+            f"{method.name} at threshold {method.threshold:.4g}",
+            figures.interval("fa"),
+            figures.interval("pd"),
+        )
     return result.svg()
 
 
@@ -172,8 +210,14 @@ def precision_recall(methods: Sequence[MethodResult], rule: str) -> str:
         result.line(curve.x, curve.y, series, method.name)
     for series, method in enumerate(methods):
         x, y = names
-        result.point(method.detection.figures[x], method.detection.figures[y], series, method.name,
-                     method.detection.interval(x), method.detection.interval(y))
+        result.point(
+            method.detection.figures[x],
+            method.detection.figures[y],
+            series,
+            method.name,
+            method.detection.interval(x),
+            method.detection.interval(y),
+        )
     return result.svg()
 
 
@@ -183,8 +227,14 @@ def speed(methods: Sequence[MethodResult]) -> str:
     low, high = 10.0 ** math.floor(math.log10(min(rates))), 10.0 ** math.ceil(math.log10(max(rates)) + 1e-9)
     result = empty_chart("F1 over speed", "frames a second", "F1", (low, max(high, 10 * low)), log=True)
     for series, method in enumerate(methods):
-        result.point(method.frames_per_second, method.figures["f1"], series, method.name,
-                     along=method.rules["centroid"].interval("f1"), label=method.name)
+        result.point(
+            method.frames_per_second,
+            method.figures["f1"],
+            series,
+            method.name,
+            along=method.rules["centroid"].interval("f1"),
+            label=method.name,
+        )
     return result.svg()
 
 
@@ -198,6 +248,8 @@ def bands(methods: Sequence[MethodResult], key: str, title: str) -> str:
         for index, band in enumerate(method.bands[key]):
             at = index + 0.5 + (series - (len(methods) - 1) / 2) * group
             result.point(at, band.pd, series, f"{method.name}, {band.name}: {band.pd:.3f}", along=band.interval)
-    result.x.named = [(index + 0.5, escape(f"{name}\n({count})"))
-                      for index, (name, count) in enumerate(zip(names, counts, strict=True))]
+    result.x.named = [
+        (index + 0.5, escape(f"{name}\n({count})"))
+        for index, (name, count) in enumerate(zip(names, counts, strict=True))
+    ]
     return result.svg()

@@ -1,4 +1,5 @@
 """Frames and what was found in them, small enough for thousands of them in one page."""
+
 from __future__ import annotations
 
 import base64
@@ -64,8 +65,14 @@ class ShownFrame:
 
     def as_dict(self) -> dict[str, Any]:
         """For script.js."""
-        return {"w": self.picture.width, "h": self.picture.height, "p": self.picture.uri, "n": self.name,
-                "t": self.targets, "m": self.found}
+        return {
+            "w": self.picture.width,
+            "h": self.picture.height,
+            "p": self.picture.uri,
+            "n": self.name,
+            "t": self.targets,
+            "m": self.found,
+        }
 
 
 def pick_frames(dataset: Dataset, most: int, limit: int = 0) -> list[Frame]:
@@ -89,7 +96,7 @@ def pick_frames(dataset: Dataset, most: int, limit: int = 0) -> list[Frame]:
     for index, frames in enumerate(sequences):
         share = max(1, min(len(frames), left * len(frames) // frames_left, left - (len(sequences) - 1 - index)))
         start = (len(frames) - share) // 2
-        result += frames[start:start + share]
+        result += frames[start : start + share]
         left, frames_left = left - share, frames_left - len(frames)
     return result
 
@@ -128,8 +135,9 @@ def read_pictures(frames: Sequence[Frame]) -> dict[str, PagePicture]:
     return result
 
 
-def encode_components(components: Components, width: int, kind: np.ndarray | int, scores: np.ndarray | None = None
-                      ) -> list[EncodedComponent]:
+def encode_components(
+    components: Components, width: int, kind: np.ndarray | int, scores: np.ndarray | None = None
+) -> list[EncodedComponent]:
     """Components of a frame for the page.
 
     Args:

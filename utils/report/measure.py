@@ -1,4 +1,5 @@
 """Measure one method on a dataset: everything that the page says about it."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -45,19 +46,30 @@ class MethodObserver:
         true = boxes_of_mask(mask) if frame.boxes is None else np.array(frame.boxes, np.float64).reshape(-1, 5)[:, :4]
         found = merge_classes(round_detections(grow(prediction.detections, self.least_side)))
         self.boxes.setdefault(frame.sequence, DetectionMetrics()).update(
-            found, np.concatenate([true, np.zeros((len(true), 1))], 1))
+            found, np.concatenate([true, np.zeros((len(true), 1))], 1)
+        )
         if frame.image in self.shown:
             components = label(prediction.mask)
             wrong = np.isin(components.pixel, false.pixel)
             kind = np.full(len(components), HIT)
             kind[components.owner[wrong]] = FALSE_ALARM
             scores = peaks_of(components, prediction.probability.reshape(-1)[components.pixel])
-            self.found[frame.image] = FoundInFrame(np.flatnonzero(~hits).tolist(),
-                                                   encode_components(components, mask.shape[1], kind, scores))
+            self.found[frame.image] = FoundInFrame(
+                np.flatnonzero(~hits).tolist(), encode_components(components, mask.shape[1], kind, scores)
+            )
 
 
-def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFacts, shown: frozenset[str], *,
-            least_side: float = 0, draws: int = bootstrap.DRAWS, **settings: Any) -> MethodResult:
+def measure(
+    name: str,
+    predictor: Predictor,
+    dataset: Dataset,
+    facts: TargetFacts,
+    shown: frozenset[str],
+    *,
+    least_side: float = 0,
+    draws: int = bootstrap.DRAWS,
+    **settings: Any,
+) -> MethodResult:
     """Predict every frame once and count everything.
 
     Args:
@@ -73,15 +85,24 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFact
         UserError: a file cannot be read.
     """
     observer = MethodObserver(facts, shown, least_side)
-    result = evaluate_sequences(predictor, dataset, rule=RULE, extra_rules=MASK_RULES,
-                                countings=tuple(COUNTINGS), observe=observer, title=name, **settings)
+    result = evaluate_sequences(
+        predictor,
+        dataset,
+        rule=RULE,
+        extra_rules=MASK_RULES,
+        countings=tuple(COUNTINGS),
+        observe=observer,
+        title=name,
+        **settings,
+    )
     curve, boxes, threshold = result.overall.curve(), DetectionMetrics(), predictor.settings.threshold
     for part in observer.boxes.values():
         boxes.merge(part)
     resampled = bootstrap.segmentation_draws(list(result.by_rule[RULE].values()), draws)
     resampled_boxes = bootstrap.detection_draws(list(observer.boxes.values()), threshold, draws)
     return MethodResult(
-        name=name, threshold=threshold,
+        name=name,
+        threshold=threshold,
         frames_per_second=result.frames / max(result.seconds - result.counting, 1e-9),
         rules=_figures_by_rule(result, curve, bootstrap.intervals(resampled), draws),
         detection=FigureSet(boxes.compute(threshold, areas=False), bootstrap.intervals(resampled_boxes)),
@@ -90,14 +111,16 @@ def measure(name: str, predictor: Predictor, dataset: Dataset, facts: TargetFact
         roc=Curve(curve["fa"].tolist(), curve["pd"].tolist()),
         precision_recall={rule: thin_curve(boxes.curve(rule)) for rule in BOX_RULES},
         countings={key: metrics.compute() for key, metrics in result.by_counting.items()},
-        alarms=_encode_tiles(alarm_tiles(observer.log)), misses=_encode_tiles(miss_tiles(observer.log)),
+        alarms=_encode_tiles(alarm_tiles(observer.log)),
+        misses=_encode_tiles(miss_tiles(observer.log)),
         draws={key: resampled[key] for key in ("pd", "f1", "iou")},
         found=observer.found,
     )
 
 
-def _figures_by_rule(result: Evaluation, curve: dict[str, Any], intervals: bootstrap.Intervals, draws: int
-                     ) -> dict[str, FigureSet]:
+def _figures_by_rule(
+    result: Evaluation, curve: dict[str, Any], intervals: bootstrap.Intervals, draws: int
+) -> dict[str, FigureSet]:
     """Figures by every rule; those of `RULE`, whose `intervals` are given, with the single numbers of its `curve`."""
     numbers = {f"pd_at_fa_{limit:.0e}": pd for limit, pd in curve["pd_at_fa"].items()}
     numbers |= {key: curve[key] for key in ("pixel_auc", "pd_fa_auc")}
@@ -105,8 +128,9 @@ def _figures_by_rule(result: Evaluation, curve: dict[str, Any], intervals: boots
     for rule, parts in result.by_rule.items():
         if rule != RULE:
             resampled = bootstrap.segmentation_draws(list(parts.values()), draws, curve=False)
-            sets[rule] = FigureSet(sum(parts.values(), SegmentationMetrics(rule)).compute(),
-                                   bootstrap.intervals(resampled))
+            sets[rule] = FigureSet(
+                sum(parts.values(), SegmentationMetrics(rule)).compute(), bootstrap.intervals(resampled)
+            )
     return sets
 
 

@@ -1,4 +1,5 @@
 """The page: one HTML text with its style, charts, pictures and script in it; it fetches nothing."""
+
 from __future__ import annotations
 
 import math
@@ -30,21 +31,38 @@ def page(methods: Sequence[MethodResult], about: Measurement, frames: dict[str, 
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     names = ", ".join(method.name for method in methods)
     title = f"{len(methods)} {'method' if len(methods) == 1 else 'methods'} on {about.dataset}"
-    body = [f"<h1>{escape(title)}</h1>", f'<p class="soft">{escape(caption(about))}</p>',
-            main_table(methods), comparison(methods), curves(methods), band_charts(methods), sequences(methods),
-            viewer.section(methods, frames, about), sheets(methods), countings(methods), paper(methods, about)]
-    return ("<!doctype html>\n"
-            f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<meta name="description" content="{escape(names)}"><link rel="icon" href="data:,">\n'
-            f"<style>\n{style}</style></head>\n<body>\n" + "\n".join(body)
-            + viewer.data(frames) + f"<script>\n{script}</script>\n</body></html>\n")
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="soft">{escape(caption(about))}</p>',
+        main_table(methods),
+        comparison(methods),
+        curves(methods),
+        band_charts(methods),
+        sequences(methods),
+        viewer.section(methods, frames, about),
+        sheets(methods),
+        countings(methods),
+        paper(methods, about),
+    ]
+    return (
+        "<!doctype html>\n"
+        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="description" content="{escape(names)}"><link rel="icon" href="data:,">\n'
+        f"<style>\n{style}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + viewer.data(frames)
+        + f"<script>\n{script}</script>\n</body></html>\n"
+    )
 
 
 def legend(methods: Sequence[MethodResult]) -> str:
     """Colour and dash of every method."""
-    items = [f'<li><svg viewBox="0 0 30 10" aria-hidden="true"><path class="line {charts.classes(index)}" d="M0 5H30"/>'
-             f"</svg>{escape(method.name)}</li>" for index, method in enumerate(methods)]
+    items = [
+        f'<li><svg viewBox="0 0 30 10" aria-hidden="true"><path class="line {charts.classes(index)}" d="M0 5H30"/>'
+        f"</svg>{escape(method.name)}</li>"
+        for index, method in enumerate(methods)
+    ]
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -60,29 +78,36 @@ def main_table(methods: Sequence[MethodResult]) -> str:
             if all(map(math.isfinite, ends)):
                 low, high = (figure_text(end, column.style) for end in ends)
                 text += f"<small>{low}–{high}</small>"
-            cells.append(f'<td{" class=best" if index in winners else ""}>{text}</td>')
-        rows.append(f'<tr><th scope="row" class="{charts.classes(index)}">{escape(method.name)}</th>'
-                    f"{''.join(cells)}</tr>")
+            cells.append(f"<td{' class=best' if index in winners else ''}>{text}</td>")
+        rows.append(
+            f'<tr><th scope="row" class="{charts.classes(index)}">{escape(method.name)}</th>{"".join(cells)}</tr>'
+        )
     heads = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in COLUMNS)
-    return (f'<div class="wide"><table><thead><tr><th scope="col">method</th>{heads}</tr></thead>'
-            f'<tbody>{"".join(rows)}</tbody></table></div>'
-            '<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method at its own threshold; '
-            "Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>")
+    return (
+        f'<div class="wide"><table><thead><tr><th scope="col">method</th>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        '<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method at its own threshold; '
+        "Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>"
+    )
 
 
 def comparison(methods: Sequence[MethodResult]) -> str:
     """How sure the order of the methods is."""
     if len(methods) < 2:
         return ""
-    rows = "".join(f"<tr><th scope=row>{escape(first)} over {escape(second)}</th><td>{text}</td>"
-                   f"<td>{figure_text(100 * share, 'rate')} %</td></tr>"
-                   for text, first, second, share in comparisons(methods))
-    return ("<details><summary>How sure is the order?</summary><p class=soft>Share of the resamples, the same "
-            "sequences drawn for both, in which the first method has the larger figure; 50 % says nothing, 97.5 % is "
-            "what an interval of the difference that excludes 0 would show.</p>"
-            "<div class=wide><table><thead><tr><th>neighbours in the order</th><th>figure</th><th>share</th></tr>"
-            "</thead>"
-            f"<tbody>{rows}</tbody></table></div></details>")
+    rows = "".join(
+        f"<tr><th scope=row>{escape(first)} over {escape(second)}</th><td>{text}</td>"
+        f"<td>{figure_text(100 * share, 'rate')} %</td></tr>"
+        for text, first, second, share in comparisons(methods)
+    )
+    return (
+        "<details><summary>How sure is the order?</summary><p class=soft>Share of the resamples, the same "
+        "sequences drawn for both, in which the first method has the larger figure; 50 % says nothing, 97.5 % is "
+        "what an interval of the difference that excludes 0 would show.</p>"
+        "<div class=wide><table><thead><tr><th>neighbours in the order</th><th>figure</th><th>share</th></tr>"
+        "</thead>"
+        f"<tbody>{rows}</tbody></table></div></details>"
+    )
 
 
 def chart_box(title: str, content: str, note: str = "") -> str:
@@ -93,29 +118,47 @@ def chart_box(title: str, content: str, note: str = "") -> str:
 
 def curves(methods: Sequence[MethodResult]) -> str:
     """ROC, precision over recall, and speed beside accuracy."""
-    parts = [chart_box("ROC: Pd over Fa", charts.roc(methods),
-                 "Best Pd within each Fa over all thresholds; circle: the method's own threshold, with intervals. The "
-                 "left end holds everything below 10⁻⁷."),
-             chart_box("Precision over recall, by centres", charts.precision_recall(methods, "centre"),
-                 "All detections of every frame; a hit is less than 3 px from the target's centre."),
-             chart_box("Precision over recall, by IoU", charts.precision_recall(methods, "iou"),
-                 "The same boxes, a hit has IoU of at least 0.5."),
-             chart_box("Accuracy beside speed", charts.speed(methods),
-                 "F1 at the method's own threshold, with its interval.")]
+    parts = [
+        chart_box(
+            "ROC: Pd over Fa",
+            charts.roc(methods),
+            "Best Pd within each Fa over all thresholds; circle: the method's own threshold, with intervals. The "
+            "left end holds everything below 10⁻⁷.",
+        ),
+        chart_box(
+            "Precision over recall, by centres",
+            charts.precision_recall(methods, "centre"),
+            "All detections of every frame; a hit is less than 3 px from the target's centre.",
+        ),
+        chart_box(
+            "Precision over recall, by IoU",
+            charts.precision_recall(methods, "iou"),
+            "The same boxes, a hit has IoU of at least 0.5.",
+        ),
+        chart_box(
+            "Accuracy beside speed", charts.speed(methods), "F1 at the method's own threshold, with its interval."
+        ),
+    ]
     return f'<h2>Curves</h2>{legend(methods)}<div class="charts four">{"".join(parts)}</div>'
 
 
 def band_charts(methods: Sequence[MethodResult]) -> str:
     """Pd by SNR, size and speed."""
-    parts = [chart_box(f"Pd by {title}", charts.bands(methods, key, title)) for key, (title, _) in BANDS.items()
-             if key in methods[0].bands]
-    return ('<h2>By kind of target</h2><p class="soft">Intervals over sequences; the number of targets of a band in '
-            f'brackets. Speed is in the picture, the camera\'s motion included.</p>{legend(methods)}'
-            f'<div class="charts">{"".join(parts)}</div>')
+    parts = [
+        chart_box(f"Pd by {title}", charts.bands(methods, key, title))
+        for key, (title, _) in BANDS.items()
+        if key in methods[0].bands
+    ]
+    return (
+        '<h2>By kind of target</h2><p class="soft">Intervals over sequences; the number of targets of a band in '
+        f"brackets. Speed is in the picture, the camera's motion included.</p>{legend(methods)}"
+        f'<div class="charts">{"".join(parts)}</div>'
+    )
 
 
 def sequences(methods: Sequence[MethodResult]) -> str:
     """For every sequence bars of Pd, and false components a frame."""
+
     def mean(name: str) -> float:
         known = [method.sequences[name]["pd"] for method in methods]
         known = [value for value in known if math.isfinite(value)]
@@ -134,30 +177,44 @@ def sequences(methods: Sequence[MethodResult]) -> str:
         for index, method in enumerate(methods):
             own = method.sequences[name]
             width = 100 * own["pd"] if math.isfinite(own["pd"]) else 0
-            rows.append(f'<div class="bar {charts.classes(index)}"><span style="text-align:left" '
-                        f'title="{escape(method.name)}">{escape(method.name)}</span>'
-                        f'<i><b style="width:{width:.1f}%"></b></i><span>{figure_text(own["pd"], "share")}</span>'
-                        f'<span>{figure_text(own["false_per_frame"], "rate")}</span></div>')
-        cards.append(f'<section class="sequence"><h3>{escape(name)}<span>{figures["targets"]} targets · '
-                     f'{figures["frames"]} frames</span></h3>{"".join(rows)}</section>')
-    return (f'<h2>By sequence</h2><p class="soft">Bar and first number: Pd; second number: false components a frame.'
-            f'{note}</p><div class="sequences">{"".join(cards)}</div>')
+            rows.append(
+                f'<div class="bar {charts.classes(index)}"><span style="text-align:left" '
+                f'title="{escape(method.name)}">{escape(method.name)}</span>'
+                f'<i><b style="width:{width:.1f}%"></b></i><span>{figure_text(own["pd"], "share")}</span>'
+                f"<span>{figure_text(own['false_per_frame'], 'rate')}</span></div>"
+            )
+        cards.append(
+            f'<section class="sequence"><h3>{escape(name)}<span>{figures["targets"]} targets · '
+            f"{figures['frames']} frames</span></h3>{''.join(rows)}</section>"
+        )
+    return (
+        f'<h2>By sequence</h2><p class="soft">Bar and first number: Pd; second number: false components a frame.'
+        f'{note}</p><div class="sequences">{"".join(cards)}</div>'
+    )
 
 
 def sheets(methods: Sequence[MethodResult]) -> str:
     """The worst false alarms and misses of every method."""
     parts = []
     for index, method in enumerate(methods):
-        for pictures, text in ((method.alarms, "surest false alarms"),
-                               (method.misses, "missed targets of the highest SNR")):
+        for pictures, text in (
+            (method.alarms, "surest false alarms"),
+            (method.misses, "missed targets of the highest SNR"),
+        ):
             tiles = "".join(
                 f'<figure><img alt="{escape(", ".join(tile.lines))}" src="{tile.uri}">'
-                f'<figcaption>{"<br>".join(map(escape, tile.lines))}</figcaption></figure>' for tile in pictures)
+                f"<figcaption>{'<br>'.join(map(escape, tile.lines))}</figcaption></figure>"
+                for tile in pictures
+            )
             opened = " open" if index == 0 else ""
-            parts.append(f"<details{opened}><summary>{escape(method.name)}: {len(pictures)} {text}</summary>"
-                         f'<div class="tiles">{tiles or "<p>none</p>"}</div></details>')
-    return ('<h2>Worst false alarms and misses</h2><p class="soft">What stays at its place is shown once, with the '
-            f"number of frames it is in. Yellow: true targets nearby.</p>{''.join(parts)}")
+            parts.append(
+                f"<details{opened}><summary>{escape(method.name)}: {len(pictures)} {text}</summary>"
+                f'<div class="tiles">{tiles or "<p>none</p>"}</div></details>'
+            )
+    return (
+        '<h2>Worst false alarms and misses</h2><p class="soft">What stays at its place is shown once, with the '
+        f"number of frames it is in. Yellow: true targets nearby.</p>{''.join(parts)}"
+    )
 
 
 def countings(methods: Sequence[MethodResult]) -> str:
@@ -167,18 +224,24 @@ def countings(methods: Sequence[MethodResult]) -> str:
         for shift in shifts(method.figures_by_rule(), method.countings):
             if shift.moves:
                 moved = format_value(ratio(shift.counted, shift.right) - 1, "+.1%")
-                rows.append(f"<tr><th scope=row>{escape(method.name)}</th><td>{shift.counting}</td>"
-                            f"<td>{shift.figure}</td><td>{shift.right:.4g}</td><td>{shift.counted:.4g}</td>"
-                            f"<td>{moved}</td></tr>")
+                rows.append(
+                    f"<tr><th scope=row>{escape(method.name)}</th><td>{shift.counting}</td>"
+                    f"<td>{shift.figure}</td><td>{shift.right:.4g}</td><td>{shift.counted:.4g}</td>"
+                    f"<td>{moved}</td></tr>"
+                )
     texts = "".join(f"<li><code>{name}</code>: {escape(counting.text)}</li>" for name, counting in COUNTINGS.items())
-    return ("<h2>As published code counts</h2><details><summary>How far the figures move</summary>"
-            f"<ul class=soft>{texts}</ul><div class=wide><table><thead><tr><th>method</th><th>counting</th>"
-            f"<th>figure</th><th>right</th><th>counted</th><th>moves by</th></tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table></div></details>")
+    return (
+        "<h2>As published code counts</h2><details><summary>How far the figures move</summary>"
+        f"<ul class=soft>{texts}</ul><div class=wide><table><thead><tr><th>method</th><th>counting</th>"
+        f"<th>figure</th><th>right</th><th>counted</th><th>moves by</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
+    )
 
 
 def paper(methods: Sequence[MethodResult], about: Measurement) -> str:
     """The Markdown table, and the command that made the page."""
     table = escape(markdown(methods, about))
-    return (f"<h2>For papers</h2><details><summary>Markdown table</summary><pre>{table}</pre></details>"
-            f"<p class=soft>Made by <code>{escape(about.command)}</code></p>")
+    return (
+        f"<h2>For papers</h2><details><summary>Markdown table</summary><pre>{table}</pre></details>"
+        f"<p class=soft>Made by <code>{escape(about.command)}</code></p>"
+    )

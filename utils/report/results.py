@@ -1,4 +1,5 @@
 """What the page says of each method, and of the set that all were measured on."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """The table of the methods: for the page, and as Markdown for papers."""
+
 from __future__ import annotations
 
 import math
@@ -100,8 +101,12 @@ def compare_countings(methods: Sequence[MethodResult]) -> str:
     moves = [shifts(method.figures_by_rule(), method.countings) for method in methods]
     for entries in zip(*moves, strict=True):
         if any(shift.moves for shift in entries):
-            cells = [f"{shift.right:.3g} → {shift.counted:.3g} ({shift.counted / shift.right - 1:+.1%})"
-                     if shift.right and not math.isnan(shift.right) else UNDEFINED for shift in entries]
+            cells = [
+                f"{shift.right:.3g} → {shift.counted:.3g} ({shift.counted / shift.right - 1:+.1%})"
+                if shift.right and not math.isnan(shift.right)
+                else UNDEFINED
+                for shift in entries
+            ]
             lines.append([f"`{entries[0].counting}`", entries[0].figure, *cells])
     return "\n".join(markdown_rows(lines))
 
@@ -112,11 +117,13 @@ def caption(about: Measurement) -> str:
     kind = "image" if resampling.sequences == about.frames else "sequence"
     kinds = kind if resampling.sequences == 1 else f"{kind}s"
     few = " (few: take the intervals with care)" if resampling.few else ""
-    return (f"{about.dataset}, split {about.split}: {about.frames} frames, {about.targets} targets, "
-            f"{resampling.sequences} {kinds}. Pd, Fa and F1 by components whose centroids are less than 3 px apart, "
-            "each matched once; nIoU over frames with targets; brackets: "
-            f"{LEVEL:.0%} intervals, {resampling.draws} resamples of the {kind}s{few}. Speed on {about.machine}, "
-            "reading included.")
+    return (
+        f"{about.dataset}, split {about.split}: {about.frames} frames, {about.targets} targets, "
+        f"{resampling.sequences} {kinds}. Pd, Fa and F1 by components whose centroids are less than 3 px apart, "
+        "each matched once; nIoU over frames with targets; brackets: "
+        f"{LEVEL:.0%} intervals, {resampling.draws} resamples of the {kind}s{few}. Speed on {about.machine}, "
+        "reading included."
+    )
 
 
 def comparisons(methods: Sequence[MethodResult]) -> list[tuple[str, str, str, float]]:

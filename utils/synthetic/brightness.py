@@ -6,6 +6,7 @@ The ring holds the pixels that are no target's and lie at most `RING` pixels (Eu
 nearest pixel of the target, as far as they are inside the image. Other targets' pixels belong to no ring. The light of
 a target outside its mask (below half of its peak) stays in the ring: the definition knows the mask alone.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ MAX_SNR_DRIFT = 2.0  # factor by which a target's SNR may drift around its own, 
 class Response:
     """How the SNR of one target in one frame answers to its amplitude `a`, before rounding:
     (contrast + a·gain) / sqrt(variance + 2·a·covariance + a²·spill), spill being the target's own light in its ring."""
+
     contrast: float
     gain: float
     variance: float
@@ -35,12 +37,17 @@ class Response:
     def measure(cls, image: np.ndarray, light: np.ndarray, mask: np.ndarray, ring: np.ndarray) -> Response:
         """From the frame without this target, its light at amplitude 1, its pixels and its ring, all (h, w)."""
         around, own = image[ring], light[ring]
-        return cls(float(image[mask].mean() - around.mean()), float(light[mask].mean() - own.mean()),
-                   float(around.var()), float((around * own).mean() - around.mean() * own.mean()), float(own.var()))
+        return cls(
+            float(image[mask].mean() - around.mean()),
+            float(light[mask].mean() - own.mean()),
+            float(around.var()),
+            float((around * own).mean() - around.mean() * own.mean()),
+            float(own.var()),
+        )
 
     def snr(self, amplitude: float) -> float:
         """The SNR at an amplitude, with the sign of the contrast."""
-        variance = self.variance + 2 * amplitude * self.covariance + amplitude ** 2 * self.spill
+        variance = self.variance + 2 * amplitude * self.covariance + amplitude**2 * self.spill
         return (self.contrast + amplitude * self.gain) / max(variance, 1e-12) ** 0.5
 
     def amplitude(self, snr: float, sign: int = 1) -> float:
@@ -50,14 +57,14 @@ class Response:
         if d >= snr * max(self.variance, 1e-12) ** 0.5:
             return 0.0
         # (d + a·k)² = snr²·(v + 2ac + a²w), a quadratic in a; only roots where the contrast has the right sign count.
-        square = k ** 2 - snr ** 2 * self.spill
-        linear = d * k - snr ** 2 * c
-        constant = d ** 2 - snr ** 2 * self.variance
+        square = k**2 - snr**2 * self.spill
+        linear = d * k - snr**2 * c
+        constant = d**2 - snr**2 * self.variance
         if abs(square) < 1e-12:
             roots = [-constant / (2 * linear)] if linear else []
         else:
-            under = linear ** 2 - square * constant
-            roots = [(-linear + side * under ** 0.5) / square for side in (-1, 1)] if under >= 0 else []
+            under = linear**2 - square * constant
+            roots = [(-linear + side * under**0.5) / square for side in (-1, 1)] if under >= 0 else []
         fitting = [a for a in roots if a >= 0 and d + a * k >= 0]
         return min(fitting, default=float("inf"))
 
@@ -65,6 +72,7 @@ class Response:
 @dataclass(frozen=True)
 class SnrLimits:
     """The SNR a sequence's targets may have in a frame as written: `low` ≤ SNR ≤ `high`."""
+
     low: float
     high: float
 
@@ -79,6 +87,7 @@ class SnrLimits:
 @dataclass(frozen=True)
 class _Place:
     """A target's surroundings in one frame: its light, pixels and ring inside `window`."""
+
     window: tuple[slice, slice]
     light: np.ndarray
     mask: np.ndarray
@@ -119,8 +128,9 @@ def _smooth_between(wanted: np.ndarray, lower: np.ndarray, upper: np.ndarray) ->
     return np.exp(np.clip(series, low, high))
 
 
-def _amplitude_range(response: Response, track: Track, limits: SnrLimits, floor: float,
-                     room: float) -> tuple[float, float, float] | None:
+def _amplitude_range(
+    response: Response, track: Track, limits: SnrLimits, floor: float, room: float
+) -> tuple[float, float, float] | None:
     """Wanted, lowest and highest amplitude in one frame, or None if no amplitude puts the SNR between the limits."""
     lowest = max(response.amplitude(max(limits.low, track.snr / MAX_SNR_DRIFT), track.sign), floor)
     if lowest > room:
@@ -132,8 +142,14 @@ def _amplitude_range(response: Response, track: Track, limits: SnrLimits, floor:
     return wanted, lowest, max(highest, lowest)
 
 
-def settle(clip: np.ndarray, tracks: list[Track], limits: SnrLimits, floor: float,
-           write: Callable[[np.ndarray], np.ndarray], span: tuple[float, float]) -> None:
+def settle(
+    clip: np.ndarray,
+    tracks: list[Track],
+    limits: SnrLimits,
+    floor: float,
+    write: Callable[[np.ndarray], np.ndarray],
+    span: tuple[float, float],
+) -> None:
     """Give every track its amplitudes, so that its SNR lies between `limits` in each frame as written.
 
     A target's brightness changes slowly over the clip; the SNR follows from it and from what lies behind the target,
@@ -160,8 +176,15 @@ def settle(clip: np.ndarray, tracks: list[Track], limits: SnrLimits, floor: floa
         _correct(clip[frame], [t for t in tracks if frame in t.spots], frame, places, limits, floor, write)
 
 
-def _brighten(clip: np.ndarray, tracks: list[Track], track: Track, places: dict, aims: SnrLimits, floor: float,
-              span: tuple[float, float]) -> None:
+def _brighten(
+    clip: np.ndarray,
+    tracks: list[Track],
+    track: Track,
+    places: dict,
+    aims: SnrLimits,
+    floor: float,
+    span: tuple[float, float],
+) -> None:
     ranges = {}
     for frame in sorted(track.spots):
         place = places[id(track), frame]
@@ -177,8 +200,15 @@ def _brighten(clip: np.ndarray, tracks: list[Track], track: Track, places: dict,
     track.amplitudes = dict(zip(ranges, map(float, series), strict=True))
 
 
-def _correct(image: np.ndarray, tracks: list[Track], frame: int, places: dict, limits: SnrLimits, floor: float,
-             write: Callable[[np.ndarray], np.ndarray]) -> None:
+def _correct(
+    image: np.ndarray,
+    tracks: list[Track],
+    frame: int,
+    places: dict,
+    limits: SnrLimits,
+    floor: float,
+    write: Callable[[np.ndarray], np.ndarray],
+) -> None:
     """Nudge the amplitudes of one frame until every SNR as written is between the limits; drop what never is."""
     aims = limits.aims()
     shift = {id(track): 0.0 for track in tracks}

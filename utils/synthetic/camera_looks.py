@@ -3,6 +3,7 @@ stretched until parts of it are saturated, interpolation, and lossy video.
 
 Levels as in `utils.synthetic.scenes`; element by element like there, so a look is the same on every machine.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -39,8 +40,14 @@ class Look:
         percentiles = rng.uniform(0, 2), rng.uniform(97, 100)
         span = rng.uniform(0, 30), rng.uniform(180, 255)
         amount, softness, quantum = rng.uniform(0.3, 1.5), rng.uniform(0.4, 0.9), rng.uniform(1.0, 6.0)
-        return cls(amount if halo else 0.0, reach, percentiles if stretched else None, span, softness if soft else 0.0,
-                   quantum if coded else 0.0)
+        return cls(
+            amount if halo else 0.0,
+            reach,
+            percentiles if stretched else None,
+            span,
+            softness if soft else 0.0,
+            quantum if coded else 0.0,
+        )
 
     def apply(self, clip: np.ndarray) -> np.ndarray:
         """Levels (T, H, W) as the sensor gives them → as they are recorded; they may leave 0 to 255."""
@@ -58,7 +65,7 @@ def _cosines() -> np.ndarray:
     """The orthonormal cosine basis (BLOCK_SIDE, BLOCK_SIDE), a row a frequency."""
     order = np.arange(BLOCK_SIDE)
     basis = np.cos(np.pi * (2 * order[None] + 1) * order[:, None] / (2 * BLOCK_SIDE)) * (2 / BLOCK_SIDE) ** 0.5
-    basis[0] /= 2 ** 0.5
+    basis[0] /= 2**0.5
     return basis
 
 

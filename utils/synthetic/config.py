@@ -1,4 +1,5 @@
 """Everything that decides what a synthetic dataset contains."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
@@ -12,8 +13,9 @@ from utils.system.errors import UserError
 
 MIN_SIDE = 48  # pixels; a target, its ring and its way need that much
 
-_sequences, _scene, _targets, _camera = (partial(declare_option, group)
-                                         for group in ("Sequences", "Scene", "Targets", "Camera"))
+_sequences, _scene, _targets, _camera = (
+    partial(declare_option, group) for group in ("Sequences", "Scene", "Targets", "Camera")
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class SyntheticConfig:
     Raises:
         UserError: a value makes no sense.
     """
+
     train_sequences: int = _sequences(160, "sequences to train on")
     test_sequences: int = _sequences(24, "sequences to test on")
     frames: int = _sequences(20, "frames in a sequence")
@@ -31,16 +34,20 @@ class SyntheticConfig:
     seed: int = _sequences(0, "seed of the training set")
     test_seed: int = _sequences(1000, "seed of the test set")
     backgrounds: str = _scene("", "folder of infrared pictures to use as backgrounds")
-    pictures: tuple[int, int] = _scene((0, -1), "of --backgrounds only these, counted from 0 in the order of their "
-                                       "names, one a sequence in turn, for training and testing alike (0 -1: one at "
-                                       "random, every fifth picture for testing alone)")
+    pictures: tuple[int, int] = _scene(
+        (0, -1),
+        "of --backgrounds only these, counted from 0 in the order of their "
+        "names, one a sequence in turn, for training and testing alike (0 -1: one at "
+        "random, every fifth picture for testing alone)",
+    )
     snr: tuple[float, float] = _targets((1.0, 10.0), "lowest and highest SNR of a target")
     low_share: float = _targets(0.4, f"share of sequences wholly at SNR <= {CLASS_BORDER:g}")
     empty_share: float = _targets(0.1, "share of sequences without any target")
     dark_share: float = _targets(0.0, "share of targets darker than their surroundings")
     targets: tuple[int, int] = _targets((1, 3), "fewest and most targets in a sequence")
-    least_box: float = _targets(0.0, "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around "
-                                "every target")
+    least_box: float = _targets(
+        0.0, "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around every target"
+    )
     area: tuple[float, float] = _targets((2.0, 80.0), "smallest and largest target, pixels")
     speed: tuple[float, float] = _targets((1.0, 4.0), "slowest and fastest target against the scene, pixels a frame")
     acceleration: float = _targets(0.03, "targets' acceleration, pixels a frame^2 (rms)")
@@ -54,8 +61,11 @@ class SyntheticConfig:
     glints: float = _scene(1.0, "spots fixed in the scene in a frame, on average")
     structures: float = _scene(0.0, "branches, poles and wires in a frame, on average")
     still_share: float = _camera(0.0, "share of sequences from a camera that stands still")
-    look_share: float = _camera(0.0, "share of sequences as cameras and recorders change them: sharpened with halos, "
-                                "stretched, interpolated, lossy video")
+    look_share: float = _camera(
+        0.0,
+        "share of sequences as cameras and recorders change them: sharpened with halos, "
+        "stretched, interpolated, lossy video",
+    )
 
     def __post_init__(self) -> None:
         def require(good: bool, name: str, expected: str) -> None:
@@ -78,11 +88,24 @@ class SyntheticConfig:
         for name in ("low_share", "empty_share", "dark_share", "still_share", "look_share"):
             require(0 <= getattr(self, name) <= 1, name, "a share from 0 to 1")
         require(1 <= self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with 1 <= FEWEST <= MOST")
-        require(MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA, "area",
-                f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}")
+        require(
+            MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA,
+            "area",
+            f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}",
+        )
         require(0.3 <= self.speed[0] <= self.speed[1] <= 8, "speed", "SLOWEST FASTEST within 0.3 to 8")
-        for name in ("least_box", "acceleration", "pan", "jitter", "noise", "contrast", "hot_pixels", "blinking_pixels",
-                     "glints", "structures"):
+        for name in (
+            "least_box",
+            "acceleration",
+            "pan",
+            "jitter",
+            "noise",
+            "contrast",
+            "hot_pixels",
+            "blinking_pixels",
+            "glints",
+            "structures",
+        ):
             require(0 <= getattr(self, name) < 1000, name, "0 or more")
         require(self.noise > 0, "noise", "a factor above 0: without noise there is no signal-to-noise ratio")
 

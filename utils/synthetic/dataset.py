@@ -6,6 +6,7 @@ per target and frame its box (x, y, width, height), area, own pixels (run length
 darker than its surroundings) and `track_id`; per frame `sequence` and `frame`; `sequences` says what each sequence
 shows and where its camera and its distractors are (y, x); `info` holds the whole configuration.
 """
+
 from __future__ import annotations
 
 import json
@@ -81,10 +82,20 @@ def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> WrittenS
     for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
         for t, picture in enumerate(pictures):
             write_picture(Path(folder, kind, name, f"{t}.png"), picture)
-    targets = [WrittenTarget(target.frame, target.track, {
-        "area": target.area, "snr": target.snr, "contrast": target.contrast,
-        "bbox": labelled_box(target.bbox, config.least_box, config.size), "segmentation": run_lengths(target.mask)})
-        for target in made.targets]
+    targets = [
+        WrittenTarget(
+            target.frame,
+            target.track,
+            {
+                "area": target.area,
+                "snr": target.snr,
+                "contrast": target.contrast,
+                "bbox": labelled_box(target.bbox, config.least_box, config.size),
+                "segmentation": run_lengths(target.mask),
+            },
+        )
+        for target in made.targets
+    ]
     return WrittenSequence(name, targets, made.facts)
 
 
@@ -92,16 +103,35 @@ def _coco_of(config: SyntheticConfig, split: str, sequences: list[WrittenSequenc
     images, annotations, tracks = [], [], 0
     for sequence in sequences:
         first, name = len(images) + 1, sequence.name
-        images += [image_entry(first + t, f"images/{name}/{t}.png", config.size, sequence=name, frame=t)
-                   for t in range(config.frames)]
-        annotations += [box_entry(len(annotations) + number, first + target.frame, 1, iscrowd=0,
-                                  track_id=tracks + target.track + 1, **target.label)
-                        for number, target in enumerate(sequence.targets, 1)]
+        images += [
+            image_entry(first + t, f"images/{name}/{t}.png", config.size, sequence=name, frame=t)
+            for t in range(config.frames)
+        ]
+        annotations += [
+            box_entry(
+                len(annotations) + number,
+                first + target.frame,
+                1,
+                iscrowd=0,
+                track_id=tracks + target.track + 1,
+                **target.label,
+            )
+            for number, target in enumerate(sequence.targets, 1)
+        ]
         tracks += len(sequence.facts["tracks"])
-    info = {"description": "synthetic infrared sequences with small moving targets", "generator": "utils.synthetic",
-            "version": FORMAT_VERSION, "split": split, "seed": config.split_seed(split), "config": config.as_dict()}
-    return {"info": info, **coco_content(images, annotations, category_entries([TARGET_CATEGORY])),
-            "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences]}
+    info = {
+        "description": "synthetic infrared sequences with small moving targets",
+        "generator": "utils.synthetic",
+        "version": FORMAT_VERSION,
+        "split": split,
+        "seed": config.split_seed(split),
+        "config": config.as_dict(),
+    }
+    return {
+        "info": info,
+        **coco_content(images, annotations, category_entries([TARGET_CATEGORY])),
+        "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences],
+    }
 
 
 def _leave_interrupts() -> None:
@@ -125,8 +155,16 @@ def _names(config: SyntheticConfig, split: str) -> list[str]:
 
 def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int, quiet: bool) -> None:
     jobs = [(config, split, index, str(folder), name) for index, name in enumerate(_names(config, split))]
-    sequences = list(tqdm(_make_sequences(jobs, workers), total=len(jobs), desc=f"{split} sequences", unit="seq",
-                          file=sys.stderr, disable=quiet))
+    sequences = list(
+        tqdm(
+            _make_sequences(jobs, workers),
+            total=len(jobs),
+            desc=f"{split} sequences",
+            unit="seq",
+            file=sys.stderr,
+            disable=quiet,
+        )
+    )
     coco = _coco_of(config, split, sequences)
     write_coco(folder / annotation_file(split), coco)
     with atomic_write(folder / index_file(split)) as file:
@@ -165,8 +203,14 @@ def _remove(out: Path, split: str) -> None:
     (out / annotation_file(split)).unlink()
 
 
-def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Sequence[str] = SPLITS, workers: int = 0,
-                  overwrite: bool = False, quiet: bool = False) -> list[str]:
+def write_dataset(
+    config: SyntheticConfig,
+    out: str | os.PathLike,
+    splits: Sequence[str] = SPLITS,
+    workers: int = 0,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> list[str]:
     """Write the dataset to the folder `out` and return the splits that were made.
 
     A split that is already there with the same settings is kept. Everything is made in a temporary folder first, so
@@ -186,8 +230,11 @@ def write_dataset(config: SyntheticConfig, out: str | os.PathLike, splits: Seque
     if config.backgrounds:
         for split in splits:
             pictures_of(config, split)
-    wanted = [split for split in splits
-              if config.count(split) and (overwrite or not _has_settings(read_split(out, split), config, split))]
+    wanted = [
+        split
+        for split in splits
+        if config.count(split) and (overwrite or not _has_settings(read_split(out, split), config, split))
+    ]
     if not wanted:
         return []
     _refuse(out, wanted, config, overwrite)
@@ -207,18 +254,28 @@ def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bo
     there = {split: read_split(out, split) for split in SPLITS}
     for split in wanted:
         if there[split] and not overwrite:
-            raise UserError(f"{out}: found a {split} set made with other settings, expected the same or none; give "
-                            "another --out, or --overwrite to replace it")
+            raise UserError(
+                f"{out}: found a {split} set made with other settings, expected the same or none; give "
+                "another --out, or --overwrite to replace it"
+            )
     empty = not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()))
     if not empty and not any(there.values()):
-        raise UserError(f"{out}: found other files, expected a new or empty folder or a dataset made by this command; "
-                        "give another --out")
-    kept = {sequence["name"] for split in SPLITS if there[split] and split not in wanted
-            for sequence in there[split]["sequences"]}
+        raise UserError(
+            f"{out}: found other files, expected a new or empty folder or a dataset made by this command; "
+            "give another --out"
+        )
+    kept = {
+        sequence["name"]
+        for split in SPLITS
+        if there[split] and split not in wanted
+        for sequence in there[split]["sequences"]
+    }
     clash = kept & {name for split in wanted for name in _names(config, split)}
     if clash:
-        raise UserError(f"{out}: found {len(clash)} sequences of the other set with names that this one needs, "
-                        "expected none; give the --train-sequences that set was made with, or another --out")
+        raise UserError(
+            f"{out}: found {len(clash)} sequences of the other set with names that this one needs, "
+            "expected none; give the --train-sequences that set was made with, or another --out"
+        )
 
 
 def _install(made: Path, out: Path, split: str) -> None:

@@ -3,6 +3,7 @@
 Hot and blinking pixels stay where they are on the sensor while the scene pans; glints stay where they are in the scene.
 Levels and positions as in `utils.synthetic.scenes`.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ MAX_BRIGHTNESS = 120.0  # levels that a distractor adds at most, so that few sat
 class Sensor:
     """`psf`: deviation of the optics' blur, pixels; noise variance at level v is `read`² + `shot`·v; `pattern` (H, W):
     what every frame has added to it: columns, rows, pixels and shading; `drift` (T,): slow change of the level."""
+
     psf: float
     read: float
     shot: float
@@ -33,27 +35,34 @@ class Sensor:
         total = noise * rng.uniform(1.4, 3.0)
         shot = rng.uniform(0.1, 0.5)  # share of the noise variance that grows with the signal, at level 100
         columns, rows, pixels = (total * rng.uniform(0, top) for top in (0.5, 0.25, 0.5))
-        pattern = (columns * rng.standard_normal((1, shape[1])) + rows * rng.standard_normal((shape[0], 1))
-                   + pixels * rng.standard_normal(shape)
-                   + total * rng.uniform(0, 1.5) * fractal(rng, shape, min(shape) / 2, min(shape) / 4))
+        pattern = (
+            columns * rng.standard_normal((1, shape[1]))
+            + rows * rng.standard_normal((shape[0], 1))
+            + pixels * rng.standard_normal(shape)
+            + total * rng.uniform(0, 1.5) * fractal(rng, shape, min(shape) / 2, min(shape) / 4)
+        )
         time = np.arange(frames)
-        drift = (rng.normal(0, 0.04) * time + rng.uniform(0, 3) * np.sin(time / rng.uniform(8, 30) + rng.uniform(0, 6))
-                 + rng.normal(0, 0.15, frames))
-        return cls(rng.uniform(0.55, 0.85), total * (1 - shot) ** 0.5, total ** 2 * shot / 100, pattern, drift)
+        drift = (
+            rng.normal(0, 0.04) * time
+            + rng.uniform(0, 3) * np.sin(time / rng.uniform(8, 30) + rng.uniform(0, 6))
+            + rng.normal(0, 0.15, frames)
+        )
+        return cls(rng.uniform(0.55, 0.85), total * (1 - shot) ** 0.5, total**2 * shot / 100, pattern, drift)
 
     def noise_level(self, level: float) -> float:
         """Standard deviation of the temporal noise at `level`."""
-        return float((self.read ** 2 + self.shot * max(level, 0.0)) ** 0.5)
+        return float((self.read**2 + self.shot * max(level, 0.0)) ** 0.5)
 
     def expose(self, rng: np.random.Generator, clip: np.ndarray) -> np.ndarray:
         """Add pattern, drift and temporal noise to what the optics deliver: (T, H, W) → (T, H, W)."""
-        deviation = np.sqrt(self.read ** 2 + self.shot * np.maximum(clip, 0))
+        deviation = np.sqrt(self.read**2 + self.shot * np.maximum(clip, 0))
         return clip + self.pattern + self.drift[:, None, None] + deviation * rng.standard_normal(clip.shape)
 
 
 @dataclass
 class Distractors:
     """Light (T, H, W) of all distractors, and where they are: pixels on the sensor, glints in the scene (y, x)."""
+
     light: np.ndarray
     hot: list[list[int]] = field(default_factory=list)
     blinking: list[list[int]] = field(default_factory=list)
@@ -70,8 +79,9 @@ def _pixel(rng: np.random.Generator) -> np.ndarray:
     return np.outer([rng.uniform(0, leak), 1, rng.uniform(0, leak)], [rng.uniform(0, leak), 1, rng.uniform(0, leak)])
 
 
-def add_pixels(rng: np.random.Generator, found: Distractors, count: int, blinking: bool, snr: tuple[float, float],
-               deviation: float) -> None:
+def add_pixels(
+    rng: np.random.Generator, found: Distractors, count: int, blinking: bool, snr: tuple[float, float], deviation: float
+) -> None:
     """Add hot pixels, or pixels that switch on and off at random.
 
     Args:
@@ -90,12 +100,19 @@ def add_pixels(rng: np.random.Generator, found: Distractors, count: int, blinkin
         if blinking:
             switch = rng.uniform(size=frames) < rng.uniform(0.1, 0.5)
             on = (np.cumsum(switch) + rng.integers(2)) % 2
-        found.light[:, y - 1:y + 2, x - 1:x + 2] += amplitude * on[:, None, None] * _pixel(rng)
+        found.light[:, y - 1 : y + 2, x - 1 : x + 2] += amplitude * on[:, None, None] * _pixel(rng)
         (found.blinking if blinking else found.hot).append([y, x])
 
 
-def add_glints(rng: np.random.Generator, found: Distractors, density: float, snr: tuple[float, float], scene: Scene,
-               camera: Camera, sensor: Sensor) -> None:
+def add_glints(
+    rng: np.random.Generator,
+    found: Distractors,
+    density: float,
+    snr: tuple[float, float],
+    scene: Scene,
+    camera: Camera,
+    sensor: Sensor,
+) -> None:
     """Add spots that are fixed in the scene, of targets' sizes and sharpness; their brightness comes and goes slowly.
 
     Args:
@@ -113,7 +130,7 @@ def add_glints(rng: np.random.Generator, found: Distractors, density: float, snr
         blur = float(np.hypot(*camera.velocity.T).mean()) * camera.exposure
         body = body_of_area(rng, float(np.exp(rng.uniform(np.log(2), np.log(40)))), sensor.psf, blur)
         y, x = np.round(place).astype(int)
-        around = scene.fixed[max(y - SNR_RING, 0):y + SNR_RING + 1, max(x - SNR_RING, 0):x + SNR_RING + 1]
+        around = scene.fixed[max(y - SNR_RING, 0) : y + SNR_RING + 1, max(x - SNR_RING, 0) : x + SNR_RING + 1]
         deviation = (around.var() + sensor.noise_level(around.mean()) ** 2) ** 0.5
         amplitude = min(1.3 * rng.uniform(*snr) * deviation, MAX_BRIGHTNESS)
         pulse = 0.75 + 0.25 * np.sin(2 * np.pi * np.arange(frames) / rng.uniform(20, 80) + rng.uniform(0, 6))

@@ -4,6 +4,7 @@ Intensities are *levels*: 0 to 255 whatever bit depth is written later. Position
 whole numbers. Everything is float64 arithmetic element by element (no FFT, no matrix products), and every random number
 comes from the generator passed in, so a scene is the same on every machine.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ SPLINE_BORDER = 4  # pixels of scene outside the path that the spline needs
 @dataclass(frozen=True)
 class Scene:
     """What the camera looks at: `fixed` (Hc, Wc) levels, larger than a frame, and perhaps a layer drifting over it."""
+
     kind: str
     fixed: np.ndarray
     drifting: np.ndarray | None = None
@@ -37,14 +39,17 @@ class Scene:
 class Camera:
     """`position` (T, 2): scene coordinates of the frame's pixel (0, 0) at mid-exposure; `velocity` (T, 2): the smooth
     pan in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered."""
+
     position: np.ndarray
     velocity: np.ndarray
     exposure: float
 
     def canvas(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Size (Hc, Wc) a scene needs so that a frame of `shape` fits everywhere along the path."""
-        return tuple(int(np.ceil(top)) + size + 2 * SPLINE_BORDER + 1
-                     for top, size in zip(self.position.max(axis=0), shape, strict=True))
+        return tuple(
+            int(np.ceil(top)) + size + 2 * SPLINE_BORDER + 1
+            for top, size in zip(self.position.max(axis=0), shape, strict=True)
+        )
 
 
 def camera_path(rng: np.random.Generator, frames: int, pan: float, jitter: float) -> Camera:
@@ -65,8 +70,7 @@ def _weights(position: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """First knot and the four cubic B-spline weights at each position."""
     knot = np.floor(position).astype(int)
     f = position - knot
-    return knot - 1, [(1 - f) ** 3 / 6, (3 * f ** 3 - 6 * f ** 2 + 4) / 6,
-                      (-3 * f ** 3 + 3 * f ** 2 + 3 * f + 1) / 6, f ** 3 / 6]
+    return knot - 1, [(1 - f) ** 3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6, f**3 / 6]
 
 
 def spline(coefficients: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -93,8 +97,14 @@ def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> np.ndarray:
         frame = sum(view(fixed, corner + step * smear, shape) for step in steps) / len(steps)
         if drifting is not None:
             # The layer wraps around so that it never runs out, whatever the clip's length.
-            rows, columns = (np.mod(corner[axis] - scene.drift[axis] * index + np.arange(shape[axis]) - SPLINE_BORDER,
-                                    drifting.shape[axis] - 2 * SPLINE_BORDER) + SPLINE_BORDER for axis in (0, 1))
+            rows, columns = (
+                np.mod(
+                    corner[axis] - scene.drift[axis] * index + np.arange(shape[axis]) - SPLINE_BORDER,
+                    drifting.shape[axis] - 2 * SPLINE_BORDER,
+                )
+                + SPLINE_BORDER
+                for axis in (0, 1)
+            )
             frame = frame + spline(drifting, rows, columns)
         clip.append(frame)
     return np.stack(clip)
@@ -107,8 +117,15 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: tuple[
     return spline(grid, rows, columns) / 0.4794  # mean squared weight of a cubic B-spline: 151/315 in each direction
 
 
-def fractal(rng: np.random.Generator, shape: tuple[int, int], coarse: float, fine: float = 1.5, roughness: float = 0.7,
-            stretch: tuple[float, float] = (1.0, 1.0), billow: bool = False) -> np.ndarray:
+def fractal(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    coarse: float,
+    fine: float = 1.5,
+    roughness: float = 0.7,
+    stretch: tuple[float, float] = (1.0, 1.0),
+    billow: bool = False,
+) -> np.ndarray:
     """Octaves of smooth noise, of about unit variance together.
 
     Args:
@@ -124,7 +141,7 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], coarse: float, fin
         octave = smooth_noise(rng, shape, (scale * stretch[0], scale * stretch[1]))
         if billow:
             octave = (np.abs(octave) - 0.798) / 0.603  # mean and deviation of |N(0, 1)|
-        total += octave * scale ** roughness
+        total += octave * scale**roughness
         power += scale ** (2 * roughness)
         scale /= 2
     return total / np.sqrt(power)
@@ -168,7 +185,7 @@ def _cloud(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
 def _regions(rng: np.random.Generator, shape: tuple[int, int], count: int) -> np.ndarray:
     """Labels (H, W) of `count` fields with uneven borders: the nearest of random seeds, in bent coordinates."""
     size = min(shape)
-    y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     y += fractal(rng, shape, size / 4, 3) * size * 0.05
     x += fractal(rng, shape, size / 4, 3) * size * 0.08
     seeds = rng.uniform(0, 1, (count, 2)) * shape
@@ -183,7 +200,7 @@ def _ground(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     heat, rough = rng.normal(0, 0.8, count), rng.uniform(0.1, 0.7, count)
     trees = fractal(rng, shape, 10, 1.5, 0.2, (1.6, 0.8), billow=True)
     picture = heat[field] + rough[field] * trees + 0.6 * fractal(rng, shape, size / 3, 1.5, 0.6)
-    y, x = np.mgrid[:shape[0], :shape[1]].astype(float)
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
     for _ in range(rng.integers(0, 4)):
         bend = rng.uniform(5, 20) * np.sin(x / rng.uniform(30, 90) + rng.uniform(0, 6))
         across = y - rng.uniform(0, shape[0]) - rng.uniform(-0.8, 0.8) * (x - shape[1] / 2) - bend
@@ -201,8 +218,8 @@ def _house(rng: np.random.Generator, picture: np.ndarray) -> None:
     """Draw one low building with a warm roof into `picture`."""
     height, width = rng.integers(4, 9), rng.integers(6, 20)
     top, left = rng.integers(0, picture.shape[0] - height), rng.integers(0, max(1, picture.shape[1] - width))
-    picture[top:top + height, left:left + width] = rng.uniform(-1.5, 2.0)
-    picture[top:top + height // 2, left:left + width] += rng.uniform(0.3, 1.5)
+    picture[top : top + height, left : left + width] = rng.uniform(-1.5, 2.0)
+    picture[top : top + height // 2, left : left + width] += rng.uniform(0.3, 1.5)
 
 
 def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
@@ -211,21 +228,26 @@ def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     below = np.maximum(np.arange(shape[0]) - horizon, 0.0)[:, None]
     depth = below / shape[0]
     # Waves look longer and taller the nearer they are: mix a fine and a coarse field by distance from the horizon.
-    near, far = (fractal(rng, shape, coarse, 1.2, 0.45, (1.0, rng.uniform(2.5, 5.0)), billow=True)
-                 for coarse in (10, 3.5))
+    near, far = (
+        fractal(rng, shape, coarse, 1.2, 0.45, (1.0, rng.uniform(2.5, 5.0)), billow=True) for coarse in (10, 3.5)
+    )
     mix = np.clip(depth * 1.6, 0, 1)
     waves = (near * mix + far * (1 - mix)) * (0.35 + 0.65 * np.sqrt(depth))
     swell = fractal(rng, shape, size / 3, 8, 1.0, (0.5, 2.5))
     column = (np.arange(shape[1]) - shape[1] * rng.uniform(-0.2, 1.2)) / (size * rng.uniform(0.12, 0.4))
-    glitter = np.exp(-0.5 * column ** 2)[None] * rng.choice([0.0, 1.0, 2.0])
+    glitter = np.exp(-0.5 * column**2)[None] * rng.choice([0.0, 1.0, 2.0])
     sea = 0.8 * waves + 0.35 * swell + glitter * (0.6 + np.maximum(waves, 0) ** 2) - 1.2 * depth
     sky = 2.2 * (_sky(rng, shape) - 0.9) + rng.uniform(-0.5, 2.0) + 0.2 * fractal(rng, shape, size / 3, 3, 0.9, (1, 3))
     picture = np.where(below > 0, sea, sky)
     ripples = fractal(rng, shape, 6, 1.5, 0.4, (1.0, 3.0)) * (below > 0)
     contrast = rng.uniform(8, 22)
     drift = (rng.normal(0, 0.1), rng.normal(0, 0.6))
-    return Scene("sea", _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(45, 140), contrast),
-                 ripples * contrast * rng.uniform(0.05, 0.2), drift)
+    return Scene(
+        "sea",
+        _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(45, 140), contrast),
+        ripples * contrast * rng.uniform(0.05, 0.2),
+        drift,
+    )
 
 
 def _building(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
@@ -235,7 +257,7 @@ def _building(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
         width = int(size * rng.uniform(0.12, 0.45) * (0.6 + 0.6 * distance))
         left = int(rng.integers(-width // 2, shape[1] - width // 2))
         top = int(shape[0] * rng.uniform(0.15, 0.75))
-        _facade(rng, picture[top:, max(left, 0):max(left + width, 1)], rng.normal(0.9, 0.8))
+        _facade(rng, picture[top:, max(left, 0) : max(left + width, 1)], rng.normal(0.9, 0.8))
     street = int(shape[0] * rng.uniform(0.8, 1.1))
     ground = rng.normal(0.6, 0.6) + 0.3 * fractal(rng, shape, size / 4, 1.5, 0.5, (0.6, 2.0))
     picture[street:] = ground[street:]
@@ -256,10 +278,10 @@ def _facade(rng: np.random.Generator, wall: np.ndarray, heat: float) -> None:
     if rng.uniform() < 0.8:
         for y in range(int(rng.integers(2, 6)), height - high, floor):
             for x in range(int(rng.integers(1, 3)), width - wide, bay):
-                wall[y:y + high, x:x + wide] = heat + glass + rng.normal(0, spread)
-    wall[:int(rng.integers(1, 3))] += rng.normal(0, 0.8)
+                wall[y : y + high, x : x + wide] = heat + glass + rng.normal(0, spread)
+    wall[: int(rng.integers(1, 3))] += rng.normal(0, 0.8)
     side = int(width * rng.uniform(0, 0.3))
-    wall[:, width - side:] -= rng.uniform(0, 0.7)
+    wall[:, width - side :] -= rng.uniform(0, 0.7)
 
 
 _MAKERS = {"cloud": _cloud, "ground": _ground, "sea": _sea, "building": _building}
@@ -279,11 +301,14 @@ def list_pictures(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"backgrounds: no folder {folder}; expected one with infrared pictures; check --backgrounds")
-    found = sorted((p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES),
-                   key=lambda p: natural_key(p.name))
+    found = sorted(
+        (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES), key=lambda p: natural_key(p.name)
+    )
     if not found:
-        raise UserError(f"backgrounds: {folder} holds no picture; expected {', '.join(sorted(PICTURE_SUFFIXES))} files "
-                        "directly inside; check --backgrounds")
+        raise UserError(
+            f"backgrounds: {folder} holds no picture; expected {', '.join(sorted(PICTURE_SUFFIXES))} files "
+            "directly inside; check --backgrounds"
+        )
     return found
 
 
@@ -310,7 +335,7 @@ def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) 
     picture = DARKEST + (BRIGHTEST - DARKEST) * np.clip((picture - low) / max(high - low, 1e-9), 0, 1)
     room = min(size / need for size, need in zip(picture.shape, shape, strict=True))  # picture pixels a scene pixel
     step = rng.uniform(1.0, min(room, 2.0)) if room > 1 else max(room, 0.5)
-    picture = ndimage.gaussian_filter(picture, 0.4 * np.sqrt(max(step ** 2 - 1, 0)))
+    picture = ndimage.gaussian_filter(picture, 0.4 * np.sqrt(max(step**2 - 1, 0)))
     reach = [max(0, int(np.ceil(need * step)) + 1 - size) for size, need in zip(picture.shape, shape, strict=True)]
     picture = np.pad(picture, [(0, reach[0]), (0, reach[1])], mode="symmetric")
     corner = [rng.uniform(0, size - 1 - (need - 1) * step) for size, need in zip(picture.shape, shape, strict=True)]

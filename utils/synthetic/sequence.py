@@ -3,6 +3,7 @@
 A sequence depends on these three and its configuration alone: neither on the number of sequences nor on the order in
 which they are made.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -46,6 +47,7 @@ class SyntheticTarget:
     """One target in one `frame`: its `track` (from 0), `mask` (H, W) bool, `area` in pixels, `snr`, `bbox` (x, y,
     width, height), `contrast` (1 brighter, -1 darker than its surroundings), `peak` (level it adds to its brightest
     pixel) and `centre` (y, x)."""
+
     frame: int
     track: int
     mask: np.ndarray
@@ -61,6 +63,7 @@ class SyntheticTarget:
 class SyntheticSequence:
     """`frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets` frame by frame, track after track; `facts`
     about scene, camera, tracks and distractors, as the dataset's annotations hold them."""
+
     frames: np.ndarray
     masks: np.ndarray
     targets: list[SyntheticTarget]
@@ -118,8 +121,10 @@ def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
     pictures = list_pictures(config.backgrounds)
     first, last = config.pictures
     if last >= len(pictures):
-        raise UserError(f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, the pictures in "
-                        f"{config.backgrounds}; change --pictures")
+        raise UserError(
+            f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, the pictures in "
+            f"{config.backgrounds}; change --pictures"
+        )
     if last >= 0:
         return pictures[first : last + 1]
     if len(pictures) >= 5:  # every fifth picture is for testing alone
@@ -127,8 +132,15 @@ def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
     return pictures
 
 
-def _draw_distractors(config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, clip: np.ndarray,
-                      scene: Scene, camera: Camera, sensor: Sensor) -> Distractors:
+def _draw_distractors(
+    config: SyntheticConfig,
+    rng: np.random.Generator,
+    limits: SnrLimits,
+    clip: np.ndarray,
+    scene: Scene,
+    camera: Camera,
+    sensor: Sensor,
+) -> Distractors:
     found = Distractors(np.zeros_like(clip))
     if config.distractors:
         snr = (limits.low, limits.high)
@@ -146,8 +158,14 @@ def _is_steady(track: Track, drawn: int) -> bool:
     return len(track.spots) >= max(MIN_FRAMES, 0.9 * drawn) and max(peaks) <= MAX_BRIGHTNESS_RATIO * min(peaks)
 
 
-def _settle_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, sensor: Sensor,
-                   clip: np.ndarray) -> list[Track]:
+def _settle_tracks(
+    config: SyntheticConfig,
+    rng: np.random.Generator,
+    limits: SnrLimits,
+    camera: Camera,
+    sensor: Sensor,
+    clip: np.ndarray,
+) -> list[Track]:
     """Targets for `clip`, drawn anew when one meets scenery in which the wanted SNR needs the impossible."""
     floor = MIN_PEAK_TO_NOISE * sensor.noise_level(float(clip.mean()))
     count = int(rng.integers(config.targets[0], config.targets[1] + 1))
@@ -160,8 +178,9 @@ def _settle_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: Sn
     return tracks
 
 
-def _propose_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, psf: float,
-                    count: int) -> list[Track]:
+def _propose_tracks(
+    config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, psf: float, count: int
+) -> list[Track]:
     aims = limits.aims()
     tracks: list[Track] = []
     for _ in range(count):
@@ -173,8 +192,13 @@ def _propose_tracks(config: SyntheticConfig, rng: np.random.Generator, limits: S
             motion = rate * camera.exposure
             area = float(np.exp(rng.uniform(*np.log(config.area))))
             body = body_of_area(rng, area, psf, float(np.hypot(*motion[inside].T).mean()))
-            track = Track(style, path, body, float(rng.uniform(aims.low, aims.high)),
-                          -1 if rng.uniform() < config.dark_share else 1)
+            track = Track(
+                style,
+                path,
+                body,
+                float(rng.uniform(aims.low, aims.high)),
+                -1 if rng.uniform() < config.dark_share else 1,
+            )
             seen = {int(t): spot(body, path[t], motion[t], config.size) for t in inside}
             track.spots = {t: s for t, s in seen.items() if s is not None}
             if len(track.spots) >= MIN_FRAMES and max(s.area for s in track.spots.values()) <= MAX_AREA:
@@ -204,10 +228,16 @@ def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticS
     masks = np.stack([masks_of(tracks, t, config.size) for t in range(config.frames)])
     tracks = [track for track in tracks if track.spots]
     snr_class = "low" if limits.high <= CLASS_BORDER else "high"
-    facts = {"background": scene.kind, "snr_class": snr_class if tracks else None,
-             "camera": np.round(camera.position, 4).tolist(), "distractors": distractors.places(),
-             "tracks": [{"style": track.style, "snr": round(track.snr, 4),
-                         "frames": [min(track.spots), max(track.spots)]} for track in tracks]}
+    facts = {
+        "background": scene.kind,
+        "snr_class": snr_class if tracks else None,
+        "camera": np.round(camera.position, 4).tolist(),
+        "distractors": distractors.places(),
+        "tracks": [
+            {"style": track.style, "snr": round(track.snr, 4), "frames": [min(track.spots), max(track.spots)]}
+            for track in tracks
+        ],
+    }
     return SyntheticSequence(frames, masks, list(_list_targets(tracks, frames, masks)), facts)
 
 
@@ -219,9 +249,17 @@ def _list_targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) ->
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             snr = local_snr(frames[t], mask, masks[t])
             box = [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
-            yield SyntheticTarget(frame=t, track=number, mask=mask, area=int(mask.sum()), snr=round(abs(snr), 4),
-                                  bbox=box, contrast=1 if snr > 0 else -1, peak=track.sign * track.amplitudes[t],
-                                  centre=track.path[t])
+            yield SyntheticTarget(
+                frame=t,
+                track=number,
+                mask=mask,
+                area=int(mask.sum()),
+                snr=round(abs(snr), 4),
+                bbox=box,
+                contrast=1 if snr > 0 else -1,
+                peak=track.sign * track.amplitudes[t],
+                centre=track.path[t],
+            )
 
 
 def labelled_box(box: Sequence[float], least: float, size: tuple[int, int]) -> list[float]:

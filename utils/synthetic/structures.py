@@ -3,6 +3,7 @@
 Parts of them look like small targets; only that they do not move tells them apart. Levels and positions as in
 `utils.synthetic.scenes`; every random number comes from the generator passed in.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -35,8 +36,10 @@ def _draw(scene: np.ndarray, segment: Segment, level: float) -> None:
     y1, x1, y2, x2, thickness = segment
     reach = thickness / 2 + 1.5
     top, left = (max(int(np.floor(min(pair) - reach)), 0) for pair in ((y1, y2), (x1, x2)))
-    bottom, right = (min(int(np.ceil(max(pair) + reach)) + 1, size)
-                     for pair, size in zip(((y1, y2), (x1, x2)), scene.shape, strict=True))
+    bottom, right = (
+        min(int(np.ceil(max(pair) + reach)) + 1, size)
+        for pair, size in zip(((y1, y2), (x1, x2)), scene.shape, strict=True)
+    )
     if bottom <= top or right <= left:
         return
     y, x = np.mgrid[top:bottom, left:right].astype(float)
@@ -62,8 +65,15 @@ def _branch(rng: np.random.Generator, shape: tuple[int, int]) -> list[Segment]:
     return found
 
 
-def _grow(rng: np.random.Generator, found: list[Segment], start: tuple[float, float], heading: float, length: float,
-          thickness: float, depth: int) -> None:
+def _grow(
+    rng: np.random.Generator,
+    found: list[Segment],
+    start: tuple[float, float],
+    heading: float,
+    length: float,
+    thickness: float,
+    depth: int,
+) -> None:
     y, x = start
     pieces = max(int(length / PIECE_LENGTH), 1)
     for piece in range(pieces):
@@ -73,8 +83,15 @@ def _grow(rng: np.random.Generator, found: list[Segment], start: tuple[float, fl
         found.append((y, x, *end, width))
         y, x = end
         if depth > 1 and rng.uniform() < 0.2:
-            _grow(rng, found, end, heading + rng.choice([-1, 1]) * rng.uniform(0.3, 0.9),
-                  (length - piece * PIECE_LENGTH) * rng.uniform(0.4, 0.8), 0.7 * width, depth - 1)
+            _grow(
+                rng,
+                found,
+                end,
+                heading + rng.choice([-1, 1]) * rng.uniform(0.3, 0.9),
+                (length - piece * PIECE_LENGTH) * rng.uniform(0.4, 0.8),
+                0.7 * width,
+                depth - 1,
+            )
 
 
 def _pole(rng: np.random.Generator, shape: tuple[int, int]) -> list[Segment]:

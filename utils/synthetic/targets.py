@@ -2,6 +2,7 @@
 
 Positions are (y, x) in image pixels, pixel centres at whole numbers; velocities are pixels a frame.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ MIN_MOTION = 1.2  # pixels over MOTION_FRAMES frames, both on the sensor and aga
 class Body:
     """A target's outline: an ellipse of `semi` (long, short) half axes in pixels turned by `angle`, seen through a
     Gaussian point spread function of `psf` pixels; half axes of 0 are a point source."""
+
     semi: tuple[float, float]
     angle: float
     psf: float
@@ -36,13 +38,14 @@ def _sources(body: Body) -> tuple[np.ndarray, np.ndarray]:
         radius = np.zeros(1)
     along, across = body.semi[0] * radius * np.cos(turn), body.semi[1] * radius * np.sin(turn)
     sine, cosine = np.sin(body.angle), np.cos(body.angle)
-    return np.stack([sine * along + cosine * across, cosine * along - sine * across], axis=1), 1 - 0.4 * radius ** 2
+    return np.stack([sine * along + cosine * across, cosine * along - sine * across], axis=1), 1 - 0.4 * radius**2
 
 
 @dataclass(frozen=True)
 class Spot:
     """Light of one target in one frame: `light` (h, w) inside `window`, 1 at its brightest pixel (which may lie outside
     the frame), and `mask` (h, w) bool: its pixels at or above half of that, at least two."""
+
     window: tuple[slice, slice]
     light: np.ndarray
     mask: np.ndarray
@@ -100,7 +103,7 @@ def body_of_area(rng: np.random.Generator, area: float, psf: float, blur: float)
     offsets = rng.uniform(-0.5, 0.5, (2, 2))
 
     def pixels(scale: float) -> float:
-        body = Body((scale * aspect ** 0.5, scale / aspect ** 0.5), angle, psf)
+        body = Body((scale * aspect**0.5, scale / aspect**0.5), angle, psf)
         spots = [spot(body, 50 + at, np.array([0.0, blur]), (101, 101)) for at in offsets]
         return sum(s.area for s in spots if s) / len(spots)
 
@@ -110,13 +113,14 @@ def body_of_area(rng: np.random.Generator, area: float, psf: float, blur: float)
     for _ in range(7):
         middle = (low + high) / 2
         low, high = (middle, high) if pixels(middle) < area else (low, middle)
-    return Body((low * aspect ** 0.5, low / aspect ** 0.5), angle, psf)
+    return Body((low * aspect**0.5, low / aspect**0.5), angle, psf)
 
 
 @dataclass
 class Track:
     """One target through a clip: `spots` by frame number (only frames in which it is seen) and its image `path` (T, 2).
     `amplitudes` are levels at the brightest pixel, filled in when the brightness is settled."""
+
     style: str
     path: np.ndarray
     body: Body
@@ -134,8 +138,9 @@ def _moves(path: np.ndarray, frames: np.ndarray) -> bool:
     return bool((np.hypot(*(part[MOTION_FRAMES:] - part[:-MOTION_FRAMES]).T) >= MIN_MOTION).all())
 
 
-def _anchor(rng: np.random.Generator, style: str, shape: np.ndarray, frames: int,
-            others: list[Track]) -> tuple[int, np.ndarray, np.ndarray]:
+def _anchor(
+    rng: np.random.Generator, style: str, shape: np.ndarray, frames: int, others: list[Track]
+) -> tuple[int, np.ndarray, np.ndarray]:
     """A frame, the place where the target is then, and a unit heading: at the border for "enter" and "leave", on
     another target for "cross", anywhere for "through"."""
     heading = rng.uniform(0, 2 * np.pi)
@@ -155,8 +160,14 @@ def _anchor(rng: np.random.Generator, style: str, shape: np.ndarray, frames: int
     return int(when * frames), place, way
 
 
-def propose_path(rng: np.random.Generator, camera: Camera, shape: tuple[int, int], speed: tuple[float, float],
-                 acceleration: float, others: list[Track]) -> tuple[str, np.ndarray, np.ndarray, np.ndarray] | None:
+def propose_path(
+    rng: np.random.Generator,
+    camera: Camera,
+    shape: tuple[int, int],
+    speed: tuple[float, float],
+    acceleration: float,
+    others: list[Track],
+) -> tuple[str, np.ndarray, np.ndarray, np.ndarray] | None:
     """One try at a path.
 
     Args:
@@ -180,7 +191,7 @@ def propose_path(rng: np.random.Generator, camera: Camera, shape: tuple[int, int
     time = (np.arange(frames) - when)[:, None]
     own = velocity - camera.velocity[when]
     pan = np.concatenate([np.zeros((1, 2)), np.cumsum((camera.velocity[1:] + camera.velocity[:-1]) / 2, axis=0)])
-    in_scene = place + pan[when] + own * time + 0.5 * push * time ** 2
+    in_scene = place + pan[when] + own * time + 0.5 * push * time**2
     shake = camera.position - pan
     shake = shake - shake.mean(axis=0)
     path = in_scene - pan - shake

@@ -1,4 +1,5 @@
 """Command lines whose mistakes are one clear line."""
+
 from __future__ import annotations
 
 import argparse
@@ -16,8 +17,11 @@ class Parser(argparse.ArgumentParser):
     """An `ArgumentParser` that raises `UserError`, takes no shortened options, and knows its groups by their titles."""
 
     def __init__(self, **keywords: Any) -> None:
-        super().__init__(allow_abbrev=False, **keywords, formatter_class=lambda prog: argparse.HelpFormatter(
-            prog, max_help_position=34, width=120))
+        super().__init__(
+            allow_abbrev=False,
+            **keywords,
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=120),
+        )
         self._groups: dict[str, argparse._ArgumentGroup] = {}
 
     def group(self, title: str) -> argparse._ArgumentGroup:
@@ -61,6 +65,7 @@ def make_folder(path: Path) -> None:
 
 def number(kind: Callable[[str], Any], least: float, most: float = float("inf")) -> Callable[[str], Any]:
     """A `type=` for options: an int or float from `least` to `most`."""
+
     def convert(text: str) -> Any:
         expected = f"at least {least}" if most == float("inf") else f"{least} to {most}"
         try:

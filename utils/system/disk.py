@@ -1,4 +1,5 @@
 """Files that grow while work goes on, on disks that may fill up meanwhile."""
+
 from __future__ import annotations
 
 import errno
@@ -32,7 +33,7 @@ class GrowingFile:
         try:
             rest = memoryview(piece)
             while rest:
-                rest = rest[self.file.write(rest):]
+                rest = rest[self.file.write(rest) :]
         except BaseException:
             self.file.truncate(end)
             self.file.seek(end)

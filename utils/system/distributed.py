@@ -3,6 +3,7 @@
 Every function works in a single process too, where it does nothing or gives back what it got. PyTorch, which takes
 seconds to import, is imported where it is needed: `rank` and `processes` do without.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -60,15 +61,17 @@ def process_group(device: str) -> Iterator[torch.device]:
         yield pick_device(device)
         return
     if device not in ("", "cpu", "cuda"):
-        raise UserError(f"--device: found '{device}' for {processes()} processes, expected cpu or cuda; each takes a "
-                        "GPU of its own")
+        raise UserError(
+            f"--device: found '{device}' for {processes()} processes, expected cpu or cuda; each takes a GPU of its own"
+        )
     cuda = torch.cuda.is_available() if not device else device == "cuda"
     own = pick_device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else "cpu")
     if cuda:
         torch.cuda.set_device(own)
     store, own_rank, count = next(distributed.rendezvous("env://"))
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store(store), rank=own_rank,
-                                   world_size=count)
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store(store), rank=own_rank, world_size=count
+    )
     yield own
     distributed.destroy_process_group()  # not after an error, when others may be waiting inside an operation
 

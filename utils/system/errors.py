@@ -1,4 +1,5 @@
 """How a mistake of the user ends a program: one clear line and exit status 2, never a traceback."""
+
 from __future__ import annotations
 
 import contextlib

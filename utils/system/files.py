@@ -1,4 +1,5 @@
 """Files that are written whole or not at all."""
+
 from __future__ import annotations
 
 import contextlib
@@ -23,8 +24,9 @@ def writing(path: str | os.PathLike, advice: str = "check the space left and the
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike, before: Callable[[], None] = lambda: None, lasting: bool = True
-                 ) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: str | os.PathLike, before: Callable[[], None] = lambda: None, lasting: bool = True
+) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success call `before` and move the file into place, else remove it.
 
     Of a process that is killed the temporary file stays behind, see `remove_temporary`.

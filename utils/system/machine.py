@@ -1,4 +1,5 @@
 """What this process runs on: memory, devices, and the revision of the code."""
+
 from __future__ import annotations
 
 import ctypes
@@ -47,8 +48,10 @@ def pick_device(name: Any = None) -> Any:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
-        raise UserError(f"--device: found '{name}', expected cpu or a CUDA GPU that is there, cuda or cuda:N "
-                        f"({str(error).splitlines()[0]})") from None
+        raise UserError(
+            f"--device: found '{name}', expected cpu or a CUDA GPU that is there, cuda or cuda:N "
+            f"({str(error).splitlines()[0]})"
+        ) from None
     return device
 
 
@@ -57,10 +60,16 @@ def git_revision() -> str:
     """The commit of the code that runs, with `+` when files differ from it; empty outside a git checkout."""
     folder = Path(__file__).parent
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True,
-                              check=True).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], cwd=folder,
-                                 capture_output=True, text=True, check=True).stdout.strip()
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""  # a downloaded archive has no history: an unknown revision is no error
     return head + ("+" if changed else "")

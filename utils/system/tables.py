@@ -1,4 +1,5 @@
 """Figures as people read them."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -32,13 +33,21 @@ def align_cells(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[
     lines = list(lines)
     longest = (max(map(len, column)) for column in zip(*lines, strict=True))
     widths = [max(pair) for pair in zip_longest(longest, least, fillvalue=0)]
-    return "\n".join(gap.join(cell.ljust(width) if place < names else cell.rjust(width)
-                              for place, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
-                     for line in lines)
+    return "\n".join(
+        gap.join(
+            cell.ljust(width) if place < names else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
 
 
-def format_table(rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, str, str]], corner: str = "",
-          least: Sequence[int] = ()) -> str:
+def format_table(
+    rows: dict[str, dict[str, Any]],
+    columns: Sequence[tuple[str, str, str]],
+    corner: str = "",
+    least: Sequence[int] = (),
+) -> str:
     """Figures by name as aligned text.
 
     Args:
@@ -47,8 +56,9 @@ def format_table(rows: dict[str, dict[str, Any]], columns: Sequence[tuple[str, s
         corner: the head of the names.
         least: as of `align_cells`.
     """
-    lines = [[name, *(format_value(figures[key], style) for _, key, style in columns)]
-             for name, figures in rows.items()]
+    lines = [
+        [name, *(format_value(figures[key], style) for _, key, style in columns)] for name, figures in rows.items()
+    ]
     return align_cells([[corner, *(head for head, _, _ in columns)], *lines], least=least)
 
 

@@ -1,4 +1,5 @@
 """Work in threads: reading and preparing frames while the network is busy with earlier ones, and clips side by side."""
+
 from __future__ import annotations
 
 from collections import deque

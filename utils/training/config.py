@@ -1,5 +1,6 @@
 """One frozen dataclass is the whole recipe of a training run; `utils.training.config_cli` makes the command line from
 it."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -41,57 +42,88 @@ class TrainConfig:
     """Every choice of a training run. Facts about datasets are not here but in `utils.datasets.dataset`."""
 
     data_root: str = _data("", "dataset folder; its layout is found out from the folder alone")
-    extra_roots: tuple[str, ...] = _data((), "further datasets whose training sequences join, under the names "
-                                         "FOLDER/SEQUENCE")
+    extra_roots: tuple[str, ...] = _data(
+        (), "further datasets whose training sequences join, under the names FOLDER/SEQUENCE"
+    )
     name: str = _data("", "name of the run; its files go to OUT/NAME (default: DATASET_MODEL)")
     out: str = _data("runs", "folder that holds the runs")
     model: str = _network("tsmsa", "network; the other options' defaults depend on it")
     num_frames: int = _network(5, "frames in a clip; the last is the key frame")
-    frame_step: int = _network(1, "from one frame of a clip to the next; with more than 1, slow motion shows (0: as "
-                               "many frames as a typical target takes to move a pixel against the scene, at most 8)")
+    frame_step: int = _network(
+        1,
+        "from one frame of a clip to the next; with more than 1, slow motion shows (0: as "
+        "many frames as a typical target takes to move a pixel against the scene, at most 8)",
+    )
     num_slices: int = _network(1, "passes of the cross-slice ConvLSTM")
     num_layers: int = _network(1, "layers in each slice")
     num_classes: int = _network(1, "classes of targets", "detection")
     depth: float = _network(0.33, "multiplier of the backbone's blocks", "detection")
     width: float = _network(0.5, "multiplier of all channels", "detection")
-    fold_frames: bool = _network(True, "in training the frames of a clip share batch statistics, which is faster than "
-                                 "statistics of each frame's own, as published", "detection")
-    init_std: float = _network(0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own "
-                               "initialisation)", "detection")
-    weights: str = _network("", "start from these weights: a checkpoint, or a published state dict of the network; for "
-                            "sstnet a YOLOX-s state dict as well, whose backbone is taken")
+    fold_frames: bool = _network(
+        True,
+        "in training the frames of a clip share batch statistics, which is faster than "
+        "statistics of each frame's own, as published",
+        "detection",
+    )
+    init_std: float = _network(
+        0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own initialisation)", "detection"
+    )
+    weights: str = _network(
+        "",
+        "start from these weights: a checkpoint, or a published state dict of the network; for "
+        "sstnet a YOLOX-s state dict as well, whose backbone is taken",
+    )
     loss: str = _loss("bce_soft_iou", "loss; sstnet has one, yolox")
-    target_weight: float = _loss(3.0, "extra weight of target pixels in the cross-entropy of "
-                                 "bce_soft_iou", "segmentation")
-    motion_weight: float = _loss(1.0, "weight of the motion-coordination loss (0: train without the temporal "
-                                 "branch)", "detection")
+    target_weight: float = _loss(
+        3.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou", "segmentation"
+    )
+    motion_weight: float = _loss(
+        1.0, "weight of the motion-coordination loss (0: train without the temporal branch)", "detection"
+    )
     epochs: int = _schedule(20, "passes over the training clips")
-    clips_per_epoch: float = _schedule(0.0, "train on a random draw of so many clips an epoch, or below 1 of this "
-                                       "share of them (0: all of them)")
-    batch_size: int = _schedule(8, "clips in a batch, before batch augmentation doubles them; under torchrun of all "
-                                "processes together")
+    clips_per_epoch: float = _schedule(
+        0.0, "train on a random draw of so many clips an epoch, or below 1 of this share of them (0: all of them)"
+    )
+    batch_size: int = _schedule(
+        8, "clips in a batch, before batch augmentation doubles them; under torchrun of all processes together"
+    )
     accumulate: int = _schedule(1, "batches whose mean gradient makes one step")
     input_size: int = _network(128, "side of the square that training sees, in pixels (multiple of 32)")
-    fit: str = _network("crop", "how frames get that size: a random crop, resizing the whole frame, or, for detection "
-                        "alone, scaling it with grey margins")
-    train_crop: int = _augmentation(0, "train on squares of so many pixels, at random places of the scaled frame, a "
-                                    "multiple of 32 (0, or no less than input-size: on all of it)", "detection")
-    target_probability: float = _augmentation(0.7, "share of crops moved so that they hold a target, where there is "
-                                              "one")
+    fit: str = _network(
+        "crop",
+        "how frames get that size: a random crop, resizing the whole frame, or, for detection "
+        "alone, scaling it with grey margins",
+    )
+    train_crop: int = _augmentation(
+        0,
+        "train on squares of so many pixels, at random places of the scaled frame, a "
+        "multiple of 32 (0, or no less than input-size: on all of it)",
+        "detection",
+    )
+    target_probability: float = _augmentation(
+        0.7, "share of crops moved so that they hold a target, where there is one"
+    )
     optimizer: str = _schedule("adamw", "optimiser")
     lr: float = _schedule(4e-3, "peak learning rate")
     momentum: float = _schedule(0.937, "Nesterov momentum of sgd")
     weight_decay: float = _schedule(1e-4, "weight decay, on convolution weights only")
-    schedule: str = _schedule("cosine", "learning rate over the run; yolox: quadratic warm-up over 5 % of the epochs "
-                              "(at least 1, at most 3), cosine, constant at the end over 5 % (at least 1, at most 15)")
+    schedule: str = _schedule(
+        "cosine",
+        "learning rate over the run; yolox: quadratic warm-up over 5 % of the epochs "
+        "(at least 1, at most 3), cosine, constant at the end over 5 % (at least 1, at most 15)",
+    )
     milestones: tuple[int, ...] = _schedule((150, 225), "epochs at which `multistep` lowers the rate")
     milestone_factor: float = _schedule(0.1, "by which it multiplies it there")
     warmup: float = _schedule(0.05, "share of the run over which the rate rises from a tenth; yolox has its own")
     ema: float = _schedule(0.998, "decay of the averaged weights that are validated and saved (0: none)")
-    ema_ramp: int = _schedule(0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + "
-                              "step))")
-    recalibrate: int = _schedule(0, "training batches on which batch norms' statistics are measured anew before each "
-                                 "validation, as their running averages lag in short runs (0: those averages)")
+    ema_ramp: int = _schedule(
+        0, "steps in which the decay rises as 1 - exp(-step/ema_ramp) (0: as (1 + step)/(10 + step))"
+    )
+    recalibrate: int = _schedule(
+        0,
+        "training batches on which batch norms' statistics are measured anew before each "
+        "validation, as their running averages lag in short runs (0: those averages)",
+    )
     clip_gradient: float = _schedule(5.0, "largest gradient norm (0: no limit)")
     freeze_norm: bool = _schedule(False, "batch norm keeps its stored statistics, as for fine-tuning on few clips")
     amp: str = _machine("off", "mixed precision of the network; losses stay in float32")
@@ -99,22 +131,33 @@ class TrainConfig:
     bad_pixels: bool = _network(True, "take bright and dark points out that stay on one pixel of the sensor")
     target_augmentation: bool = _augmentation(True, "clone targets through time")
     clones: int = _augmentation(3, "clones of each target")
-    clone_scale: tuple[float, float] = _augmentation((0.6, 0.9), "range of a clone's size as a share of its "
-                                                     "original's; boxes shrink likewise")
-    batch_augmentation: bool = _augmentation(True, "stitch neighbouring clips of a batch and train on "
-                                             "both", "segmentation")
-    published_augmentation: bool = _augmentation(False, "clones replace pixels and masks shrink by nearest neighbour, "
-                                                 "as published, instead of keeping the background and every target")
+    clone_scale: tuple[float, float] = _augmentation(
+        (0.6, 0.9), "range of a clone's size as a share of its original's; boxes shrink likewise"
+    )
+    batch_augmentation: bool = _augmentation(
+        True, "stitch neighbouring clips of a batch and train on both", "segmentation"
+    )
+    published_augmentation: bool = _augmentation(
+        False,
+        "clones replace pixels and masks shrink by nearest neighbour, "
+        "as published, instead of keeping the background and every target",
+    )
     flips: bool = _augmentation(True, "random flips and quarter turns, the same for all frames of a clip")
-    intensity: float = _augmentation(0.3, "random gain and offset, as a share of the dataset's standard deviation (0: "
-                                     "none)")
-    val_sequences: tuple[str, ...] = _choosing((), "training sequences set aside, on which epoch and threshold are "
-                                               "chosen; NAME:N sets aside NAME's frames from number N on")
-    val_fraction: float = _choosing(0.15, "without --val-sequences: the share of sequences, or of each one's end, that "
-                                    "is set aside")
+    intensity: float = _augmentation(
+        0.3, "random gain and offset, as a share of the dataset's standard deviation (0: none)"
+    )
+    val_sequences: tuple[str, ...] = _choosing(
+        (),
+        "training sequences set aside, on which epoch and threshold are "
+        "chosen; NAME:N sets aside NAME's frames from number N on",
+    )
+    val_fraction: float = _choosing(
+        0.15, "without --val-sequences: the share of sequences, or of each one's end, that is set aside"
+    )
     val_every: int = _choosing(1, "epochs between validations")
-    fa_budget: float = _choosing(5e-5, "false-alarm rate that the chosen threshold may reach on the validation "
-                                 "frames", "segmentation")
+    fa_budget: float = _choosing(
+        5e-5, "false-alarm rate that the chosen threshold may reach on the validation frames", "segmentation"
+    )
     false_budget: float = _choosing(0.33, "false components a frame that it may reach there", "segmentation")
     threshold: float = _choosing(0.0, "fixed threshold of probability or score (0: chosen on the validation frames)")
     workers: int = _machine(2, "loader processes")
@@ -123,28 +166,59 @@ class TrainConfig:
     channels_last: bool = _machine(True, "channels-last memory layout")
     threads: int = _machine(0, "CPU threads for the network (0: PyTorch's choice)")
     seed: int = _machine(42, "seed of weights, sampling and augmentation")
-    deterministic: bool = _machine(False, "only operations that give the same bits each time; those that cannot are "
-                                   "named in a warning")
-    resume: str = _machine("", "auto: continue the run in OUT/NAME from its last checkpoint, or begin it where there "
-                           "is none; or a checkpoint file, last.pt of a run")
+    deterministic: bool = _machine(
+        False, "only operations that give the same bits each time; those that cannot are named in a warning"
+    )
+    resume: str = _machine(
+        "",
+        "auto: continue the run in OUT/NAME from its last checkpoint, or begin it where there "
+        "is none; or a checkpoint file, last.pt of a run",
+    )
     checkpoint_every: int = _machine(0, "steps between checkpoints inside an epoch (0: after each epoch only)")
     skip_non_finite: int = _schedule(0, "batches with a non-finite loss that are left out before training stops")
-    on_bad_frame: str = _data("error", "an unreadable frame stops training, or its clips are replaced by the next ones "
-                              "and listed at the end")
+    on_bad_frame: str = _data(
+        "error", "an unreadable frame stops training, or its clips are replaced by the next ones and listed at the end"
+    )
     quiet: bool = _machine(False, "no progress bars")
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UserError(f"--{flag(name)}: found '{getattr(self, name)}', expected one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "num_frames", "num_slices", "num_layers", "num_classes", "val_every",
-                     "accumulate"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "num_frames",
+            "num_slices",
+            "num_layers",
+            "num_classes",
+            "val_every",
+            "accumulate",
+        ):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         for name in ("lr", "depth"):
             self._require(getattr(self, name) > 0, name, "more than 0")
-        for name in ("frame_step", "workers", "cache_mb", "clips_per_epoch", "clones", "seed", "weight_decay",
-                     "intensity", "clip_gradient", "threads", "fa_budget", "false_budget", "target_weight",
-                     "motion_weight", "init_std", "ema_ramp", "recalibrate", "checkpoint_every", "skip_non_finite"):
+        for name in (
+            "frame_step",
+            "workers",
+            "cache_mb",
+            "clips_per_epoch",
+            "clones",
+            "seed",
+            "weight_decay",
+            "intensity",
+            "clip_gradient",
+            "threads",
+            "fa_budget",
+            "false_budget",
+            "target_weight",
+            "motion_weight",
+            "init_std",
+            "ema_ramp",
+            "recalibrate",
+            "checkpoint_every",
+            "skip_non_finite",
+        ):
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
@@ -152,10 +226,16 @@ class TrainConfig:
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
         self._require(self.train_crop >= 0 and self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
-        self._require(self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
-                      "clips_per_epoch", "a whole number, or a share below 1")
-        self._require(len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,
-                      "clone_scale", "two numbers, 0 < low <= high <= 1")
+        self._require(
+            self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
+            "clips_per_epoch",
+            "a whole number, or a share below 1",
+        )
+        self._require(
+            len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,
+            "clone_scale",
+            "two numbers, 0 < low <= high <= 1",
+        )
         self._require_for_model()
 
     def _require_for_model(self) -> None:
@@ -190,10 +270,18 @@ class TrainConfig:
     def clip_settings(self, normalisation: Normalisation) -> ClipSettings:
         """How the network sees clips of this `normalisation`, with the threshold that is fixed, if one is."""
         return ClipSettings(
-            self.num_frames, normalisation, task="detection" if self.detector else "segmentation",
-            threshold=self.threshold or 0.5, frame_step=self.frame_step, register=self.register,
-            bad_pixels=self.bad_pixels, fit=self.fit, input_size=self.input_size,
-            num_classes=self.num_classes if self.detector else 1, name=self.model)
+            self.num_frames,
+            normalisation,
+            task="detection" if self.detector else "segmentation",
+            threshold=self.threshold or 0.5,
+            frame_step=self.frame_step,
+            register=self.register,
+            bad_pixels=self.bad_pixels,
+            fit=self.fit,
+            input_size=self.input_size,
+            num_classes=self.num_classes if self.detector else 1,
+            name=self.model,
+        )
 
     def network_options(self) -> dict[str, Any]:
         """The options of `nets.build_model` that shape the network."""
@@ -201,9 +289,14 @@ class TrainConfig:
             return {}
         options = {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
         if self.detector:
-            options |= {"num_classes": self.num_classes, "depth": self.depth, "width": self.width,
-                        "fold_frames": self.fold_frames, "temporal": self.motion_weight > 0,
-                        "init_std": self.init_std or None}
+            options |= {
+                "num_classes": self.num_classes,
+                "depth": self.depth,
+                "width": self.width,
+                "fold_frames": self.fold_frames,
+                "temporal": self.motion_weight > 0,
+                "init_std": self.init_std or None,
+            }
         return options
 
     def loss_options(self) -> dict[str, Any]:
@@ -219,8 +312,9 @@ class TrainConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
-        return {key: list(value) if isinstance(value, tuple) else value
-                for key, value in dataclasses.asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(self).items()
+        }
 
 
 def flag(name: str) -> str:

@@ -1,4 +1,5 @@
 """The command line of a training script: a named recipe, or that of an earlier run, with given options replaced."""
+
 from __future__ import annotations
 
 import argparse
@@ -13,14 +14,29 @@ from utils.system.errors import UserError
 from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
 
 # Settings of one run and one machine: no part of what others take over as a recipe.
-KEPT_OUT_OF_RECIPES = ("data_root", "extra_roots", "name", "out", "weights", "val_sequences", "workers", "cache_mb",
-                       "device", "threads", "resume", "quiet")
+KEPT_OUT_OF_RECIPES = (
+    "data_root",
+    "extra_roots",
+    "name",
+    "out",
+    "weights",
+    "val_sequences",
+    "workers",
+    "cache_mb",
+    "device",
+    "threads",
+    "resume",
+    "quiet",
+)
 
 
 def _add_option(parser: Parser, item: dataclasses.Field, kind: Any, default: Any) -> None:
     shown = ",".join(str(part) for part in default) if isinstance(default, tuple) else default
-    text = f"{item.metadata['help']} (default: {shown})".replace("%", "%%") if shown not in ("", False) \
+    text = (
+        f"{item.metadata['help']} (default: {shown})".replace("%", "%%")
+        if shown not in ("", False)
         else item.metadata["help"].replace("%", "%%")
+    )
     keywords: dict[str, Any] = {"dest": item.name, "default": argparse.SUPPRESS, "help": text}
     if kind is bool:
         keywords["action"] = argparse.BooleanOptionalAction
@@ -38,13 +54,18 @@ def _add_defaults(parser: Parser, recipes: Mapping[str, Sequence[TrainConfig]], 
     """The options that decide the others' defaults: --recipe and --model."""
     first, names = next(iter(recipes)), ", ".join(recipes)
     group = parser.group(model.metadata["group"])
-    group.add_argument("--recipe", default=first, metavar="NAME", help=f"set of defaults: {names}, or the config.json "
-                       f"of a run, whose settings are taken over (default: {first})")
+    group.add_argument(
+        "--recipe",
+        default=first,
+        metavar="NAME",
+        help=f"set of defaults: {names}, or the config.json of a run, whose settings are taken over (default: {first})",
+    )
     _add_option(parser, model, str, recipes[first][0].model)
 
 
-def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] | None = None, description: str = ""
-              ) -> TrainConfig:
+def parse_cli(
+    recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] | None = None, description: str = ""
+) -> TrainConfig:
     """Read the command line over a named recipe.
 
     Args:
@@ -71,8 +92,9 @@ def parse_cli(recipes: Mapping[str, Sequence[TrainConfig]], argv: Sequence[str] 
         _pick_recipe(recipes[first], recipe.model)  # refuses what this script does not train
         recipe = _pick_recipe((recipe,), chosen.get("model"))
     else:
-        raise UserError(f"--recipe: found '{chosen['recipe']}', expected {', '.join(recipes)}, or the config.json of a "
-                        "run")
+        raise UserError(
+            f"--recipe: found '{chosen['recipe']}', expected {', '.join(recipes)}, or the config.json of a run"
+        )
     parser = Parser(description=description)
     for title in GROUPS:
         parser.group(title)
@@ -94,12 +116,16 @@ def _read_recipe(path: str) -> TrainConfig:
     """The settings in a run's config.json, but for those of its data, its name and its machine."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()
-                  if name not in KEPT_OUT_OF_RECIPES}
+        values = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in found.items()
+            if name not in KEPT_OUT_OF_RECIPES
+        }
         return TrainConfig(**values)
     except OSError as error:
-        raise UserError(f"--recipe: {path} cannot be read ({error.strerror}), expected the config.json of a run"
-                        ) from None
+        raise UserError(
+            f"--recipe: {path} cannot be read ({error.strerror}), expected the config.json of a run"
+        ) from None
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"--recipe: {path} is not the config.json of a run of this version ({error})") from None
 

@@ -1,4 +1,5 @@
 """One epoch of training. Evaluation, the same for validation and for `test.py`, is in `utils.metrics.evaluate`."""
+
 from __future__ import annotations
 
 import time
@@ -60,9 +61,15 @@ class Progress:
 
     def figures(self, lr: float) -> EpochFigures:
         """Figures of the epoch under way, with the learning rate `lr`."""
-        return EpochFigures(self.epoch + 1, {name: value / max(self.clips, 1) for name, value in self.sums.items()},
-                            self.clips, round(self.clips / max(self.seconds, 1e-9), 2), round(self.waited, 2), lr,
-                            self.skipped)
+        return EpochFigures(
+            self.epoch + 1,
+            {name: value / max(self.clips, 1) for name, value in self.sums.items()},
+            self.clips,
+            round(self.clips / max(self.seconds, 1e-9), 2),
+            round(self.waited, 2),
+            lr,
+            self.skipped,
+        )
 
     def next_epoch(self) -> None:
         """The epoch under way is done."""
@@ -75,9 +82,17 @@ def steps_of(loader: Any, accumulate: int) -> int:
     return -(-len(loader) // accumulate)
 
 
-def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = None, *, accumulate: int = 1,
-                    title: str = "", quiet: bool = False, after_step: Callable[[], None] = lambda: None,
-                    on_non_finite: Callable[[NonFiniteLoss], None] | None = None) -> EpochFigures:
+def train_one_epoch(
+    learner: Learner,
+    loader: Any,
+    progress: Progress | None = None,
+    *,
+    accumulate: int = 1,
+    title: str = "",
+    quiet: bool = False,
+    after_step: Callable[[], None] = lambda: None,
+    on_non_finite: Callable[[NonFiniteLoss], None] | None = None,
+) -> EpochFigures:
     """Train on the batches of `loader`, from where `progress` stands to the epoch's end.
 
     Args:
@@ -102,8 +117,16 @@ def train_one_epoch(learner: Learner, loader: Any, progress: Progress | None = N
     states = learner.random_states()
     batches = iter(loader) if progress.step < steps else iter(())
     learner.load_random_states(states)  # a DataLoader draws a seed for new processes, in some epochs
-    bar = tqdm(desc=title, total=steps, initial=progress.step, unit=" steps", disable=quiet, leave=False,
-               dynamic_ncols=True, mininterval=0.5)
+    bar = tqdm(
+        desc=title,
+        total=steps,
+        initial=progress.step,
+        unit=" steps",
+        disable=quiet,
+        leave=False,
+        dynamic_ncols=True,
+        mininterval=0.5,
+    )
     began = time.perf_counter()
     while progress.step < steps:
         group = list(_take(batches, accumulate))
@@ -141,8 +164,9 @@ def _take(batches: Iterator[Any], count: int) -> Iterable[dict[str, Any]]:
         raise
 
 
-def _step(learner: Learner, group: list[dict[str, Any]], on_non_finite: Callable[[NonFiniteLoss], None] | None
-          ) -> dict[str, float]:
+def _step(
+    learner: Learner, group: list[dict[str, Any]], on_non_finite: Callable[[NonFiniteLoss], None] | None
+) -> dict[str, float]:
     """The step's losses; none where it was left out."""
     buffers = [value.clone() for value in learner.network.buffers()] if on_non_finite else []
     try:
@@ -163,8 +187,11 @@ def _describe(progress: Progress, learner: Learner) -> dict[str, str]:
     """What the progress bar shows of the epoch under way."""
     figures = progress.figures(learner.rate)
     losses = {name: f"{value:.3g}" for name, value in figures.losses.items()}
-    return losses | {"lr": f"{figures.lr:.2g}", "clips/s": f"{figures.clips_per_s:.3g}",
-                     "data": f"{progress.waited / max(progress.seconds, 1e-9):.0%}"}
+    return losses | {
+        "lr": f"{figures.lr:.2g}",
+        "clips/s": f"{figures.clips_per_s:.3g}",
+        "data": f"{progress.waited / max(progress.seconds, 1e-9):.0%}",
+    }
 
 
 def measure_statistics(network: nn.Module, loader: Iterable, batches: int, device: torch.device) -> None:

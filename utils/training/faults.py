@@ -1,4 +1,5 @@
 """What can go wrong in a long training, and what becomes of it: signals, loader processes, memory."""
+
 from __future__ import annotations
 
 import errno
@@ -72,11 +73,15 @@ def explain(error: Exception, where: str) -> UserError | None:
     if isinstance(error, UserError):  # from a loader process it arrives inside that process's traceback
         return UserError(str(error).rsplit("UserError: ", 1)[-1])
     if isinstance(error, LoaderDied) or loader_died(error):
-        return UserError(f"a loader process died ({' '.join(str(error).split())}), mostly because memory ran out; "
-                         f"lower --cache-mb or --workers, and continue with --resume auto; {where}")
+        return UserError(
+            f"a loader process died ({' '.join(str(error).split())}), mostly because memory ran out; "
+            f"lower --cache-mb or --workers, and continue with --resume auto; {where}"
+        )
     if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
-        return UserError(f"{error.filename or 'the run'}: cannot be written ({error.strerror}); make room and continue "
-                         f"with --resume auto; {where}")
+        return UserError(
+            f"{error.filename or 'the run'}: cannot be written ({error.strerror}); make room and continue "
+            f"with --resume auto; {where}"
+        )
     if processes() > 1 and (isinstance(error, torch.distributed.DistBackendError) or "by peer" in str(error)):
         return UserError(f"another process ended, its own message says why; {where}")
     return None
@@ -97,13 +102,17 @@ def explain_out_of_memory(learner: Learner, batches: list[dict[str, Any]], batch
         while fits and not _fits(learner, batches[0], fits):
             fits //= 2
     if not fits:
-        return UserError(f"out of GPU memory with one clip of {tuple(batches[0]['clip'].shape[1:])}; lower "
-                         "--input-size, or give --amp bf16")
+        return UserError(
+            f"out of GPU memory with one clip of {tuple(batches[0]['clip'].shape[1:])}; lower "
+            "--input-size, or give --amp bf16"
+        )
     share = math.ceil(size / fits)
     found = f"{batch_size * fits // size} {'fits' if processes() == 1 else 'may fit'}"
-    return UserError(f"out of GPU memory with --batch-size {batch_size}; --batch-size {found}, with "
-                     f"--accumulate {share} the gradient stays that of {batch_size} clips or more; --amp bf16 needs "
-                     "less too")
+    return UserError(
+        f"out of GPU memory with --batch-size {batch_size}; --batch-size {found}, with "
+        f"--accumulate {share} the gradient stays that of {batch_size} clips or more; --amp bf16 needs "
+        "less too"
+    )
 
 
 def _fits(learner: Learner, batch: dict[str, Any], count: int) -> bool:

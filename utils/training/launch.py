@@ -1,4 +1,5 @@
 """What every training script does: read the command line, look at the data, and only then import PyTorch and train."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +24,10 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
         config = parse_cli(recipes, description=description)
         if not config.data_root:
             raise UserError("no dataset: give its folder with --data-root, e.g. --data-root datasets/NUDT-MIRSDT")
-        found = [open_dataset(root, "train", need="boxes" if config.detector else "masks")
-                 for root in (config.data_root, *config.extra_roots)]
+        found = [
+            open_dataset(root, "train", need="boxes" if config.detector else "masks")
+            for root in (config.data_root, *config.extra_roots)
+        ]
         for part in found:
             quick_check(part)
             if config.detector:

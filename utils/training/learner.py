@@ -1,4 +1,5 @@
 """A network with everything that a training step changes, and the step."""
+
 from __future__ import annotations
 
 import math
@@ -162,9 +163,14 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """Network, averaged weights, optimiser, schedule and scaler, for a checkpoint."""
-        return {"network": self.network.state_dict(), "ema": self.ema.module.state_dict() if self.ema else None,
-                "ema_updates": int(self.ema.n_averaged) if self.ema else 0, "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(), "scaler": self.scaler.state_dict()}
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema else None,
+            "ema_updates": int(self.ema.n_averaged) if self.ema else 0,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Set what `state` gave."""

@@ -1,4 +1,5 @@
 """Training batches: clips in a random order that follows from the seed and the epoch, with masks or boxes."""
+
 from __future__ import annotations
 
 import signal
@@ -30,8 +31,9 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         Their arrays, stacked; `boxes`, of which every clip has its own number, become a list of B tensors (N, 5).
         "replaced" lists the reasons of clips that replace others.
     """
-    stacked = [{name: value for name, value in sample.items() if name not in ("boxes", "replaced")}
-               for sample in samples]
+    stacked = [
+        {name: value for name, value in sample.items() if name not in ("boxes", "replaced")} for sample in samples
+    ]
     batch = default_collate(stacked)
     if "boxes" in samples[0]:
         batch["boxes"] = [torch.from_numpy(sample["boxes"]) for sample in samples]
@@ -40,8 +42,14 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return batch
 
 
-def build_loader(config: TrainConfig, sequences: Sequences, settings: ClipSettings, std: float,
-                    full_scale: float, pin_memory: bool = False) -> tuple[EpochSampler, DataLoader]:
+def build_loader(
+    config: TrainConfig,
+    sequences: Sequences,
+    settings: ClipSettings,
+    std: float,
+    full_scale: float,
+    pin_memory: bool = False,
+) -> tuple[EpochSampler, DataLoader]:
     """A recipe's clips, one for each frame of `sequences`.
 
     Args:
@@ -61,18 +69,35 @@ def build_loader(config: TrainConfig, sequences: Sequences, settings: ClipSettin
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()
     transform = build_transform(config, std, full_scale, float(np.ravel(settings.normalisation[0])[0]))
-    clips = ClipDataset(sequences, AllKeys(sequences), settings, transform.with_boxes,
-                        config.seed, (config.cache_mb << 20) // several, "boxes" if config.detector else "mask",
-                        mask_of, config.on_bad_frame == "skip")
+    clips = ClipDataset(
+        sequences,
+        AllKeys(sequences),
+        settings,
+        transform.with_boxes,
+        config.seed,
+        (config.cache_mb << 20) // several,
+        "boxes" if config.detector else "mask",
+        mask_of,
+        config.on_bad_frame == "skip",
+    )
     draw = config.clips_drawn(len(clips)) or len(clips)
     batch = min(config.batch_size, draw) // several * several
     if not batch or config.batch_size % several:
-        raise UserError(f"--batch-size: found {config.batch_size}, with {draw} clips an epoch, for {several} "
-                        f"processes; expected a multiple of {several} and that many clips, a share for each")
+        raise UserError(
+            f"--batch-size: found {config.batch_size}, with {draw} clips an epoch, for {several} "
+            f"processes; expected a multiple of {several} and that many clips, a share for each"
+        )
     sampler = EpochSampler(len(clips), config.seed, draw, batch, rank(), several)
-    return sampler, DataLoader(clips, batch // several, sampler=sampler, num_workers=config.workers,
-                               persistent_workers=config.workers > 0, pin_memory=pin_memory, collate_fn=collate,
-                               worker_init_fn=_ignore_ctrl_c)
+    return sampler, DataLoader(
+        clips,
+        batch // several,
+        sampler=sampler,
+        num_workers=config.workers,
+        persistent_workers=config.workers > 0,
+        pin_memory=pin_memory,
+        collate_fn=collate,
+        worker_init_fn=_ignore_ctrl_c,
+    )
 
 
 def _ignore_ctrl_c(_: int) -> None:
@@ -95,8 +120,9 @@ class EpochSampler(Sampler):
     `epoch` is to be set before each epoch, and `done` to how many of its batches have been seen already.
     """
 
-    def __init__(self, length: int, seed: int, draw: int = 0, batch: int = 1, rank: int = 0, processes: int = 1
-                 ) -> None:
+    def __init__(
+        self, length: int, seed: int, draw: int = 0, batch: int = 1, rank: int = 0, processes: int = 1
+    ) -> None:
         self.length, self.seed, self.draw, self.batch = length, seed, draw or length, batch
         self.rank, self.processes, self.epoch, self.done = rank, processes, 0, 0
 
@@ -114,8 +140,9 @@ class EpochSampler(Sampler):
                 yield self.epoch * passes + i // self.length, int(order[i])
 
 
-def build_transform(config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = MARGIN_GREY
-                    ) -> TrainTransform:
+def build_transform(
+    config: TrainConfig, std: float, full_scale: float = 255.0, mean: float = MARGIN_GREY
+) -> TrainTransform:
     """The transform of a recipe.
 
     Args:
@@ -125,12 +152,23 @@ def build_transform(config: TrainConfig, std: float, full_scale: float = 255.0, 
     """
     steps: list[ClipTransform] = []
     if config.clones_targets:
-        steps.append(TargetAugmentation(
-            copies=config.clones, scale=config.clone_scale,
-            mode="replace" if config.published_augmentation else "add"))
+        steps.append(
+            TargetAugmentation(
+                copies=config.clones,
+                scale=config.clone_scale,
+                mode="replace" if config.published_augmentation else "add",
+            )
+        )
     if config.flips:
         steps.append(GeometricAugmentation())
     if config.intensity:
         steps.append(IntensityJitter(config.intensity, std))
-    return TrainTransform(config.input_size, config.fit, config.target_probability, tuple(steps), full_scale,
-                          margin_level(mean, full_scale), config.train_crop)
+    return TrainTransform(
+        config.input_size,
+        config.fit,
+        config.target_probability,
+        tuple(steps),
+        full_scale,
+        margin_level(mean, full_scale),
+        config.train_crop,
+    )

@@ -1,4 +1,5 @@
 """Optimisers, learning-rate schedules and averaged weights."""
+
 from __future__ import annotations
 
 import math
@@ -23,8 +24,9 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
     return kind(groups, lr=config.lr)
 
 
-def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int
-                   ) -> torch.optim.lr_scheduler.LambdaLR:
+def build_schedule(
+    optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LambdaLR:
     """The learning rate for every step, by the recipe's schedule.
 
     Linear warm-up from a tenth, then cosine, steps by `milestone_factor`, or constant; "yolox" is a cosine between a
@@ -44,7 +46,7 @@ def build_schedule(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_
 
     def factor(step: int) -> float:
         if step < warm:
-            return 0.1 + 0.9 * step ** power / warm ** power
+            return 0.1 + 0.9 * step**power / warm**power
         if config.schedule in ("cosine", "yolox"):
             share = min(1.0, (step - warm) / max(1, end - warm))
             return FINAL_RATE_SHARE + (1 - FINAL_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * share))

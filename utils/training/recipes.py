@@ -1,4 +1,5 @@
 """Named sets of choices that more than one training script offers."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,30 +9,94 @@ from utils.training.config import TrainConfig
 TSMSA = TrainConfig(frame_step=0)
 
 PUBLISHED_TSMSA = replace(
-    TSMSA, loss="focal_iou", epochs=300, batch_size=4, input_size=512, fit="resize", optimizer="adam", lr=5e-4,
-    weight_decay=0.0, schedule="multistep", milestones=(150, 225), warmup=0.0, ema=0.0, clip_gradient=0.0,
-    frame_step=1, register=False, bad_pixels=False, published_augmentation=True, flips=False, intensity=0.0,
-    threshold=0.5, seed=42)
+    TSMSA,
+    loss="focal_iou",
+    epochs=300,
+    batch_size=4,
+    input_size=512,
+    fit="resize",
+    optimizer="adam",
+    lr=5e-4,
+    weight_decay=0.0,
+    schedule="multistep",
+    milestones=(150, 225),
+    warmup=0.0,
+    ema=0.0,
+    clip_gradient=0.0,
+    frame_step=1,
+    register=False,
+    bad_pixels=False,
+    published_augmentation=True,
+    flips=False,
+    intensity=0.0,
+    threshold=0.5,
+    seed=42,
+)
 
 # Clones keep their size, as all boxes of DAUB have one size, however large the target in them is.
 SSTNET = replace(
-    TSMSA, model="sstnet", loss="yolox", fit="letterbox", input_size=512, train_crop=128, batch_size=8, lr=3e-3,
-    weight_decay=5e-4, clone_scale=(1.0, 1.0), batch_augmentation=False, frame_step=1, register=False,
-    bad_pixels=False, recalibrate=16)
+    TSMSA,
+    model="sstnet",
+    loss="yolox",
+    fit="letterbox",
+    input_size=512,
+    train_crop=128,
+    batch_size=8,
+    lr=3e-3,
+    weight_decay=5e-4,
+    clone_scale=(1.0, 1.0),
+    batch_augmentation=False,
+    frame_step=1,
+    register=False,
+    bad_pixels=False,
+    recalibrate=16,
+)
 
 # The published rate is min(max(batch/64 · 1e-2, 5e-4), 5e-2).
 PUBLISHED_SSTNET = replace(
-    SSTNET, epochs=100, clips_per_epoch=0.2, batch_size=4, input_size=512, train_crop=0, optimizer="sgd", lr=6.25e-4,
-    momentum=0.937, weight_decay=5e-4, schedule="yolox", ema=0.9999, ema_ramp=2000, recalibrate=0, clip_gradient=0.0,
-    fold_frames=False, init_std=0.02, target_augmentation=False, flips=False, intensity=0.0, threshold=0.5, seed=2023)
+    SSTNET,
+    epochs=100,
+    clips_per_epoch=0.2,
+    batch_size=4,
+    input_size=512,
+    train_crop=0,
+    optimizer="sgd",
+    lr=6.25e-4,
+    momentum=0.937,
+    weight_decay=5e-4,
+    schedule="yolox",
+    ema=0.9999,
+    ema_ramp=2000,
+    recalibrate=0,
+    clip_gradient=0.0,
+    fold_frames=False,
+    init_std=0.02,
+    target_augmentation=False,
+    flips=False,
+    intensity=0.0,
+    threshold=0.5,
+    seed=2023,
+)
 
 SEGMENTATION_FIRST = {"default": (TSMSA, SSTNET), "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET)}
 DETECTION_FIRST = {"default": (SSTNET, TSMSA), "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA)}
 
 # Single-frame networks as their field trains them on single images; the default keeps that and adds what helps TSMSA.
 PUBLISHED_SINGLE_FRAME = replace(
-    PUBLISHED_TSMSA, model="acm", num_frames=1, loss="soft_iou", epochs=400, batch_size=16, input_size=256, fit="crop",
-    milestones=(200, 300), milestone_factor=0.5, target_augmentation=False, batch_augmentation=False, flips=True)
+    PUBLISHED_TSMSA,
+    model="acm",
+    num_frames=1,
+    loss="soft_iou",
+    epochs=400,
+    batch_size=16,
+    input_size=256,
+    fit="crop",
+    milestones=(200, 300),
+    milestone_factor=0.5,
+    target_augmentation=False,
+    batch_augmentation=False,
+    flips=True,
+)
 SINGLE_FRAME = replace(TSMSA, model="acm", num_frames=1, frame_step=1, register=False, bad_pixels=False)
 
 SINGLE_FRAME_ONLY = {"default": (SINGLE_FRAME,), "published": (PUBLISHED_SINGLE_FRAME,)}

@@ -1,4 +1,5 @@
 """Continuing a run: which checkpoint is the last good one, whether recipe and data are still its own."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -17,9 +18,26 @@ from utils.training.config import TrainConfig
 from utils.training.run_log import LOG_FILE, read_log
 
 # Settings that may change when a run is continued: they have no part in what is learnt, or are there to be changed.
-CHANGEABLE_SETTINGS = frozenset({
-    "name", "out", "data_root", "extra_roots", "weights", "epochs", "workers", "cache_mb", "device", "threads",
-    "deterministic", "resume", "checkpoint_every", "skip_non_finite", "on_bad_frame", "quiet"})
+CHANGEABLE_SETTINGS = frozenset(
+    {
+        "name",
+        "out",
+        "data_root",
+        "extra_roots",
+        "weights",
+        "epochs",
+        "workers",
+        "cache_mb",
+        "device",
+        "threads",
+        "deterministic",
+        "resume",
+        "checkpoint_every",
+        "skip_non_finite",
+        "on_bad_frame",
+        "quiet",
+    }
+)
 MAX_SEQUENCE_DIGESTS = 1000  # of datasets with more sequences only one digest is kept
 EARLIER_FOLDER = "earlier"
 RUN_FILES = (*LAST_NAMES, "best.pt", LOG_FILE, "config.json", "command.txt", "curves.png", "tensorboard")
@@ -43,13 +61,18 @@ def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[st
             lines.append(str(error))
             continue
         if "optimizer" not in content:
-            raise UserError(f"{path}: holds weights but no training state; give last.pt of a run, or start a new run "
-                            "from it with --weights")
+            raise UserError(
+                f"{path}: holds weights but no training state; give last.pt of a run, or start a new run "
+                "from it with --weights"
+            )
         content = _upgrade(content, path)
         lines += _compare_recipes(content, config, path)
         progress = content["progress"]
-        lines.append(f"continuing from {path}: {progress['epoch']} epochs"
-                     + (f" and {progress['step']} steps" if progress["step"] else "") + " done")
+        lines.append(
+            f"continuing from {path}: {progress['epoch']} epochs"
+            + (f" and {progress['step']} steps" if progress["step"] else "")
+            + " done"
+        )
         return content, lines
     if paths:
         raise UserError(f"{'; '.join(lines)}; no checkpoint is left to continue from, start anew without --resume")
@@ -62,21 +85,34 @@ def _upgrade(content: dict[str, Any], path: Path) -> dict[str, Any]:
         return content
     _, rows = read_log(path.parent / LOG_FILE, tolerant=True)
     history = [row for row in rows if row["epoch"] <= content["epoch"]]
-    return {**content, "progress": {"epoch": content["epoch"], "step": 0, "best": content["best"], "history": history},
-            "ema_updates": content["schedule"]["last_epoch"], "scaler": {}, "random": [], "data": {}}
+    return {
+        **content,
+        "progress": {"epoch": content["epoch"], "step": 0, "best": content["best"], "history": history},
+        "ema_updates": content["schedule"]["last_epoch"],
+        "scaler": {},
+        "random": [],
+        "data": {},
+    }
 
 
 def _compare_recipes(content: dict[str, Any], config: TrainConfig, path: Path) -> list[str]:
     """Refuse another recipe than the checkpoint's; a line where the schedule gets another length."""
     then, now = content["config"], config.as_dict()
     defaults = {item.name: item.default for item in dataclasses.fields(TrainConfig)}
-    then = {name: then.get(name, list(default) if isinstance(default, tuple) else default)
-            for name, default in defaults.items()}
-    changed = [f"--{name.replace('_', '-')} {now[name]} instead of {then[name]}" for name in now
-               if name not in CHANGEABLE_SETTINGS and now[name] != then[name]]
+    then = {
+        name: then.get(name, list(default) if isinstance(default, tuple) else default)
+        for name, default in defaults.items()
+    }
+    changed = [
+        f"--{name.replace('_', '-')} {now[name]} instead of {then[name]}"
+        for name in now
+        if name not in CHANGEABLE_SETTINGS and now[name] != then[name]
+    ]
     if changed:
-        raise UserError(f"{path}: found {', '.join(changed)}; a run goes on with its own settings: give those, or "
-                        f"start another one from its weights with --weights {path}")
+        raise UserError(
+            f"{path}: found {', '.join(changed)}; a run goes on with its own settings: give those, or "
+            f"start another one from its weights with --weights {path}"
+        )
     if now["epochs"] == then["epochs"]:
         return []
     return [f"{now['epochs']} epochs instead of {then['epochs']}: the learning rate follows the new length from here"]
@@ -121,8 +157,10 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
             old, new = (digests.get(key, "nothing ").rpartition(" ")[0] for digests in (then, now))
             lines.append(f"{key}: {old} then, {new} now" + (" of other sizes, numbers or boxes" if old == new else ""))
     more = f", and {len(lines) - 5} more" if len(lines) > 5 else ""
-    raise UserError(f"the dataset changed since the checkpoint: {'; '.join(lines[:5])}{more}; bring it back to "
-                    "continue, or start a new run from the checkpoint with --weights")
+    raise UserError(
+        f"the dataset changed since the checkpoint: {'; '.join(lines[:5])}{more}; bring it back to "
+        "continue, or start a new run from the checkpoint with --weights"
+    )
 
 
 def move_aside(folder: Path) -> str:

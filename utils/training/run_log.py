@@ -1,4 +1,5 @@
 """What a run leaves behind: one JSON line an epoch, TensorBoard events, a picture of the curves, its settings."""
+
 from __future__ import annotations
 
 import json
@@ -61,8 +62,13 @@ class EpochFigures:
 
     def as_dict(self) -> dict[str, Any]:
         """The line, for JSON and checkpoints; `skipped` and `val` stand in it only where there are some."""
-        row: dict[str, Any] = {"epoch": self.epoch, **self.losses, "clips": self.clips,
-                               "clips_per_s": self.clips_per_s, "data_s": self.data_s}
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            **self.losses,
+            "clips": self.clips,
+            "clips_per_s": self.clips_per_s,
+            "data_s": self.data_s,
+        }
         if self.skipped:
             row["skipped"] = self.skipped
         row["lr"] = self.lr

@@ -1,4 +1,5 @@
 """Choosing epoch and threshold on training frames set aside: never on test frames."""
+
 from __future__ import annotations
 
 import math
@@ -54,16 +55,20 @@ def _parse_held_out(text: str, sequences: Sequences) -> tuple[str, float]:
         return text, float("-inf")
     name, _, number = text.rpartition(":")
     if name not in sequences or not number.isdecimal():
-        raise UserError(f"--val-sequences: found {text}, expected NAME or NAME:N, with NAME one of "
-                        f"{', '.join(sequences)}")
+        raise UserError(
+            f"--val-sequences: found {text}, expected NAME or NAME:N, with NAME one of {', '.join(sequences)}"
+        )
     if int(number) > sequences[name][-1].number:
-        raise UserError(f"--val-sequences: found {text}, expected a frame number of {name}, which ends with "
-                        f"{sequences[name][-1].number}")
+        raise UserError(
+            f"--val-sequences: found {text}, expected a frame number of {name}, which ends with "
+            f"{sequences[name][-1].number}"
+        )
     return name, int(number)
 
 
-def choose_threshold(curve: dict[str, Any], fa_budget: float, false_budget: float, fixed: float = 0.0
-                     ) -> dict[str, float]:
+def choose_threshold(
+    curve: dict[str, Any], fa_budget: float, false_budget: float, fixed: float = 0.0
+) -> dict[str, float]:
     """The threshold that finds most targets within a budget of false alarms; among equals the one of highest IoU.
 
     Args:
@@ -89,19 +94,34 @@ def choose_threshold(curve: dict[str, Any], fa_budget: float, false_budget: floa
     figures = {name: float(np.asarray(curve[name])[best]) for name in names}
     if fixed:
         figures["threshold"] = fixed
-    return figures | {"pd_in_budget": figures["pd"] if affordable[best] else 0.0,
-                      "pd_fa_auc": float(curve["pd_fa_auc"])}
+    return figures | {
+        "pd_in_budget": figures["pd"] if affordable[best] else 0.0,
+        "pd_fa_auc": float(curve["pd_fa_auc"]),
+    }
 
 
-FIGURE_NAMES = {"pd": "Pd", "fa": "Fa", "ap50": "AP50", "centre_ap": "centre AP", "centre_f1": "centre F1",
-         "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU", "threshold": "at threshold"}
+FIGURE_NAMES = {
+    "pd": "Pd",
+    "fa": "Fa",
+    "ap50": "AP50",
+    "centre_ap": "centre AP",
+    "centre_f1": "centre F1",
+    "false_per_frame": "false/frame",
+    "iou": "IoU",
+    "niou": "nIoU",
+    "threshold": "at threshold",
+}
 # What of two epochs decides which is the better one; of equals the next.
 RANKING_FIGURES = ("choice", "pd_in_budget", "iou", "centre_f1")
 
 
-def validate(predictor: Predictor, dataset: Dataset, config: TrainConfig,
-             on_frame: Callable[..., None] | None = None,
-             on_bad_frame: Callable[[UserError], None] | None = None) -> dict[str, Any]:
+def validate(
+    predictor: Predictor,
+    dataset: Dataset,
+    config: TrainConfig,
+    on_frame: Callable[..., None] | None = None,
+    on_bad_frame: Callable[[UserError], None] | None = None,
+) -> dict[str, Any]:
     """Figures of a network, at the threshold that serves it best (or the recipe's fixed one).
 
     Of several processes all call this, and share the sequences.
@@ -118,13 +138,32 @@ def validate(predictor: Predictor, dataset: Dataset, config: TrainConfig,
         does not see their size.
     """
     measure = evaluate_detection if predictor.settings.task == "detection" else evaluate_sequences
-    overall = measure(predictor, dataset, batch_size=4, quiet=config.quiet or rank() > 0, title="validation",
-                      on_frame=on_frame, on_bad_frame=on_bad_frame).overall
+    overall = measure(
+        predictor,
+        dataset,
+        batch_size=4,
+        quiet=config.quiet or rank() > 0,
+        title="validation",
+        on_frame=on_frame,
+        on_bad_frame=on_bad_frame,
+    ).overall
     if predictor.settings.task != "detection":
         return choose_threshold(overall.curve(), config.fa_budget, config.false_budget, config.threshold)
     figures = overall.compute(config.threshold or choose_score(overall), areas=False)
-    names = ("threshold", "ap50", "ap", "centre_ap", "precision", "recall", "f1", "pd", "centre_precision", "centre_f1",
-             "centre_false_per_frame", "false_per_frame")
+    names = (
+        "threshold",
+        "ap50",
+        "ap",
+        "centre_ap",
+        "precision",
+        "recall",
+        "f1",
+        "pd",
+        "centre_precision",
+        "centre_f1",
+        "centre_false_per_frame",
+        "false_per_frame",
+    )
     return {name: figures[name] for name in names} | {"choice": (figures["ap50"] + figures["centre_ap"]) / 2}
 
 

@@ -1,4 +1,5 @@
 """What a training run works with: the split, the network and its learner, the loader."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -56,14 +57,16 @@ class TrainingSetup:
         self.settings = config.clip_settings(self._normalisation())
         self.weights_note = ""
         self.model = self._build()
-        self.sampler, self.loader = build_loader(config, self.training, self.settings, self.grey[1],
-                                                    self.full_scale, pin_memory=device.type == "cuda")
+        self.sampler, self.loader = build_loader(
+            config, self.training, self.settings, self.grey[1], self.full_scale, pin_memory=device.type == "cuda"
+        )
         self.learner = self._learner()
 
     def _build(self) -> Model:
         options = self.config.network_options()
-        model = build_model(self.config.model, loss=self.config.loss, loss_options=self.config.loss_options(),
-                            **options)
+        model = build_model(
+            self.config.model, loss=self.config.loss, loss_options=self.config.loss_options(), **options
+        )
         if self.config.weights:
             self.weights_note = load_weights(model.network, self.config.weights, self.config.model)
         return model
@@ -78,10 +81,19 @@ class TrainingSetup:
         def stitch(clip: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> tuple:
             return augment_batch(clip, mask, generator=generator, published=config.published_augmentation)
 
-        return Learner(network, self.model.criterion, optimizer,
-                       build_schedule(optimizer, config, steps_of(self.loader, config.accumulate)), self.device,
-                       build_ema(network, config.ema, config.ema_ramp), config.amp, config.clip_gradient,
-                       config.channels_last, config.freeze_norm, stitch if config.batch_augmentation else None)
+        return Learner(
+            network,
+            self.model.criterion,
+            optimizer,
+            build_schedule(optimizer, config, steps_of(self.loader, config.accumulate)),
+            self.device,
+            build_ema(network, config.ema, config.ema_ramp),
+            config.amp,
+            config.clip_gradient,
+            config.channels_last,
+            config.freeze_norm,
+            stitch if config.batch_augmentation else None,
+        )
 
     def _normalisation(self) -> Normalisation:
         """Of the clips: the data's own; for detectors, whose weights may come from RGB images, ImageNet's as published,
@@ -99,7 +111,9 @@ class TrainingSetup:
         if self.settings.normalisation == IMAGENET:
             source += "; clips are normalised by ImageNet's"
         several = f" (one of {self.sampler.processes} processes)" if self.sampler.processes > 1 else ""
-        return (f"{self.dataset.name} ({self.dataset.layout}): {frames[0]} training frames of {len(self.training)} "
-                f"sequences, {frames[1]} set aside for validation of {len(self.validation)}; grey mean {mean:g}, std "
-                f"{std:g} ({source})\n{self.config.model}: {count:,} parameters on {self.device}{several}; files in "
-                f"{self.config.folder}" + (f"\n{self.weights_note}" if self.weights_note else ""))
+        return (
+            f"{self.dataset.name} ({self.dataset.layout}): {frames[0]} training frames of {len(self.training)} "
+            f"sequences, {frames[1]} set aside for validation of {len(self.validation)}; grey mean {mean:g}, std "
+            f"{std:g} ({source})\n{self.config.model}: {count:,} parameters on {self.device}{several}; files in "
+            f"{self.config.folder}" + (f"\n{self.weights_note}" if self.weights_note else "")
+        )

@@ -2,6 +2,7 @@
 
 The training loop exists once.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -67,8 +68,10 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
             raise explain(error, "nothing is saved yet") or error from None
         run.log.say(f"{settings_table(config)}\n{setup.summary()}")
         best = run.train()
-        run.log.say(f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
-                    f"weights {config.folder / 'best.pt'}")
+        run.log.say(
+            f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
+            f"weights {config.folder / 'best.pt'}"
+        )
     return best
 
 
@@ -134,8 +137,10 @@ class TrainingRun:
                     self._interrupt()
             raise explain(error, self._describe_saved()) from None
         except NonFiniteLoss as error:
-            raise UserError(f"training stopped, no longer finite: {error}; {self._describe_saved()}; try a lower --lr "
-                            "or --clip-gradient, or tolerate some with --skip-non-finite") from None
+            raise UserError(
+                f"training stopped, no longer finite: {error}; {self._describe_saved()}; try a lower --lr "
+                "or --clip-gradient, or tolerate some with --skip-non-finite"
+            ) from None
         except Exception as error:
             known = explain(error, self._describe_saved())
             if known is None:
@@ -154,9 +159,15 @@ class TrainingRun:
         if not progress.step:
             self.learner.begin_epoch(config.seed, epoch, rank())
         figures = train_one_epoch(
-            self.learner, self.setup.loader, progress, accumulate=config.accumulate, after_step=self._after_step,
-            title=f"epoch {epoch + 1}/{config.epochs}", quiet=config.quiet or rank() > 0,
-            on_non_finite=self._on_non_finite if config.skip_non_finite else None)
+            self.learner,
+            self.setup.loader,
+            progress,
+            accumulate=config.accumulate,
+            after_step=self._after_step,
+            title=f"epoch {epoch + 1}/{config.epochs}",
+            quiet=config.quiet or rank() > 0,
+            on_non_finite=self._on_non_finite if config.skip_non_finite else None,
+        )
         validating = bool(self.setup.validation) and ((epoch + 1) % config.val_every == 0 or last)
         if validating:
             figures.val = self._validate()
@@ -170,10 +181,11 @@ class TrainingRun:
         progress.next_epoch()
         self.log.record(figures)  # before it is saved: what was logged and not saved is logged again
         self.save(chosen)
-        self.log.say(f"epoch {epoch + 1}/{config.epochs}  loss {format_value(figures.losses.get('loss'))}  "
-                     f"lr {format_value(figures.lr)}  {figures.clips_per_s} clips/s (data {figures.data_s} s)  "
-                     f"{format_figures(figures.val or {})}"
-                     + ("  *" if chosen else ""))
+        self.log.say(
+            f"epoch {epoch + 1}/{config.epochs}  loss {format_value(figures.losses.get('loss'))}  "
+            f"lr {format_value(figures.lr)}  {figures.clips_per_s} clips/s (data {figures.data_s} s)  "
+            f"{format_figures(figures.val or {})}" + ("  *" if chosen else "")
+        )
         if max_over_processes(self.stop.number) and not last:
             self._interrupt()
 
@@ -206,11 +218,16 @@ class TrainingRun:
         self._measure_statistics()
         self.learner.agree()
         config, setup = self.config, self.setup
-        predictor = Predictor.from_network(self.learner.averaged, setup.model.postprocess, setup.settings,
-                                           device=setup.device)
-        return validate(predictor, dataclasses.replace(self.dataset, sequences=setup.validation), config,
-                        self._while_validating if processes() == 1 else None,
-                        self._on_bad_frame if config.on_bad_frame == "skip" else None)
+        predictor = Predictor.from_network(
+            self.learner.averaged, setup.model.postprocess, setup.settings, device=setup.device
+        )
+        return validate(
+            predictor,
+            dataclasses.replace(self.dataset, sequences=setup.validation),
+            config,
+            self._while_validating if processes() == 1 else None,
+            self._on_bad_frame if config.on_bad_frame == "skip" else None,
+        )
 
     def _on_bad_frame(self, error: UserError) -> None:
         self.progress.bad_frames[str(error)] = self.progress.bad_frames.get(str(error), 0) + 1
@@ -235,21 +252,31 @@ class TrainingRun:
         settings = dataclasses.replace(settings, threshold=float(progress.best.get("threshold", settings.threshold)))
         content = {
             "model": {"name": config.model, "options": config.network_options()},
-            "settings": settings.as_dict(), "config": config.as_dict(), "network": state["network"],
-            "ema": state["ema"], "epoch": progress.epoch, "best": progress.best, "git": git_revision(),
+            "settings": settings.as_dict(),
+            "config": config.as_dict(),
+            "network": state["network"],
+            "ema": state["ema"],
+            "epoch": progress.epoch,
+            "best": progress.best,
+            "git": git_revision(),
         }
         if chosen:
             save_checkpoint(config.folder / "best.pt", content)
-        save_last(config.folder, content | state | {"progress": progress.as_dict(), "random": list(random),
-                                                    "data": self.data_digests})
+        save_last(
+            config.folder,
+            content | state | {"progress": progress.as_dict(), "random": list(random), "data": self.data_digests},
+        )
 
     def _elapsed(self) -> float:
         return self.progress.elapsed + time.perf_counter() - self.marked
 
     def _interrupt(self) -> NoReturn:
         number = max_over_processes(self.stop.number)
-        raise Interrupted(f"stopped by {StopSignals.name_of(number)}; {self._describe_saved()}; the same command with "
-                          "--resume auto continues", number)
+        raise Interrupted(
+            f"stopped by {StopSignals.name_of(number)}; {self._describe_saved()}; the same command with "
+            "--resume auto continues",
+            number,
+        )
 
     def _describe_saved(self) -> str:
         path = self.config.folder / "last.pt"

@@ -1,4 +1,5 @@
 """Sources that do not wait: cameras, streams from the network, and folders that grow."""
+
 from __future__ import annotations
 
 import os
@@ -59,15 +60,21 @@ class LiveSource(FrameSource):
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         self.path, self.patience, self.notes = _hide_secrets(path), patience, []
         self.name = f"camera{path}" if path.isdecimal() else _name_of(self.path)
-        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * patience), cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                    int(1000 * patience)]
+        timeouts = [
+            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+            int(1000 * patience),
+            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+            int(1000 * patience),
+        ]
         if path.isdecimal():
             self.capture = cv2.VideoCapture(int(path))
         else:
             self.capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, timeouts)
         if not self.capture.isOpened():
-            raise UserError(f"{self.path}: cannot be opened, expected a camera's index or the URL of a stream; check "
-                            "that it is there and not used by another program")
+            raise UserError(
+                f"{self.path}: cannot be opened, expected a camera's index or the URL of a stream; check "
+                "that it is there and not used by another program"
+            )
         fps = self.capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else None
         self.came, self.dropped, self.used = 0, 0, 0
@@ -99,8 +106,11 @@ class LiveSource(FrameSource):
         """Why no frame was read, after so many seconds."""
         if seconds > 0.9 * self.patience:
             return f"no frame came for {seconds:.3g} s"
-        return "the camera gave no more frames" if "://" not in self.path else \
-            "the stream was over, or the connection was lost"
+        return (
+            "the camera gave no more frames"
+            if "://" not in self.path
+            else "the stream was over, or the connection was lost"
+        )
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Frames until the source ends, or none came for `patience` seconds.
@@ -135,8 +145,10 @@ class LiveSource(FrameSource):
         with self._changed:
             came, dropped, used, end = self.came, self.dropped, self.used, self.end or STOP_REASON
         late = f", {came - dropped - used} came too late" if came > dropped + used else ""
-        return (f"{self.name}: {came} frames came, {dropped} of them were dropped to keep up, {used} used{late}; "
-                f"the end: {end}")
+        return (
+            f"{self.name}: {came} frames came, {dropped} of them were dropped to keep up, {used} used{late}; "
+            f"the end: {end}"
+        )
 
 
 def _hide_secrets(path: str) -> str:
@@ -172,8 +184,13 @@ class GrowingFolder(FrameSource):
     files: tuple = ()
     problem = ""
 
-    def __init__(self, path: str | os.PathLike, patience: float = 10.0, poll: float = 0.1,
-                 stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        patience: float = 10.0,
+        poll: float = 0.1,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.folder, self.path, self.notes = Path(path), str(path), []
         if not self.folder.is_dir():
             raise UserError(f"{path}: no such folder, expected one whose images are to be watched; make it first")
@@ -234,8 +251,10 @@ class GrowingFolder(FrameSource):
                 continue
             path = self.folder / name
             if len(pages_of(path).whole) > 1:
-                raise UserError(f"{path}: found a TIFF of many pages in a folder that is watched, expected one image a "
-                                "file; give the TIFF itself as --source, once it is complete")
+                raise UserError(
+                    f"{path}: found a TIFF of many pages in a folder that is watched, expected one image a "
+                    "file; give the TIFF itself as --source, once it is complete"
+                )
             image = levels(read_values(path))
             self.used += 1
             yield SourceFrame(number, image, path.stem, str(path), self._last[1])

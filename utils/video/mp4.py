@@ -2,6 +2,7 @@
 
 PyAV is imported where it is needed: most commands write no video.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -21,8 +22,10 @@ from utils.video.sources import Capture
 
 # Encoders with their options; the first one that FFmpeg has is taken. H.264 plays in browsers, and with these options
 # takes about the time of OpenCV's MPEG-4 and keeps small points better: without a deblocking filter.
-ENCODERS = (("libx264", {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}),
-            ("mpeg4", {"qmin": "3", "qmax": "3"}))
+ENCODERS = (
+    ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}),
+    ("mpeg4", {"qmin": "3", "qmax": "3"}),
+)
 KEY_SECONDS = 2  # of the video between two key frames
 FLUSH_SECONDS = 2  # between two moments at which what was written is brought to the disk itself
 INDEX_BYTES, INDEX_BYTES_A_FRAME = 4096, 48  # together more than an index ever takes
@@ -48,8 +51,12 @@ class Segments:
         rate = Fraction(fps).limit_denominator(max(1, min(1001, int(65535 / fps))))
         # Bytes come here first: whether they could be written is then never a matter of what FFmpeg makes of it.
         self.buffer = bytearray()
-        self.container = av.open(SimpleNamespace(write=self.buffer.extend), "w", format="mp4", options={
-            "movflags": "empty_moov+default_base_moof+frag_every_frame", "flush_packets": "1"})
+        self.container = av.open(
+            SimpleNamespace(write=self.buffer.extend),
+            "w",
+            format="mp4",
+            options={"movflags": "empty_moov+default_base_moof+frag_every_frame", "flush_packets": "1"},
+        )
         self.stream = self.container.add_stream(name, rate=rate, options=options)
         self.stream.height, self.stream.width = size
         self.stream.pix_fmt = "yuv420p"
@@ -59,8 +66,9 @@ class Segments:
         try:
             codec.open()
         except av.FFmpegError:
-            raise UserError(f"{path}: cannot be written as an mp4 of {size[1]}x{size[0]} pixels; give a smaller "
-                            "--scale") from None
+            raise UserError(
+                f"{path}: cannot be written as an mp4 of {size[1]}x{size[0]} pixels; give a smaller --scale"
+            ) from None
         self.file, self.count, self.flushed = GrowingFile(path), 0, time.monotonic()
 
     def write(self, picture: np.ndarray) -> None:
@@ -109,8 +117,11 @@ def join(segments: Path, path: Path, count: int) -> None:
 
     room = {"moov_size": str(INDEX_BYTES + INDEX_BYTES_A_FRAME * (count + 1))}
     try:
-        with atomic_write(path, check) as file, av.open(os.fspath(segments)) as source, \
-                av.open(file.name, "w", format="mp4", options=room) as target:
+        with (
+            atomic_write(path, check) as file,
+            av.open(os.fspath(segments)) as source,
+            av.open(file.name, "w", format="mp4", options=room) as target,
+        ):
             stream = source.streams.video[0]
             copy = target.add_stream_from_template(stream)
             copy.time_base = stream.time_base

@@ -1,4 +1,5 @@
 """Frame sources: folders of images, single images, TIFFs of many pages and videos, read one frame at a time."""
+
 from __future__ import annotations
 
 import contextlib
@@ -107,11 +108,13 @@ class PageSource(FileSource):
                 try:
                     image.seek(place)
                     require_pixels(f"{self.path}: page {number + 1}", *image.size)
-                    page = np.asarray(image if image.mode in ("L", "I;16", "I;16B", "I;16L", "I", "F") else
-                                      image.convert("L"))
+                    page = np.asarray(
+                        image if image.mode in ("L", "I;16", "I;16B", "I;16L", "I", "F") else image.convert("L")
+                    )
                 except (OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError) as error:
-                    raise UserError(f"{self.path}: page {number + 1} cannot be read ({error}); write the file "
-                                    "again") from None
+                    raise UserError(
+                        f"{self.path}: page {number + 1} cannot be read ({error}); write the file again"
+                    ) from None
                 yield SourceFrame(number, levels(page), video_frame(number)[1], None)
 
 
@@ -185,19 +188,24 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; expected an image, a video or a folder of images; "
-                        "check --source")
+        raise UserError(
+            f"{path}: no such file or folder; expected an image, a video or a folder of images; check --source"
+        )
     if not path.is_dir():
         return [_file_source(path)]
     sources = _folder_sources(path, "", MAX_SOURCE_DEPTH)
     if not sources:
-        raise UserError(f"{path}: found a folder without images or videos, expected "
-                        f"{', '.join(sorted(IMAGE_SUFFIXES))} or .mp4 files; give the folder that holds the frames")
+        raise UserError(
+            f"{path}: found a folder without images or videos, expected "
+            f"{', '.join(sorted(IMAGE_SUFFIXES))} or .mp4 files; give the folder that holds the frames"
+        )
     if all(source.problem for source in sources):
         raise UserError(sources[0].problem)
     names = Counter(source.name for source in sources)
-    return [replace(source, name=source.name + Path(source.path).suffix) if names[source.name] > 1 else source
-            for source in sources]
+    return [
+        replace(source, name=source.name + Path(source.path).suffix) if names[source.name] > 1 else source
+        for source in sources
+    ]
 
 
 def _file_source(path: Path) -> FrameSource:
@@ -258,15 +266,22 @@ def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
     names = order_names(list(paths))
     numbers = ascending_numbers(names) or range(len(names))
     said = describe_steps(numbers)
-    return FileSource(name, str(path), None, len(names), tuple(zip(numbers, map(paths.get, names), strict=True)),
-                      notes=[f"{path}: {said}"] if said else [])
+    return FileSource(
+        name,
+        str(path),
+        None,
+        len(names),
+        tuple(zip(numbers, map(paths.get, names), strict=True)),
+        notes=[f"{path}: {said}"] if said else [],
+    )
 
 
 def _page_source(name: str, path: Path, pages: Pages) -> FrameSource:
     missing = pages.missing_text()
     if not pages.whole:
-        raise UserError(f"{path}: found a TIFF that is cut off before the end of its first page; fetch or write the "
-                        "file again")
+        raise UserError(
+            f"{path}: found a TIFF that is cut off before the end of its first page; fetch or write the file again"
+        )
     image_size(path)  # raises for images that are too large
     said = f"{path}: the file is cut off; whole pages, which are used: {len(pages.whole)}; missing: {missing}"
     return PageSource(name, str(path), None, len(pages.whole), notes=[said] if missing else [], pages=pages.whole)
@@ -275,6 +290,7 @@ def _page_source(name: str, path: Path, pages: Pages) -> FrameSource:
 def _video_source(name: str, path: Path) -> FrameSource:
     with Capture(path) as capture:
         if next(iter(capture), None) is None:
-            raise UserError(f"{path}: found a video without a readable frame; it seems to be cut off; copy or record "
-                            "it again")
+            raise UserError(
+                f"{path}: found a video without a readable frame; it seems to be cut off; copy or record it again"
+            )
         return FileSource(name, str(path), capture.fps, capture.length)

@@ -4,6 +4,7 @@ Own code and not a library's, as it reads of a stranger's file the few numbers t
 tifffile 2026.3 reads every description and every list of strips whole (100 that share 8 MiB take 800 MiB), raises
 whatever the values of a wrong type lead to, and does not end where long chains of tables lead in a circle.
 """
+
 from __future__ import annotations
 
 import os
@@ -62,7 +63,7 @@ class _File:
                 raise EOFError
             self.read(after, pointer)  # the table is whole
             yield dict(self._values(start + i * (head + inline), head, entry, inline, pointer) for i in range(entries))
-            at, = self.read(after, pointer)
+            (at,) = self.read(after, pointer)
 
     def _values(self, at: int, head: int, entry: str, inline: int, pointer: str) -> tuple[int, tuple[int, ...]]:
         tag, kind, count = self.read(at, entry)
@@ -93,8 +94,9 @@ def list_pages(path: str | os.PathLike) -> Pages:
             for place, table in enumerate(file.tables()):
                 if any(kind & REDUCED_KINDS for kind in table.get(SUBFILE_TAG, ())):
                     continue
-                offsets, sizes = (next((table[tag] for tag in tags if table.get(tag)), ())
-                                  for tags in (OFFSET_TAGS, SIZE_TAGS))
+                offsets, sizes = (
+                    next((table[tag] for tag in tags if table.get(tag)), ()) for tags in (OFFSET_TAGS, SIZE_TAGS)
+                )
                 ends = map(sum, zip(offsets, sizes, strict=True)) if len(offsets) == len(sizes) else offsets
                 if max(ends, default=0) <= file.size:
                     whole.append(place)

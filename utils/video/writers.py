@@ -1,4 +1,5 @@
 """Videos and animations, written picture by picture and never held in memory as a whole."""
+
 from __future__ import annotations
 
 import contextlib
@@ -79,8 +80,10 @@ class VideoWriter:
             os.replace(self.part, place)
         except OSError:
             place = self.part
-        raise UserError(f"{place}: {reason}; its first {count} frames are kept and can be played; make room there and "
-                        "run the command again") from None
+        raise UserError(
+            f"{place}: {reason}; its first {count} frames are kept and can be played; make room there and "
+            "run the command again"
+        ) from None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -191,8 +194,10 @@ def fit_into(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     share = min(1.0, size[0] / picture.shape[0], size[1] / picture.shape[1])
     if share < 1:
-        sides = [min(max(1, round(side * share)), whole)
-                 for side, whole in zip(picture.shape[1::-1], size[::-1], strict=True)]
+        sides = [
+            min(max(1, round(side * share)), whole)
+            for side, whole in zip(picture.shape[1::-1], size[::-1], strict=True)
+        ]
         picture = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
     down, right = (whole - side for whole, side in zip(size, picture.shape[:2], strict=True))
     if not (down or right):
