@@ -96,7 +96,8 @@ def mask_writer(folder: Path) -> Callable[[Frame, Prediction], None]:
 
 def require_masks(dataset: Dataset, predictor: Predictor) -> str:
     """What a target's mask is on this dataset, for people; raises `UserError` where a segmentation network meets a
-    dataset without masks."""
+    dataset without masks.
+    """
     if any(frame.mask is not None for frame in dataset.frames):
         return "masks"
     if predictor.settings.task != "detection":

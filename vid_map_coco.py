@@ -132,6 +132,7 @@ def print_figures(
         model: what found the boxes, for people.
         threshold: score above which a box counts for precision, recall and F1.
         timed: whether predicting was part of it, so that its speed says something.
+
     Returns:
         The figures of the whole, of every subset and, as `sequences`, of every sequence, as metrics.json has them.
     """

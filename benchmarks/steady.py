@@ -120,7 +120,6 @@ def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tupl
 
 def draw(steps: np.ndarray, memory: np.ndarray, path: str) -> None:
     """The curve as a picture."""
-
     plot_runs({"proportional set size, MiB": {"run and workers": (steps, memory)}}, path, "steps")
 
 

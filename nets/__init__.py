@@ -65,12 +65,14 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
         loss, loss_options: criterion and its options (losses.py), for segmentation networks "bce_soft_iou" where None;
             detectors have one, "yolox", with the option motion_weight.
         options: those of the network's constructor.
+
     Returns:
         Segmentation networks with a criterion (logits (B, 1, H, W), {"mask": (B, 1, H, W) float in {0, 1}}) → {name:
         loss} and the postprocessing `decode_probabilities`. Detectors (`DETECTORS`) with a criterion (outputs,
         {"boxes": for each image (N, 5) float x1, y1, x2, y2, class in input pixels}) → {name: loss} and the
         postprocessing `decode_detections`, which is (raw output of eval mode, score=0.001, nms=0.65) → for each image
         (N, 6) float x1, y1, x2, y2, score, class.
+
     Raises:
         ValueError: an unknown name, option or loss; the text lists the known ones.
     """

@@ -151,6 +151,7 @@ def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> N
         channels: C.
         num_frames: T.
         multiple: of which H and W are to be multiples.
+
     Raises:
         ValueError: another shape; the text says what was found, expected and is to be done.
     """
@@ -174,6 +175,7 @@ def check_frames(frames: Tensor, channels: int, multiple: int) -> None:
         frames: to be (N, channels, H, W).
         channels: of a frame.
         multiple: of which H and W are to be multiples.
+
     Raises:
         ValueError: another shape.
     """

@@ -94,6 +94,7 @@ class MotionBranch(nn.Module):
             u: (T·B, in_channels, H, W) float.
             m: the previous slice's (T·B, channels, H, W) float.
             frames: T.
+
         Returns:
             (T·B, 4·channels, H, W) float.
         """
@@ -104,7 +105,8 @@ class MotionBranch(nn.Module):
 
     def forward(self, gates: Tensor, h: Tensor, c: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
         """Its gates from `observe`, the layer's h', c' and the previous slice's n, all of one frame → m', n' (B,
-        channels, H, W)."""
+        channels, H, W).
+        """
         i, f, g, o = gates.chunk(4, 1)
         n = f.sigmoid() * n + i.sigmoid() * tanh(g) + c
         return o.sigmoid() * tanh(n) + h, n
@@ -201,6 +203,7 @@ class CrossSliceConvLSTM(nn.Module):
         channels: of all states.
         num_layers, num_slices: at least 1 each.
         attention: "gc" (TSMSA) or "mha" (SSTNet).
+
     Raises:
         ValueError: an unknown attention, or counts below 1.
     """
@@ -251,5 +254,6 @@ class CrossSliceConvLSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, in_channels, H, W) float → h of the last layer of the last slice, (B, T, channels, H, W) float in
-        (-1, 1)."""
+        (-1, 1).
+        """
         return torch.stack(list(self.states(x)[-1].h), 1)

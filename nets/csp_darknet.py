@@ -104,6 +104,7 @@ class DarknetFPN(nn.Module):
 
     Args:
         depth, width: YOLOX's multipliers; 0.33 and 0.50 are YOLOX-s, with 128 channels out.
+
     Raises:
         ValueError: they leave less than one channel or are not positive.
     """

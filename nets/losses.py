@@ -42,6 +42,7 @@ def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
     Args:
         probability: (B, 1, H, W) float in [0, 1].
         mask: same shape, 0/1 of any dtype.
+
     Returns:
         A scalar >= 0.
     """
@@ -61,6 +62,7 @@ def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Ten
         probability: (B, 1, H, W) float in [0, 1].
         mask: same shape, 0/1 of any dtype.
         per_sample: the sums run over each sample, with the mean taken afterwards, instead of over the batch.
+
     Returns:
         A scalar in [0, 1).
     """
@@ -101,6 +103,7 @@ def sls_iou(probability: Tensor, mask: Tensor, epoch: int, warm_up: int = 5) -> 
         mask: same shape, 0/1 of any dtype.
         epoch: counted from 0.
         warm_up: the last epoch of the plain IoU.
+
     Returns:
         A scalar.
     """
@@ -154,6 +157,7 @@ class Criterion(nn.Module):
             logits: (B, 1, H, W) float, or a list/tuple of such tensors (deep supervision; each loss is averaged over
                 the entries).
             targets: "mask" (B, 1, H, W) bool or 0/1 float.
+
         Raises:
             ValueError: shapes differ, or a list is empty.
         """
@@ -224,6 +228,7 @@ def build_criterion(name: str, **options) -> Criterion:
     Args:
         name: a key of `CRITERIA`.
         options: those of its constructor.
+
     Raises:
         ValueError: an unknown name or option; the text lists the known ones.
     """

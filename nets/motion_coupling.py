@@ -24,6 +24,7 @@ def apply_to_frames(module: nn.Module | Callable[[Tensor], Tensor], frames: Tens
         frames: (T, B, C, H, W) float.
         fold: all frames as one batch of T·B, whose batch norms see all of them together; else one call a frame, each
             with batch statistics and a running-average update of its own.
+
     Returns:
         (T, B, C', H', W') float.
     """
@@ -79,6 +80,7 @@ class FrameCoupling(nn.Module):
             key: F (B, C, H, W) float.
             earlier: the T-1 features before it, in order.
             parts: `pair_frame` of these, ((T-1)·B, 2C, H, W) float.
+
         Returns:
             (B, C, H, W) float.
         """

@@ -69,6 +69,7 @@ class SSTNet(StreamableNetwork):
         temporal: False builds the network without temporal branch, which ignores that branch's entries in a state dict.
         init_std: standard deviation of the convolutions' initial weights (published: 0.02), PyTorch's own
             initialisation where None.
+
     Raises:
         ValueError: settings out of range.
     """
@@ -115,9 +116,11 @@ class SSTNet(StreamableNetwork):
         Args:
             clip: (B, 3, T, H, W) float32, RGB, normalised, H and W multiples of 32; (B, T, H, W) where the network is
                 folded for grey frames.
+
         Returns:
             Raw head output (B, 5 + classes, H/8, W/8) float32 (see yolox_head.py); in training, where there is a
             temporal branch, with the motion-coordination loss beside it.
+
         Raises:
             ValueError: any other shape.
         """
@@ -131,7 +134,8 @@ class SSTNet(StreamableNetwork):
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
         """In eval mode, frames (N, 3, H, W) → what each contributes to every clip that it is in, (N, …) tensors: its
-        features and their part of the neck's pairs."""
+        features and their part of the neck's pairs.
+        """
         features = self.backbone(frames)
         return features, self.neck.pair_frame(features)
 
@@ -141,6 +145,7 @@ class SSTNet(StreamableNetwork):
         Args:
             key: key frames (B, 3, H, W), not read.
             window: what the T frames that end with them contributed, (B, …) tensors in order.
+
         Returns:
             Raw head output (B, 5 + classes, H/8, W/8).
         """

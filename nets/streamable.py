@@ -26,6 +26,7 @@ class StreamableNetwork(nn.Module):
         Args:
             key: key frames (N, C, H, W).
             window: what the T frames that end with them contributed, (N, …) tensors, the key frame's last.
+
         Returns:
             (N, …).
         """

@@ -12,7 +12,7 @@ from nets.streamable import StreamableNetwork
 
 
 class Encoder(nn.Module):
-    """Key-frame encoder: (B, in_channels, H, W) float → one map for each of `channels`, at H, H/2, H/4, …"""
+    """Key-frame encoder: (B, in_channels, H, W) float → one map for each of `channels`, at H, H/2, H/4 and so on."""
 
     def __init__(self, in_channels: int, channels: tuple[int, ...], blocks: tuple[int, ...]):
         super().__init__()
@@ -61,6 +61,7 @@ class TSMSA(StreamableNetwork):
         num_frames: T.
         channels: of the encoder at H, H/2, H/4, H/8.
         blocks: residual blocks in each of its three stages.
+
     Raises:
         ValueError: settings that do not fit together.
     """
@@ -106,8 +107,10 @@ class TSMSA(StreamableNetwork):
         Args:
             clip: (B, T, H, W) float32, with more than one channel (B, in_channels, T, H, W); normalised, H and W
                 multiples of 8.
+
         Returns:
             Logits (B, 1, H, W) float32.
+
         Raises:
             ValueError: any other shape.
         """
@@ -125,6 +128,7 @@ class TSMSA(StreamableNetwork):
         Args:
             key: key frames (B, in_channels, H, W).
             window: what the T frames that end with them contributed, (B, …) tensors in order.
+
         Returns:
             Logits (B, 1, H, W).
         """

@@ -55,7 +55,8 @@ def cell_centres(height: int, width: int, like: Tensor) -> Tensor:
 
 def decode_boxes(raw: Tensor) -> Tensor:
     """Raw output (B, 5 + classes, h, w) float → boxes (B, h·w, 4) float32, x1, y1, x2, y2 in pixels:
-    centre (xy + cell)·8, size exp(wh)·8."""
+    centre (xy + cell)·8, size exp(wh)·8.
+    """
     corner = cell_centres(*raw.shape[-2:], like=raw.float()) - STRIDE / 2
     xy, wh = raw[:, :4].float().flatten(2).transpose(1, 2).split(2, -1)
     # A size beyond this is no box, but its area would overflow and turn the gradients into NaN.
@@ -71,6 +72,7 @@ def decode_detections(raw: Tensor, score: float = 0.001, nms: float = 0.65) -> l
         raw: output (B, 5 + classes, h, w) float.
         score: the least one kept.
         nms: IoU above which, within a class, the lower one of two boxes goes.
+
     Returns:
         For each image (N, 6) float32: x1, y1, x2, y2 in pixels of the network's input (not clipped to it), score =
         σ(objectness)·σ(class) of the best class, class; highest score first.
@@ -106,8 +108,10 @@ def pad_targets(boxes: list[Tensor], num_classes: int, like: Tensor) -> tuple[Te
         boxes: of each image, (N, 5) float x1, y1, x2, y2, class.
         num_classes: classes are in [0, num_classes).
         like: gives the dtype and the device.
+
     Returns:
         (B, G, 5) padded to the fullest image, and which rows are targets, (B, G) bool.
+
     Raises:
         ValueError: another shape, or an unknown class.
     """
@@ -138,6 +142,7 @@ def assign(raw: Tensor, boxes: Tensor, targets: Tensor, valid: Tensor) -> tuple[
         boxes: decoded (B, A, 4) float.
         targets: (B, G, 5) float x1, y1, x2, y2, class.
         valid: which rows are targets, (B, G) bool.
+
     Returns:
         Whether a cell is assigned, (B, A) bool, and the target's index, (B, A) int64, 0 where it is not.
     """
@@ -177,10 +182,12 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
     Args:
         raw: output (B, 5 + classes, h, w) float.
         boxes: for each image (N, 5) float x1, y1, x2, y2, class in pixels of the network's input, N ≥ 0.
+
     Returns:
         {"iou": 5·Σ(1 - IoU²), "objectness": Σ BCE, "class": Σ BCE}, each over the assigned cells of the batch (at least
         1); objectness is summed over all cells, with target 1 on the assigned ones, the class target is one-hot × IoU
         of the assigned box. Of several processes that train together the mean of their losses is the loss.
+
     Raises:
         ValueError: boxes of another shape or number, or of an unknown class.
     """

@@ -31,6 +31,7 @@ def bundle(run: str, out: str) -> list[Path]:
 
     Returns:
         Their paths, weights first.
+
     Raises:
         UserError: the run has no `best.pt` or no log, or `out` is the run or cannot be written.
     """

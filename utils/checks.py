@@ -88,8 +88,10 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
     Args:
         root, split, need: see `utils.datasets.open_dataset`.
         quiet: no progress bar.
+
     Returns:
         Problems, hints (which are no problems), and a line of figures, empty where no frame could be listed.
+
     Raises:
         UserError: `root` is no dataset's folder.
     """

@@ -154,6 +154,7 @@ def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, a
         detects: whether it gives boxes and scores, else probabilities.
         opset: of ONNX.
         about: the description, as of `describe`.
+
     Raises:
         UserError: a package that the exporter needs is not installed.
     """
@@ -200,6 +201,7 @@ def export(given: ExportSettings) -> str:
 
     Returns:
         A line about it.
+
     Raises:
         UserError: the weights, or the frames to calibrate on, are of no use, or the file is not what PyTorch has; what
             was there before under its name is still there.
@@ -233,8 +235,10 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
         path: of the file.
         weights: as of `export_program`.
         given: what was asked for.
+
     Returns:
         Words about the file.
+
     Raises:
         UserError: as of `export`.
     """

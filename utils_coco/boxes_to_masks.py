@@ -78,8 +78,10 @@ def convert(
         overwrite: replace masks that are there.
         quiet: no progress bar.
         link: with `out`, link images and lists instead.
+
     Returns:
         One line that says what was made.
+
     Raises:
         UserError: no boxes, a box of no area or outside its image, masks there already, or a folder that cannot be
             written.

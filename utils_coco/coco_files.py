@@ -33,6 +33,7 @@ def require_box(where: str, box: Sequence[Any], size: tuple[float, float]) -> No
         where: it is listed, for the error.
         box: x1, y1, x2, y2, … in pixels.
         size: (height, width) of its image.
+
     Raises:
         UserError: it has no area, or lies outside the image.
     """

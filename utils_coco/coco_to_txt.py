@@ -113,8 +113,10 @@ def convert(
             or slashes the json has.
         absolute: name them by absolute paths.
         overwrite: replace a file that is there.
+
     Returns:
         Lines that say what was written and what was left out.
+
     Raises:
         UserError: not a COCO file, a box of no area or outside its image, an image that is missing or listed twice, or
             a file that is there or cannot be written.

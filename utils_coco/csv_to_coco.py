@@ -113,8 +113,10 @@ def convert(
         one_class: one category "target" for all classes.
         overwrite: replace a json that is there (never frames).
         quiet: no progress bar.
+
     Returns:
         Lines that say what was written and what was left out.
+
     Raises:
         UserError: labels or videos are missing or broken, a box of no area or outside the frame, a frame that the video
             does not have, or `out` holds something already or cannot be written.

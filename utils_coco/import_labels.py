@@ -116,7 +116,8 @@ class Lookup:
 
     def find(self, key: str) -> SourceImage | None:
         """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, where the folder may be that of a
-        longer path, and need not be named where all images lie in one, or by its name alone."""
+        longer path, and need not be named where all images lie in one, or by its name alone.
+        """
         ends = [key]
         while "/" in ends[-1]:
             ends.append(ends[-1].partition("/")[2])
@@ -150,6 +151,7 @@ def match_labels(
         kind: one of `LABEL_KINDS`.
         side: of the boxes around centroids, in pixels.
         size: (h, w) of an image file.
+
     Raises:
         UserError: a label file is broken, or no label belongs to any of the images.
     """
@@ -181,7 +183,8 @@ def _labelled_frame(
     image: SourceImage, boxes: Sequence[NamedBox], classes: Sequence[str], one_class: bool
 ) -> tuple[str, tuple[int, int], list[Box]]:
     """Name, (height, width) and boxes of an image with class numbers, cut where they leave it by less than
-    `ROUNDING_MARGIN`."""
+    `ROUNDING_MARGIN`.
+    """
     size = image_size(image.path)
     result = []
     for *corners, name in boxes:
@@ -217,8 +220,10 @@ def convert(
         side: of the boxes around centroids, in pixels.
         one_class: a single class "target".
         link: the images, which saves room; else they are copied.
+
     Returns:
         Lines that say what was made.
+
     Raises:
         UserError: images or labels are missing or broken, labels name other images, or `out` is not empty.
     """

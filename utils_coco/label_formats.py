@@ -86,6 +86,7 @@ def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> dict[
         labels: folder or file.
         sizes: (h, w) of the image that a key names, which YOLO's shares need; None where there is none.
         side: of the boxes around centroids, in pixels.
+
     Raises:
         UserError: there is no such label file, or one is broken.
     """
@@ -117,7 +118,8 @@ def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
 
 def _yolo(labels: Path, sizes: SizeLookup) -> Iterator[tuple[str, list[NamedBox]]]:
     """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`. Other text, such
-    as a README, that no image is called like is passed over."""
+    as a README, that no image is called like is passed over.
+    """
     listed = next((path for path in (labels / "classes.txt", labels.parent / "classes.txt") if path.is_file()), None)
     names = read_text(str(listed)).split("\n") if listed else []
     for path, key in _files(labels, ".txt"):

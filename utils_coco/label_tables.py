@@ -83,7 +83,8 @@ COLUMN_ADVICE = (
 @dataclass(frozen=True)
 class Columns:
     """Positions of the columns that are read; `form` is one of `FORMS_BY_KIND`, which says what the `values` are.
-    `sequence` and `category` are None where there is none."""
+    `sequence` and `category` are None where there is none.
+    """
 
     form: str
     values: tuple[int, ...]
@@ -93,7 +94,7 @@ class Columns:
 
     @property
     def kind(self) -> str:
-        """ "boxes" or "centroids"."""
+        """Either "boxes" or "centroids"."""
         return next(kind for kind, forms in FORMS_BY_KIND.items() if self.form in forms)
 
 
@@ -105,7 +106,8 @@ def _plain(name: str) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Numbers, from 1, and cells of the lines; they are split at what the first one has most of: comma, semicolon or
-    tab."""
+    tab.
+    """
     lines = read_text(str(path)).splitlines()
     delimiter = max(",;\t", key=lines[0].count) if lines else ","
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
@@ -135,6 +137,7 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
         path: named in errors.
         head: the columns' names.
         kind: "boxes" or "centroids", where that is known.
+
     Raises:
         UserError: there is no column for the image or none for the place, or there are several readings.
     """
@@ -186,8 +189,10 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[s
             so, or as the column `sequence` says, and names of images may begin in its folder.
         kind: "boxes" or "centroids".
         side: of the boxes around centroids, in pixels.
+
     Returns:
         Keys of images, and lists of at most one `(x1, y1, x2, y2, class name)` in pixels from 0.
+
     Raises:
         UserError: the columns do not tell, a line lacks a value, or all places are shares of the image's sides.
     """

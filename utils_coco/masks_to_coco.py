@@ -33,6 +33,7 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     Args:
         dataset: opened with `need="masks"`.
         quiet: no progress bar.
+
     Raises:
         UserError: an image or mask cannot be read, or a mask has another aspect than its image.
     """
@@ -57,8 +58,10 @@ def convert(
         out: folder of the json files; default: `annotations/` in `root`.
         overwrite: replace files that are there.
         quiet: no progress bar.
+
     Returns:
         A line for each file written.
+
     Raises:
         UserError: no masks, no such split, a file there already, or a folder that cannot be written.
     """

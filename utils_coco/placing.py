@@ -16,6 +16,7 @@ def place(source: Path, target: Path, link: bool = False) -> None:
         source, target: paths; folders above `target` are made.
         link: make a symbolic link, which needs no room on the disk, but what is done to it is done to the source's
             folder; else copy the contents, without the source's permissions.
+
     Raises:
         UserError: something else is there.
     """

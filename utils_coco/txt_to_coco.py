@@ -71,8 +71,10 @@ def convert(
         names: of the classes 0, 1, …; default: "target", or "class0", "class1", ….
         overwrite: replace a file that is there.
         quiet: no progress bar.
+
     Returns:
         Lines that say what was written.
+
     Raises:
         UserError: no such list, a broken line, a box of no area or outside its image, an image that is missing or
             listed twice, a class without a name, or a file that is there or cannot be written.

@@ -43,6 +43,7 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[Label, ...], tuple[str, 
 
     Returns:
         The boxes, and the names of columns that are not read.
+
     Raises:
         UserError: a column is missing, or a row has no frame number from 1, no class or no four numbers.
     """
@@ -94,6 +95,7 @@ def labelled_videos(labels: str, videos: str) -> tuple[list[LabelledVideo], list
 
     Returns:
         These in natural order, and the file names of videos without a csv.
+
     Raises:
         UserError: a folder is missing, there is no csv, a csv is broken, or it has no video or several.
     """

@@ -135,7 +135,8 @@ class Head(nn.Module):
 
 class LiteralSSTNet(nn.Module):
     """Clip (B, 3, T, H, W) float32, H and W multiples of 32 → raw head output (B, 5 + classes, H/8, W/8), in training
-    with the motion-coordination loss beside it."""
+    with the motion-coordination loss beside it.
+    """
 
     def __init__(self, num_classes=1, num_frames=5, num_slices=1, num_layers=1, depth=0.33, width=0.5):
         super().__init__()

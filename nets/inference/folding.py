@@ -32,6 +32,7 @@ def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> n
         network: stays as it is.
         grey: mean and standard deviation of R, G and B with which grey frames are normalised; the copy, of an SSTNet,
             takes R alone instead of all three.
+
     Raises:
         ValueError: `grey` for other networks.
     """
@@ -60,7 +61,8 @@ def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> n
 
 def _join_channels(darknet: CSPDarknet, mean: Tensor, std: Tensor) -> None:
     """Let `darknet` read R of grey frames alone: G and B are R times a factor, plus a constant, which has a channel of
-    its own as it ends with the frame."""
+    its own as it ends with the frame.
+    """
     conv = darknet.stem[0]
     weight = conv.weight.unflatten(1, (4, 3))  # pixels, colours
     factor, constant = std[0] / std, (mean[0] - mean) / std

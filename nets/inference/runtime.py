@@ -34,6 +34,7 @@ class Runtime:
         compile: `torch.compile`, which takes from half a minute to minutes at the first clip or frame of each shape.
         graphs: replay a stream's steps as CUDA graphs (GPUs only; not together with `compile`).
         grey: as of `nets.inference.folding.fold_network`.
+
     Raises:
         ValueError: choices that do not go together.
     """
@@ -94,6 +95,7 @@ class Runtime:
 
         Args:
             frames: (N, C, H, W) on any device.
+
         Returns:
             N tuples of tensors (1, …) for `decide`.
         """
@@ -113,6 +115,7 @@ class Runtime:
         Args:
             keys: key frames (B, C, H, W) on any device.
             windows: for each clip what its T frames contributed, in order.
+
         Returns:
             (B, …) float32 on `device`.
         """

@@ -27,6 +27,7 @@ class Stream:
     Args:
         network: in eval mode (batch norms in training would join frames), best from
             `nets.inference.folding.fold_network`.
+
     Raises:
         ValueError: a network in training mode.
     """
@@ -48,8 +49,10 @@ class Stream:
         Args:
             frame: (B, C, H, W) float32, normalised, H and W multiples of `network.multiple` (pad right and bottom and
                 crop the output).
+
         Returns:
             The network's outputs (B, …).
+
         Raises:
             ValueError: any other shape.
         """

@@ -30,7 +30,7 @@ def extract_state(content: Any) -> dict[str, Tensor]:
 
 
 def identify_network(state: Mapping[str, Tensor]) -> str:
-    """ "tsmsa", "sstnet", "yolox" or, for names of no known network, ""."""
+    """One of "tsmsa", "sstnet", "yolox" or, for names of no known network, ""."""
     for network, prefix in NETWORK_PREFIXES:
         if any(name.startswith(prefix) for name in state):
             return network
@@ -39,7 +39,8 @@ def identify_network(state: Mapping[str, Tensor]) -> str:
 
 def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The options of `nets.sstnet.SSTNet` that a state dict of SSTNet or of YOLOX tells: those of its backbone, and,
-    where it holds the parts, `num_classes`, `num_frames`, `num_slices`, `num_layers`."""
+    where it holds the parts, `num_classes`, `num_frames`, `num_slices`, `num_layers`.
+    """
     blocks = _count(state, r"backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
     base = state["backbone.backbone.stem.conv.conv.weight"].shape[0]
     options: dict[str, Any] = {"depth": round(blocks / 3, 2), "width": base / 64}

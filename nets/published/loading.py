@@ -39,6 +39,7 @@ def load_published(network: nn.Module, state_dict: Mapping[str, Tensor], strict:
             layer L), of any number of slices and layers; changed in place.
         state_dict: with or without a leading `module.` before its names.
         strict: take all or nothing; otherwise what fits is loaded, see the report.
+
     Raises:
         ValueError: strict, and entries are missing, unexpected or of another shape; the text names them, and the
             network stays as it was.

@@ -15,7 +15,8 @@ RADIX = 2
 
 class SplitAttention(nn.Module):
     """Grouped 3×3 convolution into two sets of maps, of which each group takes a learnt mixture (Zhang et al.,
-    "ResNeSt: Split-Attention Networks", 2020). (B, C, H, W) float → the same shape."""
+    "ResNeSt: Split-Attention Networks", 2020). (B, C, H, W) float → the same shape.
+    """
 
     def __init__(self, channels: int):
         super().__init__()

@@ -16,7 +16,8 @@ class KeyFrameNetwork(nn.Module):
 
     def segment(self, frame: Tensor) -> Tensor | list[Tensor]:
         """Key frames (B, 1, H, W) → logits (B, 1, H, W); a deeply supervised network in training mode: a list of such
-        logits, each of which the criterion sees."""
+        logits, each of which the criterion sees.
+        """
         raise NotImplementedError
 
     def forward(self, clip: Tensor) -> Tensor | list[Tensor]:
@@ -24,8 +25,10 @@ class KeyFrameNetwork(nn.Module):
 
         Args:
             clip: (B, T, H, W) float32, normalised, of any T ≥ 1.
+
         Returns:
             What `segment` gives for that frame.
+
         Raises:
             ValueError: any other shape.
         """

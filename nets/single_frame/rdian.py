@@ -31,7 +31,8 @@ class Residual(nn.Module):
 
 class CBAM(nn.Module):
     """Convolutional block attention (Woo et al., ECCV 2018): channels from their mean and maximum, then points from the
-    maximum and mean over channels. (B, C, H, W) float → the same shape."""
+    maximum and mean over channels. (B, C, H, W) float → the same shape.
+    """
 
     def __init__(self, channels: int, inner: int):
         super().__init__()
@@ -46,7 +47,8 @@ class CBAM(nn.Module):
 
 def directions() -> Tensor:
     """Eight 5×5 kernels (8, 1, 5, 5), each the centre less one of the surrounding points at distance 2, clockwise from
-    the top left; kernels k and k + 4 look into opposite directions."""
+    the top left; kernels k and k + 4 look into opposite directions.
+    """
     kernels = torch.zeros(8, 1, 5, 5)
     kernels[:, 0, 2, 2] = 1
     around = ((0, 0), (0, 2), (0, 4), (2, 4), (4, 4), (4, 2), (4, 0), (2, 0))

@@ -40,8 +40,10 @@ def augment_batch(
         axis: 2, above each other, or 3, side by side; drawn if None.
         generator: that draws it.
         published: nearest neighbour for the mask as well.
+
     Returns:
         (2B, T, H, W) and (2B, 1, H, W), the originals first.
+
     Raises:
         ValueError: another `axis`, or shapes that do not fit.
     """
@@ -84,6 +86,7 @@ class TrainTransform(ClipTransform):
         margin: grey level of the letterbox's margins.
         crop: with "letterbox", between 0 and `size`: takes a square of so many pixels out of what letterboxing would
             give, at the same scale.
+
     Raises:
         ValueError: boxes with a fit that does not move them.
     """

@@ -66,6 +66,7 @@ def pick_telling_frames(steps: Iterable[np.ndarray]) -> list[int]:
 
     Args:
         steps: how far the scene moves from each frame to the next, (y, x) in pixels.
+
     Returns:
         Positions in the run, ascending.
     """
@@ -89,6 +90,7 @@ def find_defects(frames: Sequence[np.ndarray]) -> np.ndarray:
 
     Args:
         frames: (H, W) each, uint8, uint16 or float32.
+
     Returns:
         (N, 3) float32, as `mend` takes them.
     """
@@ -109,7 +111,8 @@ def _judge(details: Sequence[_Detail]) -> np.ndarray:
 
 class DefectFinder:
     """Looks at the frames of one run in order, and tells after each which pixels are bad, as `pick_telling_frames` and
-    `find_defects` do."""
+    `find_defects` do.
+    """
 
     def __init__(self) -> None:
         self._details: deque[_Detail] = deque(maxlen=MAX_TELLING_FRAMES)

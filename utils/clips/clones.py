@@ -19,7 +19,8 @@ _SQUARE = np.ones((3, 3), np.uint8)
 @dataclass(slots=True)
 class _Patch:
     """One target of one frame: `values` and `mask` (h, w) with top-left pixel (y, x), and the `boxes` (K, 5) that are
-    annotated around it in the key frame: x1, y1, x2, y2 in the image's pixels, class."""
+    annotated around it in the key frame: x1, y1, x2, y2 in the image's pixels, class.
+    """
 
     frame: int
     y: int
@@ -62,6 +63,7 @@ class TargetAugmentation(ClipTransform):
         mode: "add" or "replace".
         contrast: range of the factor for "add", above 0.
         tries: draws of a displacement for "add"; the clone is left out if none fits.
+
     Raises:
         ValueError: an unknown mode, a range that is reversed or not positive, or a scale above 1.
     """
@@ -90,8 +92,10 @@ class TargetAugmentation(ClipTransform):
             masks: (T, H, W) bool.
             boxes: (N, 5) of the key frame.
             rng: draws the clones' scales, contrasts and places.
+
         Returns:
             New arrays of the same kind; the arguments stay as they are.
+
         Raises:
             ValueError: the shapes of frames and masks differ.
         """
@@ -117,7 +121,8 @@ class _Adding:
 
     def cut(self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
         """Every target of a frame as its contrast over the local background, fading out within `SKIRT_PX`; targets at
-        the image's border are left out."""
+        the image's border are left out.
+        """
         labels, places = label_targets(mask)
         owners = _owners(labels, boxes)
         reach = SKIRT_PX + BACKGROUND_RING_PX

@@ -10,6 +10,7 @@ def run_starts(numbers: Sequence[int]) -> list[int]:
 
     Args:
         numbers: the frame numbers of one sequence, ascending.
+
     Raises:
         ValueError: a number does not exceed the one before it.
     """
@@ -35,6 +36,7 @@ def clip_indices(
         num_frames: T, at least 1.
         start: where the key frame's run begins, if known already (from `run_starts`).
         step: 1 for consecutive frames; with more, slow motion shows in as few frames.
+
     Returns:
         T positions in `numbers`, oldest first, the key frame last.
     """

@@ -35,6 +35,7 @@ class ClipSettings:
         input_size: side of that square, in pixels.
         num_classes: that are told apart.
         name: of the network, for people.
+
     Raises:
         ValueError: an unknown task or fit, or a fit without its size.
     """
@@ -74,6 +75,7 @@ class ClipSettings:
         Args:
             values: also of an earlier version, which lacks some.
             source: the file that holds them, for messages.
+
         Raises:
             UserError: a later version has written settings that this one does not know.
         """

@@ -31,6 +31,7 @@ def measure_target_speeds(
     Args:
         sequences: frames of each sequence in order, with what `mask_of` needs.
         mask_of: the mask of a frame, from the frame and its image.
+
     Returns:
         (N,) float64, pixels a frame.
     """

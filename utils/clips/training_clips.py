@@ -30,7 +30,8 @@ def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
 
 def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
     """The targets inside the frame's boxes, told from the picture (`utils.images.box_masks.half_max_mask`), `(H, W)`
-    bool."""
+    bool.
+    """
     return mask_of_boxes(image, frame.boxes or ())
 
 
@@ -88,8 +89,10 @@ class ClipDataset:
 
         Args:
             index: of the key frame in `keys`.
+
         Returns:
             Frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)` bool.
+
         Raises:
             UserError: a frame is unreadable, or of another size than the others.
         """
@@ -156,9 +159,11 @@ class ClipDataset:
 
         Args:
             item: the clip's index, or `(epoch, index)`.
+
         Returns:
             `{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
             (1, H, W) float32 or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip.
+
         Raises:
             UserError: a frame is unreadable, or of another size than the others; with `replace_bad`, no clip can be
                 read.

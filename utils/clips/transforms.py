@@ -38,8 +38,10 @@ class ClipTransform:
             masks: (T, H, W) bool.
             boxes: (N, 5) of the key frame.
             rng: draws what is drawn.
+
         Returns:
             The same kinds.
+
         Raises:
             ValueError: shapes do not fit.
         """
@@ -67,6 +69,7 @@ def resize_clip(frames: np.ndarray, masks: np.ndarray, size: int | tuple[int, in
         frames: (T, H, W) float32.
         masks: (T, H, W) bool.
         size: height and width in pixels, or the side of a square.
+
     Raises:
         ValueError: the shapes of frames and masks differ.
     """
@@ -93,6 +96,7 @@ def random_crop(
         size: side of the square in pixels.
         rng: draws the place.
         target_probability: of a place that holds a target.
+
     Raises:
         ValueError: the shapes of frames and masks differ.
     """
@@ -121,6 +125,7 @@ def random_crop_boxes(
     Args:
         frames, masks, size, rng, target_probability: as of `random_crop`.
         boxes: (N, 5) x1, y1, x2, y2 in pixels, class.
+
     Raises:
         ValueError: the shapes of frames and masks differ.
     """
@@ -173,6 +178,7 @@ def letterbox_clip(
         size: side of the square in pixels.
         full_scale: largest grey level of the frames.
         margin: grey level around them.
+
     Raises:
         ValueError: the shapes of frames and masks differ.
     """
@@ -214,7 +220,8 @@ class GeometricAugmentation(ClipTransform):
 
 def _turn_boxes(boxes: np.ndarray, size: tuple[int, int], flips: list[int], quarters: int) -> np.ndarray:
     """Boxes of a frame of `size` (H, W) that is flipped along the axes `flips` (1 rows, 2 columns) of a clip and then
-    turned counterclockwise by `quarters`, which only squares are."""
+    turned counterclockwise by `quarters`, which only squares are.
+    """
     x1, y1, x2, y2, kind = np.array(boxes, np.float64).T
     if 2 in flips:
         x1, x2 = size[1] - x2, size[1] - x1
@@ -235,6 +242,7 @@ class IntensityJitter(ClipTransform):
     Args:
         amount: at least 0, below 1.
         std: in the sensor's units, above 0.
+
     Raises:
         ValueError: one of them lies outside its range.
     """

@@ -14,7 +14,8 @@ BASE_SIDE_PX = 32  # example inputs have sides of some times as many
 
 def side_multiple(network: Any) -> int:
     """Pixels of which the sides of an exported network's frames are multiples: its own `multiple`, or `BASE_SIDE_PX`
-    where it takes any size, as its maps then have sizes that no one expression gives."""
+    where it takes any size, as its maps then have sizes that no one expression gives.
+    """
     return network.multiple if network.multiple > 1 else BASE_SIDE_PX
 
 
@@ -30,8 +31,10 @@ def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
     Args:
         weights: a `utils.predictor.weights.Weights`.
         streaming: as of `ExportSettings`.
+
     Returns:
         The program, the module that was exported, and example inputs.
+
     Raises:
         UserError: a network that reads no clips cannot stream.
     """

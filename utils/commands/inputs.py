@@ -30,6 +30,7 @@ def check_predictor(choice: PredictorChoice, **others: str | None) -> None:
     Args:
         choice: what predicts.
         others: values of further options, by their names, that may stand instead of --weights and --method.
+
     Raises:
         UserError: not exactly one of them is given, there is no such file, or the method is unknown.
     """
@@ -84,6 +85,7 @@ def open_predictor(
         hardware: that networks run on; methods take the CPU.
         normalisation: of the dataset that is measured, for weights files that hold none.
         quiet: else what was recognised in weights that do not describe themselves is printed.
+
     Raises:
         UserError: the weights are of no use, or no such device.
     """
@@ -106,6 +108,7 @@ def fit_to_budget(
         predictor: at any threshold.
         budget: of false alarms, and the frames; without one the predictor stays as it is.
         batch_size, workers, quiet: as of `evaluate_sequences`.
+
     Raises:
         UserError: the training split cannot be used, or nothing of it is set aside.
     """
@@ -162,6 +165,7 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
         root, split: as of `open_dataset`.
         prefer: `masks` or `boxes`: the labels that every frame must have where the dataset has any of that kind; where
             it has only the other kind, every frame must have that.
+
     Raises:
         UserError: no dataset, or labels are missing.
     """

@@ -32,6 +32,7 @@ def quantise(path: Path, precision: str, about: str, calibrate: str | None = Non
         about: its description, for tools that lose it.
         calibrate: for int8, the frames that clips are taken from (`clips_of`).
         calibration_clips: how many of them.
+
     Raises:
         UserError: the tools are not installed, or there are no frames to calibrate on.
     """
@@ -132,8 +133,10 @@ def clips_of(predictor: Predictor, source: str, count: int) -> list[np.ndarray]:
         predictor: of the network.
         source: a folder of images, a video, a dataset.
         count: of clips.
+
     Returns:
         Up to `count` clips (1, …) float32.
+
     Raises:
         UserError: there are no frames, or none of the sequences has as many as a clip.
     """

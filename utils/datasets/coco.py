@@ -61,6 +61,7 @@ def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any
         content: from `load_coco(path)`.
         path: named in errors.
         number: makes a coordinate from its text; `Decimal` keeps every digit.
+
     Raises:
         UserError: not json, or not a COCO file with images, annotations and categories that refer to each other by
             integer ids, each image listed once.

@@ -57,6 +57,7 @@ def join_datasets(dataset: Dataset, extras: Sequence[Dataset]) -> Dataset:
     Args:
         dataset: the one whose name, split and subsets stay.
         extras: the others.
+
     Raises:
         UserError: two folders have one name.
     """
@@ -91,6 +92,7 @@ def open_dataset(
         need: the labels that every frame must have: "masks", "boxes", "labels" for those of the two that the dataset
             has, or "images" for none.
         report: told of problems with single files; by default the first fatal one stops.
+
     Raises:
         UserError: no dataset there, no way to tell the split, labels missing, or a list that is empty or broken.
     """

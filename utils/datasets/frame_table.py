@@ -183,7 +183,8 @@ class Sequences(Mapping[str, FrameTable]):
 
     def cut(self, first: Any, last: Any) -> Sequences:
         """Of every sequence the frames from position `first` to before `last`, `(N,)` or one number for all; sequences
-        of which nothing is left are left out."""
+        of which nothing is left are left out.
+        """
         first = np.clip(first, 0, self.lengths())
         last = np.clip(last, first, self.lengths())
         kept = np.flatnonzero(last > first)

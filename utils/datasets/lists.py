@@ -77,6 +77,7 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
     Args:
         path: of the list.
         number: makes a coordinate from its text; `Decimal` keeps every digit.
+
     Raises:
         UserError: the file holds no line or is not text, a line has a broken box, or an image with boxes comes twice.
     """

@@ -68,6 +68,7 @@ def check_classes(dataset: Dataset, num_classes: int) -> None:
     Args:
         dataset: whose boxes are looked at.
         num_classes: of the network.
+
     Raises:
         UserError: a box has a class that such a network does not know.
     """

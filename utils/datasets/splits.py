@@ -24,6 +24,7 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
     Args:
         files, lists: what the dataset's folder holds.
         split: "train", "test", or "" for lists whose names do not tell their split.
+
     Raises:
         UserError: two lists of equal rank name different images.
     """
@@ -58,6 +59,7 @@ def images_of_split(
         split: "train", "test", or "all": what the lists of both splits name, or else every image.
         table: the split of an image by the published dataset's table; None where there is none.
         report: told of images that are listed but missing (fatal), listed twice, or in both splits (not fatal).
+
     Raises:
         NoSplit: there is no way to tell the split, or it is empty.
     """

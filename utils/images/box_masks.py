@@ -26,6 +26,7 @@ def boxes_of_mask(mask: np.ndarray) -> np.ndarray:
 
     Args:
         mask: `(H, W)` bool.
+
     Returns:
         `(N, 4)` float64 x1, y1, x2, y2 in pixels, right and bottom exclusive; components in raster order of their first
         pixel.
@@ -104,6 +105,7 @@ def half_max_mask(image: np.ndarray, box: Sequence[float], targets: np.ndarray) 
         image: `(H, W)` grey, any type.
         box: x1, y1, x2, y2 in pixels, overlapping the image.
         targets: `(H, W)` bool, pixels of all boxes, which do not count as background.
+
     Returns:
         `(H, W)` bool mask of at least 2 pixels, and whether the 2x2 fallback was taken.
     """
@@ -137,8 +139,10 @@ def convert_boxes(
         method: "half-max" (see `half_max_mask`), or "box", which fills the boxes.
         dilate: add one pixel on each of the four sides. By default done for "half-max", whose masks are the core of a
             target: its blurred edge belongs to it as well.
+
     Returns:
         `(H, W)` bool mask, and the number of boxes for which "half-max" took its fallback.
+
     Raises:
         ValueError: an unknown method, or a box of no area or outside the image.
     """

@@ -29,7 +29,8 @@ def raster_order(boxes: np.ndarray) -> np.ndarray:
 
 def box_pixels(box: Sequence[float], shape: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the pixels, in a frame of `shape` (H, W), whose centres a box x1, y1, x2, y2, … covers; where
-    it covers none, the pixel that its own centre lies in."""
+    it covers none, the pixel that its own centre lies in.
+    """
     spans = []
     for low, high, side in ((box[1], box[3], shape[0]), (box[0], box[2], shape[1])):
         start, stop = int(np.ceil(low - 0.5)), int(np.ceil(high - 0.5))
@@ -81,6 +82,7 @@ def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
     Args:
         boxes: `(N, 6)` x1, y1, x2, y2, score, class, the surest first; overlaps are compared in their precision.
         limit: IoU above which the less sure one of two boxes goes.
+
     Returns:
         `(K, 6)`: the boxes that no kept one of the same class overlaps by more.
     """

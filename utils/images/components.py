@@ -44,7 +44,8 @@ def label_pixels(pixel: np.ndarray, width: int) -> Components:
 def components_of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:
     """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in a frame of `shape` (H, W), each as a component of its own, also where
     it touches another; every `level` is 1. Centroids are the boxes' centres. In the order of the boxes, which should be
-    that of `raster_order`."""
+    that of `raster_order`.
+    """
     corners, places = np.asarray(boxes, np.float64)[:, :4], np.arange(shape[0] * shape[1]).reshape(shape)
     pixels = [places[box_pixels(box, shape)].ravel() for box in corners]
     area = np.array([len(pixel) for pixel in pixels], np.int64)
@@ -57,7 +58,8 @@ def components_of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components
 
 def repeat_at_levels(found: Components, height: np.ndarray, levels: int) -> Components:
     """Components `found`, of which each reaches the levels 1 … `height` `(N,)`, at all these levels, as `label_levels`
-    gives those of masks; without their pixels."""
+    gives those of masks; without their pixels.
+    """
     level, index = np.nonzero(height[None, :] >= np.arange(1, levels + 1)[:, None])
     none = np.zeros(0, np.int64)
     return Components(none, none, level + 1, found.area[index], found.centroid[index])
@@ -140,6 +142,7 @@ def match(targets: np.ndarray, components: np.ndarray, level: np.ndarray | None 
         targets: `(K, 2)` centroids in raster order of the targets.
         components: `(N, 2)` centroids in raster order of the components, within each level.
         level: `(N,)` ascending levels, matched independently of each other (default: all the same).
+
     Returns:
         `(N,)` int64: index of the target that took the component, or -1.
     """
@@ -177,6 +180,7 @@ def label_targets(mask: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int, in
 
     Args:
         mask: `(H, W)` bool.
+
     Returns:
         Labels `(H, W)` int32, 0 for background, and the boxes y0, x0, y1, x1 (ends exclusive) of the labels 1, 2, …,
         which are in OpenCV's order: nearly that of `label`.

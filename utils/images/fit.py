@@ -22,7 +22,8 @@ TILE_SIDE = 32  # px of the input, side of what is scaled anew at once
 
 def margin_level(mean: float, full_scale: float) -> float:
     """Grey level of the margins: 128 of 255 as published, and the dataset's mean for files of another type, whose
-    levels may be far from half of the full scale (cameras of 14 bits in files of 16)."""
+    levels may be far from half of the full scale (cameras of 14 bits in files of 16).
+    """
     return MARGIN_GREY if full_scale == 255 else mean
 
 
@@ -64,8 +65,10 @@ class Letterbox:
         Args:
             image: `(h, w)` of any dtype.
             full_scale: its grey levels go from 0 to here.
+
         Returns:
             `(H, W)` float32 in the same levels.
+
         Raises:
             ValueError: the image has another shape than this letterbox's.
         """
@@ -153,7 +156,8 @@ FITS = ("crop", "resize", "letterbox")  # as recipes call them; a network traine
 @dataclass(frozen=True)
 class Padded:
     """Frames of `shape` (h, w) keep their pixels; sides are padded to multiples of `multiple` by the edge's value, on
-    the right and at the bottom."""
+    the right and at the bottom.
+    """
 
     shape: tuple[int, int]
     multiple: int
@@ -237,7 +241,8 @@ def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
     """A mask `(h, w)` bool → `(height, width)`: set where targets cover at least half of a pixel; a target that would
-    vanish keeps the pixel it covers most."""
+    vanish keeps the pixel it covers most.
+    """
     if not mask.any():
         return np.zeros((height, width), bool)
     resized = resize_plane(mask.astype(np.float32), height, width) >= 0.5

@@ -37,7 +37,8 @@ def name_pattern(name: str) -> str:
 
 def order_names(names: Sequence[str]) -> list[str]:
     """File names in the order of their frames: in natural order, which time stamps need as a whole; those
-    that differ in more than digits by their last numbers, as in `utils.datasets.sequences`, where these differ."""
+    that differ in more than digits by their last numbers, as in `utils.datasets.sequences`, where these differ.
+    """
     names = sorted(names, key=natural_key)
     numbers = frame_numbers(names)
     if numbers is None or len(set(map(name_pattern, names))) == 1:
@@ -47,7 +48,8 @@ def order_names(names: Sequence[str]) -> list[str]:
 
 def ascending_numbers(names: Sequence[str]) -> list[int] | None:
     """The last number in each of the names, which `order_names` has ordered, where these ascend, else None: then
-    positions count, since numbers that stay or fall are sizes, exposures or parts of a second."""
+    positions count, since numbers that stay or fall are sizes, exposures or parts of a second.
+    """
     numbers = frame_numbers(names)
     return numbers if numbers == sorted(numbers or ()) else None
 
@@ -58,6 +60,7 @@ def usual_step(numbers: Sequence[int]) -> int | None:
 
     Args:
         numbers: of a sequence's files, ascending.
+
     Returns:
         The median difference where most are about that, else None; None also for fewer than `MIN_NAMES_FOR_STEP`
         numbers.
@@ -85,7 +88,8 @@ def count_steps(numbers: Sequence[int]) -> list[int]:
 
 def never_consecutive(numbers: Sequence[int]) -> bool:
     """Whether no two of a sequence's ascending numbers, of which there are two or more, are consecutive: every clip is
-    then one frame again and again."""
+    then one frame again and again.
+    """
     return len(numbers) > 1 and all(after - before > 1 for before, after in pairwise(numbers))
 
 

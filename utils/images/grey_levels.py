@@ -138,6 +138,7 @@ class SlowRange:
         Args:
             frame: `(H, W)`.
             least: levels that its percentiles count as apart at least.
+
         Returns:
             The range (low, high) to show it in.
         """
@@ -153,7 +154,8 @@ class SlowRange:
 class Window:
     """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles (`SlowRange`), and are
     moved apart where the frames' noise would otherwise have a standard deviation of more than `noise` of these levels:
-    about what networks know."""
+    about what networks know.
+    """
 
     low: float
     high: float
@@ -178,13 +180,15 @@ def require_grey(image: np.ndarray) -> None:
 
 def noise_in(differences: np.ndarray, gain: float) -> float:
     """Standard deviation of a frame's noise, told from differences between its pixels, in which it is `gain` times as
-    much: by the median of their absolute values, so that edges count little; 0 without any."""
+    much: by the median of their absolute values, so that edges count little; 0 without any.
+    """
     return float(np.median(np.abs(differences))) / (0.6745 * gain) if differences.size else 0.0
 
 
 def noise_of(image: np.ndarray) -> float:
     """Standard deviation of the noise in a frame (H, W), in its own levels: from what differs from a plane over 3 x 3
-    pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996)."""
+    pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996).
+    """
     rough = cv2.filter2D(image.astype(np.float32), -1, np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32))
     return noise_in(rough, 6)
 

@@ -92,8 +92,10 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
 
     Args:
         path: PNG, JPEG, BMP or TIFF, grey, palette, RGB or RGBA; or a `.mat` clip file.
+
     Returns:
         `(H, W)` of any type.
+
     Raises:
         UserError: the file is missing, truncated or no image.
     """
@@ -105,8 +107,10 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
 
     Args:
         path: as of `read_values`, in 8 or 16 bits, or with values that whole levels from 0 to 65535 can hold.
+
     Returns:
         `(H, W)` uint8 or uint16 in the file's own units; fractions are rounded.
+
     Raises:
         UserError: the file is missing, truncated or no image, or holds other values.
     """
@@ -122,7 +126,8 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
 
 def values_beyond_levels(image: np.ndarray) -> str:
     """What of a frame's values whole levels from 0 to `MAX_GREY_LEVEL` cannot hold, empty where they can; what
-    resampling puts below 0 does not count."""
+    resampling puts below 0 does not count.
+    """
     if not image.size or image.dtype in (np.uint8, np.uint16, np.bool_):
         return ""
     low, high = float(image.min()), float(image.max())
@@ -137,7 +142,8 @@ def values_beyond_levels(image: np.ndarray) -> str:
 
 def to_whole_levels(image: np.ndarray) -> np.ndarray:
     """Values of any type as uint8 or uint16, rounded and cut to 0 to `MAX_GREY_LEVEL`; those of these types as they
-    are."""
+    are.
+    """
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype == np.bool_:
@@ -157,8 +163,10 @@ def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> 
     Args:
         path: an image; pixels above half of the file's largest value (at least 1) are target.
         shape: `(H, W)` of the frame; a mask of another size but the same aspect is resized (nearest neighbour).
+
     Returns:
         `(H, W)` bool.
+
     Raises:
         UserError: unreadable, or of another aspect than `shape`.
     """
@@ -198,6 +206,7 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     Args:
         path: of the file; folders above it are made.
         picture: `(H, W)` grey or `(H, W, 3)` BGR, uint8, or uint16 for PNG.
+
     Raises:
         OSError: it cannot be written, or is too large for the format; see `utils.system.files.writing`.
     """

@@ -20,6 +20,7 @@ def normalise(planes: np.ndarray, normalisation: Normalisation, axis: int | None
         planes: `(…, H, W)` of any numeric type, in grey levels.
         normalisation: mean and standard deviation; without `axis` one number each.
         axis: where the three channels go; mean and standard deviation may be three numbers then. None: no channels.
+
     Returns:
         float32 of the same shape, or with a new axis of length 3.
     """

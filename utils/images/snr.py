@@ -30,6 +30,7 @@ def local_snr(image: np.ndarray, mask: np.ndarray, targets: np.ndarray | None = 
         image: (H, W) in any unit.
         mask: (H, W) bool, this target; not empty.
         targets: (H, W) bool, all targets, whose pixels belong to no ring.
+
     Returns:
         Infinite where the ring is perfectly flat, NaN where there is no ring or nothing but one flat level.
     """

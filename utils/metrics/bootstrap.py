@@ -33,6 +33,7 @@ def draw_sequences(sequences: int, draws: int = DRAWS, seed: int = SEED) -> np.n
     Args:
         sequences: number of them.
         draws, seed: number of resamples, and what they depend on.
+
     Returns:
         `(draws, sequences)` int64, every row sums to `sequences`.
     """
@@ -47,6 +48,7 @@ def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     Args:
         values: in every resample, `(draws,)`; NaN, where the figure is undefined, is left out.
         level: the share of the values that the interval holds.
+
     Returns:
         (low, high), NaN where more than half of the values are.
     """
@@ -64,6 +66,7 @@ def stack_counts(parts: Sequence[SegmentationMetrics], curve: bool = True) -> di
     Args:
         parts: the metrics of each sequence.
         curve: with the counts of the curve.
+
     Returns:
         `(sequences, …)` float64 each.
     """
@@ -85,6 +88,7 @@ def segmentation_draws(
         draws, seed: number of resamples, and what they depend on.
         curve: `pd_fa_auc`, `pixel_auc` and, as `pd_at_fa_LIMIT`, Pd at fixed Fa too; needs probabilities.
         empty: as of `SegmentationMetrics.compute`.
+
     Returns:
         Arrays `(draws,)` by the figures' names; all NaN with fewer than two sequences.
     """
@@ -115,6 +119,7 @@ def detection_draws(
         parts: the metrics of each sequence.
         threshold: of the score, for the figures that need one.
         draws, seed: as of `segmentation_draws`.
+
     Returns:
         Arrays `(draws,)` by the names of `DetectionMetrics.compute`: `ap50` and `centre_ap`, and at the threshold
         `precision, recall, f1, false_per_frame, centre_precision, pd, centre_f1, centre_false_per_frame`; all NaN with
@@ -190,6 +195,7 @@ def compare_draws(first: np.ndarray, second: np.ndarray) -> float:
 
     Args:
         first, second: a figure of each in the same resamples, `(draws,)`.
+
     Returns:
         Share of the resamples in which the first is larger, equal ones counted half; NaN where there is none in which
         both are defined.

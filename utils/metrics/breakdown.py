@@ -87,6 +87,7 @@ class TargetLog:
             image: `(H, W)`.
             mask: its true targets, `(H, W)` bool.
             prediction: of this frame.
+
         Returns:
             Which of its targets are found, `(K,)` bool, and the false components.
         """
@@ -153,7 +154,8 @@ class TargetLog:
 
     def worst_misses(self, most: int = 20) -> list[tuple[Target, float, int]]:
         """The missed targets of the highest SNR, each with its largest probability and the number of frames in which it
-        is missed: a target that is missed in several frames in a row is shown once, where its SNR is highest."""
+        is missed: a target that is missed in several frames in a row is shown once, where its SNR is highest.
+        """
         self.facts.follow()
         tracks: dict[tuple[str, int], list[int]] = defaultdict(list)
         for index, target in enumerate(self.targets):

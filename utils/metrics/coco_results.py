@@ -80,7 +80,8 @@ def naming_of(dataset: Dataset) -> Naming:
 
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
     """Detections `(N, 6)` of frames as COCO results; boxes in thousandths of a pixel, as
-    `utils.metrics.evaluate.round_detections`."""
+    `utils.metrics.evaluate.round_detections`.
+    """
     return [
         {
             "image_id": naming.ids[frame.image],
@@ -120,8 +121,10 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
         path: of the json file.
         naming: of the dataset they are about.
         any_class: take all categories for class 0.
+
     Returns:
         For each image with detections, by `Frame.image`, `(N, 6)` float64 x1, y1, x2, y2, score, class.
+
     Raises:
         UserError: not json, no COCO results, or about images or categories that the dataset does not have.
     """

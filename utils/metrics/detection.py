@@ -50,6 +50,7 @@ class DetectionMetrics:
         Args:
             detections: `(N, 6)` x1, y1, x2, y2 in pixels of the frame, score, class (from 0), in any order.
             boxes: `(G, 5)` true x1, y1, x2, y2, class.
+
         Raises:
             ValueError: another shape, numbers that are not finite, or sides of negative length.
         """
@@ -78,11 +79,11 @@ class DetectionMetrics:
         Args:
             threshold: of the score, for the figures that need one.
             areas: also average precision by target size, which takes as long again for each.
+
         Returns:
             Floats, NaN where undefined; `threshold`; and as int `frames, frames_with_target, targets, detections`
             (all), `matched, false_detections, centre_matched, centre_false_detections` (above the threshold).
         """
-
         by_rule = {rule: self.by_class(rule) for rule in BOX_RULES}
         result = average_precision(self.found, self.true, areas)
         with_targets = {rule: [part for part in parts.values() if part[2]] for rule, parts in by_rule.items()}
@@ -148,7 +149,8 @@ class DetectionMetrics:
 
     def interpolate(self, rule: str = "iou") -> dict[str, np.ndarray]:
         """The curve that average precision is the mean of: `(101,)` arrays `recall` and `precision`, the mean over the
-        classes that have targets; NaN where none has."""
+        classes that have targets; NaN where none has.
+        """
         curves = [interpolate_precision(*part) for part in self.by_class(rule).values() if part[2]]
         return {"recall": RECALLS.copy(), "precision": np.mean(curves, 0) if curves else np.full(101, NAN)}
 
@@ -200,6 +202,7 @@ def interpolate_precision(score: np.ndarray, hit: np.ndarray, targets: int) -> n
         score: `(N,)` in descending order.
         hit: `(N,)` bool.
         targets: number of true boxes, at least 1.
+
     Returns:
         `(101,)` float64.
     """
@@ -253,6 +256,7 @@ def average_precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], a
         found: for each frame `(N, 6)` x1, y1, x2, y2, score, class.
         true: for each frame `(G, 5)` x1, y1, x2, y2, class.
         areas: for the sizes in `AREAS` too.
+
     Returns:
         `ap50`, `ap` and, with `areas`, `ap50_NAME` and `ap_NAME`; NaN where there is no such target.
     """

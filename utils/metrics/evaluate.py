@@ -146,6 +146,7 @@ def evaluate_sequences(
         countings: faulty ones (`utils.metrics.published_countings`) to count by as well, in a single process.
         observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
             prediction; its time counts as counting.
+
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
     """
@@ -193,6 +194,7 @@ def evaluate_detection(
         least_side: detections are grown to sides of so many pixels: a component's box is tight, while many datasets
             draw boxes of at least 8×8 pixels around smaller targets.
         batch_size, workers, limit, quiet, title, on_frame, on_bad_frame: as of `evaluate_sequences`.
+
     Raises:
         UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
     """
@@ -253,7 +255,8 @@ def compare_detections(
 
 def round_detections(detections: np.ndarray) -> np.ndarray:
     """Detections `(N, 6)` → float64 as they are written: boxes in thousandths of a pixel, scores to 9 digits, which
-    single precision needs."""
+    single precision needs.
+    """
     result = np.round(np.asarray(detections, np.float64), 3)
     result[:, 4] = [float(f"{score:.9g}") for score in detections[:, 4]]
     return result
@@ -287,7 +290,8 @@ def _predict(
     title: str,
 ) -> Iterator[tuple[Frame, Any, Prediction]]:
     """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
-    None for a frame to leave out."""
+    None for a frame to leave out.
+    """
     frames = [frame for name in _share_of_process(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(
         total=len(frames),

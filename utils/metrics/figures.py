@@ -38,6 +38,7 @@ def figures(counts: Counts, empty: str = "leave-out") -> dict[str, Any]:
     Args:
         counts: see the module's text.
         empty: what frames without targets add to nIoU, one of `EMPTY_FRAMES`.
+
     Raises:
         ValueError: `empty` is none of these.
     """
@@ -94,7 +95,8 @@ def curves(counts: Counts, fa_limit: float = 1e-4) -> dict[str, Any]:
 
 def pd_within(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
     """The best Pd `(…)` that any of the thresholds reaches at no more than `limit` false pixels / pixels; 0 where every
-    threshold has more, NaN without targets."""
+    threshold has more, NaN without targets.
+    """
     best = np.where(fa <= limit, pd, 0.0).max(-1)
     return _as_number(np.where(np.isnan(pd).any(-1), np.nan, best))
 
@@ -110,7 +112,8 @@ def step_area(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
 
 def rank_area(everything: np.ndarray, positive: np.ndarray) -> Any:
     """P(score of a target pixel > score of another pixel) + ½ P(equal), from histograms `(…, bins)` in ascending
-    order: the area under the pixels' ROC curve."""
+    order: the area under the pixels' ROC curve.
+    """
     positive = np.asarray(positive, np.float64)
     negative = np.asarray(everything, np.float64) - positive
     below = np.cumsum(negative, axis=-1) - negative

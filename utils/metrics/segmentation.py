@@ -67,6 +67,7 @@ class SegmentationMetrics:
         rule: `centroid` or `shooting`, what counts as found and as false.
         thresholds: ascending probabilities in [0, 1) of the curve; a pixel is predicted where its probability exceeds
             the threshold.
+
     Raises:
         ValueError: unknown rule or thresholds that do not ascend.
     """
@@ -103,6 +104,7 @@ class SegmentationMetrics:
             boxes: of a single frame, `(N, 5 or more)` x1, y1, x2, y2, score: what a detector found, at any score; those
                 above `threshold` are the prediction's components, instead of the mask's.
             true_boxes: of a single frame, `(K, 4 or more)` x1, y1, x2, y2: the targets, instead of the mask's.
+
         Raises:
             ValueError: shapes differ or are not one of the above, a probability is outside [0, 1], or boxes come with a
                 batch.
@@ -218,10 +220,12 @@ class SegmentationMetrics:
 
         Args:
             empty: what frames without targets add to `niou`, one of `utils.metrics.figures.EMPTY_FRAMES`.
+
         Returns:
             `iou, niou, pixel_accuracy, pixel_precision, pixel_f1, pd, precision, f1, fa, false_per_frame` (float, NaN
             where undefined) and `targets, matched, false_components, false_pixels, pixels, frames, frames_with_target`
             (int).
+
         Raises:
             ValueError: `empty` is unknown.
         """
@@ -238,12 +242,14 @@ class SegmentationMetrics:
 
         Args:
             fa_limit: Fa up to which the area under Pd is taken.
+
         Returns:
             Arrays `(K,)` float64 `threshold` (ascending), `pd, fa, false_per_frame, iou, precision, f1`; and the
             numbers `pd_fa_auc`: the mean over Fa in [0, `fa_limit`] of the best Pd that any threshold reaches at no
             more than that Fa (1 is perfect; a step function, nothing is interpolated), `fa_limit`, `pixel_auc`: the
             area under the pixels' ROC curve, ties counted half, and `pd_at_fa`: that best Pd by Fa, for
             `utils.metrics.figures.FA_LIMITS`.
+
         Raises:
             ValueError: some frames came without probabilities.
         """
@@ -326,6 +332,7 @@ def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Compon
         rule: one of `MASK_RULES`.
         prediction, mask: `(H, W)` bool.
         targets: `label(mask)`.
+
     Returns:
         `(len(targets),)` bool, and the components that are false.
     """

@@ -17,6 +17,7 @@ def true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
         frame: of a dataset.
         image: its picture, `(H, W)`.
         filled: its boxes, filled, stand in for a mask that is not there.
+
     Raises:
         UserError: there is no mask, or it cannot be read.
     """
@@ -33,8 +34,10 @@ def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray
     Args:
         frame: of a dataset.
         shape: `(H, W)` of its image, where it is known already.
+
     Returns:
         `(G, 5)` float64 x1, y1, x2, y2 in pixels of the image, right and bottom exclusive, class from 0.
+
     Raises:
         UserError: the frame has neither boxes nor mask, or its mask cannot be read.
     """

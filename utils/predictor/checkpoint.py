@@ -119,6 +119,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     Returns:
         `version, model {name, options}, settings` (of `ClipSettings.as_dict`)`, config, network, ema`, and, where
         training wrote it, `epoch, best, git`; in `last.pt` also what `utils.training.resume` continues from.
+
     Raises:
         UserError: no readable checkpoint of this project.
     """

@@ -51,8 +51,10 @@ def score(name: str, clip: np.ndarray) -> np.ndarray:
 
     Args:
         clip: `(T, H, W)` finite numbers in any unit and of any size, key frame last.
+
     Returns:
         `(H, W)` float32 in [0, 1]; see the module's text for its meaning.
+
     Raises:
         UserError: unknown method.
         ValueError: the clip is not `(T, H, W)` with at least one frame and pixel.

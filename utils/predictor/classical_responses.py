@@ -128,6 +128,7 @@ def robust_pca(matrix: np.ndarray, tolerance: float = 1e-5, iterations: int = 20
         matrix: `(m, n)` float64, finite.
         tolerance: largest ‖matrix − L − S‖ / ‖matrix‖ (Frobenius).
         iterations: most of them; 30 are usual.
+
     Returns:
         `(m, n)` float64; zeros for a matrix of zeros.
     """

@@ -18,7 +18,8 @@ RAW_WINDOW = Window(*USUAL_PERCENTILES, percent=True)  # of raw frames, for a ne
 def raw_window_for(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
     """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B: where the mean is
     a level of 8 bits by `RAW_WINDOW`; None, as they are, to one that has learnt from raw frames, and to a classical
-    method, whose mean is 0."""
+    method, whose mean is 0.
+    """
     return RAW_WINDOW if 0 < np.max(normalisation[0]) <= MAX_8_BIT_LEVEL else None
 
 

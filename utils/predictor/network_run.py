@@ -25,6 +25,7 @@ class NetworkRun:
 
         Args:
             clips: (B, T, H, W); for detection (B, 3, T, H, W), or as before where `channels` is 1.
+
         Returns:
             Segmentation: probabilities (B, H, W). Detection: for each clip (N, 6) x1, y1, x2, y2 in pixels of the
             input, score, class.
@@ -38,13 +39,15 @@ class NetworkRun:
 
 class StreamingRun(NetworkRun):
     """A run that keeps what it computed for a frame, for every clip that the frame is in. It has no state of its own:
-    the predictor holds what frames contributed, and knows which of them make a clip."""
+    the predictor holds what frames contributed, and knows which of them make a clip.
+    """
 
     def observe(self, frames: np.ndarray) -> Sequence[Any]:
         """What each frame contributes to the clips that it is in.
 
         Args:
             frames: (N, H, W); for detection (N, 3, H, W), or as before where `channels` is 1.
+
         Returns:
             N objects of any kind.
         """

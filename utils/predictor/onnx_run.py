@@ -34,6 +34,7 @@ def open_onnx(
         threads: CPU threads (0: those of `OMP_NUM_THREADS`, else the runtime's choice).
         device, precision, compile: as of `Predictor.from_checkpoint`; only `cpu` and the file's own precision can be
             had.
+
     Raises:
         UserError: no such file, not one of this project, ONNX Runtime is not installed, or it cannot be run so.
     """
@@ -61,6 +62,7 @@ def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
     Args:
         path: the file.
         threads: as of `open_onnx`.
+
     Raises:
         UserError: there is no runtime, or no readable network.
     """
@@ -84,8 +86,10 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
     Args:
         session: of the file.
         path: the file, for messages.
+
     Returns:
         `version, streaming, opset, precision, settings` (of `ClipSettings.as_dict`)`, multiple, state_strides`.
+
     Raises:
         UserError: it is a file of something else, or of a later version.
     """
@@ -111,6 +115,7 @@ def detections_of(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     Args:
         boxes: of cells, `(A, 4)` float32 x1, y1, x2, y2.
         scores: `(A, classes)` float32.
+
     Returns:
         `(N, 6)` float32 x1, y1, x2, y2, score, class, the surest first.
     """

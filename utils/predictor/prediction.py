@@ -82,6 +82,7 @@ def rank_components(probability: np.ndarray, threshold: float) -> np.ndarray:
     Args:
         probability: `(H, W)` float32 in [0, 1].
         threshold: at which the network is used.
+
     Returns:
         As `Prediction.detections`; the class is 0.
     """
@@ -137,7 +138,8 @@ def paint_scores(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def suppress_for_pictures(boxes: np.ndarray) -> np.ndarray:
     """Of detections `(N, 6)` float32, the surest first, those that are drawn and counted as components: what NMS at 0.3
-    leaves, in double precision."""
+    leaves, in double precision.
+    """
     return suppress(boxes.astype(np.float64), PICTURE_NMS).astype(np.float32)
 
 

@@ -83,6 +83,7 @@ class Predictor:
             threshold: instead of the file's own.
             normalisation: the dataset's, for files that hold none (a published TSMSA).
             precision, compile: as of `from_network`.
+
         Raises:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
         """
@@ -127,6 +128,7 @@ class Predictor:
             note: as of the class.
             precision: `float32`, or for speed at some cost of accuracy `bf16` or `fp16` (GPUs only).
             compile: `torch.compile`, which takes up to minutes for each frame size and says how many seconds.
+
         Raises:
             UserError: `device` is unknown or not there, or does not have this precision.
         """
@@ -155,6 +157,7 @@ class Predictor:
             frames: `(H, W)` uint8 or uint16 arrays, or tuples that begin with an ascending number and an array, such as
                 those of `utils.video.open_sources`; without numbers frames are consecutive from 0.
             batch_size: clips that go through the network together; the stream reads so many frames ahead.
+
         Raises:
             ValueError: numbers do not ascend, or a frame is not `(H, W)`.
         """
@@ -250,7 +253,8 @@ class Predictor:
 
     def _start(self, clips: list[_Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
         """The clips' outputs, once they are asked for. Clips start in order: what one has begun to compute of a view,
-        later ones wait for."""
+        later ones wait for.
+        """
         new: dict[int, View] = {}
         if isinstance(self.run, StreamingRun):
             new = {id(view): view for clip in clips for view in clip.views if view.contribution is None}

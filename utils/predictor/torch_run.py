@@ -54,7 +54,8 @@ class TorchRun(NetworkRun):
     @contextmanager
     def lanes(self) -> Iterator[Lanes]:
         """How clips run: on a CPU some side by side, each on its part of the cores. On two cores that takes a fifth
-        less time than one after the other on both."""
+        less time than one after the other on both.
+        """
         threads = torch.get_num_threads()
         count = 1 if self.runtime.device.type != "cpu" or self.compile else min(threads, MAX_LANES)
         if count == 1:
@@ -127,6 +128,7 @@ def make_torch_run(
     Args:
         network, postprocess, device, precision, compile: as of `Predictor.from_network`.
         grey: as of `TorchRun`.
+
     Raises:
         UserError: `device` is unknown or not there, or does not have this precision.
     """

@@ -63,6 +63,7 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
             the names of the published SSTNet or TSMSA, with or without a leading `module.`.
         normalisation: (mean, standard deviation) of the frames' grey levels; needed for a published TSMSA only, whose
             file does not hold them.
+
     Raises:
         UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
     """
@@ -152,8 +153,10 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
         network: changed in place.
         path: the file.
         model: the network's name.
+
     Returns:
         What the file was recognised as, and which entries did not match, in a line.
+
     Raises:
         UserError: the file is unreadable, of another network, or its entries do not match; the text names them.
     """

@@ -16,7 +16,8 @@ from utils.clips.registration import move
 @dataclass(eq=False)
 class View:
     """A prepared frame as clips see it, moved by `shift` before the next one's view; what it contributes, once a clip
-    needs it."""
+    needs it.
+    """
 
     shift: tuple[float, ...]
     behind: View | None
@@ -56,7 +57,8 @@ class SeenFrame:
 
 def make_views(frames: Sequence[SeenFrame], shifts: Sequence[np.ndarray]) -> list[View]:
     """The frames of a clip, oldest first, each moved by its shift (y, x), as `utils.clips.registration.align_clip` has
-    them."""
+    them.
+    """
     result: list[View] = []
     for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
         result.insert(0, frame.view(shift, result[0] if result else None))

@@ -33,6 +33,7 @@ def alarm_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     Args:
         log: of one method.
         most: the largest number of tiles.
+
     Raises:
         UserError: a frame cannot be read any more.
     """
@@ -56,6 +57,7 @@ def miss_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
 
     Args:
         log, most: as of `alarm_tiles`.
+
     Raises:
         UserError: a frame cannot be read any more.
     """

@@ -77,6 +77,7 @@ def draw(
         trails: tracks, whose numbers are written before the scores and whose ways are drawn.
         scale: enlargement; default: the smallest whole number that brings the longer side to 640 pixels.
         roi: `(x, y, w, h)`, the part of the frame that was looked at; the rest is shown darker.
+
     Returns:
         `(H', W', 3)` uint8 BGR: a header, the picture, a legend.
     """
@@ -94,11 +95,7 @@ def draw(
         missed = [target for index, target in enumerate(truth) if index not in taken]
         _draw_outlines(picture, missed, scale, MISSED_COLOUR, gap=GAP + 4)
     _draw_found(picture, prediction, scale, hits)
-    owners: dict[int, int] = {}
-    if trails:
-        owners = trails.owners
-        for index, way in zip(owners, trails.ways(), strict=True):
-            _draw_trail(picture, way, prediction.components[index], scale)
+    owners = _draw_trails(picture, trails, prediction, scale) if trails else {}
     _write_scores(picture, prediction.components, scale, hits, owners)
     if side_by_side:
         _draw_outlines(bare, truth or (), scale, TRUTH_COLOUR)
@@ -116,6 +113,13 @@ def _darken_outside(grey: np.ndarray, roi: tuple[int, int, int, int], scale: flo
     seen = grey[y1:y2, x1:x2].copy()
     grey //= 2
     grey[y1:y2, x1:x2] = seen
+
+
+def _draw_trails(picture: np.ndarray, trails: Trails, prediction: Prediction, scale: float) -> dict[int, int]:
+    """Draw the ways of the tracks; returns the track of each component that has one, by its index."""
+    for index, way in zip(trails.owners, trails.ways(), strict=True):
+        _draw_trail(picture, way, prediction.components[index], scale)
+    return trails.owners
 
 
 def _draw_found(picture: np.ndarray, prediction: Prediction, scale: float, hits: np.ndarray | None) -> None:
@@ -184,7 +188,8 @@ def _write_scores(
     owners: Mapping[int, int],
 ) -> None:
     """Write scores beside the outlines, where they cover neither a component nor another score; after the track's
-    number where there is one, with the class where there are several."""
+    number where there is one, with the class where there are several.
+    """
     several = any(component.category for component in components)
     height, width = picture.shape[:2]
     taken = [

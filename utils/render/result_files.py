@@ -115,6 +115,7 @@ class Results:
         about: the head of `predictions.json`; `size` (w, h) and `frames` are added to it.
         categories: names of the classes.
         tracker: None leaves tracks out.
+
     Raises:
         UserError: a file cannot be written. Also by `add` and at the end.
     """
@@ -138,8 +139,10 @@ class Results:
             frame: the next one.
             prediction: of this frame, in its pixels.
             targets: its true targets, None where they are not known.
+
         Returns:
             The tracks in it.
+
         Raises:
             UserError: a file cannot be written.
         """

@@ -114,8 +114,10 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
         truth: the true targets, where they are known.
         settings: see there.
         out: folder of the files.
+
     Returns:
         Lines about what was found, how fast it went, and where the files are.
+
     Raises:
         UserError: a frame cannot be read or a file not be written; what was done until then is kept.
         Interrupted: by Ctrl-C; what was done until then is kept.
@@ -196,6 +198,7 @@ def predict(
         results: takes the predictions.
         writers: take the annotated pictures.
         masks: folder of the predicted masks.
+
     Raises:
         UserError: a frame cannot be read or a file not be written.
     """

@@ -69,7 +69,8 @@ class Truth:
 
 class DatasetTruth(Truth):
     """Masks or boxes of a dataset: a frame of it is known by its file, frames from elsewhere (a video, a copy) by the
-    last part of the sequence's name and the frame's number."""
+    last part of the sequence's name and the frame's number.
+    """
 
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__(path)
@@ -116,6 +117,7 @@ def open_truth(path: str | os.PathLike) -> Truth:
 
     Args:
         path: of a dataset with masks or boxes (`DatasetTruth`), or of masks (`MaskTruth`).
+
     Raises:
         UserError: there is no such folder, or it holds no masks and no boxes.
     """

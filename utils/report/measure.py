@@ -33,7 +33,8 @@ TILE_QUALITY = 80
 
 class MethodObserver:
     """Takes note of all that one method finds: boxes of every frame, and of those in `shown` (image paths)
-    components and the numbers of the true targets that are missed."""
+    components and the numbers of the true targets that are missed.
+    """
 
     def __init__(self, facts: TargetFacts, shown: frozenset[str], least_side: float) -> None:
         self.log = TargetLog(facts, RULE)
@@ -81,6 +82,7 @@ def measure(
         least_side: of the boxes found, see `vid_map_coco.py --least-box`.
         draws: resamples for intervals, at least 1.
         settings: of `evaluate_sequences`.
+
     Raises:
         UserError: a file cannot be read.
     """

@@ -96,7 +96,8 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
 
 def compare_countings(methods: Sequence[MethodResult]) -> str:
     """Markdown of how far figures move by the faulty countings (`utils.metrics.published_countings`); without those
-    that move none."""
+    that move none.
+    """
     lines = [["counting", "figure", *(method.name for method in methods)]]
     moves = [shifts(method.figures_by_rule(), method.countings) for method in methods]
     for entries in zip(*moves, strict=True):

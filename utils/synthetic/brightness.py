@@ -25,7 +25,8 @@ MAX_SNR_DRIFT = 2.0  # factor by which a target's SNR may drift around its own, 
 @dataclass(frozen=True)
 class Response:
     """How the SNR of one target in one frame answers to its amplitude `a`, before rounding:
-    (contrast + a·gain) / sqrt(variance + 2·a·covariance + a²·spill), spill being the target's own light in its ring."""
+    (contrast + a·gain) / sqrt(variance + 2·a·covariance + a²·spill), spill being the target's own light in its ring.
+    """
 
     contrast: float
     gain: float
@@ -52,7 +53,8 @@ class Response:
 
     def amplitude(self, snr: float, sign: int = 1) -> float:
         """The smallest amplitude ≥ 0 of a target (dark if `sign` is −1) at which its SNR is `snr` with that sign;
-        infinite if the target's own light in the ring keeps it below for ever."""
+        infinite if the target's own light in the ring keeps it below for ever.
+        """
         d, k, c = sign * self.contrast, self.gain, sign * self.covariance
         if d >= snr * max(self.variance, 1e-12) ** 0.5:
             return 0.0
@@ -78,7 +80,8 @@ class SnrLimits:
 
     def aims(self) -> SnrLimits:
         """What to aim at: away from the limits, so that neither rounding nor another shape of the ring leads out, and
-        farthest from the border between the classes."""
+        farthest from the border between the classes.
+        """
         width = 0.2 * (self.high - self.low)
         below, above = (0.1 if abs(limit - CLASS_BORDER) < 0.01 else 0.03 for limit in (self.low, self.high))
         return SnrLimits(self.low + min(below * self.low, width), self.high - min(above * self.high, width))

@@ -20,7 +20,8 @@ BASE_LEVEL = 128.0  # that such a frame is coded against
 class Look:
     """Each part may be missing: `halo`: how much is added of what differs from a blur of `reach` pixels (0: none);
     `percentiles` of the middle frame that become the levels `span` (None: as they are); `softness`: blur of an
-    interpolated picture, pixels (0: none); `quantum`: coarseness of lossy video, levels (0: none)."""
+    interpolated picture, pixels (0: none); `quantum`: coarseness of lossy video, levels (0: none).
+    """
 
     halo: float = 0.0
     reach: float = 1.0
@@ -72,7 +73,8 @@ def _cosines() -> np.ndarray:
 def code_as_video(clip: np.ndarray, quantum: float) -> np.ndarray:
     """Levels (T, H, W) after lossy video coding in its simplest form, without motion compensation: of each frame the
     difference from the decoded frame before, of every twelfth the frame itself, in blocks of 8×8 cosines rounded to
-    multiples of `quantum` levels, coarser for higher frequencies."""
+    multiples of `quantum` levels, coarser for higher frequencies.
+    """
     basis = _cosines()
     steps = quantum * (1 + np.add.outer(np.arange(BLOCK_SIDE), np.arange(BLOCK_SIDE)) / 2)
     height, width = clip.shape[1:]

@@ -223,6 +223,7 @@ def write_dataset(
         workers: processes to share the work (below 2: this one alone); the result is the same.
         overwrite: replace splits that are there, whatever their settings.
         quiet: no progress bar.
+
     Raises:
         UserError: `out` holds something else, or other settings without `overwrite`; no background pictures.
     """

@@ -21,7 +21,8 @@ MAX_BRIGHTNESS = 120.0  # levels that a distractor adds at most, so that few sat
 @dataclass(frozen=True)
 class Sensor:
     """`psf`: deviation of the optics' blur, pixels; noise variance at level v is `read`² + `shot`·v; `pattern` (H, W):
-    what every frame has added to it: columns, rows, pixels and shading; `drift` (T,): slow change of the level."""
+    what every frame has added to it: columns, rows, pixels and shading; `drift` (T,): slow change of the level.
+    """
 
     psf: float
     read: float

@@ -38,7 +38,8 @@ class Scene:
 @dataclass(frozen=True)
 class Camera:
     """`position` (T, 2): scene coordinates of the frame's pixel (0, 0) at mid-exposure; `velocity` (T, 2): the smooth
-    pan in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered."""
+    pan in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered.
+    """
 
     position: np.ndarray
     velocity: np.ndarray
@@ -320,6 +321,7 @@ def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) 
         rng: decides which part.
         path: of the picture.
         shape: (Hc, Wc) of the scene.
+
     Raises:
         UserError: the file cannot be read.
     """

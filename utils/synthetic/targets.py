@@ -21,7 +21,8 @@ MIN_MOTION = 1.2  # pixels over MOTION_FRAMES frames, both on the sensor and aga
 @dataclass(frozen=True)
 class Body:
     """A target's outline: an ellipse of `semi` (long, short) half axes in pixels turned by `angle`, seen through a
-    Gaussian point spread function of `psf` pixels; half axes of 0 are a point source."""
+    Gaussian point spread function of `psf` pixels; half axes of 0 are a point source.
+    """
 
     semi: tuple[float, float]
     angle: float
@@ -44,7 +45,8 @@ def _sources(body: Body) -> tuple[np.ndarray, np.ndarray]:
 @dataclass(frozen=True)
 class Spot:
     """Light of one target in one frame: `light` (h, w) inside `window`, 1 at its brightest pixel (which may lie outside
-    the frame), and `mask` (h, w) bool: its pixels at or above half of that, at least two."""
+    the frame), and `mask` (h, w) bool: its pixels at or above half of that, at least two.
+    """
 
     window: tuple[slice, slice]
     light: np.ndarray
@@ -70,6 +72,7 @@ def spot(body: Body, position: np.ndarray, motion: np.ndarray, shape: tuple[int,
         position: (y, x) in mid-exposure.
         motion: (y, x) that it goes during the exposure, in pixels.
         shape: (H, W) of the frame.
+
     Returns:
         None if fewer than two pixels of the mask lie inside the frame: such a target is not drawn at all, so that every
         light in a clip has its label.
@@ -119,7 +122,8 @@ def body_of_area(rng: np.random.Generator, area: float, psf: float, blur: float)
 @dataclass
 class Track:
     """One target through a clip: `spots` by frame number (only frames in which it is seen) and its image `path` (T, 2).
-    `amplitudes` are levels at the brightest pixel, filled in when the brightness is settled."""
+    `amplitudes` are levels at the brightest pixel, filled in when the brightness is settled.
+    """
 
     style: str
     path: np.ndarray
@@ -142,7 +146,8 @@ def _anchor(
     rng: np.random.Generator, style: str, shape: np.ndarray, frames: int, others: list[Track]
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """A frame, the place where the target is then, and a unit heading: at the border for "enter" and "leave", on
-    another target for "cross", anywhere for "through"."""
+    another target for "cross", anywhere for "through".
+    """
     heading = rng.uniform(0, 2 * np.pi)
     way = np.array([np.sin(heading), np.cos(heading)])
     if style == "cross":
@@ -177,6 +182,7 @@ def propose_path(
         speed: slowest and fastest against the scene, pixels a frame.
         acceleration: pixels a frame², rms.
         others: tracks that it may cross.
+
     Returns:
         Style, image positions (T, 2), image velocities (T, 2) and frames inside. None if it would stand still on the
         sensor or against the scene, which would make it a distractor, or if it is hardly ever in the picture.

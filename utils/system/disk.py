@@ -15,6 +15,7 @@ class GrowingFile:
 
     Args:
         path: of the file; one that is there is emptied.
+
     Raises:
         OSError: it cannot be opened.
     """
@@ -59,6 +60,7 @@ class Reserve:
     Args:
         folder: of those files; made where it is missing.
         size: of the room in the beginning, in bytes.
+
     Raises:
         UserError: there is no room.
     """

@@ -51,6 +51,7 @@ def process_group(device: str) -> Iterator[torch.device]:
 
     Args:
         device: `cpu`, `cuda`, or empty for GPUs where there are some; several processes take a GPU each.
+
     Raises:
         UserError: unknown, not there, or one GPU for several processes.
     """

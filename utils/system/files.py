@@ -35,6 +35,7 @@ def atomic_write(
         path: of the file; folders above it are made.
         before: what is to happen once the file is whole.
         lasting: flush it to disk, so that it outlives a power cut; that takes longer than writing a small file.
+
     Raises:
         OSError: it cannot be written; what was at `path` is still there.
     """
@@ -93,7 +94,8 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def write_rows(path: str | os.PathLike, value: dict[str, Any]) -> None:
     """`write_json` for long lists: an entry of `value` a line, of lists an item a line. Indenting
-    would take six times as long."""
+    would take six times as long.
+    """
     entries = []
     for key, item in value.items():
         text = "[\n" + ",\n".join(map(_line, item)) + "\n]" if isinstance(item, list) else _line(item)

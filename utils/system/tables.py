@@ -11,7 +11,8 @@ UNDEFINED = "–"
 
 def format_value(value: Any, style: str = "") -> str:
     """A setting or a figure as people read it: – for what is undefined (None, NaN), else in a format such as `.3f`, by
-    default with few digits."""
+    default with few digits.
+    """
     if value is None or value != value:
         return UNDEFINED
     if style:

@@ -68,6 +68,7 @@ def require_regular(path: str | os.PathLike, expected: str) -> int:
     Args:
         path: of the file.
         expected: what it should be, for the error.
+
     Raises:
         UserError: it is a device or a pipe, which may never end.
         OSError: there is none.
@@ -84,6 +85,7 @@ def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> Non
     Args:
         path: of the file, for the error.
         data: its bytes.
+
     Raises:
         UserError: it speaks of more than `MAX_IMAGE_PIXELS` pixels.
     """
@@ -112,6 +114,7 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
     Args:
         path: of the file.
         kind: what it should be, for the error.
+
     Raises:
         UserError: it is such an archive, damaged, or larger than any weights file.
     """

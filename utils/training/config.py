@@ -1,5 +1,6 @@
 """One frozen dataclass is the whole recipe of a training run; `utils.training.config_cli` makes the command line from
-it."""
+it.
+"""
 
 from __future__ import annotations
 

@@ -73,8 +73,10 @@ def parse_cli(
             `--recipe`, the network of its first recipe that of `--model`.
         argv: arguments without the program's name (default: `sys.argv[1:]`).
         description: shown by `--help`.
+
     Returns:
         The network's recipe, or that of another network of its family, with every given option replaced.
+
     Raises:
         UserError: an unknown option, a value of the wrong kind or out of its range, or an option that only networks of
             the other family use.

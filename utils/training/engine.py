@@ -104,8 +104,10 @@ def train_one_epoch(
         title, quiet: of the progress bar.
         after_step: called after each step, with everything in a state that can be saved.
         on_non_finite: told of a step that was left out because of its loss; without it such a step stops training.
+
     Returns:
         The epoch's figures, not validated.
+
     Raises:
         NonFiniteLoss: with the losses' values and the key frames of the batch.
         LoaderDied: a loader process ended.

@@ -86,8 +86,10 @@ class Learner:
         Args:
             batches: `{"clip": (B, T, H, W) or (B, 3, T, H, W), "key": B paths}` with "mask" (B, 1, H, W), or with
                 "boxes", B tensors (N, 5); these are the criterion's targets.
+
         Returns:
             Means over the batches of the named losses, and of their sum `loss`.
+
         Raises:
             NonFiniteLoss: with the losses' values and the key frames; no weight has changed.
         """

@@ -27,6 +27,7 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Args:
         samples: of `ClipDataset`.
+
     Returns:
         Their arrays, stacked; `boxes`, of which every clip has its own number, become a list of B tensors (N, 5).
         "replaced" lists the reasons of clips that replace others.
@@ -59,8 +60,10 @@ def build_loader(
         std: the dataset's standard deviation in grey levels, the unit of intensity jitter.
         full_scale: largest grey level of the files' type.
         pin_memory: for a GPU.
+
     Returns:
         The sampler, whose `epoch` and `done` are to be set, and the loader of this process's share of each batch.
+
     Raises:
         UserError: the batch cannot be shared out to the processes.
     """

@@ -64,6 +64,7 @@ def build_ema(network: nn.Module, decay: float, ramp: int = 0) -> AveragedModel 
         network: whose weights are averaged.
         decay: in [0, 1); at update n the decay is min(decay, (1 + n)/(10 + n)).
         ramp: with it, decay·(1 - exp(-(n + 1)/ramp)) instead, as published for YOLOX.
+
     Returns:
         None for a decay of 0.
     """

@@ -48,6 +48,7 @@ def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[st
 
     Returns:
         Its content, None where `auto` finds no checkpoint, and a line for each damaged one that was passed over.
+
     Raises:
         UserError: every checkpoint is damaged, the file given holds no training state, or the recipe is another one.
     """
@@ -123,6 +124,7 @@ def fingerprint(parts: Mapping[str, Mapping[str, Sequence[Frame]]]) -> dict[str,
 
     Args:
         parts: frames by sequence, by the name of the part: training or validation.
+
     Returns:
         For each sequence of each part, or where there are many for each part, its number of frames and a digest of
         their numbers, boxes and file sizes, as text.
@@ -146,6 +148,7 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
 
     Args:
         then, now: of `fingerprint`; an empty `then`, of an early version, is taken for the same.
+
     Raises:
         UserError: it is another one; the text names what changed.
     """

@@ -85,6 +85,7 @@ class RunLog:
     Args:
         config: the run's recipe.
         history: rows of the epochs done, to continue a log, which then holds these and no others; None begins anew.
+
     Raises:
         UserError: the folder cannot be written.
     """
@@ -145,8 +146,10 @@ def read_log(path: str | os.PathLike, tolerant: bool = False) -> tuple[dict[str,
     Args:
         path: a `log.jsonl`.
         tolerant: as a run needs it that goes on: a file that is not there is empty, and a broken line ends it.
+
     Returns:
         The first is empty where the log does not hold it.
+
     Raises:
         UserError: it cannot be read, or, unless `tolerant`, holds what no training run writes.
     """

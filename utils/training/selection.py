@@ -27,8 +27,10 @@ def hold_out(sequences: Sequences, names: tuple[str, ...], fraction: float) -> t
         names: sequences to set aside, whole, or as `NAME:N` from frame number N on; `fraction` is not used then.
         fraction: else, this share of the sequences, evenly spread; where that is less than one sequence, the last
             share of every sequence's frames. 0 sets nothing aside.
+
     Returns:
         `(training, validation)`.
+
     Raises:
         UserError: a name is unknown or has no frame from N on, or nothing would be left to train on.
     """
@@ -76,6 +78,7 @@ def choose_threshold(
         fa_budget, false_budget: the largest Fa and the most false components a frame; where no threshold keeps to
             both, the one with the lowest Fa is taken.
         fixed: a threshold given by the user: the listed one nearest to it is taken instead.
+
     Returns:
         `threshold, pd, fa, false_per_frame, iou` there, `pd_in_budget` (0 where a budget is exceeded, NaN
         without targets) and `pd_fa_auc`.
@@ -132,6 +135,7 @@ def validate(
         config: the recipe, with its budget of false alarms.
         on_frame: called after each prediction.
         on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
+
     Returns:
         Those of `choose_threshold`, or of a detector those of `DetectionMetrics.compute` with `choice`, the mean of
         AP50 and centre AP, which ranks the epochs: of boxes of a few pixels AP50 alone is brittle, and centre AP alone
@@ -177,7 +181,8 @@ def choose_score(metrics: DetectionMetrics) -> float:
 
 def is_better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
     """Whether `new` figures are a better choice: for masks Pd within the false-alarm budget first, then IoU; for boxes
-    the mean of AP50 and centre AP first, then F1 by centres."""
+    the mean of AP50 and centre AP first, then F1 by centres.
+    """
     if not new:
         return False
     return not best or _ranking_of(new) > _ranking_of(best)

@@ -97,7 +97,8 @@ class TrainingSetup:
 
     def _normalisation(self) -> Normalisation:
         """Of the clips: the data's own; for detectors, whose weights may come from RGB images, ImageNet's as published,
-        as long as the levels are those of 8 bits."""
+        as long as the levels are those of 8 bits.
+        """
         if not self.config.detector:
             return self.grey
         return IMAGENET if self.full_scale == 255 else tuple([value] * 3 for value in self.grey)

@@ -51,8 +51,10 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     Args:
         config: the resolved recipe.
         dataset: the training split.
+
     Returns:
         The best validation figures: `epoch, threshold` and `pd, fa, iou, …`, or of a detector `ap50, centre_ap, …`.
+
     Raises:
         UserError: something in the settings, the weights or the data does not fit, or a fault ended the training.
         Interrupted: SIGTERM or Ctrl-C ended it; everything is saved.
@@ -300,7 +302,8 @@ def _add_up(counts: tuple[dict[str, int], ...]) -> dict[str, int]:
 @contextlib.contextmanager
 def use_deterministic(wanted: bool) -> Iterator[None]:
     """Within this context PyTorch takes operations that give the same bits each time, where `wanted`; where there is no
-    such form of one, it warns and names it."""
+    such form of one, it warns and names it.
+    """
     if not wanted:
         yield
         return

@@ -46,6 +46,7 @@ class LiveSource(FrameSource):
     Args:
         path: camera index or URL.
         patience: seconds without a frame after which the source counts as gone.
+
     Raises:
         UserError: it cannot be opened, or gives no frame.
     """
@@ -231,7 +232,8 @@ class GrowingFolder(FrameSource):
 
     def _learn(self, names: list[str], last: bool = False) -> bool:
         """Learn from the first names how frames are numbered; gives False where more names are needed for it, unless
-        these are the `last` ones."""
+        these are the `last` ones.
+        """
         if self._last or not names:
             return self._last is not None
         names[:] = order_names(names)

@@ -38,6 +38,7 @@ class Segments:
         path: of the file.
         size: (height, width) of the pictures, even.
         fps: frames a second.
+
     Raises:
         OSError: the file cannot be written; it stays whole. Also by `write` and `close`.
         UserError: there is no such video.
@@ -104,6 +105,7 @@ def join(segments: Path, path: Path, count: int) -> None:
         segments: the fragmented mp4.
         path: of the new file, which appears as a whole or not at all.
         count: frames that it must have at least.
+
     Raises:
         OSError: the file cannot be written, or not read back, or frames are missing.
     """

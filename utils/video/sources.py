@@ -29,7 +29,8 @@ MAX_SOURCE_DEPTH = 6  # folders below the source; links that lead in circles end
 class SourceFrame(NamedTuple):
     """`image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
     the image's file, None for a video's frame. `file_number` is its number by that file's name alone, as in datasets,
-    None for what has no file of its own."""
+    None for what has no file of its own.
+    """
 
     number: int
     image: np.ndarray
@@ -82,7 +83,8 @@ class FileSource(FrameSource):
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Numbers of videos count from 0, those of files are the files' own, or where these are several apart from
-        frame to frame, count from 0 (`utils.images.frame_names.count_steps`)."""
+        frame to frame, count from 0 (`utils.images.frame_names.count_steps`).
+        """
         if self.problem:
             raise UserError(self.problem)
         levels, numbers = LevelMapper(self.path, self.notes), [number for number, _ in self.files]
@@ -181,8 +183,10 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
             hold images or that holds videos (one sequence each, in natural order). Where a folder has a subfolder
             `images` instead of images, that one is meant, as in the folder of a dataset. TIFFs of many pages among
             images are sequences of their own.
+
     Returns:
         Sources, whose names are unique; where some of several cannot be opened, these say why in `problem`.
+
     Raises:
         UserError: missing, no frames there, or nothing that can be opened.
     """
@@ -236,7 +240,8 @@ def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
 
 def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[FrameSource]:
     """The images of a folder called `name`, empty for the one that was given, as one sequence; TIFFs of many pages
-    apart."""
+    apart.
+    """
     stacks, single = [], []
     for image in images:
         pages = pages_of(image)

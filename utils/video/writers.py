@@ -32,6 +32,7 @@ class VideoWriter:
     Args:
         path: of the file, ending with .mp4.
         fps: frames a second.
+
     Raises:
         UserError: the file cannot be written, or not read back. Also by `write` and `close`.
     """
