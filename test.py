@@ -1,5 +1,6 @@
-"""Measure a trained network or a classical method on a dataset with masks: IoU, nIoU, F1, Pd, Fa, ROC, with intervals,
-overall, per sequence, per SNR subset, and Pd by SNR, size and speed of the targets.
+"""Measure a trained network or a classical method on a dataset with masks: IoU, nIoU, F1, Pd, Fa, ROC, with intervals.
+
+Overall, per sequence, per SNR subset, and Pd by SNR, size and speed of the targets.
 
 A detector's mask is its boxes; where the dataset has boxes but no masks, a target's mask is its filled box then.
 """
@@ -95,8 +96,10 @@ def mask_writer(folder: Path) -> Callable[[Frame, Prediction], None]:
 
 
 def require_masks(dataset: Dataset, predictor: Predictor) -> str:
-    """What a target's mask is on this dataset, for people; raises `UserError` where a segmentation network meets a
-    dataset without masks.
+    """What a target's mask is on this dataset, for people.
+
+    Raises:
+        UserError: a segmentation network meets a dataset without masks.
     """
     if any(frame.mask is not None for frame in dataset.frames):
         return "masks"

@@ -42,6 +42,7 @@ class TrainingClips:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure every format and number of workers, with augmentation and without, and print a row for each way."""
     options = make_parser("data", __doc__.splitlines()[0])
     options.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
     options.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="loader processes")

@@ -27,6 +27,7 @@ FrameRun = Callable[[np.ndarray], Any]
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Export the networks, measure every runtime at every size, and print a row for each."""
     options = make_parser("exported", __doc__.splitlines()[0])
     options.add_argument("--networks", nargs="+", choices=("tsmsa", "sstnet"), default=["tsmsa", "sstnet"])
     options.add_argument("--sizes", nargs="+", default=["256x256", "640x512"], metavar="WxH")

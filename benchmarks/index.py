@@ -29,6 +29,7 @@ PICTURE_SIDE = 48  # pixels
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Make the dataset, measure in a process of its own, and print the figures."""
     options = Parser(prog="python -m benchmarks.index", description=__doc__.splitlines()[0])
     options.add_argument("--lines", type=number(int, 100), default=1_000_000)
     options.add_argument("--layout", choices=("sequences", "single"), default="sequences")

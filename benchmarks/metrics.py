@@ -26,6 +26,7 @@ TARGET_COUNTS = (1, 3, 30)  # in a frame
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure both ways at each number of targets in a frame, and print a row for each."""
     options = make_parser("metrics", __doc__.splitlines()[0])
     options.add_argument("--size", type=int, default=512, help="side of the frames")
     options.add_argument("--frames", type=int, default=50, help="frames of a run")

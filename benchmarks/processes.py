@@ -37,6 +37,7 @@ class TrainingSteps:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Train with each number of processes and print a row for each, or be one of these processes."""
     options = make_parser("processes", __doc__.splitlines()[0])
     options.add_argument("--processes", nargs="+", type=int, default=[1, 2])
     options.add_argument("--size", type=int, default=128, help="side of the clips")

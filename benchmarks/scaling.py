@@ -24,6 +24,7 @@ Point = tuple[int, dict[str, Call]]  # an amount, and the calls of each way with
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure along each kind of growth that `--of` names, and print a row for each amount."""
     options = make_parser("scaling", __doc__.splitlines()[0])
     options.add_argument(
         "--of", nargs="+", choices=("area", "frames", "targets"), default=["area", "frames", "targets"]

@@ -39,6 +39,7 @@ class Setup:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measure the networks at every size and batch, and print a row for each way."""
     options = make_parser("speed", __doc__.splitlines()[0])
     options.add_argument(
         "--networks", nargs="+", choices=sorted(DEFAULT_SIZES), default=sorted(DEFAULT_SIZES, reverse=True)

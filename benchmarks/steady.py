@@ -29,6 +29,7 @@ BATCH_SIZE = 2
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Record the memory of a training run, print the curve and its slope, and write or draw it where asked."""
     options = Parser(prog="python -m benchmarks.steady", description=__doc__.splitlines()[0])
     options.add_argument("--steps", type=number(int, 10), default=2000)
     options.add_argument("--workers", type=number(int, 0), default=1)

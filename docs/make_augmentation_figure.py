@@ -38,6 +38,7 @@ CROP_SIZE = (128, 160)  # height and width of the part of a frame that is shown,
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m docs.make_augmentation_figure", description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", required=True, metavar="FOLDER", help="dataset with masks")
     parser.add_argument("--out", default="docs/augmentation.png", metavar="FILE", help="picture (default: %(default)s)")
@@ -198,6 +199,7 @@ def save_figure(figure: Figure, out: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Draw the picture from two clips and print where it lies."""
     arguments = parse(argv)
     sequences = open_dataset(arguments.data_root, "train", need="masks").sequences
 

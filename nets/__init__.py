@@ -62,8 +62,9 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
 
     Args:
         name: a key of `NETWORKS`.
-        loss, loss_options: criterion and its options (losses.py), for segmentation networks "bce_soft_iou" where None;
-            detectors have one, "yolox", with the option motion_weight.
+        loss: the criterion (losses.py), for segmentation networks "bce_soft_iou" where None; detectors have one,
+            "yolox".
+        loss_options: those of the criterion; "yolox" has motion_weight.
         options: those of the network's constructor.
 
     Returns:

@@ -37,6 +37,7 @@ class LayerStates(NamedTuple):
 
 
 def conv3x3(in_channels: int, out_channels: int, bias: bool = True) -> nn.Conv2d:
+    """3×3 convolution that keeps H and W."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
 
 
@@ -104,8 +105,9 @@ class MotionBranch(nn.Module):
         return self.gates(torch.cat((u, m1, m2), 1))
 
     def forward(self, gates: Tensor, h: Tensor, c: Tensor, n: Tensor) -> tuple[Tensor, Tensor]:
-        """Its gates from `observe`, the layer's h', c' and the previous slice's n, all of one frame → m', n' (B,
-        channels, H, W).
+        """The gates from `observe`, the layer's h', c' and the previous slice's n → m', n'.
+
+        All are of one frame, (B, channels, H, W) each, the gates with four times the channels.
         """
         i, f, g, o = gates.chunk(4, 1)
         n = f.sigmoid() * n + i.sigmoid() * tanh(g) + c
@@ -253,7 +255,8 @@ class CrossSliceConvLSTM(nn.Module):
         return self.run(observe_clip(self.observe, x.transpose(0, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, in_channels, H, W) float → h of the last layer of the last slice, (B, T, channels, H, W) float in
-        (-1, 1).
+        """x (B, T, in_channels, H, W) float → h of the last layer of the last slice.
+
+        It is (B, T, channels, H, W) float in (-1, 1).
         """
         return torch.stack(list(self.states(x)[-1].h), 1)

@@ -90,8 +90,9 @@ def _location(probability: Tensor, mask: Tensor) -> Tensor:
 
 
 def sls_iou(probability: Tensor, mask: Tensor, epoch: int, warm_up: int = 5) -> Tensor:
-    """Scale- and location-sensitive loss of MSHNet ("Infrared Small Target Detection with Scale and Location
-    Sensitivity", CVPR 2024).
+    """Scale- and location-sensitive loss of MSHNet.
+
+    From "Infrared Small Target Detection with Scale and Location Sensitivity", CVPR 2024.
 
     Until `epoch > warm_up` it is 1 - mean(IoU) of the samples, afterwards 1 - mean(a IoU) + location term, with
     a = (min(sum p, sum y) + d) / (max(sum p, sum y) + d), d = ((sum p - sum y) / 2)^2.

@@ -53,8 +53,10 @@ class MotionCoordination(nn.Module):
 
 
 class SSTNet(StreamableNetwork):
-    """SSTNet (S. Chen et al., "SSTNet: Sliced Spatio-Temporal Network With Cross-Slice ConvLSTM for Moving Infrared
-    Dim-Small Target Detection", IEEE TGRS 2024), which detects targets in the clip's last frame, the key frame.
+    """SSTNet, which detects targets in the clip's last frame, the key frame.
+
+    From S. Chen et al., "SSTNet: Sliced Spatio-Temporal Network With Cross-Slice ConvLSTM for Moving Infrared
+    Dim-Small Target Detection", IEEE TGRS 2024.
 
     Every frame passes the backbone, the motion-coupling neck joins the frames' features, a YOLOX head of one level
     detects. The temporal branch only adds a loss in training.
@@ -133,8 +135,9 @@ class SSTNet(StreamableNetwork):
         return TrainingOutput(raw, self.temporal(frames, features))
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """In eval mode, frames (N, 3, H, W) → what each contributes to every clip that it is in, (N, …) tensors: its
-        features and their part of the neck's pairs.
+        """In eval mode, frames (N, 3, H, W) → what each contributes to every clip that it is in, (N, …) tensors.
+
+        That is its features and their part of the neck's pairs.
         """
         features = self.backbone(frames)
         return features, self.neck.pair_frame(features)

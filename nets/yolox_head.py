@@ -54,8 +54,9 @@ def cell_centres(height: int, width: int, like: Tensor) -> Tensor:
 
 
 def decode_boxes(raw: Tensor) -> Tensor:
-    """Raw output (B, 5 + classes, h, w) float → boxes (B, h·w, 4) float32, x1, y1, x2, y2 in pixels:
-    centre (xy + cell)·8, size exp(wh)·8.
+    """Raw output (B, 5 + classes, h, w) float → boxes (B, h·w, 4) float32, x1, y1, x2, y2 in pixels.
+
+    Their centre is (xy + cell)·8, their size exp(wh)·8.
     """
     corner = cell_centres(*raw.shape[-2:], like=raw.float()) - STRIDE / 2
     xy, wh = raw[:, :4].float().flatten(2).transpose(1, 2).split(2, -1)

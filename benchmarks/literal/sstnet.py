@@ -11,6 +11,8 @@ from benchmarks.literal.tsmsa import BaseConv, embedding
 
 
 class Bottleneck(nn.Module):
+    """1×1 → 3×3 convolution, plus the input where `shortcut`: (B, C, H, W) → the same shape."""
+
     def __init__(self, channels: int, shortcut: bool):
         super().__init__()
         self.conv1 = BaseConv(channels, channels, 1)
@@ -23,6 +25,8 @@ class Bottleneck(nn.Module):
 
 
 class CSPLayer(nn.Module):
+    """Half the channels through `depth` bottlenecks, half past them, then 1×1 over both."""
+
     def __init__(self, in_channels: int, out_channels: int, depth: int, shortcut: bool = True):
         super().__init__()
         hidden = out_channels // 2
@@ -36,6 +40,8 @@ class CSPLayer(nn.Module):
 
 
 class SPPBottleneck(nn.Module):
+    """Max pooling over 5×5, 9×9 and 13×13 beside the unpooled map, between 1×1 convolutions."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.conv1 = BaseConv(channels, channels // 2, 1)
@@ -48,6 +54,8 @@ class SPPBottleneck(nn.Module):
 
 
 class Focus(nn.Module):
+    """Every 2×2 pixels stacked as channels, then 3×3: (B, 3, H, W) → (B, out_channels, H/2, W/2)."""
+
     def __init__(self, out_channels: int):
         super().__init__()
         self.conv = BaseConv(12, out_channels, 3)
@@ -58,6 +66,8 @@ class Focus(nn.Module):
 
 
 class CSPDarknet(nn.Module):
+    """Backbone: (B, 3, H, W) → maps at H/8, H/16, H/32 of 4, 8, 16 times `base` channels."""
+
     def __init__(self, base: int, depth: int):
         super().__init__()
         self.stem = Focus(base)
@@ -77,6 +87,8 @@ class CSPDarknet(nn.Module):
 
 
 class YOLOPAFPN(nn.Module):
+    """Backbone and top-down pyramid: (B, 3, H, W) → its finest map (B, 4·base, H/8, W/8)."""
+
     def __init__(self, base: int, depth: int):
         super().__init__()
         self.backbone = CSPDarknet(base, depth)
@@ -118,6 +130,8 @@ class Neck(nn.Module):
 
 
 class Head(nn.Module):
+    """YOLOX head of one level: (B, channels, h, w) → raw box, objectness and classes (B, 5 + classes, h, w)."""
+
     def __init__(self, channels: int, hidden: int, classes: int):
         super().__init__()
         self.stems = nn.ModuleList([BaseConv(channels, hidden, 1)])
@@ -134,8 +148,9 @@ class Head(nn.Module):
 
 
 class LiteralSSTNet(nn.Module):
-    """Clip (B, 3, T, H, W) float32, H and W multiples of 32 → raw head output (B, 5 + classes, H/8, W/8), in training
-    with the motion-coordination loss beside it.
+    """Clip (B, 3, T, H, W) float32, H and W multiples of 32 → raw head output (B, 5 + classes, H/8, W/8).
+
+    In training the motion-coordination loss comes beside it.
     """
 
     def __init__(self, num_classes=1, num_frames=5, num_slices=1, num_layers=1, depth=0.33, width=0.5):

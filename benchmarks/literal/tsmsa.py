@@ -109,6 +109,8 @@ class FeatureEnhance(nn.Module):
 
 
 class Head(nn.Module):
+    """3×3 to two channels → BN → ReLU → dropout → 1×1: (B, channels, H, W) → logits (B, 1, H, W)."""
+
     def __init__(self, channels: int):
         super().__init__()
         self.block = nn.Sequential(

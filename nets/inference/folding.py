@@ -60,8 +60,9 @@ def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> n
 
 
 def _join_channels(darknet: CSPDarknet, mean: Tensor, std: Tensor) -> None:
-    """Let `darknet` read R of grey frames alone: G and B are R times a factor, plus a constant, which has a channel of
-    its own as it ends with the frame.
+    """Let `darknet` read R of grey frames alone, as G and B are R times a factor, plus a constant.
+
+    The constant has a channel of its own as it ends with the frame.
     """
     conv = darknet.stem[0]
     weight = conv.weight.unflatten(1, (4, 3))  # pixels, colours

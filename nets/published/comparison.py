@@ -36,8 +36,9 @@ class PublishedNames(NamedTuple):
 
 
 def number_renamings(pattern: str, published: str, count: int) -> tuple[tuple[str, str], ...]:
-    """The pairs of `pattern` and `published` for the numbers below `count`: N in `pattern`; `{}` in `published` is
-    one more.
+    """The pairs of `pattern` and `published` for the numbers below `count`.
+
+    A number stands for N in `pattern`; `{}` in `published` is one more.
     """
     return tuple((pattern.replace("N", str(index)), published.format(index + 1)) for index in range(count))
 

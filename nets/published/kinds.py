@@ -38,8 +38,10 @@ def identify_network(state: Mapping[str, Tensor]) -> str:
 
 
 def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The options of `nets.sstnet.SSTNet` that a state dict of SSTNet or of YOLOX tells: those of its backbone, and,
-    where it holds the parts, `num_classes`, `num_frames`, `num_slices`, `num_layers`.
+    """The options of `nets.sstnet.SSTNet` that a state dict of SSTNet or of YOLOX tells.
+
+    They are those of its backbone, and, where it holds the parts, `num_classes`, `num_frames`, `num_slices`,
+    `num_layers`.
     """
     blocks = _count(state, r"backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
     base = state["backbone.backbone.stem.conv.conv.weight"].shape[0]

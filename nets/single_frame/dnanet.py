@@ -51,8 +51,9 @@ class AttentionBlock(BasicBlock):
 
 
 class DNANet(KeyFrameNetwork):
-    """clip (B, T, H, W) float32 → logits (B, 1, H, W) of the key frame, in training mode a list of four such logits of
-    ever deeper nesting, the last one as in evaluation mode. H and W: multiples of 16.
+    """clip (B, T, H, W) float32 → logits (B, 1, H, W) of the key frame; H and W are multiples of 16.
+
+    In training mode a list of four such logits of ever deeper nesting, the last one as in evaluation mode.
 
     Node (i, j) lies at H/2^i and reads the nodes left of it in its row, the one below on its left and the one above.
     """

@@ -14,8 +14,9 @@ RADIX = 2
 
 
 class SplitAttention(nn.Module):
-    """Grouped 3×3 convolution into two sets of maps, of which each group takes a learnt mixture (Zhang et al.,
-    "ResNeSt: Split-Attention Networks", 2020). (B, C, H, W) float → the same shape.
+    """Grouped 3×3 convolution into two sets of maps, of which each group takes a learnt mixture.
+
+    (B, C, H, W) float → the same shape. From Zhang et al., "ResNeSt: Split-Attention Networks", 2020.
     """
 
     def __init__(self, channels: int):
@@ -58,8 +59,10 @@ class SplitAttentionBottleneck(nn.Module):
 
 
 class ExternalAttention(nn.Module):
-    """Every point reads 64 learnt patterns that all points of all images share (Guo et al., "Beyond Self-attention:
-    External Attention using Two Linear Layers for Visual Tasks", 2021). (B, C, H, W) float → the same shape.
+    """Every point reads 64 learnt patterns that all points of all images share.
+
+    (B, C, H, W) float → the same shape. From Guo et al., "Beyond Self-attention: External Attention using Two Linear
+    Layers for Visual Tasks", 2021.
 
     The published layers that compare with the patterns and that read them share one storage, so there is one tensor.
     """

@@ -15,8 +15,9 @@ class KeyFrameNetwork(nn.Module):
     multiple = 1
 
     def segment(self, frame: Tensor) -> Tensor | list[Tensor]:
-        """Key frames (B, 1, H, W) → logits (B, 1, H, W); a deeply supervised network in training mode: a list of such
-        logits, each of which the criterion sees.
+        """Key frames (B, 1, H, W) → logits (B, 1, H, W).
+
+        A deeply supervised network in training mode: a list of such logits, each of which the criterion sees.
         """
         raise NotImplementedError
 

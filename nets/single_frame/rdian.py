@@ -14,6 +14,7 @@ from nets.tsmsa import Head
 
 
 def leaky_relu() -> nn.LeakyReLU:
+    """The network's activation, of slope 0.01 below 0, in place."""
     return nn.LeakyReLU(0.01, inplace=True)
 
 
@@ -30,8 +31,9 @@ class Residual(nn.Module):
 
 
 class CBAM(nn.Module):
-    """Convolutional block attention (Woo et al., ECCV 2018): channels from their mean and maximum, then points from the
-    maximum and mean over channels. (B, C, H, W) float → the same shape.
+    """Convolutional block attention (Woo et al., ECCV 2018): (B, C, H, W) float → the same shape.
+
+    Channels are weighed from their mean and maximum, then points from the maximum and mean over channels.
     """
 
     def __init__(self, channels: int, inner: int):
@@ -46,8 +48,9 @@ class CBAM(nn.Module):
 
 
 def directions() -> Tensor:
-    """Eight 5×5 kernels (8, 1, 5, 5), each the centre less one of the surrounding points at distance 2, clockwise from
-    the top left; kernels k and k + 4 look into opposite directions.
+    """Eight 5×5 kernels (8, 1, 5, 5), each the centre less one of the surrounding points at distance 2.
+
+    They go clockwise from the top left; kernels k and k + 4 look into opposite directions.
     """
     kernels = torch.zeros(8, 1, 5, 5)
     kernels[:, 0, 2, 2] = 1

@@ -81,8 +81,10 @@ class CrossAttention(nn.Module):
 
 
 class UIUNet(KeyFrameNetwork):
-    """clip (B, T, H, W) float32 → logits (B, 1, H, W) of the key frame, in training mode a list of seven such logits:
-    the one of evaluation mode, made of the other six, and those from H, H/2, …, H/32. Any H and W.
+    """clip (B, T, H, W) float32 → logits (B, 1, H, W) of the key frame, for any H and W.
+
+    In training mode a list of seven such logits: the one of evaluation mode, made of the other six, and those from
+    H, H/2, …, H/32.
     """
 
     def __init__(self):

@@ -214,6 +214,7 @@ def _describe_unknown(folder: Path, known: bool) -> list[str]:
     """What lies in a folder without labels in their places, and the command that comes next.
 
     Args:
+        folder: any folder.
         known: it is a dataset, whose frames were described.
     """
     places = _count_files(folder)

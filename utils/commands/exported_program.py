@@ -13,8 +13,10 @@ BASE_SIDE_PX = 32  # example inputs have sides of some times as many
 
 
 def side_multiple(network: Any) -> int:
-    """Pixels of which the sides of an exported network's frames are multiples: its own `multiple`, or `BASE_SIDE_PX`
-    where it takes any size, as its maps then have sizes that no one expression gives.
+    """Pixels of which the sides of an exported network's frames are multiples.
+
+    Its own `multiple`, or `BASE_SIDE_PX` where it takes any size, as its maps then have sizes that no one expression
+    gives.
     """
     return network.multiple if network.multiple > 1 else BASE_SIDE_PX
 
@@ -72,8 +74,9 @@ def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
 def measure_deviation(
     run: Callable[[list[np.ndarray]], Sequence[np.ndarray]], module: Any, example: tuple, multiple: int
 ) -> float:
-    """Largest difference between an exported file and PyTorch, over the largest output where that exceeds 1, on noise
-    of two batches and sizes; NaN where one of them gives NaN.
+    """Largest difference between an exported file and PyTorch on noise of two batches and sizes.
+
+    It is over the largest output where that exceeds 1; NaN where one of them gives NaN.
 
     Args:
         run: the file: its inputs as float32 arrays → its outputs.

@@ -107,7 +107,9 @@ def fit_to_budget(
     Args:
         predictor: at any threshold.
         budget: of false alarms, and the frames; without one the predictor stays as it is.
-        batch_size, workers, quiet: as of `evaluate_sequences`.
+        batch_size: clips that go through the network together.
+        workers: threads that read frames ahead.
+        quiet: no progress bar.
 
     Raises:
         UserError: the training split cannot be used, or nothing of it is set aside.
@@ -139,8 +141,10 @@ def fit_to_budget(
 def results_folder(
     choice: PredictorChoice, out: str | None, data: str, kind: str, detections: str | None = None
 ) -> Path:
-    """Where results go: `out`, else beside the weights or detections, or, of a method and of weights that come with the
-    project, in a folder of runs/ that is named by the data and the method or network.
+    """Where results go: `out`, else beside the weights or detections.
+
+    Those of a method and of weights that come with the project go to a folder of runs/ that is named by the data and
+    the method or network.
 
     Args:
         choice: what predicts.
@@ -162,7 +166,8 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
     """A dataset with labels.
 
     Args:
-        root, split: as of `open_dataset`.
+        root: the dataset's folder.
+        split: "train", "test" or "all", as of `open_dataset`.
         prefer: `masks` or `boxes`: the labels that every frame must have where the dataset has any of that kind; where
             it has only the other kind, every frame must have that.
 

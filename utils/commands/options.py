@@ -1,5 +1,6 @@
-"""Options that several commands share, and what is made of them once they are parsed: what predicts, on what hardware,
-and how a threshold is chosen.
+"""Options that several commands share, and what is made of them once they are parsed.
+
+They say what predicts, on what hardware, and how a threshold is chosen.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Everything that `test.py` says about an evaluation beyond the first table: both rules, intervals, bands, faulty
-countings, contact sheets.
+"""Everything that `test.py` says about an evaluation beyond the first table.
+
+That is both rules, intervals, bands, faulty countings, contact sheets.
 """
 
 from __future__ import annotations

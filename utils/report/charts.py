@@ -20,9 +20,9 @@ Pair = tuple[float, float]
 
 @dataclass
 class Axis:
-    """From data to pixels: `low` … `high` onto `start` … `end`, by the logarithm where `log`; `named` are its ticks
-    where they are not to be numbers, of one or two lines.
+    """From data to pixels: `low` … `high` onto `start` … `end`, by the logarithm where `log`.
 
+    `named` are its ticks where they are not to be numbers, of one or two lines.
     Of a logarithmic axis everything below `low`, 0 as well, stands at its lower end.
     """
 

@@ -76,8 +76,9 @@ class ShownFrame:
 
 
 def pick_frames(dataset: Dataset, most: int, limit: int = 0) -> list[Frame]:
-    """The frames that the page shows: of every sequence a stretch from its middle, as long as its share; consecutive
-    frames show how targets move. Of more sequences than frames, every so many'th gives one frame.
+    """The frames that the page shows: of every sequence a stretch from its middle, as long as its share.
+
+    Consecutive frames show how targets move. Of more sequences than frames, every so many'th gives one frame.
 
     Args:
         dataset: whose sequences are cut to the first `limit` frames (0: all).

@@ -32,8 +32,10 @@ TILE_QUALITY = 80
 
 
 class MethodObserver:
-    """Takes note of all that one method finds: boxes of every frame, and of those in `shown` (image paths)
-    components and the numbers of the true targets that are missed.
+    """Takes note of all that one method finds.
+
+    That is boxes of every frame, and of those in `shown` (image paths) components and the numbers of the true targets
+    that are missed.
     """
 
     def __init__(self, facts: TargetFacts, shown: frozenset[str], least_side: float) -> None:

@@ -95,8 +95,9 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
 
 
 def compare_countings(methods: Sequence[MethodResult]) -> str:
-    """Markdown of how far figures move by the faulty countings (`utils.metrics.published_countings`); without those
-    that move none.
+    """Markdown of how far figures move by the faulty countings (`utils.metrics.published_countings`).
+
+    Those that move none are left out.
     """
     lines = [["counting", "figure", *(method.name for method in methods)]]
     moves = [shifts(method.figures_by_rule(), method.countings) for method in methods]

@@ -67,8 +67,9 @@ def data(frames: Frames) -> str:
 
 
 def stills(methods: Sequence[MethodResult], frames: Frames) -> str:
-    """Frames with every method's result, drawn without scripts: those in which most targets are missed by some method
-    and found by another, of different sequences first.
+    """Frames with every method's result, drawn without scripts.
+
+    They are those in which most targets are missed by some method and found by another, of different sequences first.
     """
 
     def interest(frame: ShownFrame) -> tuple[int, int]:

@@ -1,5 +1,6 @@
-"""One frozen dataclass is the whole recipe of a training run; `utils.training.config_cli` makes the command line from
-it.
+"""One frozen dataclass is the whole recipe of a training run.
+
+`utils.training.config_cli` makes the command line from it.
 """
 
 from __future__ import annotations
@@ -319,4 +320,5 @@ class TrainConfig:
 
 
 def flag(name: str) -> str:
+    """A field's name as its option has it, without the leading dashes: `batch-size` of `batch_size`."""
     return name.replace("_", "-")

@@ -101,7 +101,8 @@ def train_one_epoch(
             left out of it, yet counted in its length. In a batch "replaced" lists why clips were replaced by others.
         progress: kept up to date, after each step.
         accumulate: batches to a step.
-        title, quiet: of the progress bar.
+        title: stands in front of the progress bar.
+        quiet: no progress bar.
         after_step: called after each step, with everything in a state that can be saved.
         on_non_finite: told of a step that was left out because of its loss; without it such a step stops training.
 

@@ -24,8 +24,10 @@ class LoaderDied(RuntimeError):
 
 
 class StopSignals:
-    """Within this context SIGTERM and Ctrl-C no longer end the process: `number` becomes that of the signal, and
-    whoever works stops at the next good moment. A second Ctrl-C raises KeyboardInterrupt at once.
+    """Within this context SIGTERM and Ctrl-C no longer end the process.
+
+    `number` becomes that of the signal, and whoever works stops at the next good moment. A second Ctrl-C raises
+    KeyboardInterrupt at once.
 
     Outside the main thread, which alone may handle signals, nothing changes.
     """

@@ -150,8 +150,9 @@ def build_transform(
 
     Args:
         config: the recipe.
-        std, mean: of the dataset, in the sensor's grey levels.
+        std: of the dataset, in the sensor's grey levels.
         full_scale: largest grey level of the files' type.
+        mean: as `std`; margins have this level where the files are not of 8 bits.
     """
     steps: list[ClipTransform] = []
     if config.clones_targets:

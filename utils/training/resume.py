@@ -147,7 +147,8 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
     """Hold the dataset to be the one that the checkpoint was trained on.
 
     Args:
-        then, now: of `fingerprint`; an empty `then`, of an early version, is taken for the same.
+        then: of `fingerprint`, as the checkpoint holds it; an empty one, of an early version, is taken for the same.
+        now: of `fingerprint`, of the dataset as it is.
 
     Raises:
         UserError: it is another one; the text names what changed.

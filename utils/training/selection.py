@@ -75,8 +75,9 @@ def choose_threshold(
 
     Args:
         curve: arrays `threshold, pd, fa, false_per_frame, iou` (from `SegmentationMetrics.curve`).
-        fa_budget, false_budget: the largest Fa and the most false components a frame; where no threshold keeps to
-            both, the one with the lowest Fa is taken.
+        fa_budget: the largest Fa.
+        false_budget: the most false components a frame; where no threshold keeps to both budgets, the one with the
+            lowest Fa is taken.
         fixed: a threshold given by the user: the listed one nearest to it is taken instead.
 
     Returns:
@@ -180,8 +181,10 @@ def choose_score(metrics: DetectionMetrics) -> float:
 
 
 def is_better(new: dict[str, Any] | None, best: dict[str, Any]) -> bool:
-    """Whether `new` figures are a better choice: for masks Pd within the false-alarm budget first, then IoU; for boxes
-    the mean of AP50 and centre AP first, then F1 by centres.
+    """Whether `new` figures are a better choice.
+
+    For masks Pd within the false-alarm budget counts first, then IoU; for boxes the mean of AP50 and centre AP first,
+    then F1 by centres.
     """
     if not new:
         return False

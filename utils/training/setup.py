@@ -96,8 +96,9 @@ class TrainingSetup:
         )
 
     def _normalisation(self) -> Normalisation:
-        """Of the clips: the data's own; for detectors, whose weights may come from RGB images, ImageNet's as published,
-        as long as the levels are those of 8 bits.
+        """Of the clips: the data's own, for detectors ImageNet's as published.
+
+        Detectors' weights may come from RGB images; it is ImageNet's as long as the levels are those of 8 bits.
         """
         if not self.config.detector:
             return self.grey

@@ -301,8 +301,9 @@ def _add_up(counts: tuple[dict[str, int], ...]) -> dict[str, int]:
 
 @contextlib.contextmanager
 def use_deterministic(wanted: bool) -> Iterator[None]:
-    """Within this context PyTorch takes operations that give the same bits each time, where `wanted`; where there is no
-    such form of one, it warns and names it.
+    """Within this context PyTorch takes operations that give the same bits each time, where `wanted`.
+
+    Where there is no such form of one, it warns and names it.
     """
     if not wanted:
         yield
