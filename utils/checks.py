@@ -86,7 +86,9 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
     """Look at every file of a dataset.
 
     Args:
-        root, split, need: see `utils.datasets.open_dataset`.
+        root: the dataset's folder.
+        split: "train", "test" or "all", see `utils.datasets.open_dataset`.
+        need: the labels that every frame must have, see there.
         quiet: no progress bar.
 
     Returns:

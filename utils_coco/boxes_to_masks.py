@@ -74,7 +74,8 @@ def convert(
     Args:
         root: a dataset with boxes, in any layout.
         out: make a dataset here, with copies of the images and lists; default: write `masks/` into `root`.
-        method, dilate: see `utils.images.box_masks.convert_boxes`.
+        method: "half-max" or "box", see `utils.images.box_masks.convert_boxes`.
+        dilate: add one pixel on each side, see there.
         overwrite: replace masks that are there.
         quiet: no progress bar.
         link: with `out`, link images and lists instead.

@@ -54,8 +54,9 @@ def list_parser(command: str, description: str, kind: str, about: str, other: st
     Args:
         command: name of the module.
         description: its docstring, of which the part before the colon is shown.
-        kind, other: suffixes of the list that is read and of the one that is written.
-        about: what the list that is read holds.
+        kind: suffix of the list that is read.
+        about: what that list holds.
+        other: suffix of the list that is written.
         default_root: what is done without `--image-root`.
     """
     parser = Parser(prog=f"python -m utils_coco.{command}", description=description.split(":")[0] + ".")

@@ -48,9 +48,11 @@ class SourceImage:
 def list_images(
     folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
 ) -> list[SourceImage]:
-    """All images below `folder`, whose subfolders are sequences, each with its split: the sequences named `test`, else
-    those in folders test, val or valid where there is train too, else the last `fraction` of the sequences in natural
-    order, or of a single sequence's frames. What lies in `labels`, a folder below it, is left out.
+    """All images below `folder`, whose subfolders are sequences, each with its split.
+
+    Those for testing are named `test`, else those in folders test, val or valid where there is train too, else
+    the last `fraction` of the sequences in natural order, or of a single sequence's frames. What lies in `labels`, a
+    folder below it, is left out.
 
     Raises:
         UserError: no such folder, no images, or no such sequence.
@@ -115,8 +117,9 @@ class Lookup:
         self.only = next(iter(groups)) if len(groups) == 1 else ""
 
     def find(self, key: str) -> SourceImage | None:
-        """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, where the folder may be that of a
-        longer path, and need not be named where all images lie in one, or by its name alone.
+        """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, or by its name alone.
+
+        The folder may be that of a longer path, and need not be named where all images lie in one.
         """
         ends = [key]
         while "/" in ends[-1]:
@@ -182,8 +185,9 @@ def match_labels(
 def _labelled_frame(
     image: SourceImage, boxes: Sequence[NamedBox], classes: Sequence[str], one_class: bool
 ) -> tuple[str, tuple[int, int], list[Box]]:
-    """Name, (height, width) and boxes of an image with class numbers, cut where they leave it by less than
-    `ROUNDING_MARGIN`.
+    """Name, (height, width) and boxes of an image with class numbers.
+
+    Boxes are cut where they leave the image by less than `ROUNDING_MARGIN`.
     """
     size = image_size(image.path)
     result = []
@@ -216,7 +220,8 @@ def convert(
         labels: folder or file, see `utils_coco.label_formats`.
         out: folder of the dataset, new or empty.
         kind: one of `LABEL_KINDS`, or `auto`.
-        test, fraction: see `list_images`.
+        test: names of the sequences for testing, see `list_images`.
+        fraction: of the sequences or frames for testing, where nothing else tells the split, see there.
         side: of the boxes around centroids, in pixels.
         one_class: a single class "target".
         link: the images, which saves room; else they are copied.

@@ -117,8 +117,9 @@ def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
 
 
 def _yolo(labels: Path, sizes: SizeLookup) -> Iterator[tuple[str, list[NamedBox]]]:
-    """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`. Other text, such
-    as a README, that no image is called like is passed over.
+    """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`.
+
+    Other text, such as a README, that no image is called like is passed over.
     """
     listed = next((path for path in (labels / "classes.txt", labels.parent / "classes.txt") if path.is_file()), None)
     names = read_text(str(listed)).split("\n") if listed else []

@@ -82,8 +82,10 @@ COLUMN_ADVICE = (
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions of the columns that are read; `form` is one of `FORMS_BY_KIND`, which says what the `values` are.
-    `sequence` and `category` are None where there is none.
+    """Positions of the columns that are read.
+
+    `form` is one of `FORMS_BY_KIND`, which says what the `values` are. `sequence` and `category` are None where there
+    is none.
     """
 
     form: str
@@ -105,8 +107,9 @@ def _plain(name: str) -> str:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Numbers, from 1, and cells of the lines; they are split at what the first one has most of: comma, semicolon or
-    tab.
+    """Numbers, from 1, and cells of the lines.
+
+    They are split at what the first one has most of: comma, semicolon or tab.
     """
     lines = read_text(str(path)).splitlines()
     delimiter = max(",;\t", key=lines[0].count) if lines else ","

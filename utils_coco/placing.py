@@ -13,7 +13,8 @@ def place(source: Path, target: Path, link: bool = False) -> None:
     """Make the file or folder `source` appear as `target`; what is already there and the same stays.
 
     Args:
-        source, target: paths; folders above `target` are made.
+        source: path of what is there.
+        target: path where it is to appear; folders above it are made.
         link: make a symbolic link, which needs no room on the disk, but what is done to it is done to the source's
             folder; else copy the contents, without the source's permissions.
 

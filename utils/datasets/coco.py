@@ -54,8 +54,10 @@ def read_coco(path: str) -> tuple[Entry, ...]:
 
 
 def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any] = float) -> tuple[Entry, ...]:
-    """The images of a COCO file: `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become
-    0, 1, …. The boxes of an image keep the order of its annotations.
+    """The images of a COCO file with their boxes.
+
+    `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become 0, 1, …. The boxes of an image
+    keep the order of its annotations.
 
     Args:
         content: from `load_coco(path)`.
@@ -137,7 +139,8 @@ def box_entry(number: int, image: int, category: int, **more: Any) -> dict[str, 
 
     Args:
         number: its id.
-        image, category: the ids of what it belongs to.
+        image: id of the image that it lies in.
+        category: id of its class.
         more: `bbox` [x, y, w, h] in pixels, `area`, `iscrowd` and whatever else, in the order they are to be written.
     """
     return {"id": number, "image_id": image, "category_id": category, **more}

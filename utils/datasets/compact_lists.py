@@ -1,5 +1,6 @@
-"""Many names, and images with their boxes, in little memory: blocks of bytes instead of an object each, which loader
-processes share.
+"""Many names, and images with their boxes, in little memory.
+
+They are blocks of bytes instead of an object each, which loader processes share.
 """
 
 from __future__ import annotations

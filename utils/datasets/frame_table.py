@@ -182,8 +182,9 @@ class Sequences(Mapping[str, FrameTable]):
         return AllFrames(self)
 
     def cut(self, first: Any, last: Any) -> Sequences:
-        """Of every sequence the frames from position `first` to before `last`, `(N,)` or one number for all; sequences
-        of which nothing is left are left out.
+        """Of every sequence the frames from position `first` to before `last`, `(N,)` or one number for all.
+
+        Sequences of which nothing is left are left out.
         """
         first = np.clip(first, 0, self.lengths())
         last = np.clip(last, first, self.lengths())

@@ -19,8 +19,10 @@ MAX_FOLDER_DEPTH = 6  # folders below the root; links that lead in circles end h
 
 
 class Paths(Mapping[str, str]):
-    """Keys and paths of many files. A path is kept as what stands before and behind its key's last part, of which there
-    are few, so that an entry costs little more than its key.
+    """Keys and paths of many files.
+
+    A path is kept as what stands before and behind its key's last part, of which there are few, so that an entry costs
+    little more than its key.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
@@ -165,8 +167,9 @@ def _sequence_folders(root: str) -> list[str]:
 
 
 def _masks(root: str, where: str, instead: str, images: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Masks in the folder `where` under the keys of their images, which lie in `instead`; `NAME_pixels0` is the mask of
-    `NAME`.
+    """Masks in the folder `where` under the keys of their images, which lie in `instead`.
+
+    `NAME_pixels0` is the mask of `NAME`.
     """
     masks = _folder(root, *where.split("/"))
     for key in masks:

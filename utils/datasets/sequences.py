@@ -71,8 +71,10 @@ def sequence_names(files: Files) -> Callable[[str], str]:
 
 
 def table_of(files: Files, keys: Texts, name_of: Callable[[str], str], boxes: BoxTable) -> Sequences:
-    """Frames by sequence. A frame's number is the last number in its file's name; where a sequence has names without
-    one, or the same number twice, it is the position in natural order among all its images on disk.
+    """Frames by sequence.
+
+    A frame's number is the last number in its file's name; where a sequence has names without one, or the same number
+    twice, it is the position in natural order among all its images on disk.
     """
     rows: dict[str, Any] = defaultdict(lambda: array("q"))
     if files.layout == "single frames":  # no lists of one frame each

@@ -22,7 +22,8 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
     """The list that decides a split: an index before box lists; of several, the first whose images are here.
 
     Args:
-        files, lists: what the dataset's folder holds.
+        files: images and masks in the dataset's folder.
+        lists: the lists of images found there.
         split: "train", "test", or "" for lists whose names do not tell their split.
 
     Raises:
@@ -55,7 +56,8 @@ def images_of_split(
     """Keys of the images in a split, each once.
 
     Args:
-        files, lists: what the dataset's folder holds.
+        files: images and masks in the dataset's folder.
+        lists: the lists of images found there.
         split: "train", "test", or "all": what the lists of both splits name, or else every image.
         table: the split of an image by the published dataset's table; None where there is none.
         report: told of images that are listed but missing (fatal), listed twice, or in both splits (not fatal).

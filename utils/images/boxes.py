@@ -28,8 +28,9 @@ def raster_order(boxes: np.ndarray) -> np.ndarray:
 
 
 def box_pixels(box: Sequence[float], shape: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the pixels, in a frame of `shape` (H, W), whose centres a box x1, y1, x2, y2, … covers; where
-    it covers none, the pixel that its own centre lies in.
+    """Rows and columns of the pixels, in a frame of `shape` (H, W), whose centres a box x1, y1, x2, y2, … covers.
+
+    Where it covers none, those of the pixel that its own centre lies in.
     """
     spans = []
     for low, high, side in ((box[1], box[3], shape[0]), (box[0], box[2], shape[1])):
@@ -62,7 +63,9 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of every two boxes, in their own precision.
 
     Args:
-        a, b: `(N, 4 or more)` and `(M, 4 or more)` x1, y1, x2, y2, …
+        a: `(N, 4 or more)` x1, y1, x2, y2, …
+        b: `(M, 4 or more)`, likewise.
+
     Returns:
         `(N, M)`, 0 for two boxes of no area; float32 of float32 boxes, then with the very bits that
         `torchvision.ops.nms` compares, else float64.

@@ -42,9 +42,10 @@ def label_pixels(pixel: np.ndarray, width: int) -> Components:
 
 
 def components_of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components:
-    """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in a frame of `shape` (H, W), each as a component of its own, also where
-    it touches another; every `level` is 1. Centroids are the boxes' centres. In the order of the boxes, which should be
-    that of `raster_order`.
+    """Boxes `(N, 4 or more)` x1, y1, x2, y2, … in a frame of `shape` (H, W), each as a component of its own.
+
+    So too where it touches another; every `level` is 1. Centroids are the boxes' centres. In the order of the
+    boxes, which should be that of `raster_order`.
     """
     corners, places = np.asarray(boxes, np.float64)[:, :4], np.arange(shape[0] * shape[1]).reshape(shape)
     pixels = [places[box_pixels(box, shape)].ravel() for box in corners]
@@ -57,8 +58,9 @@ def components_of_boxes(boxes: np.ndarray, shape: tuple[int, int]) -> Components
 
 
 def repeat_at_levels(found: Components, height: np.ndarray, levels: int) -> Components:
-    """Components `found`, of which each reaches the levels 1 … `height` `(N,)`, at all these levels, as `label_levels`
-    gives those of masks; without their pixels.
+    """Components `found`, of which each reaches the levels 1 … `height` `(N,)`, at all these levels.
+
+    As `label_levels` gives those of masks, but without their pixels.
     """
     level, index = np.nonzero(height[None, :] >= np.arange(1, levels + 1)[:, None])
     none = np.zeros(0, np.int64)

@@ -21,8 +21,9 @@ TILE_SIDE = 32  # px of the input, side of what is scaled anew at once
 
 
 def margin_level(mean: float, full_scale: float) -> float:
-    """Grey level of the margins: 128 of 255 as published, and the dataset's mean for files of another type, whose
-    levels may be far from half of the full scale (cameras of 14 bits in files of 16).
+    """Grey level of the margins: 128 of 255 as published, and the dataset's mean for files of another type.
+
+    Levels in such files may be far from half of the full scale (cameras of 14 bits in files of 16).
     """
     return MARGIN_GREY if full_scale == 255 else mean
 
@@ -155,8 +156,9 @@ FITS = ("crop", "resize", "letterbox")  # as recipes call them; a network traine
 
 @dataclass(frozen=True)
 class Padded:
-    """Frames of `shape` (h, w) keep their pixels; sides are padded to multiples of `multiple` by the edge's value, on
-    the right and at the bottom.
+    """Frames of `shape` (h, w) keep their pixels; sides are padded to multiples of `multiple`.
+
+    The padding repeats the edge's value, on the right and at the bottom.
     """
 
     shape: tuple[int, int]
@@ -219,7 +221,8 @@ def fit_of(
         fit: one of `FITS`.
         input_size: side of the square input in pixels; not used by `crop`.
         multiple: the input's sides are multiples of it.
-        mean, full_scale: of the frames' grey levels, see `margin_level`.
+        mean: of the frames' grey levels, see `margin_level`.
+        full_scale: largest grey level of the files' type, see there.
         square: for `letterbox`; without it there are no more margins than make the sides multiples of `multiple`.
     """
     if fit == "letterbox":
@@ -240,8 +243,9 @@ def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A mask `(h, w)` bool → `(height, width)`: set where targets cover at least half of a pixel; a target that would
-    vanish keeps the pixel it covers most.
+    """A mask `(h, w)` bool → `(height, width)`: set where targets cover at least half of a pixel.
+
+    A target that would vanish keeps the pixel it covers most.
     """
     if not mask.any():
         return np.zeros((height, width), bool)

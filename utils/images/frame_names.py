@@ -36,8 +36,10 @@ def name_pattern(name: str) -> str:
 
 
 def order_names(names: Sequence[str]) -> list[str]:
-    """File names in the order of their frames: in natural order, which time stamps need as a whole; those
-    that differ in more than digits by their last numbers, as in `utils.datasets.sequences`, where these differ.
+    """File names in the order of their frames.
+
+    In natural order, which time stamps need as a whole; those that differ in more than digits by their last numbers,
+    as in `utils.datasets.sequences`, where these differ.
     """
     names = sorted(names, key=natural_key)
     numbers = frame_numbers(names)
@@ -47,16 +49,18 @@ def order_names(names: Sequence[str]) -> list[str]:
 
 
 def ascending_numbers(names: Sequence[str]) -> list[int] | None:
-    """The last number in each of the names, which `order_names` has ordered, where these ascend, else None: then
-    positions count, since numbers that stay or fall are sizes, exposures or parts of a second.
+    """The last number in each of the names, which `order_names` has ordered, where these ascend, else None.
+
+    Else positions count, since numbers that stay or fall are sizes, exposures or parts of a second.
     """
     numbers = frame_numbers(names)
     return numbers if numbers == sorted(numbers or ()) else None
 
 
 def usual_step(numbers: Sequence[int]) -> int | None:
-    """By how much numbers ascend from one frame to the next: 1, or 40 for time stamps in milliseconds, up to some
-    jitter.
+    """By how much numbers ascend from one frame to the next, up to some jitter.
+
+    It is 1, or 40 for time stamps in milliseconds.
 
     Args:
         numbers: of a sequence's files, ascending.
@@ -87,8 +91,9 @@ def count_steps(numbers: Sequence[int]) -> list[int]:
 
 
 def never_consecutive(numbers: Sequence[int]) -> bool:
-    """Whether no two of a sequence's ascending numbers, of which there are two or more, are consecutive: every clip is
-    then one frame again and again.
+    """Whether no two of a sequence's ascending numbers, of which there are two or more, are consecutive.
+
+    Every clip is then one frame again and again.
     """
     return len(numbers) > 1 and all(after - before > 1 for before, after in pairwise(numbers))
 

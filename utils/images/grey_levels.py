@@ -1,5 +1,6 @@
-"""Grey levels: from what a picture holds (colours, degrees, shares, raw counts) to levels that a network or a person
-can be shown.
+"""Grey levels: from what a picture holds to levels that a network or a person can be shown.
+
+A picture holds colours, degrees, shares or raw counts.
 """
 
 from __future__ import annotations
@@ -120,11 +121,13 @@ MAX_8_BIT_LEVEL = 255  # level of frames of 8 bits
 
 
 class SlowRange:
-    """The range of grey levels that a source's frames are shown in: from one of their percentiles to another, which
-    follow the frames slowly, so that videos do not flicker.
+    """The range of grey levels that a source's frames are shown in: from one of their percentiles to another.
+
+    The levels follow the frames slowly, so that videos do not flicker.
 
     Args:
-        low, high: the percentiles, 0 to 100.
+        low: the lower percentile, 0 to 100.
+        high: the upper one.
         above: room above the upper one, a share of half the range.
     """
 
@@ -152,9 +155,10 @@ class SlowRange:
 
 @dataclass(frozen=True)
 class Window:
-    """Grey levels `low` to `high` become 0 to 255; with `percent` they are percentiles (`SlowRange`), and are
-    moved apart where the frames' noise would otherwise have a standard deviation of more than `noise` of these levels:
-    about what networks know.
+    """Grey levels `low` to `high`, which become 0 to 255.
+
+    With `percent` they are percentiles (`SlowRange`), and are moved apart where the frames' noise would otherwise have
+    a standard deviation of more than `noise` of these levels: about what networks know.
     """
 
     low: float
@@ -179,15 +183,18 @@ def require_grey(image: np.ndarray) -> None:
 
 
 def noise_in(differences: np.ndarray, gain: float) -> float:
-    """Standard deviation of a frame's noise, told from differences between its pixels, in which it is `gain` times as
-    much: by the median of their absolute values, so that edges count little; 0 without any.
+    """Standard deviation of a frame's noise, told from differences between its pixels; 0 without any.
+
+    In these the noise is `gain` times as much. The median of their absolute values tells it, so that edges count
+    little.
     """
     return float(np.median(np.abs(differences))) / (0.6745 * gain) if differences.size else 0.0
 
 
 def noise_of(image: np.ndarray) -> float:
-    """Standard deviation of the noise in a frame (H, W), in its own levels: from what differs from a plane over 3 x 3
-    pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996).
+    """Standard deviation of the noise in a frame (H, W), in its own levels.
+
+    From what differs from a plane over 3 x 3 pixels (J. Immerkaer, "Fast noise variance estimation", CVIU 1996).
     """
     rough = cv2.filter2D(image.astype(np.float32), -1, np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32))
     return noise_in(rough, 6)

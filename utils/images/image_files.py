@@ -125,8 +125,9 @@ def read_frame(path: str | os.PathLike) -> np.ndarray:
 
 
 def values_beyond_levels(image: np.ndarray) -> str:
-    """What of a frame's values whole levels from 0 to `MAX_GREY_LEVEL` cannot hold, empty where they can; what
-    resampling puts below 0 does not count.
+    """What of a frame's values whole levels from 0 to `MAX_GREY_LEVEL` cannot hold, empty where they can.
+
+    What resampling puts below 0 does not count.
     """
     if not image.size or image.dtype in (np.uint8, np.uint16, np.bool_):
         return ""
@@ -141,8 +142,9 @@ def values_beyond_levels(image: np.ndarray) -> str:
 
 
 def to_whole_levels(image: np.ndarray) -> np.ndarray:
-    """Values of any type as uint8 or uint16, rounded and cut to 0 to `MAX_GREY_LEVEL`; those of these types as they
-    are.
+    """Values of any type as uint8 or uint16, rounded and cut to 0 to `MAX_GREY_LEVEL`.
+
+    Those of these types stay as they are.
     """
     if image.dtype in (np.uint8, np.uint16):
         return image

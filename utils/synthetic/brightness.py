@@ -24,8 +24,10 @@ MAX_SNR_DRIFT = 2.0  # factor by which a target's SNR may drift around its own, 
 
 @dataclass(frozen=True)
 class Response:
-    """How the SNR of one target in one frame answers to its amplitude `a`, before rounding:
-    (contrast + a·gain) / sqrt(variance + 2·a·covariance + a²·spill), spill being the target's own light in its ring.
+    """How the SNR of one target in one frame answers to its amplitude `a`, before rounding.
+
+    It is (contrast + a·gain) / sqrt(variance + 2·a·covariance + a²·spill), spill being the target's own light in its
+    ring.
     """
 
     contrast: float
@@ -52,8 +54,9 @@ class Response:
         return (self.contrast + amplitude * self.gain) / max(variance, 1e-12) ** 0.5
 
     def amplitude(self, snr: float, sign: int = 1) -> float:
-        """The smallest amplitude ≥ 0 of a target (dark if `sign` is −1) at which its SNR is `snr` with that sign;
-        infinite if the target's own light in the ring keeps it below for ever.
+        """The smallest amplitude ≥ 0 of a target (dark if `sign` is −1) at which its SNR is `snr` with that sign.
+
+        Infinite if the target's own light in the ring keeps it below for ever.
         """
         d, k, c = sign * self.contrast, self.gain, sign * self.covariance
         if d >= snr * max(self.variance, 1e-12) ** 0.5:
@@ -79,8 +82,9 @@ class SnrLimits:
     high: float
 
     def aims(self) -> SnrLimits:
-        """What to aim at: away from the limits, so that neither rounding nor another shape of the ring leads out, and
-        farthest from the border between the classes.
+        """What to aim at: away from the limits, and farthest from the border between the classes.
+
+        Away from the limits, neither rounding nor another shape of the ring leads out.
         """
         width = 0.2 * (self.high - self.low)
         below, above = (0.1 if abs(limit - CLASS_BORDER) < 0.01 else 0.03 for limit in (self.low, self.high))

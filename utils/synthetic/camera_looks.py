@@ -1,5 +1,7 @@
-"""What cameras and recorders make of a sensor's picture before anybody sees it: sharpening with its halos, a grey scale
-stretched until parts of it are saturated, interpolation, and lossy video.
+"""What cameras and recorders make of a sensor's picture before anybody sees it.
+
+These are sharpening with its halos, a grey scale stretched until parts of it are saturated, interpolation, and lossy
+video.
 
 Levels as in `utils.synthetic.scenes`; element by element like there, so a look is the same on every machine.
 """
@@ -18,9 +20,11 @@ BASE_LEVEL = 128.0  # that such a frame is coded against
 
 @dataclass(frozen=True)
 class Look:
-    """Each part may be missing: `halo`: how much is added of what differs from a blur of `reach` pixels (0: none);
-    `percentiles` of the middle frame that become the levels `span` (None: as they are); `softness`: blur of an
-    interpolated picture, pixels (0: none); `quantum`: coarseness of lossy video, levels (0: none).
+    """What is done to a sensor's picture, of which each part may be missing.
+
+    `halo`: how much is added of what differs from a blur of `reach` pixels (0: none); `percentiles` of the middle frame
+    that become the levels `span` (None: as they are); `softness`: blur of an interpolated picture, pixels (0: none);
+    `quantum`: coarseness of lossy video, levels (0: none).
     """
 
     halo: float = 0.0
@@ -71,9 +75,10 @@ def _cosines() -> np.ndarray:
 
 
 def code_as_video(clip: np.ndarray, quantum: float) -> np.ndarray:
-    """Levels (T, H, W) after lossy video coding in its simplest form, without motion compensation: of each frame the
-    difference from the decoded frame before, of every twelfth the frame itself, in blocks of 8×8 cosines rounded to
-    multiples of `quantum` levels, coarser for higher frequencies.
+    """Levels (T, H, W) after lossy video coding in its simplest form, without motion compensation.
+
+    Coded is of each frame the difference from the decoded frame before, of every twelfth the frame itself, in blocks
+    of 8×8 cosines rounded to multiples of `quantum` levels, coarser for higher frequencies.
     """
     basis = _cosines()
     steps = quantum * (1 + np.add.outer(np.arange(BLOCK_SIDE), np.arange(BLOCK_SIDE)) / 2)

@@ -20,7 +20,9 @@ MAX_BRIGHTNESS = 120.0  # levels that a distractor adds at most, so that few sat
 
 @dataclass(frozen=True)
 class Sensor:
-    """`psf`: deviation of the optics' blur, pixels; noise variance at level v is `read`² + `shot`·v; `pattern` (H, W):
+    """The optics' blur and what the sensor adds: noise, a pattern, a drift.
+
+    `psf`: deviation of the optics' blur, pixels; noise variance at level v is `read`² + `shot`·v; `pattern` (H, W):
     what every frame has added to it: columns, rows, pixels and shading; `drift` (T,): slow change of the level.
     """
 
@@ -121,7 +123,9 @@ def add_glints(
         found: takes up their light and their places.
         density: of them in a frame, on average.
         snr: they are as bright as targets of such an SNR, from lowest to highest, would be.
-        scene, camera, sensor: what is filmed, on which path, and with what.
+        scene: what is filmed.
+        camera: its path.
+        sensor: what it is filmed with.
     """
     frames, *shape = found.light.shape
     canvas = scene.fixed.shape

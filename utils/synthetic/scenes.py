@@ -37,8 +37,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Camera:
-    """`position` (T, 2): scene coordinates of the frame's pixel (0, 0) at mid-exposure; `velocity` (T, 2): the smooth
-    pan in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered.
+    """The path of a camera over a scene.
+
+    `position` (T, 2): scene coordinates of the frame's pixel (0, 0) at mid-exposure; `velocity` (T, 2): the smooth pan
+    in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered.
     """
 
     position: np.ndarray
@@ -132,7 +134,8 @@ def fractal(
     Args:
         rng: makes the noise.
         shape: (H, W).
-        coarse, fine: scales of the first and of the last octave in pixels; each is half the one before.
+        coarse: scale of the first octave in pixels; each further one has half that of the one before.
+        fine: scale of the last octave, in pixels.
         roughness: an octave's amplitude is proportional to its scale to this power.
         stretch: factors on the scale in y and x.
         billow: fold each octave, which gives the puffs of cumulus and the crests of waves.
@@ -314,8 +317,9 @@ def list_pictures(folder: str | Path) -> list[Path]:
 
 
 def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) -> Scene:
-    """A random part of a picture as a scene: shrunk by up to 2 where it is large enough, enlarged by up to 2 and then
-    mirrored where it is too small.
+    """A random part of a picture as a scene.
+
+    Shrunk by up to 2 where it is large enough, enlarged by up to 2 and then mirrored where it is too small.
 
     Args:
         rng: decides which part.

@@ -44,9 +44,10 @@ COUNTS_PER_LEVEL, BLACK_COUNT, MAX_COUNT = 48.0, 1500.0, 16383.0
 
 @dataclass(frozen=True, eq=False)
 class SyntheticTarget:
-    """One target in one `frame`: its `track` (from 0), `mask` (H, W) bool, `area` in pixels, `snr`, `bbox` (x, y,
-    width, height), `contrast` (1 brighter, -1 darker than its surroundings), `peak` (level it adds to its brightest
-    pixel) and `centre` (y, x).
+    """One target in one `frame`.
+
+    It has its `track` (from 0), `mask` (H, W) bool, `area` in pixels, `snr`, `bbox` (x, y, width, height), `contrast`
+    (1 brighter, -1 darker than its surroundings), `peak` (level it adds to its brightest pixel) and `centre` (y, x).
     """
 
     frame: int
@@ -62,7 +63,9 @@ class SyntheticTarget:
 
 @dataclass
 class SyntheticSequence:
-    """`frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets` frame by frame, track after track; `facts`
+    """A made clip with its labels.
+
+    `frames` (T, H, W) uint8 or uint16; `masks` (T, H, W) bool; `targets` frame by frame, track after track; `facts`
     about scene, camera, tracks and distractors, as the dataset's annotations hold them.
     """
 
@@ -92,8 +95,10 @@ def is_empty(config: SyntheticConfig, index: int) -> bool:
 
 
 def limits_of(config: SyntheticConfig, index: int) -> SnrLimits:
-    """The SNR class of sequence `index`: low or high, mixed evenly by the golden ratio (from 0.4: then every kind
-    of background has both within the first twelve); one alone where the range leaves hardly any room for the other.
+    """The SNR class of sequence `index`: low or high; one alone where the range leaves hardly any room for the other.
+
+    They are mixed evenly by the golden ratio (from 0.4: then every kind of background has both within the first
+    twelve).
     """
     low, high = config.snr
     some_low, some_high = 1.2 * low <= CLASS_BORDER, high >= 1.2 * CLASS_BORDER
@@ -266,8 +271,9 @@ def _list_targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) ->
 
 
 def labelled_box(box: Sequence[float], least: float, size: tuple[int, int]) -> list[float]:
-    """A box x, y, width, height with sides of at least `least` pixels, about its centre, cut at the edges of a frame of
-    `size` (H, W).
+    """A box x, y, width, height with sides of at least `least` pixels, about its centre.
+
+    It is cut at the edges of a frame of `size` (H, W).
     """
     if min(box[2:]) >= least:
         return list(box)

@@ -20,8 +20,9 @@ MIN_MOTION = 1.2  # pixels over MOTION_FRAMES frames, both on the sensor and aga
 
 @dataclass(frozen=True)
 class Body:
-    """A target's outline: an ellipse of `semi` (long, short) half axes in pixels turned by `angle`, seen through a
-    Gaussian point spread function of `psf` pixels; half axes of 0 are a point source.
+    """A target's outline: an ellipse seen through a Gaussian point spread function of `psf` pixels.
+
+    It has `semi` (long, short) half axes in pixels turned by `angle`; half axes of 0 are a point source.
     """
 
     semi: tuple[float, float]
@@ -44,8 +45,10 @@ def _sources(body: Body) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Spot:
-    """Light of one target in one frame: `light` (h, w) inside `window`, 1 at its brightest pixel (which may lie outside
-    the frame), and `mask` (h, w) bool: its pixels at or above half of that, at least two.
+    """Light of one target in one frame.
+
+    `light` (h, w) inside `window`, 1 at its brightest pixel (which may lie outside the frame), and `mask` (h, w) bool:
+    its pixels at or above half of that, at least two.
     """
 
     window: tuple[slice, slice]
@@ -121,8 +124,10 @@ def body_of_area(rng: np.random.Generator, area: float, psf: float, blur: float)
 
 @dataclass
 class Track:
-    """One target through a clip: `spots` by frame number (only frames in which it is seen) and its image `path` (T, 2).
-    `amplitudes` are levels at the brightest pixel, filled in when the brightness is settled.
+    """One target through a clip.
+
+    It has `spots` by frame number (only frames in which it is seen) and its image `path` (T, 2). `amplitudes` are
+    levels at the brightest pixel, filled in when the brightness is settled.
     """
 
     style: str
@@ -145,8 +150,9 @@ def _moves(path: np.ndarray, frames: np.ndarray) -> bool:
 def _anchor(
     rng: np.random.Generator, style: str, shape: np.ndarray, frames: int, others: list[Track]
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """A frame, the place where the target is then, and a unit heading: at the border for "enter" and "leave", on
-    another target for "cross", anywhere for "through".
+    """A frame, the place where the target is then, and a unit heading.
+
+    The place is at the border for "enter" and "leave", on another target for "cross", anywhere for "through".
     """
     heading = rng.uniform(0, 2 * np.pi)
     way = np.array([np.sin(heading), np.cos(heading)])

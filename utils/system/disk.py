@@ -54,8 +54,9 @@ class GrowingFile:
 
 
 class Reserve:
-    """Room on the disk for files that will be written at the end, taken while the work goes on: a disk that fills up is
-    noticed while they still fit. It has no name, and goes with the process.
+    """Room on the disk for files that will be written at the end, taken while the work goes on.
+
+    So a disk that fills up is noticed while they still fit. It has no name, and goes with the process.
 
     Args:
         folder: of those files; made where it is missing.

@@ -93,8 +93,9 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def write_rows(path: str | os.PathLike, value: dict[str, Any]) -> None:
-    """`write_json` for long lists: an entry of `value` a line, of lists an item a line. Indenting
-    would take six times as long.
+    """`write_json` for long lists: an entry of `value` a line, of lists an item a line.
+
+    Indenting would take six times as long.
     """
     entries = []
     for key, item in value.items():

@@ -10,8 +10,9 @@ UNDEFINED = "–"
 
 
 def format_value(value: Any, style: str = "") -> str:
-    """A setting or a figure as people read it: – for what is undefined (None, NaN), else in a format such as `.3f`, by
-    default with few digits.
+    """A setting or a figure as people read it: – for what is undefined (None, NaN).
+
+    All else is in the format `style`, such as `.3f`, by default with few digits.
     """
     if value is None or value != value:
         return UNDEFINED

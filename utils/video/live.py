@@ -231,8 +231,9 @@ class GrowingFolder(FrameSource):
                 time.sleep(self.poll)
 
     def _learn(self, names: list[str], last: bool = False) -> bool:
-        """Learn from the first names how frames are numbered; gives False where more names are needed for it, unless
-        these are the `last` ones.
+        """Learn from the first names how frames are numbered.
+
+        Gives False where more names are needed for it; if these are the `last` ones, learns from them all the same.
         """
         if self._last or not names:
             return self._last is not None

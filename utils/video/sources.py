@@ -27,7 +27,9 @@ MAX_SOURCE_DEPTH = 6  # folders below the source; links that lead in circles end
 
 
 class SourceFrame(NamedTuple):
-    """`image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
+    """A frame of a source.
+
+    `image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
     the image's file, None for a video's frame. `file_number` is its number by that file's name alone, as in datasets,
     None for what has no file of its own.
     """
@@ -82,8 +84,9 @@ class FileSource(FrameSource):
     notes: list[str] = field(default_factory=list, compare=False)
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Numbers of videos count from 0, those of files are the files' own, or where these are several apart from
-        frame to frame, count from 0 (`utils.images.frame_names.count_steps`).
+        """Frames in order: numbers of videos count from 0, those of files are the files' own.
+
+        Where these are several apart from frame to frame, they count from 0 (`utils.images.frame_names.count_steps`).
         """
         if self.problem:
             raise UserError(self.problem)
@@ -239,8 +242,9 @@ def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
 
 
 def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[FrameSource]:
-    """The images of a folder called `name`, empty for the one that was given, as one sequence; TIFFs of many pages
-    apart.
+    """The images of a folder called `name` as one sequence; TIFFs of many pages apart.
+
+    `name` is empty for the folder that was given.
     """
     stacks, single = [], []
     for image in images:

@@ -19,9 +19,11 @@ NUMBER_FORMATS = {3: "H", 4: "I", 16: "Q"}  # types of the numbers asked for her
 
 
 class Pages(NamedTuple):
-    """`whole`: places, from 0, of the pages that are there from end to end; thumbnails do not count. `missing`: pages
-    of which the file speaks and that are not whole. `broken`: it ends before its table of pages does, so that nobody
-    knows how many more there were.
+    """The pages of a TIFF file.
+
+    `whole`: places, from 0, of the pages that are there from end to end; thumbnails do not count. `missing`: pages of
+    which the file speaks and that are not whole. `broken`: it ends before its table of pages does, so that nobody knows
+    how many more there were.
     """
 
     whole: tuple[int, ...]

@@ -186,8 +186,9 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 
 def fit_into(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture brought to a size: shrunk where it is larger, its aspect kept, and continued at the bottom and on the
-    right, by its edge for one pixel, else by black.
+    """A picture brought to a size: shrunk where it is larger, its aspect kept, and continued where it is smaller.
+
+    It is continued at the bottom and on the right, by its edge for one pixel, else by black.
 
     Args:
         picture: `(H, W, 3)`.
