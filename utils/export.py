@@ -115,8 +115,9 @@ def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
     """The JSON that tells `utils.predictor.onnx_run`, and people, how to use the file.
 
     Args:
-        weights, arguments: as of `export_program`.
+        weights: as of `export_program`.
         given: what was asked for.
+        arguments: example inputs, as of `export_program`.
     """
     size = arguments[0].shape[-2]
     multiple = side_multiple(weights.model.network)  # another one would be other padding, and other results at the edge
@@ -150,7 +151,8 @@ def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, a
     """The program as an ONNX model (`onnx.ModelProto`) with its description.
 
     Args:
-        program, arguments: as of `export_program`.
+        program: as of `export_program`.
+        arguments: example inputs, likewise.
         detects: whether it gives boxes and scores, else probabilities.
         opset: of ONNX.
         about: the description, as of `describe`.

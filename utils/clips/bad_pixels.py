@@ -61,8 +61,10 @@ def mend(frame: np.ndarray, defects: np.ndarray) -> np.ndarray:
 
 
 def pick_telling_frames(steps: Iterable[np.ndarray]) -> list[int]:
-    """Which frames of a run tell about defects: the first, and each from which the scene has moved on by
-    `MIN_TRAVEL_PX`; the last `MAX_TELLING_FRAMES` of them.
+    """Which frames of a run tell about defects: those between which the scene has moved.
+
+    They are the first, and each at which the scene has moved on by `MIN_TRAVEL_PX` since the one before; the last
+    `MAX_TELLING_FRAMES` of them.
 
     Args:
         steps: how far the scene moves from each frame to the next, (y, x) in pixels.
@@ -80,8 +82,7 @@ def pick_telling_frames(steps: Iterable[np.ndarray]) -> list[int]:
 
 
 def find_defects(frames: Sequence[np.ndarray]) -> np.ndarray:
-    """The defects that frames of a run (`pick_telling_frames`) show, none where they are fewer than
-    `MIN_TELLING_FRAMES`.
+    """The defects that frames of a run show, none where they are fewer than `MIN_TELLING_FRAMES`.
 
     A pixel is bad where it is, by `MIN_NOISE_DEVIATIONS`, the brightest (or the darkest) of its 3 x 3 neighbourhood in
     at least `MIN_SHARE_OF_FRAMES` of the frames. Its light is the median over them of how far it and its neighbours
@@ -89,7 +90,7 @@ def find_defects(frames: Sequence[np.ndarray]) -> np.ndarray:
     alike, as its last one tells: a point that is mended in some of them looks like a target.
 
     Args:
-        frames: (H, W) each, uint8, uint16 or float32.
+        frames: (H, W) each, uint8, uint16 or float32, as `pick_telling_frames` picks them.
 
     Returns:
         (N, 3) float32, as `mend` takes them.
@@ -110,8 +111,9 @@ def _judge(details: Sequence[_Detail]) -> np.ndarray:
 
 
 class DefectFinder:
-    """Looks at the frames of one run in order, and tells after each which pixels are bad, as `pick_telling_frames` and
-    `find_defects` do.
+    """Looks at the frames of one run in order, and tells after each which pixels are bad.
+
+    It does so as `pick_telling_frames` and `find_defects` do.
     """
 
     def __init__(self) -> None:

@@ -18,8 +18,10 @@ _SQUARE = np.ones((3, 3), np.uint8)
 
 @dataclass(slots=True)
 class _Patch:
-    """One target of one frame: `values` and `mask` (h, w) with top-left pixel (y, x), and the `boxes` (K, 5) that are
-    annotated around it in the key frame: x1, y1, x2, y2 in the image's pixels, class.
+    """One target of one frame, and the boxes that are annotated around it in the key frame.
+
+    `values` and `mask` are (h, w) with top-left pixel (y, x); `boxes` are (K, 5): x1, y1, x2, y2 in the image's pixels,
+    class.
     """
 
     frame: int
@@ -120,8 +122,9 @@ class _Adding:
     tries: int
 
     def cut(self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
-        """Every target of a frame as its contrast over the local background, fading out within `SKIRT_PX`; targets at
-        the image's border are left out.
+        """Every target of a frame as its contrast over the local background, fading out within `SKIRT_PX`.
+
+        Targets at the image's border are left out.
         """
         labels, places = label_targets(mask)
         owners = _owners(labels, boxes)

@@ -77,9 +77,10 @@ def _doubt(before: np.ndarray, after: np.ndarray, shift: np.ndarray) -> float:
 
 
 def move(frame: np.ndarray, shift: np.ndarray, behind: np.ndarray | None = None) -> np.ndarray:
-    """`frame` (H, W) or (C, H, W), float32 or uint8, moved by `shift` (y, x) pixels; at the border, where it shows
-    nothing, the pixels of `behind` come in, or else the edge's values. Between pixels bicubic, as OpenCV's warps,
-    which take four times as long; whole shifts copy pixels.
+    """`frame` (H, W) or (C, H, W), float32 or uint8, moved by `shift` (y, x) pixels.
+
+    At the border, where it shows nothing, the pixels of `behind` come in, or else the edge's values. Between pixels
+    bicubic, as OpenCV's warps, which take four times as long; whole shifts copy pixels.
     """
     if not np.any(shift):
         return frame
@@ -109,8 +110,9 @@ def move(frame: np.ndarray, shift: np.ndarray, behind: np.ndarray | None = None)
 
 
 def _cubic(part: float, a: float = -0.75) -> np.ndarray:
-    """Weights of the pixels at -1, 0, 1 and 2 for a position of `part` in [0, 1) (R. Keys, "Cubic convolution
-    interpolation for digital image processing", IEEE TASSP 1981; `a` as OpenCV has it).
+    """Weights of the pixels at -1, 0, 1 and 2 for a position of `part` in [0, 1).
+
+    R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 1981; `a` as OpenCV has it.
     """
     far, near = np.array([1 + part, 2 - part]), np.array([part, 1 - part])
     far, near = ((a * far - 5 * a) * far + 8 * a) * far - 4 * a, ((a + 2) * near - (a + 3)) * near**2 + 1
@@ -118,16 +120,20 @@ def _cubic(part: float, a: float = -0.75) -> np.ndarray:
 
 
 def shifts_to_last(steps: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one; zero
-    below `MIN_SHIFT_PX`: frames of a camera that stands still stay as they are, and are the same for every clip.
+    """From T-1 shifts, each from one frame of a clip to the next, T shifts (y, x) from each frame to the last one.
+
+    They are zero below `MIN_SHIFT_PX`: frames of a camera that stands still stay as they are, and are the same for
+    every clip.
     """
     shifts = [np.sum(steps[index:], axis=0) if index < len(steps) else np.zeros(2) for index in range(len(steps) + 1)]
     return [shift if np.abs(shift).max() >= MIN_SHIFT_PX else np.zeros(2) for shift in shifts]
 
 
 def align_clip(frames: Sequence[np.ndarray], shifts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The frames of a clip, oldest first, each moved by its shift to the last one. What a frame does not show is as in
-    the next one: were it the edge's values, scenery that has just come into view would look like something new.
+    """The frames of a clip, oldest first, each moved by its shift to the last one.
+
+    What a frame does not show is as in the next one: were it the edge's values, scenery that has just come into view
+    would look like something new.
     """
     result: list[np.ndarray] = []
     for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):

@@ -63,7 +63,8 @@ def measure_frame_step(
     """So many frames as a typical target takes to move by a pixel: 1 to `MAX_FRAME_STEP`; 1 where none can be followed.
 
     Args:
-        sequences, mask_of: as of `measure_target_speeds`.
+        sequences: as of `measure_target_speeds`.
+        mask_of: likewise.
     """
     speeds = measure_target_speeds(sequences, mask_of)
     if not speeds.size:

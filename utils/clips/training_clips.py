@@ -29,8 +29,9 @@ def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
 
 
 def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """The targets inside the frame's boxes, told from the picture (`utils.images.box_masks.half_max_mask`), `(H, W)`
-    bool.
+    """The targets inside the frame's boxes, `(H, W)` bool.
+
+    They are told from the picture (`utils.images.box_masks.half_max_mask`).
     """
     return mask_of_boxes(image, frame.boxes or ())
 

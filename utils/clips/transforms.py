@@ -92,7 +92,8 @@ def random_crop(
     targets included.
 
     Args:
-        frames, masks: (T, H, W).
+        frames: (T, H, W).
+        masks: of the same shape.
         size: side of the square in pixels.
         rng: draws the place.
         target_probability: of a place that holds a target.
@@ -123,8 +124,12 @@ def random_crop_boxes(
     values of its edge, as in prediction: a mirror image would show targets without boxes.
 
     Args:
-        frames, masks, size, rng, target_probability: as of `random_crop`.
+        frames: (T, H, W).
+        masks: of the same shape.
         boxes: (N, 5) x1, y1, x2, y2 in pixels, class.
+        size: side of the square in pixels.
+        rng: draws the place.
+        target_probability: of a place that holds a target.
 
     Raises:
         ValueError: the shapes of frames and masks differ.
@@ -173,7 +178,8 @@ def letterbox_clip(
     """Letterboxes a clip into a square (see `utils.images.fit`): frames bicubic, masks by nearest neighbour.
 
     Args:
-        frames, masks: (T, H, W).
+        frames: (T, H, W).
+        masks: of the same shape.
         boxes: (N, 5) x1, y1, x2, y2 in pixels, class.
         size: side of the square in pixels.
         full_scale: largest grey level of the frames.
@@ -195,11 +201,13 @@ def letterbox_clip(
 
 @dataclass(frozen=True)
 class GeometricAugmentation(ClipTransform):
-    """Random flips and quarter turns of a whole clip, each with equal chances; clips that are not square are not
-    turned. Arrays come back contiguous.
+    """Random flips and quarter turns of a whole clip, each with equal chances.
+
+    Clips that are not square are not turned. Arrays come back contiguous.
 
     Args:
-        horizontal, vertical: whether columns, rows are flipped.
+        horizontal: whether columns are flipped.
+        vertical: whether rows are flipped.
         turns: whether there are turns.
     """
 
@@ -219,8 +227,10 @@ class GeometricAugmentation(ClipTransform):
 
 
 def _turn_boxes(boxes: np.ndarray, size: tuple[int, int], flips: list[int], quarters: int) -> np.ndarray:
-    """Boxes of a frame of `size` (H, W) that is flipped along the axes `flips` (1 rows, 2 columns) of a clip and then
-    turned counterclockwise by `quarters`, which only squares are.
+    """Boxes of a frame of `size` (H, W) that is flipped and then turned.
+
+    It is flipped along the axes `flips` (1 rows, 2 columns) of a clip and turned counterclockwise by `quarters`, which
+    only squares are.
     """
     x1, y1, x2, y2, kind = np.array(boxes, np.float64).T
     if 2 in flips:

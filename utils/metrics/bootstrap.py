@@ -32,7 +32,8 @@ def draw_sequences(sequences: int, draws: int = DRAWS, seed: int = SEED) -> np.n
 
     Args:
         sequences: number of them.
-        draws, seed: number of resamples, and what they depend on.
+        draws: number of resamples.
+        seed: what they depend on.
 
     Returns:
         `(draws, sequences)` int64, every row sums to `sequences`.
@@ -85,7 +86,8 @@ def segmentation_draws(
 
     Args:
         parts: the metrics of each sequence.
-        draws, seed: number of resamples, and what they depend on.
+        draws: number of resamples.
+        seed: what they depend on.
         curve: `pd_fa_auc`, `pixel_auc` and, as `pd_at_fa_LIMIT`, Pd at fixed Fa too; needs probabilities.
         empty: as of `SegmentationMetrics.compute`.
 
@@ -118,7 +120,8 @@ def detection_draws(
     Args:
         parts: the metrics of each sequence.
         threshold: of the score, for the figures that need one.
-        draws, seed: as of `segmentation_draws`.
+        draws: number of resamples.
+        seed: what they depend on.
 
     Returns:
         Arrays `(draws,)` by the names of `DetectionMetrics.compute`: `ap50` and `centre_ap`, and at the threshold
@@ -194,7 +197,8 @@ def compare_draws(first: np.ndarray, second: np.ndarray) -> float:
     """How sure the order of two methods is.
 
     Args:
-        first, second: a figure of each in the same resamples, `(draws,)`.
+        first: a figure of the first method, `(draws,)`.
+        second: that of the second in the same resamples.
 
     Returns:
         Share of the resamples in which the first is larger, equal ones counted half; NaN where there is none in which

@@ -145,16 +145,19 @@ class TargetLog:
         return result
 
     def worst_alarms(self, most: int = 20) -> list[tuple[Alarm, int]]:
-        """The surest false alarms, each with the number of frames it is in: one that stays at its place (or goes at
-        most 4 px a frame) is shown once, where it is surest; of equally sure ones those that stay longest come first.
+        """The surest false alarms, each with the number of frames it is in.
+
+        One that stays at its place (or goes at most 4 px a frame) is shown once, where it is surest; of equally sure
+        ones those that stay longest come first.
         """
         groups = [chain for name in self.sequences for chain in chains(self.alarms[name], MAX_ALARM_SPEED)]
         tops = [(max(chain, key=lambda alarm: (alarm.score, alarm.area)), len(chain)) for chain in groups]
         return sorted(tops, key=lambda top: (-top[0].score, -top[1], -top[0].area))[:most]
 
     def worst_misses(self, most: int = 20) -> list[tuple[Target, float, int]]:
-        """The missed targets of the highest SNR, each with its largest probability and the number of frames in which it
-        is missed: a target that is missed in several frames in a row is shown once, where its SNR is highest.
+        """The missed targets of the highest SNR, each with its largest probability and how many frames miss it.
+
+        A target that is missed in several frames in a row is shown once, where its SNR is highest.
         """
         self.facts.follow()
         tracks: dict[tuple[str, int], list[int]] = defaultdict(list)

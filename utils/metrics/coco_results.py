@@ -79,8 +79,9 @@ def naming_of(dataset: Dataset) -> Naming:
 
 
 def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -> list[dict[str, Any]]:
-    """Detections `(N, 6)` of frames as COCO results; boxes in thousandths of a pixel, as
-    `utils.metrics.evaluate.round_detections`.
+    """Detections `(N, 6)` of frames as COCO results.
+
+    Boxes are in thousandths of a pixel, as of `utils.metrics.evaluate.round_detections`.
     """
     return [
         {

@@ -148,8 +148,9 @@ class DetectionMetrics:
         return {name: values[::-1].astype(np.float64) for name, values in figures.items()}
 
     def interpolate(self, rule: str = "iou") -> dict[str, np.ndarray]:
-        """The curve that average precision is the mean of: `(101,)` arrays `recall` and `precision`, the mean over the
-        classes that have targets; NaN where none has.
+        """The curve that average precision is the mean of: `(101,)` arrays `recall` and `precision`.
+
+        Precision is the mean over the classes that have targets; NaN where none has.
         """
         curves = [interpolate_precision(*part) for part in self.by_class(rule).values() if part[2]]
         return {"recall": RECALLS.copy(), "precision": np.mean(curves, 0) if curves else np.full(101, NAN)}

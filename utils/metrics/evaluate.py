@@ -66,7 +66,8 @@ class _MaskCounts:
     """Counts of the masks of a run over a dataset: by each rule for each sequence, and by faulty countings.
 
     Args:
-        rules, countings: names, each counted once.
+        rules: names, each counted once.
+        countings: likewise.
         curve: count at many thresholds too.
         of_boxes: masks are a detector's boxes, filled.
     """
@@ -139,7 +140,8 @@ def evaluate_sequences(
         batch_size: clips that go through the network together.
         workers: threads that read frames ahead; every file is read once.
         limit: only so many frames at the start of each sequence (0: all).
-        quiet: no progress bar; `title` stands in front of it.
+        quiet: no progress bar.
+        title: stands in front of it.
         on_frame: called after each prediction.
         on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
         extra_rules: further rules to count by.
@@ -184,19 +186,22 @@ def evaluate_detection(
     on_frame: Callable[[Frame, Prediction], None] | None = None,
     on_bad_frame: Callable[[UserError], None] | None = None,
 ) -> DetectionEvaluation:
-    """Predict every frame of a dataset's sequences once and compare the boxes (`Prediction.detections`); of several
-    processes as `evaluate_sequences`.
+    """Predict every frame once and compare boxes (`Prediction.detections`); processes share as in `evaluate_sequences`.
 
     Args:
         predictor: a detector, or a segmentation network, whose components are its boxes.
         dataset: whose frames all have boxes or masks; of the latter, the components' boxes count.
         classes: whether classes are told apart; else all targets and all detections are of class 0.
-        least_side: detections are grown to sides of so many pixels: a component's box is tight, while many datasets
-            draw boxes of at least 8×8 pixels around smaller targets.
-        batch_size, workers, limit, quiet, title, on_frame, on_bad_frame: as of `evaluate_sequences`.
+        least_side: pixels that sides of detections grow to: components' boxes are tight, many datasets' at least 8×8.
+        batch_size: as of `evaluate_sequences`.
+        workers: likewise.
+        limit: likewise.
+        quiet: likewise.
+        title: likewise.
+        on_frame: likewise.
+        on_bad_frame: likewise.
 
-    Raises:
-        UserError: a file cannot be read, a frame has neither boxes nor mask, or a class that the network does not know.
+    Raises: `UserError` where a file cannot be read, a frame lacks boxes and mask, or the network does not know a class.
     """
     settings = predictor.settings
 
@@ -235,8 +240,11 @@ def compare_detections(
     """`evaluate_detection` for detections made elsewhere; no image is decoded.
 
     Args:
-        dataset, classes, least_side, limit: as there.
+        dataset: as there.
         found: for an image's path (`Frame.image`) its detections `(N, 6)`; images that are not in it have none.
+        classes: as there.
+        least_side: as there.
+        limit: as there.
     """
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
@@ -254,9 +262,7 @@ def compare_detections(
 
 
 def round_detections(detections: np.ndarray) -> np.ndarray:
-    """Detections `(N, 6)` → float64 as they are written: boxes in thousandths of a pixel, scores to 9 digits, which
-    single precision needs.
-    """
+    """Detections `(N, 6)` → float64 as written: boxes to 1/1000 pixel, scores to 9 digits, which float32 needs."""
     result = np.round(np.asarray(detections, np.float64), 3)
     result[:, 4] = [float(f"{score:.9g}") for score in detections[:, 4]]
     return result
@@ -289,8 +295,9 @@ def _predict(
     quiet: bool,
     title: str,
 ) -> Iterator[tuple[Frame, Any, Prediction]]:
-    """Every frame, sequence by sequence, with its truth and prediction; `load` gives frame, image and truth, or
-    None for a frame to leave out.
+    """Every frame, sequence by sequence, with its truth and prediction.
+
+    `load` gives frame, image and truth, or None for a frame to leave out.
     """
     frames = [frame for name in _share_of_process(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(

@@ -94,8 +94,9 @@ def curves(counts: Counts, fa_limit: float = 1e-4) -> dict[str, Any]:
 
 
 def pd_within(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
-    """The best Pd `(…)` that any of the thresholds reaches at no more than `limit` false pixels / pixels; 0 where every
-    threshold has more, NaN without targets.
+    """The best Pd `(…)` that any of the thresholds reaches at no more than `limit` false pixels / pixels.
+
+    It is 0 where every threshold has more, NaN without targets.
     """
     best = np.where(fa <= limit, pd, 0.0).max(-1)
     return _as_number(np.where(np.isnan(pd).any(-1), np.nan, best))
@@ -111,8 +112,9 @@ def step_area(pd: np.ndarray, fa: np.ndarray, limit: float) -> Any:
 
 
 def rank_area(everything: np.ndarray, positive: np.ndarray) -> Any:
-    """P(score of a target pixel > score of another pixel) + ½ P(equal), from histograms `(…, bins)` in ascending
-    order: the area under the pixels' ROC curve.
+    """The area under the pixels' ROC curve, from histograms `(…, bins)` in ascending order.
+
+    It is P(score of a target pixel > score of another pixel) + ½ P(equal).
     """
     positive = np.asarray(positive, np.float64)
     negative = np.asarray(everything, np.float64) - positive

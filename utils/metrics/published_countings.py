@@ -136,8 +136,9 @@ def _tally_reused(prediction: np.ndarray, mask: np.ndarray, targets: Components)
 
 
 def _tally_border(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
-    """`picture[y - 1:y + 2, x - 1:x + 2]` and `[y - 4:y + 5, x - 4:x + 5]` as they are: a negative start counts from
-    the far end, which leaves nothing of the window.
+    """`picture[y - 1:y + 2, x - 1:x + 2]` and `[y - 4:y + 5, x - 4:x + 5]` as they are.
+
+    A negative start counts from the far end, which leaves nothing of the window.
     """
     hit, outside = np.zeros(len(targets), bool), prediction.copy()
     for (y, x), owner in zip(np.stack(np.divmod(targets.pixel, mask.shape[1]), 1).tolist(), targets.owner, strict=True):

@@ -104,6 +104,7 @@ class SegmentationMetrics:
             boxes: of a single frame, `(N, 5 or more)` x1, y1, x2, y2, score: what a detector found, at any score; those
                 above `threshold` are the prediction's components, instead of the mask's.
             true_boxes: of a single frame, `(K, 4 or more)` x1, y1, x2, y2: the targets, instead of the mask's.
+            threshold: of the scores of `boxes`.
 
         Raises:
             ValueError: shapes differ or are not one of the above, a probability is outside [0, 1], or boxes come with a
@@ -330,7 +331,8 @@ def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Compon
 
     Args:
         rule: one of `MASK_RULES`.
-        prediction, mask: `(H, W)` bool.
+        prediction: `(H, W)` bool.
+        mask: the true targets, likewise.
         targets: `label(mask)`.
 
     Returns:

@@ -76,8 +76,9 @@ def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
 
 
 class TargetFacts:
-    """The targets of a dataset's frames; each frame is looked at once, however many methods ask for it. Without a
-    dataset nothing is known but the pixels.
+    """The targets of a dataset's frames; each frame is looked at once, however many methods ask for it.
+
+    Without a dataset nothing is known but the pixels.
     """
 
     def __init__(self, dataset: Dataset | None) -> None:

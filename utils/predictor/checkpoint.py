@@ -127,8 +127,9 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
-    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read; one of an
-    earlier version gets `settings`.
+    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read.
+
+    One of an earlier version gets `settings`.
 
     Raises:
         UserError: it is not.

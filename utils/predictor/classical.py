@@ -50,6 +50,7 @@ def score(name: str, clip: np.ndarray) -> np.ndarray:
     """Score map of a clip's key frame by the method `name`.
 
     Args:
+        name: one of `CLASSICAL_METHODS`.
         clip: `(T, H, W)` finite numbers in any unit and of any size, key frame last.
 
     Returns:

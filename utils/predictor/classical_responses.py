@@ -74,8 +74,9 @@ def mpcm(frame: np.ndarray, scales: tuple[int, ...] = (3, 5, 7, 9)) -> np.ndarra
 
 
 def ipi(frame: np.ndarray, side: int = 50, step: int = 10, columns: int = 600) -> np.ndarray:
-    """Infrared patch-image model: overlapping patches, as columns of a matrix, are a low-rank background and sparse
-    targets; the mean of the sparse parts that cover a pixel is its response.
+    """Infrared patch-image model: overlapping patches are a low-rank background and sparse targets.
+
+    The patches are the columns of a matrix; the mean of the sparse parts that cover a pixel is its response.
 
     `side`: of the patches; `step`: between them, enlarged until at most `columns` patches are left, which bounds the
     time of large frames. Gao et al., "Infrared patch-image model for small target detection in a single image", TIP

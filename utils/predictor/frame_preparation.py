@@ -16,9 +16,10 @@ RAW_WINDOW = Window(*USUAL_PERCENTILES, percent=True)  # of raw frames, for a ne
 
 
 def raw_window_for(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
-    """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B: where the mean is
-    a level of 8 bits by `RAW_WINDOW`; None, as they are, to one that has learnt from raw frames, and to a classical
-    method, whose mean is 0.
+    """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B.
+
+    Where the mean is a level of 8 bits by `RAW_WINDOW`; None, as they are, to one that has learnt from raw frames, and
+    to a classical method, whose mean is 0.
     """
     return RAW_WINDOW if 0 < np.max(normalisation[0]) <= MAX_8_BIT_LEVEL else None
 
@@ -27,7 +28,10 @@ class Intake:
     """Prepares one source's frames.
 
     Args:
-        stride, roi, window, invert: as of `add_options`; `roi` is (x, y, w, h).
+        stride: every so many frames only, counted from the first.
+        roi: (x, y, w, h), the part of the frames that is looked at, in pixels; None: all.
+        window: grey levels that become 0 and 255; None: as they are.
+        invert: dark becomes bright.
         raw: without `window`, the one for raw frames (`raw_window_for`), from the first frame on whose levels 8 bits do
             not hold; frames before, such as of a closed shutter, count as frames of 8 bits, and share no clip with it.
         on_raw: called once, when that frame comes.
@@ -47,8 +51,10 @@ class Intake:
         self.range: SlowRange | None = None
 
     def frames(self, source: Iterable[SourceFrame]) -> Iterator[tuple[int, np.ndarray, SourceFrame]]:
-        """(number for clips, what the network sees, the frame): numbers start with the first frame's own, those of
-        frames a stride apart are consecutive, and where raw frames begin is a gap.
+        """(number for clips, what the network sees, the frame) of the frames that the stride keeps.
+
+        Numbers start with the first frame's own, those of frames a stride apart are consecutive, and where raw frames
+        begin is a gap.
 
         Raises: as `prepare`.
         """
@@ -60,8 +66,10 @@ class Intake:
                 yield first + (frame.number - first) // self.stride + self.gap, shown, frame
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """A frame `(H, W)` uint8 or uint16, the next one of its sequence, as the network is to see it: `(h, w)` uint8
-        with `window` or `raw`, else of the same type.
+        """A frame `(H, W)` uint8 or uint16, the next one of its sequence, as the network is to see it.
+
+        Returns:
+            `(h, w)` uint8 with `window` or `raw`, else of the same type.
 
         Raises:
             UserError: the region lies outside the frame.

@@ -38,8 +38,9 @@ class NetworkRun:
 
 
 class StreamingRun(NetworkRun):
-    """A run that keeps what it computed for a frame, for every clip that the frame is in. It has no state of its own:
-    the predictor holds what frames contributed, and knows which of them make a clip.
+    """A run that keeps what it computed for a frame, for every clip that the frame is in.
+
+    It has no state of its own: the predictor holds what frames contributed, and knows which of them make a clip.
     """
 
     def observe(self, frames: np.ndarray) -> Sequence[Any]:

@@ -32,8 +32,9 @@ def open_onnx(
     Args:
         path: written by `python -m utils.export --format onnx`.
         threads: CPU threads (0: those of `OMP_NUM_THREADS`, else the runtime's choice).
-        device, precision, compile: as of `Predictor.from_checkpoint`; only `cpu` and the file's own precision can be
-            had.
+        device: as of `Predictor.from_checkpoint`; only `cpu` can be had.
+        precision: likewise; only the file's own, which `float32` stands for here, can be had.
+        compile: likewise; cannot be had.
 
     Raises:
         UserError: no such file, not one of this project, ONNX Runtime is not installed, or it cannot be run so.

@@ -137,8 +137,9 @@ def paint_scores(boxes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def suppress_for_pictures(boxes: np.ndarray) -> np.ndarray:
-    """Of detections `(N, 6)` float32, the surest first, those that are drawn and counted as components: what NMS at 0.3
-    leaves, in double precision.
+    """Of detections `(N, 6)` float32, the surest first, those that are drawn and counted as components.
+
+    They are what NMS at 0.3 leaves, in double precision.
     """
     return suppress(boxes.astype(np.float64), PICTURE_NMS).astype(np.float32)
 

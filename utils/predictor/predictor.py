@@ -82,7 +82,8 @@ class Predictor:
             device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
             threshold: instead of the file's own.
             normalisation: the dataset's, for files that hold none (a published TSMSA).
-            precision, compile: as of `from_network`.
+            precision: as of `from_network`.
+            compile: likewise.
 
         Raises:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
@@ -252,8 +253,9 @@ class Predictor:
         return normalise(planes, self.settings.normalisation, axis=1)
 
     def _start(self, clips: list[_Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
-        """The clips' outputs, once they are asked for. Clips start in order: what one has begun to compute of a view,
-        later ones wait for.
+        """The clips' outputs, once they are asked for.
+
+        Clips start in order: what one has begun to compute of a view, later ones wait for.
         """
         new: dict[int, View] = {}
         if isinstance(self.run, StreamingRun):

@@ -53,8 +53,9 @@ class TorchRun(NetworkRun):
 
     @contextmanager
     def lanes(self) -> Iterator[Lanes]:
-        """How clips run: on a CPU some side by side, each on its part of the cores. On two cores that takes a fifth
-        less time than one after the other on both.
+        """How clips run: on a CPU some side by side, each on its part of the cores.
+
+        On two cores that takes a fifth less time than one after the other on both.
         """
         threads = torch.get_num_threads()
         count = 1 if self.runtime.device.type != "cpu" or self.compile else min(threads, MAX_LANES)
@@ -126,7 +127,11 @@ def make_torch_run(
     """The run of a PyTorch network, a `StreamingTorchRun` where it can stream.
 
     Args:
-        network, postprocess, device, precision, compile: as of `Predictor.from_network`.
+        network: as of `Predictor.from_network`, as are the others but `grey`.
+        postprocess: outputs → probabilities `(B, H, W)`, or for each clip boxes `(N, 6)`.
+        device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
+        precision: `float32`, `bf16` or `fp16`.
+        compile: whether by `torch.compile`.
         grey: as of `TorchRun`.
 
     Raises:

@@ -143,8 +143,10 @@ NETWORKS_OF_KIND = {"tsmsa": ("tsmsa",), "sstnet": ("sstnet",), "yolox": ("sstne
 
 
 def load_weights(network: nn.Module, path: str, model: str) -> str:
-    """Start `network` from a file: a checkpoint of this project (averaged weights where it has them), or a published
-    state dict, with or without `module.` before its names.
+    """Start `network` from a file: a checkpoint of this project, or a published state dict.
+
+    Of a checkpoint it takes the averaged weights where there are some; the names of a state dict may begin with
+    `module.` or not.
 
     A detector takes what fits, as long as its backbone is complete: so its classes, frames and slices may be others
     than those of the weights, and a YOLOX of its size gives the backbone alone. Other networks take all or nothing.

@@ -15,8 +15,9 @@ from utils.clips.registration import move
 
 @dataclass(eq=False)
 class View:
-    """A prepared frame as clips see it, moved by `shift` before the next one's view; what it contributes, once a clip
-    needs it.
+    """A prepared frame as clips see it, moved by `shift` before the next one's view.
+
+    `contribution` is what it contributes, once a clip needs it.
     """
 
     shift: tuple[float, ...]
@@ -56,8 +57,9 @@ class SeenFrame:
 
 
 def make_views(frames: Sequence[SeenFrame], shifts: Sequence[np.ndarray]) -> list[View]:
-    """The frames of a clip, oldest first, each moved by its shift (y, x), as `utils.clips.registration.align_clip` has
-    them.
+    """The frames of a clip, oldest first, each moved by its shift (y, x).
+
+    They are as `utils.clips.registration.align_clip` has them.
     """
     result: list[View] = []
     for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):

@@ -56,7 +56,8 @@ def miss_tiles(log: TargetLog, most: int = 20) -> list[Tile]:
     """The missed targets of the highest SNR.
 
     Args:
-        log, most: as of `alarm_tiles`.
+        log: of one method.
+        most: the largest number of tiles.
 
     Raises:
         UserError: a frame cannot be read any more.

@@ -187,8 +187,9 @@ def _write_scores(
     hits: np.ndarray | None,
     owners: Mapping[int, int],
 ) -> None:
-    """Write scores beside the outlines, where they cover neither a component nor another score; after the track's
-    number where there is one, with the class where there are several.
+    """Write scores beside the outlines, where they cover neither a component nor another score.
+
+    They stand after the track's number where there is one, with the class where there are several.
     """
     several = any(component.category for component in components)
     height, width = picture.shape[:2]

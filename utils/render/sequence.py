@@ -37,14 +37,19 @@ class RenderSettings:
     """Which frames of a sequence are predicted, how they are prepared, and what is written.
 
     Args:
-        stride, roi, window, invert: as of `Intake`.
+        stride: as of `Intake`.
+        roi: likewise.
+        window: likewise.
+        invert: likewise.
         max_frames: that are predicted, the first ones (0: all).
         batch_size: clips that go through the network together.
         weights: file of the network; None of a classical method, to which all frames look alike.
         fps: frames a second of the result; None: the source's, or else `DEFAULT_FPS`, divided by the stride.
-        scale, heatmap: enlargement of the pictures, and whether the probability is laid over them; as of `draw`.
+        scale: enlargement of the pictures, as of `draw`.
+        heatmap: whether the probability is laid over them, as `heat` of `draw`.
         tracks: follow the targets, and write tracks.csv.
-        gif, preview: write a GIF as well, and keep preview.jpg up to date with the latest picture.
+        gif: write a GIF as well.
+        preview: keep preview.jpg up to date with the latest picture.
         quiet: no progress bar.
     """
 
@@ -194,13 +199,15 @@ def predict(
     """Predict every frame of a sequence, and give it to what writes `results`, pictures and `masks`.
 
     Args:
-        source, predictor, truth, settings: as of `render`.
+        source: the sequence.
+        predictor: at its own threshold.
+        truth: the true targets, where they are known.
+        settings: as of `render`.
         results: takes the predictions.
         writers: take the annotated pictures.
         masks: folder of the predicted masks.
 
-    Raises:
-        UserError: a frame cannot be read or a file not be written.
+    Raises: `UserError` where a frame cannot be read or a file not be written.
     """
     intake = make_intake(settings, predictor, partial(tell_raw, source))
     stretch, trails = Stretch(), Trails() if settings.tracks else None

@@ -34,7 +34,8 @@ class Truth:
 
         Args:
             source: name of the source.
-            number, name: of the frame, the number by its file's name where it has a file.
+            number: of the frame, by its file's name where it has a file.
+            name: of the frame.
             path: of its file, None without one.
         """
         raise NotImplementedError
@@ -68,8 +69,10 @@ class Truth:
 
 
 class DatasetTruth(Truth):
-    """Masks or boxes of a dataset: a frame of it is known by its file, frames from elsewhere (a video, a copy) by the
-    last part of the sequence's name and the frame's number.
+    """Masks or boxes of a dataset.
+
+    A frame of it is known by its file, frames from elsewhere (a video, a copy) by the last part of the sequence's name
+    and the frame's number.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:

@@ -22,8 +22,10 @@ REMEMBERED_STEPS = 15  # steps from frame to frame whose median is the usual one
 
 @dataclass(frozen=True, slots=True)
 class TrackPoint:
-    """A detection that belongs to track `id`: `x, y` are the box's left upper corner, all in pixels of the frame;
-    `speed` is in pixels a frame; `detection` is its index among what was found in that frame.
+    """A detection that belongs to track `id`.
+
+    `x, y` are the box's left upper corner, all in pixels of the frame; `speed` is in pixels a frame; `detection` is its
+    index among what was found in that frame.
     """
 
     id: int
