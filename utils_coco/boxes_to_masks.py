@@ -16,6 +16,7 @@ if not __package__:  # run as a file
 
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
+from utils.datasets.layouts import SEQUENCE_TREE
 from utils.images.box_masks import convert_boxes
 from utils.images.image_files import read_frame, write_picture
 from utils.system.command_line import Parser
@@ -38,7 +39,7 @@ def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
         raise UserError(f"{out}: lies inside {root}, expected a folder elsewhere; give another --out")
     target.mkdir(parents=True, exist_ok=True)
     for item in sorted(source.iterdir()):
-        if layout == "sequence folders" and item.is_dir():
+        if layout == SEQUENCE_TREE and item.is_dir():
             for part in sorted(item.iterdir()):
                 if part.name != "masks":
                     place(part, target / item.name / part.name, link)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
-from utils.datasets.layouts import SPLIT_FOLDERS
+from utils.datasets.layouts import SEQUENCE_TREE, SPLIT_FOLDERS
 from utils.datasets.splits import SPLITS, NoSplit
 from utils.images.box_masks import boxes_of_mask
 from utils.images.frame_names import natural_key
@@ -180,7 +180,7 @@ def _suggest_lists(dataset: Dataset, missing: Sequence[str]) -> str:
 def _suggest_copy(dataset: Dataset) -> list[str]:
     """The command that makes a dataset with a split of one without."""
     root = Path(dataset.root)
-    pair = None if dataset.layout == "sequence folders" else find_pair(root, _count_files(root))[0]
+    pair = None if dataset.layout == SEQUENCE_TREE else find_pair(root, _count_files(root))[0]
     why = "a copy with a split" + (", if these are frames of one video" if _is_single_frame(dataset) else "")
     return [f"next: {_import_command(pair)}   # {why}"] if pair else []
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.datasets.compact_lists import Texts
 from utils.datasets.frame_table import Frame, Sequences
-from utils.datasets.layouts import Files, check_root, list_files
+from utils.datasets.layouts import SINGLE_FRAMES, Files, check_root, list_files
 from utils.datasets.lists import ImageList, find_lists
 from utils.datasets.problems import Report
 from utils.datasets.sequences import BoxTable, sequence_names, table_of
@@ -131,7 +131,7 @@ def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[D
 
     Without proof, the names of all its sequences or the folder's own name will do for choosing the table's split.
     """
-    single = files.layout == "single frames"
+    single = files.layout == SINGLE_FRAMES
     possible = [
         spec
         for spec in PUBLISHED_DATASETS

@@ -13,6 +13,11 @@ from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
 
+# Names of the layouts, for people and for the few places where one differs from another.
+SEQUENCE_TREE = "sequence folders"  # SEQUENCE/images/FRAME.png
+IMAGE_TREE = "image tree"  # images/SEQUENCE/FRAME.png
+SPLIT_TREE = "split folders"  # images/SPLIT/SEQUENCE/FRAME.png
+SINGLE_FRAMES = "single frames"  # images/NAME.png
 SPLIT_FOLDERS = ("train", "test", "val")
 SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
 MAX_FOLDER_DEPTH = 6  # folders below the root; links that lead in circles end here
@@ -77,7 +82,7 @@ class Files:
     """
 
     root: str
-    layout: str  # "sequence folders" (SequenceN/images), "image tree" (images/SEQ), "split folders", "single frames"
+    layout: str  # one of the names above
     images: Mapping[str, str]
     masks: Mapping[str, str]
 
@@ -87,7 +92,7 @@ class Files:
 
     def sequence_folder(self, key: str) -> tuple[str, str]:
         """Folder of an image within its split, and that with the split; the first is empty for single frames."""
-        if self.layout == "sequence folders":
+        if self.layout == SEQUENCE_TREE:
             return (key.split("/")[0],) * 2
         parts = key.split("/")[1:-1]
         within = parts[1:] if parts and parts[0] in SPLIT_FOLDERS else parts
@@ -107,7 +112,7 @@ class Files:
                 f"{self.root}: found '{path}' in a list of images, which leads out of the dataset folder; "
                 "expected a path inside it; correct that line"
             )
-        if self.layout == "sequence folders":
+        if self.layout == SEQUENCE_TREE:
             name = name.replace("/Mix/", "/images/")
         stem, suffix = posixpath.splitext(name)
         ends = [stem, name] if suffix.lower() in IMAGE_SUFFIXES else [name]
@@ -196,11 +201,11 @@ def list_files(root: str) -> Files:
         for below in [f"{name}/" for name in sequences] or [""]
         for pair in _masks(root, f"{below}masks", f"{below}images", images)
     )
-    layout = "sequence folders"
+    layout = SEQUENCE_TREE
     if not sequences:
         depth = max((key.count("/") for key in images), default=0)
         split = any(key.split("/", 2)[1] in SPLIT_FOLDERS for key in images)
-        layout = "split folders" if split else "single frames" if depth == 1 else "image tree"
+        layout = SPLIT_TREE if split else SINGLE_FRAMES if depth == 1 else IMAGE_TREE
     if not images:
         where = "SequenceN/images" if sequences else "images"
         raise UserError(

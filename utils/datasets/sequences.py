@@ -12,7 +12,7 @@ import numpy as np
 
 from utils.datasets.compact_lists import Box, Rows, Texts
 from utils.datasets.frame_table import FrameColumns, Sequences
-from utils.datasets.layouts import Files
+from utils.datasets.layouts import SINGLE_FRAMES, Files
 from utils.images.frame_names import frame_numbers, natural_key
 
 
@@ -77,7 +77,7 @@ def table_of(files: Files, keys: Texts, name_of: Callable[[str], str], boxes: Bo
     twice, it is the position in natural order among all its images on disk.
     """
     rows: dict[str, Any] = defaultdict(lambda: array("q"))
-    if files.layout == "single frames":  # no lists of one frame each
+    if files.layout == SINGLE_FRAMES:  # no lists of one frame each
         rows = {name_of(key): (row,) for row, key in enumerate(keys)}
     else:
         for row, key in enumerate(keys):

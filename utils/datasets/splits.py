@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 from utils.datasets.compact_lists import Texts
-from utils.datasets.layouts import Files
+from utils.datasets.layouts import SPLIT_TREE, Files
 from utils.datasets.lists import ImageList
 from utils.datasets.problems import Report
 from utils.system.errors import UserError
@@ -112,7 +112,7 @@ def _find_listed(files: Files, item: ImageList, split: str, report: Report) -> T
 
 def _split_without_lists(files: Files, split: str, table: Callable[[str], str | None] | None) -> Texts:
     index = os.path.join(files.root, f"{split}.txt")
-    if files.layout == "split folders":
+    if files.layout == SPLIT_TREE:
         folders = ("test", "val") if split == "test" else (split,)
         groups = [[key for key in files.images if key.startswith(f"images/{name}/")] for name in folders]
         chosen = next((group for group in groups if group), [])

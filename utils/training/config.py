@@ -41,7 +41,7 @@ _data, _network, _loss, _schedule, _augmentation, _choosing, _machine = (partial
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Every choice of a training run. Facts about datasets are not here but in `utils.datasets.dataset`."""
+    """Every choice of a training run. Facts about datasets are not here but in `utils.datasets.specs`."""
 
     data_root: str = _data("", "dataset folder; its layout is found out from the folder alone")
     extra_roots: tuple[str, ...] = _data(
