@@ -7,9 +7,17 @@ import os
 import sys
 from collections.abc import Iterator
 
+from utils.system.addresses import hide_in_text
+
 
 class UserError(Exception):
-    """Something the user can put right; the text says what was found, what was expected and what to do."""
+    """Something the user can put right; the text says what was found, what was expected and what to do.
+
+    It shows no secrets of URLs, whichever option they were given to.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(hide_in_text(text))
 
 
 class Interrupted(Exception):

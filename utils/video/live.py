@@ -25,6 +25,7 @@ from utils.images.frame_names import (
 )
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
+from utils.system.addresses import hide_in_text, hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.video.sources import FrameSource, SourceFrame, pages_of, video_frame
 
@@ -34,7 +35,7 @@ SETTLING_SECONDS = 0.05  # seconds without change after which a file counts as w
 
 def is_live(path: str) -> bool:
     """Whether `path` is a camera's index or a URL."""
-    return path.isdecimal() or "://" in path
+    return path.isdecimal() or is_url(path)
 
 
 class LiveSource(FrameSource):
@@ -59,7 +60,7 @@ class LiveSource(FrameSource):
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         if "OPENCV_LOG_LEVEL" not in os.environ:  # what it warns of is said by the error below and by `report`
             cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        self.path, self.patience, self.notes = _hide_secrets(path), patience, []
+        self.path, self.patience, self.notes = hide_secrets(path), patience, []
         self.name = f"camera{path}" if path.isdecimal() else _name_of(self.path)
         timeouts = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -91,7 +92,7 @@ class LiveSource(FrameSource):
             try:
                 ok, image = self.capture.read()
             except Exception as error:  # whoever waits must hear of it, whatever it is
-                ok, end = False, f"reading failed ({error})"
+                ok, end = False, f"reading failed ({hide_in_text(str(error))})"
             with self._changed:
                 if self._stop.is_set():
                     return
@@ -109,7 +110,7 @@ class LiveSource(FrameSource):
             return f"no frame came for {seconds:.3g} s"
         return (
             "the camera gave no more frames"
-            if "://" not in self.path
+            if not is_url(self.path)
             else "the stream was over, or the connection was lost"
         )
 
@@ -152,18 +153,9 @@ class LiveSource(FrameSource):
         )
 
 
-def _hide_secrets(path: str) -> str:
-    """A camera's index, or a URL without what may be secret: user, password and query."""
-    scheme, mark, rest = path.partition("://")
-    if not mark:
-        return path
-    address, query, _ = rest.rpartition("@")[2].partition("?")
-    return f"{scheme}{mark}{address}{'?…' if query else ''}"
-
-
 def _name_of(url: str) -> str:
     """A name for files, from a URL as it is shown."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in url.split("://", 1)[1].rstrip("?…")).strip("-")
+    name = "".join(letter if letter.isalnum() else "-" for letter in url.split("://", 1)[1].rstrip("?#…")).strip("-")
     return name[:60] or "stream"
 
 
@@ -194,7 +186,9 @@ class GrowingFolder(FrameSource):
     ) -> None:
         self.folder, self.path, self.notes = Path(path), str(path), []
         if not self.folder.is_dir():
-            raise UserError(f"{path}: no such folder, expected one whose images are to be watched; make it first")
+            raise UserError(
+                f"{hide_secrets(str(path))}: no such folder, expected one whose images are to be watched; make it first"
+            )
         self.name = self.folder.resolve().name
         self.patience, self.poll, self.stop = patience, poll, stop
         self.used, self.late = 0, 0

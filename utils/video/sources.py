@@ -17,6 +17,7 @@ from PIL import Image
 from utils.images.frame_names import ascending_numbers, count_steps, describe_steps, natural_key, order_names
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
+from utils.system.addresses import hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.untrusted import require_pixels
 from utils.video.tiff import Pages, list_pages
@@ -193,10 +194,11 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     Raises:
         UserError: missing, no frames there, or nothing that can be opened.
     """
-    path = Path(path)
+    given, path = str(path), Path(path)
     if not path.exists():
+        shown = hide_secrets(given) if is_url(given) else path
         raise UserError(
-            f"{path}: no such file or folder; expected an image, a video or a folder of images; check --source"
+            f"{shown}: no such file or folder; expected an image, a video or a folder of images; check --source"
         )
     if not path.is_dir():
         return [_file_source(path)]
