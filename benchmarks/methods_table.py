@@ -25,7 +25,7 @@ from utils.images.image_files import read_frame
 from utils.predictor.classical import CLASSICAL_METHODS
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
-from utils.system.tables import format_value, markdown_rows
+from utils.system.tables import escape_markdown, format_value, markdown_rows
 from utils.training.run_log import LOG_FILE, read_log
 
 COST_COLUMNS = ("clips seen", "parameters", "GFLOPs", "ms a frame")
@@ -200,8 +200,12 @@ def table_lines(files: list[MeasuredMethod], device: str | None = None, count: i
                 f"{data}: measured over {' and '.join(map(str, frames))} frames, expected the same; "
                 "measure again without --limit and --sequences"
             )
-        head = [f"{data}, {frames[0]} frames", *(name for name, _, _ in columns), *(COST_COLUMNS if count else ())]
-        head += [f"false a frame, {name}" for name in others]
+        head = [
+            f"{escape_markdown(data)}, {frames[0]} frames",
+            *(name for name, _, _ in columns),
+            *(COST_COLUMNS if count else ()),
+        ]
+        head += [f"false a frame, {escape_markdown(name)}" for name in others]
         cells = [head]
         for key, figures in rows.items():
             elsewhere = (
@@ -209,7 +213,7 @@ def table_lines(files: list[MeasuredMethod], device: str | None = None, count: i
             )
             cells.append(
                 [
-                    figures.title,
+                    escape_markdown(figures.title),
                     *(format_value(figures.overall[name], style) for _, name, style in columns),
                     *(measure_cost(figures, device, count) if count else ()),
                     *(format_value(false, ".3f") for false in elsewhere),

@@ -123,3 +123,15 @@ def test_figures_that_do_not_belong_together_are_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=text):
             main([one, other, "--frames", "0"])
+
+
+def test_names_of_runs_and_datasets_break_no_row(tmp_path, capsys):
+    data, weights = "d|`a*\n<b>", tmp_path / "r|`u*\n<n>" / "best.pt"
+    files = [
+        figures(tmp_path / "0.json", f"/x/{data}", str(weights)),
+        figures(tmp_path / "1.json", f"/y/{data}2", str(weights), targets=0),
+    ]
+    main([*files, "--frames", "0"])
+    head, rule, row = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert head.startswith(r"| d\|\`a\* &lt;b&gt;, 8 frames | ") and r" d\|\`a\* &lt;b&gt;2 |" in head
+    assert row.startswith(r"| top-hat (r\|\`u\* &lt;n&gt;) | ") and rule.count("|") == 7

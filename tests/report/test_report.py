@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from moving import FRAMES, write_moving
 from scripts import ROOT
+from trees import write_pairs
 
 from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor, names_of
 from utils.commands.options import PredictorChoice
@@ -28,6 +29,7 @@ from utils.report.measure import thin_curve
 from utils.report.results import Curve, FigureSet, Measurement, MethodResult
 from utils.report.tables import COLUMNS, best_of, figure_text, markdown
 from utils.system.errors import UserError
+from utils.system.tables import escape_markdown
 
 METHODS = ["top-hat", "max-median"]
 
@@ -251,6 +253,32 @@ def test_the_best_is_bold_and_nothing_where_all_are_alike():
         "1234",
     )
     assert "**" not in markdown([], Measurement("x", "test", 0, 0, 0, "m", Resampling(1, 1), ""))
+
+
+NAME = "</script><x-evil>|`*_a_*` \"'&lt;,=[x](y)~$"  # of a run; a folder's name holds no slash
+
+
+def test_names_are_shown_letter_by_letter_in_page_and_table(tmp_path, monkeypatch, capsys):
+    folder, names = NAME.replace("/", ""), ["-" + NAME + "\n2", "=" + NAME]
+    root = tmp_path / f"+{folder}"
+    for sequence in (f"{folder}1", f"@{folder}\n2"):
+        write_pairs(root, [f"{sequence}/{number}" for number in range(3)], size=(48, 64))
+    monkeypatch.setattr(command, "names_of", lambda sources: names)
+    out = tmp_path / "page.html"
+    command.main([*METHODS, "--data-root", str(root), "--split", "all", "--out", str(out), "--draws", "5", "--quiet"])
+    reader = Reader()
+    reader.feed(out.read_text())
+    reader.close()
+    assert not reader.open and "x-evil" not in reader.tags
+    text = " ".join(" ".join(reader.text).split())
+    for name in (*names, root.name, f"{folder}1", f"@{folder} 2"):
+        assert " ".join(name.split()) in text
+    table = out.with_suffix(".md").read_text()
+    rows = [re.split(r"(?<!\\)\|", line) for line in table.splitlines() if line.startswith("|")]
+    assert {len(row) for row in rows} == {len(COLUMNS) + 3, len(METHODS) + 4}
+    assert [row[1].strip() for row in rows[2:4]] == list(map(escape_markdown, names))
+    assert escape_markdown(root.name) in table and "<" not in table
+    assert table in capsys.readouterr().out
 
 
 def test_thinned_curves_keep_their_shape():

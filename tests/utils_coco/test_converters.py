@@ -59,6 +59,28 @@ def test_txt_to_json_to_txt(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    "name, held",
+    [
+        *((name, True) for name in ("a b", "a  b", "a,b", 'a"b', "=1", "+1", "-1", "@x", "#1", "a;b", "1,2,3,4,0")),
+        *((name, True) for name in ("a|`*<b>", "第 é", "a.png b", "1 2 3")),
+        *((name, False) for name in ("a\nb", "a\rb", "a\x85b", "a\u2028b")),
+    ],
+)
+@pytest.mark.parametrize("boxes", [(), ((12, 10, 3, 3),)])
+def test_names_come_back_from_lines_letter_by_letter_or_are_refused(tmp_path, name, held, boxes):
+    path = write_coco(tmp_path / "x.json", [f"images/{name}.png", f"{name}/0.png"], boxes=boxes)
+    if held:
+        to_txt(path)
+        found = read_lines(str(path.with_suffix(".txt")))
+        assert [entry.path for entry in found] == [f"images/{name}.png", f"{name}/0.png"]
+        assert [len(entry.boxes or ()) for entry in found] == 2 * [len(boxes)]
+    else:
+        with pytest.raises(UserError, match="which a txt line cannot hold"):
+            to_txt(path)
+        assert not path.with_suffix(".txt").exists()
+
+
 def test_random_decimals_survive(tmp_path):
     rng = np.random.default_rng(3)
     boxes = [

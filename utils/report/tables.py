@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from utils.metrics.bootstrap import LEVEL, compare_draws
 from utils.metrics.published_countings import shifts
 from utils.report.results import NO_INTERVAL, Measurement, MethodResult
-from utils.system.tables import UNDEFINED, format_value, markdown_rows
+from utils.system.tables import UNDEFINED, escape_markdown, format_value, markdown_rows
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
     lines = [["method", *(column.head for column in COLUMNS)]]
     best = [best_of(methods, column) for column in COLUMNS]
     for index, method in enumerate(methods):
-        cells = [method.name]
+        cells = [escape_markdown(method.name)]
         for column, winners in zip(COLUMNS, best, strict=True):
             value, ends = value_of(method, column)
             text = figure_text(value, column.style)
@@ -91,7 +91,8 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
                 text += f" [{figure_text(ends[0], column.style)}, {figure_text(ends[1], column.style)}]"
             cells.append(text)
         lines.append(cells)
-    return "\n".join([*markdown_rows(lines), "", caption(about)])
+    names = {part: escape_markdown(getattr(about, part)) for part in ("dataset", "split", "machine")}
+    return "\n".join([*markdown_rows(lines), "", caption(replace(about, **names))])
 
 
 def compare_countings(methods: Sequence[MethodResult]) -> str:
@@ -99,7 +100,7 @@ def compare_countings(methods: Sequence[MethodResult]) -> str:
 
     Those that move none are left out.
     """
-    lines = [["counting", "figure", *(method.name for method in methods)]]
+    lines = [["counting", "figure", *(escape_markdown(method.name) for method in methods)]]
     moves = [shifts(method.figures_by_rule(), method.countings) for method in methods]
     for entries in zip(*moves, strict=True):
         if any(shift.moves for shift in entries):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
 UNDEFINED = "–"
+MARKUP = re.compile(r"[\\`*|\[\]]|(?<![^\W_])_|_(?![^\W_])|^[-+#]")  # `_` inside a word says nothing
+ITEM_NUMBER = re.compile(r"^(\d{1,9})([.)])")
+ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "~": "&#126;", "$": "&#36;"})
 
 
 def format_value(value: Any, style: str = "") -> str:
@@ -23,6 +27,19 @@ def format_value(value: Any, style: str = "") -> str:
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
+def on_one_line(text: str) -> str:
+    """A name that breaks no line and steers no terminal: blanks for breaks and tabs, � for other control characters."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in text)
+
+
+def escape_markdown(text: str) -> str:
+    """A name as Markdown shows it letter by letter, in a cell of a table as well as at the beginning of a paragraph."""
+    escaped = MARKUP.sub(r"\\\g<0>", on_one_line(text).strip().translate(ENTITIES))
+    return ITEM_NUMBER.sub(r"\1\\\2", escaped)
+
+
 def align_cells(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[int] = (), gap: str = "  ") -> str:
     """Cells below each other.
 
@@ -32,7 +49,7 @@ def align_cells(lines: Iterable[Sequence[str]], names: int = 1, least: Sequence[
         least: characters that the first columns have at least.
         gap: between two columns.
     """
-    lines = list(lines)
+    lines = [list(map(on_one_line, line)) for line in lines]
     longest = (max(map(len, column)) for column in zip(*lines, strict=True))
     widths = [max(pair) for pair in zip_longest(longest, least, fillvalue=0)]
     return "\n".join(
@@ -65,7 +82,7 @@ def format_table(
 
 
 def markdown_rows(lines: Iterable[Sequence[str]]) -> list[str]:
-    """Cells as the lines of a Markdown table, whose heads are the first."""
+    """Cells as the lines of a Markdown table, whose heads are the first; names in them by `escape_markdown`."""
     head, *rest = lines
     return [_row(head), "|---" * len(head) + "|", *map(_row, rest)]
 
