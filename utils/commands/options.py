@@ -82,7 +82,10 @@ def parse_window(text: str) -> Window:
 def parse_region(text: str) -> tuple[int, int, int, int]:
     """`type=` of an option: x,y,w,h in pixels."""
     found = re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", text.strip())
-    values = tuple(map(int, found.groups())) if found else ()
+    try:
+        values = tuple(map(int, found.groups())) if found else ()
+    except ValueError:  # Python makes no integer of thousands of digits
+        values = ()
     if not values or min(values[2:]) < 8:
         raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,w,h in whole pixels, w and h at least 8")
     return values

@@ -21,6 +21,7 @@ SINGLE_FRAMES = "single frames"  # images/NAME.png
 SPLIT_FOLDERS = ("train", "test", "val")
 SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
 MAX_FOLDER_DEPTH = 6  # folders below the root; links that lead in circles end here
+MAX_KEY_PARTS = MAX_FOLDER_DEPTH + 3  # of an image: SequenceN/images, or images, before those folders; its name behind
 
 
 class Paths(Mapping[str, str]):
@@ -114,6 +115,7 @@ class Files:
             )
         if self.layout == SEQUENCE_TREE:
             name = name.replace("/Mix/", "/images/")
+        name = "/".join(name.split("/")[-MAX_KEY_PARTS:])  # longer ends name no image, however many slashes there are
         stem, suffix = posixpath.splitext(name)
         ends = [stem, name] if suffix.lower() in IMAGE_SUFFIXES else [name]
         starts = ["", "images/", *(f"images/{folder}/" for folder in (split, *SPLIT_FOLDERS) if folder)]

@@ -17,12 +17,12 @@ from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 
-NUMBER_PATTERN = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-IMAGE_LINE = re.compile(rf"(.+?)((?:\s+{NUMBER_PATTERN}(?:,{NUMBER_PATTERN}){{3}},\d+)*)")
+# Each pattern has one way to match, so that lines of strangers take time in proportion to their length.
+NUMBER_PATTERN = r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
+BOX = re.compile(rf"{NUMBER_PATTERN}(?:,{NUMBER_PATTERN}){{3}},\d+")
 SUFFIX_PATTERN = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
-BROKEN_BOX = re.compile(
-    rf"(?!.*(?:{SUFFIX_PATTERN})$)(?:.*?(?:{SUFFIX_PATTERN})\s+(\S.*)|.*\s(\S*,\S*))", re.IGNORECASE
-)
+SUFFIX_AT_END = re.compile(rf"(?:{SUFFIX_PATTERN})\Z", re.IGNORECASE)
+SUFFIX_BEFORE_BLANK = re.compile(rf"(?:{SUFFIX_PATTERN})\s", re.IGNORECASE)
 FILLED_LINE = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # as str.splitlines, without an object for each
 WHITE_SPACE = re.compile(r"\s")
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
@@ -55,18 +55,30 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
     line = line.strip()
     if not WHITE_SPACE.search(line):  # most lines are a path alone
         return line, None
-    name, tail = IMAGE_LINE.fullmatch(line).groups()
-    broken = BROKEN_BOX.fullmatch(name)
-    if broken:
+    words = line.split()
+    first = len(words)  # of the boxes; the first word is always the path's
+    while first > 1 and BOX.fullmatch(words[first - 1]):
+        first -= 1
+    name = line.rsplit(None, len(words) - first)[0] if first < len(words) else line
+    if broken := _find_broken_box(name):
         raise ValueError(
-            f"found '{(broken[1] or broken[2])[:60]}' behind the path, expected boxes "
-            "x1,y1,x2,y2,class like 10,12.5,18,20,0"
+            f"found '{broken[:60]}' behind the path, expected boxes x1,y1,x2,y2,class like 10,12.5,18,20,0"
         )
     boxes = []
-    for word in tail.split():
+    for word in words[first:]:
         *corners, category = word.split(",")
         boxes.append((*map(number, corners), int(category)))
     return name, tuple(boxes) or None
+
+
+def _find_broken_box(name: str) -> str:
+    """What stands behind the path in `name` and may have been meant as a box; empty where all of it is a path."""
+    if SUFFIX_AT_END.search(name):
+        return ""
+    if found := SUFFIX_BEFORE_BLANK.search(name):
+        return name[found.end() :].lstrip()
+    path_and_word = name.rsplit(None, 1)
+    return path_and_word[1] if len(path_and_word) == 2 and "," in path_and_word[1] else ""
 
 
 def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entry]:
