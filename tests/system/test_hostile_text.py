@@ -10,11 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from trees import coco, write_pairs, write_text
+from trees import coco, touch, write_pairs, write_text
 
 from utils.commands.options import parse_region, parse_window
 from utils.datasets.coco import read_coco
 from utils.datasets.dataset import open_dataset
+from utils.datasets.layouts import list_files
 from utils.datasets.lists import parse_line, read_lines
 from utils.images.frame_names import frame_numbers, name_pattern, natural_key, order_names
 from utils.images.image_files import IMAGE_SUFFIXES
@@ -217,3 +218,12 @@ def test_a_name_is_found_by_its_end_however_many_folders_are_before_it(tmp_path)
     write_pairs(tmp_path, ["s1/0", "s1/1"])
     write_text(tmp_path / "train.txt", "a/" * 5000 + "images/s1/0.png\n")
     assert [Path(frame.image).name for frame in open_dataset(tmp_path, "train").frames] == ["0.png"]
+
+
+@pytest.mark.parametrize("top", ["images", "Sequence1/images"])
+def test_the_deepest_image_that_is_listed_is_found_by_its_whole_path(tmp_path, top):
+    names = ["/".join([top, *"abcdef", f"{number}.png"]) for number in range(2)]
+    touch(tmp_path, names)
+    files = list_files(str(tmp_path))
+    for root in ("", f"{tmp_path}/", "x/" * 100, "C:\\x\\"):
+        assert [files.images[files.find(root + name)] for name in names] == names
