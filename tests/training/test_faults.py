@@ -10,11 +10,12 @@ from moving import write_dataset
 from scripts import run_without_torch
 
 from utils.datasets.dataset import open_dataset
-from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
+from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint, save_last
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 from utils.training.engine import train_one_epoch
 from utils.training.learner import Learner
+from utils.training.resume import last_checkpoint
 from utils.training.trainer import train
 
 
@@ -185,6 +186,49 @@ def test_damaged_checkpoints_are_named_and_passed_over(data, tmp_path, capsys):
             (tmp_path / "run" / name).write_bytes(b"PK")
     with pytest.raises(UserError, match=r"last\.pt.*last-1\.pt.*last-2\.pt.*no checkpoint is left"):
         run(data, tmp_path, resume="auto")
+
+
+DAMAGES = {
+    "a bit of the directory": lambda whole: flipped(whole, whole.index(b"PK\x01\x02") + 42),
+    "a bit of an entry's extra field": lambda whole: flipped(whole, whole.index(b"FB")),
+    "a bit of the end record": lambda whole: flipped(whole, whole.rindex(b"PK\x05\x06") + 16),
+    "a bit of the checksum's title": lambda whole: flipped(whole, len(whole) - 70),
+    "a bit of the checksum": lambda whole: flipped(whole, len(whole) - 1),
+    "a bit of the comment's length": lambda whole: flipped(whole, len(whole) - 74),
+    "the end cut off": lambda whole: whole[:-74] + b"\0",
+    "the half of it": lambda whole: whole[: len(whole) // 2],
+    "a byte too many": lambda whole: whole + b"\n",
+    "zeros at the end": lambda whole: whole[:-512] + bytes(512),
+    "zeros at the beginning": lambda whole: bytes(512) + whole[512:],
+    "nothing": lambda whole: b"",
+}
+
+
+def flipped(whole, at):
+    return whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_the_damage_the_checkpoint_before_is_taken(tmp_path, damage):
+    config = TrainConfig(out=str(tmp_path), name="run", resume="auto")
+    for epoch in (1, 2):
+        save_last(
+            config.folder,
+            {
+                "model": {},
+                "settings": {},
+                "config": config.as_dict(),
+                "network": {"weight": torch.full((50,), float(epoch))},
+                "optimizer": {},
+                "progress": {"epoch": epoch, "step": 0},
+            },
+        )
+    newest = config.folder / "last.pt"
+    assert last_checkpoint(config)[0]["progress"]["epoch"] == 2
+    newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
+    content, lines = last_checkpoint(config)
+    assert content["network"]["weight"].unique().tolist() == [1]
+    assert lines[0].startswith(f"{newest}: not a readable checkpoint") and "last-1.pt: 1 epochs" in lines[1]
 
 
 def test_a_new_run_does_not_overwrite_an_earlier_one(data, tmp_path, capsys):

@@ -1,10 +1,15 @@
-"""Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code."""
+"""Checkpoints: plain dicts that describe themselves, written whole or not at all, read without running code.
+
+Each carries a checksum over all of its bytes, see `utils.predictor.checksum`.
+"""
 
 from __future__ import annotations
 
+import lzma
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +20,10 @@ import torch
 
 from nets import DETECTORS
 from utils.clips.settings import ClipSettings
+from utils.predictor.checksum import SealedFile, check_seal
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
-from utils.system.untrusted import require_plain_archive
+from utils.system.untrusted import require_plain_archive, require_weights_size
 
 # 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.training.resume`.
 # 3: `settings`, a `ClipSettings`, instead of normalisation, num_frames and threshold beside the recipe.
@@ -56,7 +62,9 @@ def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
 def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lambda: None) -> None:
     try:
         with atomic_write(path, before) as file:
-            torch.save({"version": CHECKPOINT_VERSION, **content}, file)
+            sealed = SealedFile(file)
+            torch.save({"version": CHECKPOINT_VERSION, **content}, sealed)
+            sealed.seal()
     except (OSError, RuntimeError) as error:
         cause = error if isinstance(error, OSError) else error.__context__  # PyTorch hides the system's reason there
         if not isinstance(cause, OSError):
@@ -79,9 +87,12 @@ def load_file(path: str | os.PathLike) -> Any:
         raise UserError(
             f"{path}: found {EXPORTS[ending]}; give the checkpoint that it was made from, such as runs/NAME/best.pt"
         )
-    require_plain_archive(path, "a checkpoint")
+    require_weights_size(path, "a checkpoint")
     try:
-        _require_whole(path)
+        sealed = check_seal(path)  # first, so that damage is called damage
+        require_plain_archive(path, "a checkpoint")
+        if not sealed:
+            _require_whole(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except (
         pickle.UnpicklingError,
@@ -97,6 +108,8 @@ def load_file(path: str | os.PathLike) -> Any:
         OverflowError,
         RecursionError,
         zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
     ) as error:
         raise UserError(
             f"{path}: not a readable checkpoint ({type(error).__name__}): damaged, or it holds more than "
@@ -105,7 +118,7 @@ def load_file(path: str | os.PathLike) -> Any:
 
 
 def _require_whole(path: str | os.PathLike) -> None:
-    """Compare the file with its checksums, which `torch.load` does not: a flipped bit would become a wrong weight."""
+    """Compare the entries of a file without a seal with their checksums, which `torch.load` does not do."""
     if zipfile.is_zipfile(path):  # PyTorch's older format has none
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

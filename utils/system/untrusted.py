@@ -105,6 +105,21 @@ def require_pixels(name: str | os.PathLike, width: int, height: int) -> None:
         raise UserError(f"{name}: found an image of {width}x{height} (w x h), {SIZE_ADVICE}")
 
 
+def require_weights_size(path: str | os.PathLike, kind: str) -> None:
+    """Refuse a file that is larger than any weights file.
+
+    Args:
+        path: of the file.
+        kind: what it should be, for the error.
+
+    Raises:
+        UserError: it is.
+    """
+    size = os.path.getsize(path)
+    if size > MAX_WEIGHTS_GIB << 30:
+        raise UserError(f"{path}: found {size >> 30} GiB, expected {kind} of at most {MAX_WEIGHTS_GIB} GiB")
+
+
 def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
     """Refuse a zip archive that unpacks to more than its own size.
 
@@ -116,11 +131,8 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
         kind: what it should be, for the error.
 
     Raises:
-        UserError: it is such an archive, damaged, or larger than any weights file.
+        UserError: it is such an archive, or damaged.
     """
-    size = os.path.getsize(path)
-    if size > MAX_WEIGHTS_GIB << 30:
-        raise UserError(f"{path}: found {size >> 30} GiB, expected {kind} of at most {MAX_WEIGHTS_GIB} GiB")
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -128,6 +140,7 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
             unpacked = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(f"{path}: found a damaged archive ({error}), expected {kind}; fetch it again") from None
+    size = os.path.getsize(path)
     if unpacked > size:
         raise UserError(
             f"{path}: found an archive of {size >> 10:,} KiB that unpacks to {unpacked >> 10:,} KiB, "
