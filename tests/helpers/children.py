@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import time
 from pathlib import Path
 
 from scripts import ROOT
@@ -32,6 +33,23 @@ def run_child(target, *arguments):
 
 def run_children(environments, target, *arguments, timeout=600):
     """`run_child` in several processes at once, which have their own environment variables; gives their statuses."""
+    children = _start(environments, target, *arguments)
+    for child in children:
+        child.join(timeout)
+    late = [child for child in children if child.is_alive()]
+    for child in late:
+        child.kill()
+        child.join()
+    assert not late, f"still running after {timeout} s"
+    return [child.exitcode for child in children]
+
+
+def start_child(target, *arguments):
+    """`run_child` without waiting for its end; gives the process."""
+    return _start([{}], target, *arguments)[0]
+
+
+def _start(environments, target, *arguments):
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = str(ROOT)  # of the server, which the first call starts
     try:
@@ -42,14 +60,7 @@ def run_children(environments, target, *arguments, timeout=600):
         os.environ.pop("PYTHONPATH")
         if before is not None:
             os.environ["PYTHONPATH"] = before
-    for child in children:
-        child.join(timeout)
-    late = [child for child in children if child.is_alive()]
-    for child in late:
-        child.kill()
-        child.join()
-    assert not late, f"still running after {timeout} s"
-    return [child.exitcode for child in children]
+    return children
 
 
 def launched(count, restarts=0, port=None):
@@ -212,6 +223,7 @@ def _kill_loader(*_):
 
 FAULTS = {
     "step": _in_step(_die),
+    "never going on": _in_step(lambda *_: time.sleep(600)),
     "writing": _die_writing,
     "renaming": _die_renaming,
     "before saving": _die_before_saving,

@@ -19,7 +19,6 @@ import torch
 from utils.datasets.dataset import Dataset
 from utils.predictor.checkpoint import LAST_NAMES, save_checkpoint, save_last
 from utils.predictor.predictor import Predictor
-from utils.system.command_line import make_folder
 from utils.system.distributed import (
     gather,
     max_over_processes,
@@ -31,6 +30,7 @@ from utils.system.distributed import (
 )
 from utils.system.errors import Interrupted, UserError
 from utils.system.files import remove_temporary, to_json_value
+from utils.system.lock import hold_folder
 from utils.system.machine import git_revision, keep_memory
 from utils.system.tables import format_value
 from utils.training.config import TrainConfig
@@ -56,12 +56,18 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
         The best validation figures: `epoch, threshold` and `pd, fa, iou, …`, or of a detector `ap50, centre_ap, …`.
 
     Raises:
-        UserError: something in the settings, the weights or the data does not fit, or a fault ended the training.
+        UserError: something in the settings, the weights or the data does not fit, another training writes to
+            `config.folder`, or a fault ended the training.
         Interrupted: SIGTERM or Ctrl-C ended it; everything is saved.
     """
     keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
-    config = resolve_frame_step(config, dataset)
+    with hold_folder(config.folder) if rank() == 0 else contextlib.nullcontext():
+        return _train_alone(resolve_frame_step(config, dataset), dataset)
+
+
+def _train_alone(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    """`train` in a folder that no other training writes to."""
     with use_deterministic(config.deterministic), process_group(config.device) as device:
         setup = TrainingSetup(config, dataset, device)
         try:
@@ -104,7 +110,6 @@ class TrainingRun:
         """The checkpoint to continue from, where there is one, and what to say about it; the first process looks."""
         content, lines = None, []
         if rank() == 0:
-            make_folder(self.config.folder)
             remove_temporary(self.config.folder)
             self.data_digests = fingerprint({"training": self.setup.training, "validation": self.setup.validation})
             if self.config.resume:
