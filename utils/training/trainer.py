@@ -62,24 +62,20 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     """
     keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
-    with hold_folder(config.folder) if rank() == 0 else contextlib.nullcontext():
-        return _train_alone(resolve_frame_step(config, dataset), dataset)
-
-
-def _train_alone(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
-    """`train` in a folder that no other training writes to."""
+    config = resolve_frame_step(config, dataset)
     with use_deterministic(config.deterministic), process_group(config.device) as device:
-        setup = TrainingSetup(config, dataset, device)
-        try:
-            run = TrainingRun(config, dataset, setup)
-        except OSError as error:
-            raise explain(error, "nothing is saved yet") or error from None
-        run.log.say(f"{settings_table(config)}\n{setup.summary()}")
-        best = run.train()
-        run.log.say(
-            f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
-            f"weights {config.folder / 'best.pt'}"
-        )
+        setup = TrainingSetup(config, dataset, device)  # before the folder is made: weights that do not fit leave none
+        with hold_folder(config.folder) if rank() == 0 else contextlib.nullcontext():
+            try:
+                run = TrainingRun(config, dataset, setup)
+            except OSError as error:
+                raise explain(error, "nothing is saved yet") or error from None
+            run.log.say(f"{settings_table(config)}\n{setup.summary()}")
+            best = run.train()
+            run.log.say(
+                f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
+                f"weights {config.folder / 'best.pt'}"
+            )
     return best
 
 
