@@ -45,6 +45,7 @@ from utils.render.curves import plot_curves
 from utils.system.command_line import Parser, make_folder
 from utils.system.errors import user_errors
 from utils.system.files import write_json
+from utils.system.notices import warnings_given
 from utils.system.tables import format_table
 from utils.video.writers import write_mask
 
@@ -181,6 +182,7 @@ def main(argv: list[str] | None = None) -> None:
         "seconds": result.seconds,
         "frames_per_second": result.frames / result.seconds,
         "counting_seconds": result.counting,
+        "warnings": warnings_given(),
     }
     print(describe_measuring(dataset, predictor.settings, options.rule, truth))
     print(format_table(figures | pick_rows(sequences), COLUMNS))

@@ -37,6 +37,7 @@ from utils.render.curves import plot_precision_recall
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import atomic_write, write_json
+from utils.system.notices import warnings_given
 from utils.system.tables import format_table, format_value
 
 DEFAULT_THRESHOLD = 0.5  # of detections made elsewhere
@@ -227,6 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     content = print_figures(result, dataset, model, threshold, timed=not options.detections) | about
     if options.draws:
         content |= print_intervals(result, content["overall"], options.draws)
+    content["warnings"] = warnings_given()
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
     content["curve"] = write_curves(result.overall, content["overall"], out)
     truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)

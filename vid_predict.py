@@ -19,10 +19,11 @@ from utils.commands.options import (
     choice_of,
     hardware_of,
 )
-from utils.render.sequence import DEFAULT_FPS, RenderSettings, render, warn
+from utils.render.sequence import DEFAULT_FPS, RenderSettings, render
 from utils.render.source_truth import open_truth
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
+from utils.system.notices import warn
 from utils.video.live import GrowingFolder, LiveSource, is_live
 from utils.video.sources import FrameSource, open_sources
 

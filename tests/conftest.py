@@ -9,6 +9,8 @@ import pytest
 import torch
 from scripts import ROOT
 
+from utils.system.notices import forget_warnings
+
 FOLDERS = (ROOT / "tests" / "golden", ROOT.parent / "shared" / "golden")
 
 
@@ -16,6 +18,12 @@ FOLDERS = (ROOT / "tests" / "golden", ROOT.parent / "shared" / "golden")
 def one_thread():
     """Small tensors gain nothing from threads, and lose much where other processes use the cores too."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_warnings():
+    """Every test begins like a process of its own, which has warned of nothing."""
+    forget_warnings()
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.boxes import box_problem
 from utils.images.frame_names import never_consecutive
 from utils.images.image_files import check_end, image_size, same_aspect
 from utils.system.errors import UserError
+from utils.system.notices import warn
 
 DECODING_THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
 
@@ -48,17 +47,15 @@ def quick_check(dataset: Dataset) -> None:
         name for name, frames in dataset.sequences.items() if never_consecutive([frame.number for frame in frames])
     ]:
         numbers = ", ".join(str(frame.number) for frame in dataset.sequences[apart[0]][:3])
-        print(
-            f"warning: {len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
+        warn(
+            f"{len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
             f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
-            "after the other",
-            file=sys.stderr,
+            "after the other"
         )
     if resized:
-        print(
-            f"warning: {len(resized)} masks have another size than their images, the first {resized[0]}; "
-            "they are resized when read",
-            file=sys.stderr,
+        warn(
+            f"{len(resized)} masks have another size than their images, the first {resized[0]}; "
+            "they are resized when read"
         )
 
 

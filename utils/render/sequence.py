@@ -25,6 +25,7 @@ from utils.render.result_files import Results, Tally
 from utils.render.source_truth import Truth
 from utils.render.tracks import Tracker
 from utils.system.errors import Interrupted, UserError
+from utils.system.notices import warn
 from utils.video.sources import FrameSource
 from utils.video.writers import GifWriter, PreviewWriter, VideoWriter, write_mask
 
@@ -72,11 +73,6 @@ class RenderSettings:
 def note(text: str) -> None:
     """Print a line on stderr that does not break the progress bar."""
     tqdm.write(text, file=sys.stderr)
-
-
-def warn(text: str) -> None:
-    """`note` with the word in front that says it is a warning."""
-    note(f"warning: {text}")
 
 
 def tell_raw(source: FrameSource) -> None:

@@ -19,6 +19,7 @@ from utils.system.distributed import command_prefix, rank
 from utils.system.errors import UserError
 from utils.system.files import atomic_write, to_json_value, write_json
 from utils.system.machine import git_revision
+from utils.system.notices import warnings_given
 from utils.system.tables import format_value
 from utils.system.untrusted import read_bytes
 from utils.training.config import TrainConfig
@@ -101,7 +102,9 @@ class RunLog:
         write_json(self.folder / "config.json", config.as_dict())
         self.path = self.folder / LOG_FILE
         about = {} if history is None else read_log(self.path, tolerant=True)[0]
-        lines = [about or {"git": git_revision(), "config": config.as_dict()}, *self.history]
+        about = about or {"git": git_revision(), "config": config.as_dict()}
+        about["warnings"] = list(dict.fromkeys([*about.get("warnings", ()), *warnings_given()]))
+        lines = [about, *self.history]
         with atomic_write(self.path) as file:
             file.writelines(_encode_line(line) for line in lines)
         with open(self.folder / "command.txt", "w" if history is None else "a", encoding="utf-8") as file:
