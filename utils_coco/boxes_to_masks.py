@@ -14,6 +14,7 @@ from tqdm import tqdm
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.building import build_folder
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import SEQUENCE_TREE
@@ -35,8 +36,6 @@ def mask_path(frame: Frame, root: str, out: str) -> str:
 def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
     """Make `out` a dataset like `root`, without masks: everything else is copied, or linked."""
     source, target = Path(root), Path(out)
-    if source.resolve() in target.resolve().parents:
-        raise UserError(f"{out}: lies inside {root}, expected a folder elsewhere; give another --out")
     target.mkdir(parents=True, exist_ok=True)
     for item in sorted(source.iterdir()):
         if layout == SEQUENCE_TREE and item.is_dir():
@@ -94,10 +93,15 @@ def convert(
         open_dataset(root, "all", "boxes")
     out = out or dataset.root
     _refuse_existing(dataset, frames, out, overwrite)
-    with writing(out, "give --out DIR to make the dataset elsewhere"):
-        if os.path.abspath(out) != os.path.abspath(dataset.root):
-            mirror(dataset.root, out, dataset.layout, link)
-        return _write(dataset, frames, out, method, dilate, quiet)
+    elsewhere = os.path.abspath(out) != os.path.abspath(dataset.root)
+    if elsewhere and Path(dataset.root).resolve() in Path(out).resolve().parents:
+        raise UserError(f"{out}: lies inside {root}, expected a folder elsewhere; give another --out")
+    new = not (os.path.isdir(out) and os.listdir(out))
+    with writing(out, "give --out DIR to make the dataset elsewhere"), build_folder(out, merge=not new) as work:
+        if elsewhere:
+            mirror(dataset.root, str(work) if new else out, dataset.layout, link)
+        said = _write(dataset, frames, str(work), method, dilate, quiet)
+    return f"{len(frames)} masks in {out}: {said}"
 
 
 def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dilate: bool | None, quiet: bool) -> str:
@@ -116,9 +120,8 @@ def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dil
         targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
     left_out = len(dataset.frames) - len(frames)
     size = f"{np.mean(areas):.1f} px each ({np.min(areas):.0f} to {np.max(areas):.0f})" if areas else "none"
-    return (
-        f"{len(frames)} masks in {out}: {targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels "
-        "taken)" + (f"; {left_out} images that no box list names have none" if left_out else "")
+    return f"{targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels taken)" + (
+        f"; {left_out} images that no box list names have none" if left_out else ""
     )
 
 

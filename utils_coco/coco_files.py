@@ -9,7 +9,7 @@ from typing import Any
 
 from utils.datasets.compact_lists import Entry
 from utils.datasets.layouts import Files, check_root, list_files
-from utils.datasets.lists import split_of
+from utils.datasets.split_names import word_of_file
 from utils.images.boxes import box_problem
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
@@ -96,7 +96,8 @@ def find_images(names: Sequence[str], files: Files, source: str) -> list[str]:
     Raises:
         UserError: one is missing, or two names are the same image.
     """
-    keys = [files.find(name, split_of(source) or None) for name in names]
+    keys = [files.find(name, word_of_file(source)) for name in names]
+    files.tell_alike()
     missing = [name for name, key in zip(names, keys, strict=True) if key is None]
     if missing:
         raise UserError(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +13,7 @@ from tqdm import tqdm
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.building import build_folder
 from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.images.image_files import write_picture
 from utils.system.command_line import Parser, number
@@ -73,21 +72,6 @@ class Conversion:
             )
 
 
-@contextlib.contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `folder`, which is new or empty, on success and is removed otherwise."""
-    folder = folder.absolute()
-    work = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        work.mkdir(parents=True)
-        yield work
-        if folder.exists():
-            folder.rmdir()
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
 def convert(
     labels: str,
     videos: str,
@@ -130,7 +114,7 @@ def convert(
     names = [TARGET_CATEGORY] if one_class or not counts else sorted(counts)
     classes = {name: 0 if one_class else names.index(name) for name in counts}
     bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
-    whole = _whole_folder(folder) if frames else contextlib.nullcontext(folder)
+    whole = build_folder(folder) if frames else contextlib.nullcontext(folder)
     with writing(out, "give another --out"), whole as place:
         job = Conversion(
             classes,

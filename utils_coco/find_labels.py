@@ -15,9 +15,11 @@ import numpy as np
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES, read_frame
 from utils.system.errors import UserError
+from utils.system.notices import hold_warnings
 from utils.video.sources import VIDEO_SUFFIXES
-from utils_coco.import_labels import Lookup, list_images, match_labels
+from utils_coco.import_labels import match_labels
 from utils_coco.label_formats import guess_kind
+from utils_coco.source_images import Lookup, list_images
 from utils_coco.video_labels import labelled_videos
 
 FilePlaces = Mapping[Path, Counter[str]]  # how many files of each suffix lie in which folders, named by paths below one
@@ -60,13 +62,14 @@ def find_pair(folder: Path, places: FilePlaces) -> tuple[ImagesAndLabels | None,
     for images, labels in product(_image_folders(folder, places), _labels(folder, places)):
         labels = labels or images
         try:
-            kind = kind_of(labels)
-            if not kind or (kind == "masks" and labels in (images, *images.parents)):
-                continue
-            lookup = lookup_of(images, labels if images in labels.parents else None)
-            found = match_labels(lookup, labels, kind, 1.0, lambda _: (1, 1))
-            count = len(found.boxes) + len(found.masks)
-            fits = kind != "masks" or _are_masks(labels, list(found.masks.values()))
+            with hold_warnings():  # which importing will say
+                kind = kind_of(labels)
+                if not kind or (kind == "masks" and labels in (images, *images.parents)):
+                    continue
+                lookup = lookup_of(images, labels if images in labels.parents else None)
+                found = match_labels(lookup, labels, kind, 1.0, lambda _: (1, 1))
+                count = len(found.boxes) + len(found.masks)
+                fits = kind != "masks" or _are_masks(labels, list(found.masks.values()))
         except UserError as error:
             problems.setdefault(labels, str(error))
             continue

@@ -6,7 +6,6 @@ Labels: masks, YOLO, Pascal VOC, COCO, csv of boxes, or csv of centroids. Which 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,124 +13,21 @@ from pathlib import Path
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.building import build_folder
 from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.images.boxes import box_problem
-from utils.images.frame_names import frame_numbers, natural_key
-from utils.images.image_files import IMAGE_SUFFIXES, image_size
+from utils.images.frame_names import natural_key
+from utils.images.image_files import image_size
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils_coco.coco_files import coco_summary
 from utils_coco.label_formats import LABEL_KINDS, NamedBox, guess_kind, mask_files, read_boxes
 from utils_coco.placing import place
+from utils_coco.source_images import Lookup, SourceImage, list_images
 
 ROUNDING_MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
-TEST_FOLDERS = ("test", "val", "valid")
-
-
-@dataclass(frozen=True)
-class SourceImage:
-    """One of the images: its key (path below the folder without the extension), sequence, split and file."""
-
-    key: str
-    sequence: str
-    split: str
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """Where it goes below the dataset's `images/`."""
-        return f"{self.split}/{self.sequence}/{self.path.name}"
-
-
-def list_images(
-    folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
-) -> list[SourceImage]:
-    """All images below `folder`, whose subfolders are sequences, each with its split.
-
-    Those for testing are named `test`, else those in folders test, val or valid where there is train too, else
-    the last `fraction` of the sequences in natural order, or of a single sequence's frames. What lies in `labels`, a
-    folder below it, is left out.
-
-    Raises:
-        UserError: no such folder, no images, or no such sequence.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder, expected the one of --images; correct it")
-    groups: dict[str, list[Path]] = {}
-    for path in folder.rglob("*"):
-        apart = labels and folder in labels.parents and labels in path.parents
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not apart:
-            below = path.parent.relative_to(folder).as_posix()
-            groups.setdefault(folder.resolve().name if below == "." else below, []).append(path)
-    if not groups:
-        raise UserError(
-            f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another --images"
-        )
-    names = sorted(groups, key=natural_key)
-    unknown = [name for name in test if name not in groups]
-    if unknown:
-        raise UserError(f"--test: found {', '.join(unknown)}, expected some of {', '.join(names[:12])}")
-    aside = _test_sequences(names, test, fraction)
-    images = []
-    for name in names:
-        paths = sorted(groups[name], key=lambda path: natural_key(path.name))
-        cut = len(paths)
-        if len(names) == 1 and not aside:
-            cut -= round(fraction * len(paths))
-        for index, path in enumerate(paths):
-            split = "test" if name in aside or index >= cut else "train"
-            images.append(SourceImage(path.relative_to(folder).with_suffix("").as_posix(), name, split, path))
-    return images
-
-
-def _test_sequences(names: Sequence[str], test: Sequence[str], fraction: float) -> set[str]:
-    """Which of the sequences `names` are for testing as a whole, see `list_images`."""
-    if test:
-        return set(test)
-    tops = {name: name.partition("/")[0].lower() for name in names}
-    if "train" in tops.values():
-        aside = {name for name in names if tops[name] in TEST_FOLDERS}
-        if aside:
-            return aside
-    if not fraction or len(names) == 1:
-        return set()
-    return set(names[len(names) - max(1, round(fraction * len(names))) :])
-
-
-class Lookup:
-    """Images by what labels call them."""
-
-    def __init__(self, images: Sequence[SourceImage]) -> None:
-        self.by_key = {image.key: image for image in images}
-        names = Counter(image.path.stem for image in images)
-        self.by_name = {image.path.stem: image for image in images if names[image.path.stem] == 1}
-        self.by_number: dict[tuple[str, int], SourceImage] = {}
-        groups: dict[str, list[SourceImage]] = {}
-        for image in images:
-            groups.setdefault(image.sequence, []).append(image)
-        for sequence, own in groups.items():
-            numbers = frame_numbers([image.path.stem for image in own]) or range(len(own))
-            self.by_number |= {(sequence, n): image for n, image in zip(numbers, own, strict=True)}
-        self.only = next(iter(groups)) if len(groups) == 1 else ""
-
-    def find(self, key: str) -> SourceImage | None:
-        """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, or by its name alone.
-
-        The folder may be that of a longer path, and need not be named where all images lie in one.
-        """
-        ends = [key]
-        while "/" in ends[-1]:
-            ends.append(ends[-1].partition("/")[2])
-        found = next((self.by_key[end] for end in ends if end in self.by_key), None)
-        name = ends[-1]
-        if found is None and name.isdecimal():
-            folders = [end.rpartition("/")[0] for end in ends[:-1]] + [self.only]
-            found = next(
-                (self.by_number[folder, int(name)] for folder in folders if (folder, int(name)) in self.by_number), None
-            )
-        return found or self.by_name.get(name)
 
 
 @dataclass
@@ -245,8 +141,8 @@ def convert(
             f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
         )
     matched = match_labels(Lookup(found), source, kind, side, image_size)
-    with writing(out, "give another --out"):
-        said = _write(root, found, matched, one_class, link)
+    with writing(out, "give another --out"), build_folder(root) as work:
+        said = _write(work, found, matched, one_class, link)
     lost = matched.lost
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
     return [f"{out}: from labels of the kind '{kind}'", *said, *more, f"next: python -m utils.datasets describe {out}"]

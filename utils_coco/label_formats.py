@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from utils.datasets.coco import TARGET_CATEGORY, load_coco, read_coco
+from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -54,10 +55,8 @@ def guess_kind(labels: Path) -> str | None:
 
 
 def _files_below(folder: Path) -> list[Path]:
-    return sorted(
-        (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")),
-        key=lambda path: natural_key(str(path)),
-    )
+    found = (folder / below / name for below, names in walk_folder(folder).names.items() for name in names)
+    return sorted(found, key=lambda path: natural_key(str(path)))
 
 
 def _kind_of_tables(labels: Path) -> str:
@@ -193,7 +192,7 @@ def _tables(labels: Path, kind: str, side: float) -> Iterator[tuple[str, list[Na
 def mask_files(labels: Path) -> dict[str, Path]:
     """Mask images by the keys of the images they belong to."""
     found = {}
-    for path in sorted(labels.rglob("*")):
+    for path in _files_below(labels):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             key = path.relative_to(labels).with_suffix("").as_posix()
             ending = next((e for e in MASK_ENDINGS[1:] if key.endswith(e)), "")

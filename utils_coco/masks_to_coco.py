@@ -13,6 +13,7 @@ from tqdm import tqdm
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from utils.datasets.building import build_folder
 from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
@@ -21,6 +22,7 @@ from utils.images.box_masks import boxes_of_mask
 from utils.images.image_files import image_size, read_mask
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
+from utils.system.files import writing
 from utils_coco.coco_files import coco_summary
 
 
@@ -84,8 +86,10 @@ def convert(
     if found and not overwrite:
         raise UserError(f"{found[0]}: found boxes already, expected none; give --overwrite to replace them, or --out")
     contents = [coco_of(dataset, quiet) for dataset in datasets]  # a broken mask stops before anything is written
+    with writing(folder, "give another --out"), build_folder(folder, merge=True) as work:
+        for content, path in zip(contents, paths, strict=True):
+            write_coco(work / path.name, content)
     for content, path in zip(contents, paths, strict=True):
-        write_coco(path, content)
         lines.append(f"{path}: {coco_summary(content)}")
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
 from pathlib import Path
 
@@ -44,7 +45,12 @@ def _copy(source: Path, target: Path) -> None:
         if linked or not target.is_file() or not filecmp.cmp(source, target, shallow=False):
             raise _occupied(target)
     else:
-        shutil.copyfile(source, target)
+        near = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(source, near)
+            os.replace(near, target)
+        finally:
+            near.unlink(missing_ok=True)
 
 
 def _occupied(target: Path) -> UserError:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
-from utils.datasets.layouts import SEQUENCE_TREE, SPLIT_FOLDERS
+from utils.datasets.layouts import SEQUENCE_TREE
+from utils.datasets.split_names import split_of_folder
 from utils.datasets.splits import SPLITS, NoSplit
 from utils.images.box_masks import boxes_of_mask
+from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
-from utils.images.image_files import read_frame, read_mask, read_values
+from utils.images.image_files import IMAGE_SUFFIXES, read_frame, read_mask, read_values
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
+from utils.system.notices import hold_warnings
 from utils.video.sources import open_sources
 from utils_coco.find_labels import ImagesAndLabels, find_pair, find_videos
 
@@ -204,9 +206,9 @@ def _import_command(pair: ImagesAndLabels) -> str:
 def _count_files(folder: Path) -> dict[Path, Counter[str]]:
     """How many files of each suffix lie in which folders, by their paths below `folder`."""
     places: dict[Path, Counter[str]] = {}
-    for path in islice(folder.rglob("*"), MAX_LISTED_FILES):
-        if path.is_file() and not path.name.startswith("."):
-            places.setdefault(path.parent.relative_to(folder), Counter())[path.suffix.lower()] += 1
+    for below, names in walk_folder(folder, IMAGE_SUFFIXES, most=MAX_LISTED_FILES).names.items():
+        if names:
+            places[Path(below)] = Counter(Path(name).suffix.lower() for name in names)
     return places
 
 
@@ -262,12 +264,13 @@ def _describe_unknown(folder: Path, known: bool) -> list[str]:
 def _find_datasets(folder: Path) -> list[Path]:
     """Folders right below that are datasets with labels; [] where they are the splits of one."""
     below = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: natural_key(path.name))
-    if any(path.name.lower() in SPLIT_FOLDERS for path in below):
+    if any(split_of_folder(path.name) for path in below):
         return []
     found = []
     for path in below[:MAX_TRIED_FOLDERS]:
         try:
-            open_dataset(path, "all", need="labels")
+            with hold_warnings():  # which describing that folder will say
+                open_dataset(path, "all", need="labels")
         except UserError:
             continue
         found.append(path)

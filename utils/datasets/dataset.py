@@ -114,6 +114,7 @@ def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dat
     table = (lambda key: spec.split(name_of(key))) if spec and (spec.train or spec.parity) else None
     keys = images_of_split(files, lists, split, table, report)
     boxes, snr = _boxes(files, lists, name_of)
+    files.tell_alike()
     _require_labels(files, keys, boxes, split, need, report)
     sequences = table_of(files, keys, name_of, boxes)
     normalisation = None
@@ -160,7 +161,7 @@ def _boxes(
     snr: dict[str, list[float]] = defaultdict(list)
     for item in (list_of(files, boxed, split) for split in (*SPLITS, "")):
         for entry in item.entries if item else ():
-            key = files.find(entry.path, item.split or None)
+            key = files.find(entry.path, item.word)
             if key is not None:
                 boxes.add(key, entry.boxes or ())
                 if entry.snr:

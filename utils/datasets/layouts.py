@@ -7,8 +7,13 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from utils.datasets.building import is_partial
+from utils.datasets.split_names import SPLITS_BY_WORD, word_of_folder
+from utils.images.alike_names import AlikeNames
+from utils.images.folders import LeftOut, is_passed_over, walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -18,10 +23,7 @@ SEQUENCE_TREE = "sequence folders"  # SEQUENCE/images/FRAME.png
 IMAGE_TREE = "image tree"  # images/SEQUENCE/FRAME.png
 SPLIT_TREE = "split folders"  # images/SPLIT/SEQUENCE/FRAME.png
 SINGLE_FRAMES = "single frames"  # images/NAME.png
-SPLIT_FOLDERS = ("train", "test", "val")
 SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
-MAX_FOLDER_DEPTH = 6  # folders below the root; links that lead in circles end here
-MAX_KEY_PARTS = MAX_FOLDER_DEPTH + 3  # of an image: SequenceN/images, or images, before those folders; its name behind
 
 
 class Paths(Mapping[str, str]):
@@ -32,24 +34,27 @@ class Paths(Mapping[str, str]):
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._around: dict[str, tuple[str, str]] = {}
-        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        self._around: dict[str, tuple[str, str | None]] = {}
+        self._known: dict[tuple[str, str | None], tuple[str, str | None]] = {}
         for key, path in pairs:
             self.add(key, path)
 
     def add(self, key: str, path: str) -> None:
-        """Take up a file; its name begins with the key's last part."""
-        cut = path.rfind("/") + 1
-        self.put(key, path[:cut], path[cut + len(key.rpartition("/")[2]) :])
+        """Take up a file."""
+        cut, stem = path.rfind("/") + 1, key.rpartition("/")[2]
+        if path.startswith(stem, cut):
+            self.put(key, path[:cut], path[cut + len(stem) :])
+        else:
+            self.put(key, path, None)
 
-    def put(self, key: str, before: str, behind: str) -> None:
-        """`add` with what stands before and behind the key's last part."""
+    def put(self, key: str, before: str, behind: str | None) -> None:
+        """`add` with what stands before and behind the key's last part; with None the first is the whole path."""
         around = before, behind
         self._around[key] = self._known.setdefault(around, around)
 
     def __getitem__(self, key: str) -> str:
         before, behind = self._around[key]
-        return before + key.rpartition("/")[2] + behind
+        return before if behind is None else before + key.rpartition("/")[2] + behind
 
     def __contains__(self, key: object) -> bool:
         return key in self._around
@@ -96,16 +101,49 @@ class Files:
         if self.layout == SEQUENCE_TREE:
             return (key.split("/")[0],) * 2
         parts = key.split("/")[1:-1]
-        within = parts[1:] if parts and parts[0] in SPLIT_FOLDERS else parts
+        within = parts[1:] if parts and word_of_folder(parts[0]) else parts
         return "/".join(within), "/".join(parts)
 
-    def find(self, path: str, split: str | None = None) -> str | None:
+    @cached_property
+    def split_folders(self) -> dict[str, str]:
+        """The folders in `images/` that are called after a split, and of them the word: "train", "test" or "val"."""
+        if self.layout != SPLIT_TREE:
+            return {}
+        names = sorted({key.split("/", 2)[1] for key in self.images if key.count("/") > 1}, key=natural_key)
+        return {name: word for name in names if (word := word_of_folder(name))}
+
+    @cached_property
+    def _key_parts(self) -> int:
+        return max(key.count("/") for key in self.images) + 1
+
+    @cached_property
+    def _alike(self) -> AlikeNames:
+        return AlikeNames(lambda: self.images)
+
+    @cached_property
+    def _starts(self) -> dict[str | None, list[str]]:
+        """What may stand before a listed path, by the word of the list: its own split's folders before others."""
+        found = {}
+        for word in (None, "", *SPLITS_BY_WORD):
+            apart = [
+                (own != word, SPLITS_BY_WORD[own] != SPLITS_BY_WORD.get(word or ""), name)
+                for name, own in self.split_folders.items()
+            ]
+            found[word] = ["", "images/", *(f"images/{name}/" for *_, name in sorted(apart, key=lambda item: item[:2]))]
+        return found
+
+    def find(self, path: str, word: str | None = None) -> str | None:
         """The key of the image that a list calls `path`, whatever root, slashes or extension it was written with.
 
         The longest end of `path` that exists below the root counts; ends may begin below `images/` or `images/SPLIT/`.
+        Where there is none, letter case and the Unicode form do not count, see `tell_alike`.
+
+        Args:
+            path: as the list has it.
+            word: "train", "test" or "val" where the list's name holds it: folders called so come before others.
 
         Raises:
-            UserError: `..` leads out of the root.
+            UserError: `..` leads out of the root, or several names are alike but for letter case.
         """
         name = posixpath.normpath(path.strip().replace("\\", "/"))
         if name.split("/")[0] == "..":
@@ -115,50 +153,50 @@ class Files:
             )
         if self.layout == SEQUENCE_TREE:
             name = name.replace("/Mix/", "/images/")
-        name = "/".join(name.split("/")[-MAX_KEY_PARTS:])  # longer ends name no image, however many slashes there are
+        name = "/".join(name.split("/")[-self._key_parts :])  # longer ends name no image, however many slashes
         stem, suffix = posixpath.splitext(name)
         ends = [stem, name] if suffix.lower() in IMAGE_SUFFIXES else [name]
-        starts = ["", "images/", *(f"images/{folder}/" for folder in (split, *SPLIT_FOLDERS) if folder)]
+        found = next((key for key in self._possible_keys(ends, word) if key in self.images), None)
+        return found or next(filter(None, map(self._alike.find, self._possible_keys(ends, word))), None)
+
+    def _possible_keys(self, ends: list[str], word: str | None) -> Iterator[str]:
         while ends[0]:
-            for start in starts:
+            for start in self._starts[word]:
                 for end in ends:
-                    if start + end in self.images:
-                        return start + end
+                    yield start + end
             ends = [end.partition("/")[2] for end in ends]
-        return None
+
+    def tell_alike(self) -> None:
+        """Warn of listed names that `find` has found in another letter case or Unicode form."""
+        self._alike.tell(self.root)
 
 
-def _walk(folder: str, below: str, depth: int = MAX_FOLDER_DEPTH) -> Iterator[tuple[str, list[str]]]:
-    """Folders, written as `below/…`, and the names of the image files in each, in no particular order."""
-    names, wanted = [], {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith("."):
+def _split_folder(below: str) -> str:
+    """The split folder that a folder of `images/` lies in, or ""."""
+    top = below.partition("/")[0]
+    return top if word_of_folder(top) else ""
+
+
+def _folder(root: str, where: str, left_out: LeftOut) -> Paths:
+    """The images of a folder by their keys, in natural order within each folder below it; other files are counted."""
+    found, folder = Paths(), os.path.join(root, where)
+    if not os.path.isdir(folder):
+        return found
+    tree = walk_folder(folder, IMAGE_SUFFIXES, _split_folder)
+    tree.tell()
+    folders = {f"{where}/{below}".rstrip("/"): names for below, names in tree.names.items()}
+    for below in sorted(folders, key=natural_key):
+        for name in sorted(folders[below], key=natural_key):
+            stem, ending = os.path.splitext(name)
+            if ending.lower() not in IMAGE_SUFFIXES:
+                left_out.add(f"{below}/{name}")
                 continue
-            ending = name[name.rfind(".") :]
-            if ending not in wanted:
-                wanted[ending] = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
-            if wanted[ending]:
-                names.append(name)
-            elif depth and entry.is_dir():
-                yield from _walk(entry.path, f"{below}/{name}", depth - 1)
-    yield below, names
-
-
-def _folder(root: str, *names: str) -> Paths:
-    """The images of a folder by their keys, in natural order within each folder below it."""
-    found, folder = Paths(), os.path.join(root, *names)
-    folders = list(_walk(folder, "/".join(names))) if os.path.isdir(folder) else []
-    for below, files in sorted(folders, key=lambda item: natural_key(item[0])):
-        for name in sorted(sorted(files), key=natural_key):
-            stem, _, ending = name.rpartition(".")
             key = f"{below}/{stem}"
             if key in found:
                 raise UserError(
                     f"{below}/{name}: found beside {found[key]}, expected one image of that name; remove one of them"
                 )
-            found.put(key, f"{below}/", f".{ending}")
+            found.put(key, f"{below}/", ending)
     return found
 
 
@@ -167,23 +205,27 @@ def _sequence_folders(root: str) -> list[str]:
     if not os.path.isdir(root):
         return []
     with os.scandir(root) as entries:
-        names = [e.name for e in entries if SEQUENCE_FOLDER.fullmatch(e.name) and e.is_dir()]
+        names = sorted(e.name for e in entries if SEQUENCE_FOLDER.fullmatch(e.name) and e.is_dir())
     return sorted(
         (n for n in names if any(os.path.isdir(os.path.join(root, n, d)) for d in ("images", "Mix"))), key=natural_key
     )
 
 
-def _masks(root: str, where: str, instead: str, images: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _masks(
+    root: str, where: str, instead: str, images: Mapping[str, str], left_out: LeftOut
+) -> Iterator[tuple[str, str]]:
     """Masks in the folder `where` under the keys of their images, which lie in `instead`.
 
     `NAME_pixels0` is the mask of `NAME`.
     """
-    masks = _folder(root, *where.split("/"))
+    masks = _folder(root, where, left_out)
+    alike = AlikeNames(lambda: images)
     for key in masks:
         image = instead + key[len(where) :]
         if image not in images and image.endswith("_pixels0"):
             image = image[: -len("_pixels0")]
-        yield image, masks[key]
+        yield image if image in images else alike.find(image) or image, masks[key]
+    alike.tell(os.path.join(root, where))
 
 
 def list_files(root: str) -> Files:
@@ -193,20 +235,22 @@ def list_files(root: str) -> Files:
         UserError: there are no images, or two images whose names differ in the extension only.
     """
     sequences = [] if os.path.isdir(os.path.join(root, "images")) else _sequence_folders(root)
-    images = Paths() if sequences else _folder(root, "images")
+    left_out = LeftOut()
+    images = Paths() if sequences else _folder(root, "images", left_out)
     for name in sequences:
         for folder in ("Mix", "images"):
-            for key, path in _folder(root, name, folder).items():
+            for key, path in _folder(root, f"{name}/{folder}", left_out).items():
                 images.add(key.replace("/Mix/", "/images/"), path)
     masks = Paths(
         pair
         for below in [f"{name}/" for name in sequences] or [""]
-        for pair in _masks(root, f"{below}masks", f"{below}images", images)
+        for pair in _masks(root, f"{below}masks", f"{below}images", images, left_out)
     )
+    left_out.tell(root)
     layout = SEQUENCE_TREE
     if not sequences:
         depth = max((key.count("/") for key in images), default=0)
-        split = any(key.split("/", 2)[1] in SPLIT_FOLDERS for key in images)
+        split = any(map(word_of_folder, {key.split("/", 2)[1] for key in images if key.count("/") > 1}))
         layout = SPLIT_TREE if split else SINGLE_FRAMES if depth == 1 else IMAGE_TREE
     if not images:
         where = "SequenceN/images" if sequences else "images"
@@ -225,7 +269,8 @@ def _is_one_sequence(folder: Path) -> bool:
 
 
 def _looks_right(folder: Path) -> bool:
-    return ((folder / "images").is_dir() or bool(_sequence_folders(str(folder)))) and not _is_one_sequence(folder)
+    known = (folder / "images").is_dir() or bool(_sequence_folders(str(folder)))
+    return known and not _is_one_sequence(folder) and not is_partial(folder)
 
 
 def _nearby(folder: Path) -> list[Path]:
@@ -239,7 +284,7 @@ def _nearby(folder: Path) -> list[Path]:
             child
             for parent in level
             for child in sorted(parent.iterdir(), key=lambda p: natural_key(p.name))
-            if child.is_dir() and not child.name.startswith(".")
+            if child.is_dir() and not is_passed_over(child.name)
         ][:200]
         found = [child for child in level if _looks_right(child)]
         if found:
@@ -256,6 +301,11 @@ def check_root(root: str | os.PathLike) -> str:
     if not str(root):
         raise UserError("no dataset given; expected --data-root FOLDER, the folder that holds images/")
     path = Path(os.path.abspath(root))
+    if is_partial(path):
+        raise UserError(
+            f"{root}: found an unfinished dataset, which a command is building or has left when it was interrupted; "
+            "expected a whole one; wait, or run that command again"
+        )
     if path.is_dir() and _looks_right(path):
         return str(root)
     if _is_one_sequence(path):

@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from utils.datasets.coco import read_coco
 from utils.datasets.compact_lists import Box, Entries, Entry, Rows, Texts
 from utils.datasets.problems import Report
+from utils.datasets.split_names import SPLIT_WORD, split_of, word_of_file
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -25,7 +25,6 @@ SUFFIX_AT_END = re.compile(rf"(?:{SUFFIX_PATTERN})\Z", re.IGNORECASE)
 SUFFIX_BEFORE_BLANK = re.compile(rf"(?:{SUFFIX_PATTERN})\s", re.IGNORECASE)
 FILLED_LINE = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # as str.splitlines, without an object for each
 WHITE_SPACE = re.compile(r"\s")
-SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,11 @@ class ImageList:
     split: str
     tier: tuple[int, ...]
     entries: Entries
+
+    @property
+    def word(self) -> str:
+        """The word that tells the split: "train", "test", "val" or ""."""
+        return word_of_file(self.path)
 
     @property
     def has_boxes(self) -> bool:
@@ -122,12 +126,6 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
     if number is float:
         return Entries(paths, rows if boxed else None)
     return tuple(Entry(name, (found or ()) if boxed else None) for name, found in zip(paths, exact, strict=True))
-
-
-def split_of(name: str) -> str:
-    """The split that a file's name speaks of: "train", "test" ("val" counts as test) or ""."""
-    word = SPLIT_WORD.search(Path(name).stem.lower())
-    return {"train": "train", "test": "test", "val": "test"}[word.group(1)] if word else ""
 
 
 def _tier(below: str) -> tuple[int, ...]:

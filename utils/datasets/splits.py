@@ -9,6 +9,7 @@ from utils.datasets.compact_lists import Texts
 from utils.datasets.layouts import SPLIT_TREE, Files
 from utils.datasets.lists import ImageList
 from utils.datasets.problems import Report
+from utils.datasets.split_names import SPLITS_BY_WORD
 from utils.system.errors import UserError
 
 SPLITS = ("train", "test")
@@ -34,7 +35,7 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
         return item.has_boxes, not item.path.lower().endswith(".json"), item.tier
 
     own = sorted((item for item in lists if item.split == split), key=rank)
-    here = [item for item in own if any(files.find(entry.path, split) for entry in item.entries)]
+    here = [item for item in own if any(files.find(entry.path, item.word) for entry in item.entries)]
     for item in here[1:]:
         if rank(item) == rank(here[0]) and _keys_of(files, item) != _keys_of(files, here[0]):
             raise UserError(
@@ -47,7 +48,7 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
 
 
 def _keys_of(files: Files, item: ImageList) -> set[str | None]:
-    return {files.find(entry.path, item.split) for entry in item.entries}
+    return {files.find(entry.path, item.word) for entry in item.entries}
 
 
 def images_of_split(
@@ -69,13 +70,11 @@ def images_of_split(
         chosen = list_of(files, lists, split)
         if chosen is None:
             return _split_without_lists(files, split, table)
-        return _find_listed(files, chosen, split, report)
+        return _find_listed(files, chosen, report)
     both = [list_of(files, lists, part) for part in SPLITS]
     if not all(both):
         return Texts(files.images)
-    keys = Texts(
-        key for part, item in zip(SPLITS, both, strict=True) for key in _find_listed(files, item, part, report)
-    )
+    keys = Texts(key for item in both for key in _find_listed(files, item, report))
     shared = keys.find_repeated()
     report.add_files(
         [files.path(files.images[key]) for key in shared],
@@ -86,12 +85,12 @@ def images_of_split(
     return keys.without_repeats() if shared else keys
 
 
-def _find_listed(files: Files, item: ImageList, split: str, report: Report) -> Texts:
+def _find_listed(files: Files, item: ImageList, report: Report) -> Texts:
     missing: list[str] = []
 
     def found() -> Iterator[str]:
         for path in item.entries.paths:
-            key = files.find(path, split)
+            key = files.find(path, item.word)
             if key is None:
                 missing.append(path)
             else:
@@ -113,9 +112,9 @@ def _find_listed(files: Files, item: ImageList, split: str, report: Report) -> T
 def _split_without_lists(files: Files, split: str, table: Callable[[str], str | None] | None) -> Texts:
     index = os.path.join(files.root, f"{split}.txt")
     if files.layout == SPLIT_TREE:
-        folders = ("test", "val") if split == "test" else (split,)
-        groups = [[key for key in files.images if key.startswith(f"images/{name}/")] for name in folders]
-        chosen = next((group for group in groups if group), [])
+        words = {name: word for name, word in files.split_folders.items() if SPLITS_BY_WORD[word] == split}
+        own = [name for name, word in words.items() if word == split or split not in words.values()]
+        chosen = [key for key in files.images if key.split("/", 2)[1] in own]
     elif table:
         chosen = [key for key in files.images if table(key) == split]
     else:

@@ -53,9 +53,7 @@ def naming_of(dataset: Dataset) -> Naming:
     for item in find_lists(dataset.root, Report()):
         if item.path.lower().endswith(".json") and item.split in splits:
             content = load_coco(item.path)
-            keys = [
-                (files.find(str(image["file_name"]), item.split or None), image["id"]) for image in content["images"]
-            ]
+            keys = [(files.find(str(image["file_name"]), item.word), image["id"]) for image in content["images"]]
             own = {files.path(files.images[key]): number for key, number in keys if key is not None}
             if not own.keys() <= ids.keys():
                 sources[item.path] = tuple(

@@ -64,7 +64,7 @@ def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
         content = load_coco(item.path)
         paths = {}
         for image in content["images"]:
-            key = files.find(str(image["file_name"]), item.split or None)
+            key = files.find(str(image["file_name"]), item.word)
             if key is not None:
                 paths[image["id"]] = files.path(files.images[key])
         for entry in content["annotations"]:

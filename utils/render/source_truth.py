@@ -9,6 +9,8 @@ from pathlib import Path
 
 from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import check_root
+from utils.images.alike_names import AlikeNames
+from utils.images.folders import walk_folder
 from utils.images.image_files import IMAGE_SUFFIXES, read_mask
 from utils.predictor.prediction import Component, box_component, components_of
 from utils.system.errors import UserError
@@ -99,20 +101,25 @@ class MaskTruth(Truth):
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__(path)
         self.masks: dict[str, str] = {}
-        for folder, _, names in os.walk(self.path):
-            below = Path(folder).relative_to(self.path)
-            names = sorted(name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
-            self.masks |= {(below / Path(name).stem).as_posix(): os.path.join(folder, name) for name in names}
+        tree = walk_folder(self.path, IMAGE_SUFFIXES)
+        tree.tell()
+        for below, names in tree.names.items():
+            names = [name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+            self.masks |= {
+                (Path(below) / Path(name).stem).as_posix(): os.path.join(self.path, below, name) for name in names
+            }
         if not self.masks:
             raise _nothing_found(path)
+        self.alike = AlikeNames(lambda: self.masks)
 
     def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
         """See `Truth`."""
-        for folder in (f"{source}/", f"{source.rpartition('/')[2]}/", ""):
-            for end in ("", "_pixels0"):
-                if f"{folder}{name}{end}" in self.masks:
-                    return TrueLabels(self.masks[f"{folder}{name}{end}"])
-        return None
+        folders = (f"{source}/", f"{source.rpartition('/')[2]}/", "")
+        possible = [f"{folder}{name}{end}" for folder in folders for end in ("", "_pixels0")]
+        found = next((key for key in possible if key in self.masks), None)
+        if found is None and (found := next(filter(None, map(self.alike.find, possible)), None)):
+            self.alike.tell(str(self.path), counted=False)
+        return TrueLabels(self.masks[found]) if found else None
 
 
 def open_truth(path: str | os.PathLike) -> Truth:

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from utils.datasets.building import build_folder
 from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.datasets.splits import SPLITS
 from utils.images.image_files import write_picture
@@ -240,13 +240,13 @@ def write_dataset(
         return []
     _refuse(out, wanted, config, overwrite)
     make_folder(out)
-    with tempfile.TemporaryDirectory(prefix=".synthetic-", dir=out) as temporary:
+    with build_folder(out, merge=True) as temporary:
         for split in wanted:
-            _write_split(config, split, Path(temporary), workers, quiet)
+            _write_split(config, split, temporary, workers, quiet)
         for split in wanted:
             _remove(out, split)
         for split in wanted:
-            _install(Path(temporary), out, split)
+            _install(temporary, out, split)
     return wanted
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from utils.images.folders import is_passed_over
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_bytes, require_image_size
@@ -305,9 +306,8 @@ def list_pictures(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"backgrounds: no folder {folder}; expected one with infrared pictures; check --backgrounds")
-    found = sorted(
-        (p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES), key=lambda p: natural_key(p.name)
-    )
+    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not is_passed_over(p.name)]
+    found.sort(key=lambda p: natural_key(p.name))
     if not found:
         raise UserError(
             f"backgrounds: {folder} holds no picture; expected {', '.join(sorted(PICTURE_SUFFIXES))} files "

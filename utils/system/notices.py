@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 
 from tqdm import tqdm
 
@@ -10,6 +12,7 @@ from utils.system.addresses import hide_in_text
 from utils.system.distributed import rank
 
 _given: dict[str, None] = {}  # in the order in which they were said
+_held: list[list[str]] = []  # of the contexts of `hold_warnings`, the inner ones last
 
 
 def warn(text: str) -> None:
@@ -21,11 +24,24 @@ def warn(text: str) -> None:
         text: what was found, what becomes of it, and what can be done; it shows no secrets of URLs.
     """
     line = hide_in_text(" ".join(text.split()))
+    if _held:
+        _held[-1].append(line)
+        return
     if line in _given:
         return
     _given[line] = None
     if rank() == 0:
         tqdm.write(f"warning: {line}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def hold_warnings() -> Iterator[list[str]]:
+    """Within this context warnings are only collected in the list that it gives: it tries what may be of no use."""
+    _held.append([])
+    try:
+        yield _held[-1]
+    finally:
+        _held.pop()
 
 
 def warnings_given() -> list[str]:

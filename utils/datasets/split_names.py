@@ -1,0 +1,33 @@
+"""Which split the name of a file or folder speaks of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+SPLITS_BY_WORD = {"train": "train", "test": "test", "val": "test"}  # "val" counts as test
+SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
+# `train`, `training`, `train_set`, `train2017`; but `test12` may be a sequence
+SPLIT_FOLDER = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[ _-]?set|(?:19|20)\d\d)?")
+
+
+def word_of_file(name: str) -> str:
+    """The first of "train", "test" and "val" that a file's name holds as a word's beginning, or ""."""
+    word = SPLIT_WORD.search(Path(name).stem.lower())
+    return word.group(1) if word else ""
+
+
+def split_of(name: str) -> str:
+    """The split that a file's name speaks of: "train", "test" or ""."""
+    return SPLITS_BY_WORD.get(word_of_file(name), "")
+
+
+def word_of_folder(name: str) -> str:
+    """The word of a folder that is called after a split, as `train2017` and `valid`: "train", "test", "val" or ""."""
+    word = SPLIT_FOLDER.fullmatch(name.lower())
+    return word.group(1) if word else ""
+
+
+def split_of_folder(name: str) -> str:
+    """The split that a folder is called after: "train", "test" or ""."""
+    return SPLITS_BY_WORD.get(word_of_folder(name), "")

@@ -1,0 +1,179 @@
+"""The images that labels are brought together with, and finding them by what labels call them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from utils.datasets.split_names import split_of_folder
+from utils.images.alike_names import AlikeNames
+from utils.images.folders import LeftOut, walk_folder
+from utils.images.frame_names import frame_numbers, natural_key
+from utils.images.image_files import IMAGE_SUFFIXES
+from utils.system.errors import UserError
+
+LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv"})  # of files that may lie beside images, and are no frames
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One of the images: its key (path below the folder without the extension), sequence, split and file."""
+
+    key: str
+    sequence: str
+    split: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Where it goes below the dataset's `images/`."""
+        return f"{self.split}/{self.sequence}/{self.path.name}"
+
+
+def list_images(
+    folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
+) -> list[SourceImage]:
+    """All images below `folder`, whose subfolders are sequences, each with its split; links are followed.
+
+    Those for testing are named `test`, else those in folders test, val or the like where there is train too, else
+    the last `fraction` of the sequences in natural order, or of a single sequence's frames. What lies in `labels`, a
+    folder below it, is left out. Other files are counted in a warning.
+
+    Raises:
+        UserError: no such folder, no images, or no such sequence.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder, expected the one of --images; correct it")
+    tree, left_out = walk_folder(folder, IMAGE_SUFFIXES), LeftOut(LABEL_SUFFIXES)
+    tree.tell()
+    groups: dict[str, list[Path]] = {}
+    for below, names in tree.names.items():
+        place = folder / below
+        if labels and folder in labels.parents and (labels == place or labels in place.parents):
+            continue
+        for name in names:
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                groups.setdefault(below or folder.resolve().name, []).append(place / name)
+            else:
+                left_out.add(f"{below}/{name}".lstrip("/"))
+    if not groups:
+        raise UserError(
+            f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another --images"
+        )
+    left_out.tell(folder)
+    names = sorted(groups, key=natural_key)
+    unknown = [name for name in test if name not in groups]
+    if unknown:
+        raise UserError(f"--test: found {', '.join(unknown)}, expected some of {', '.join(names[:12])}")
+    aside = _test_sequences(names, test, fraction)
+    images = []
+    for name in names:
+        paths = sorted(groups[name], key=lambda path: natural_key(path.name))
+        cut = len(paths)
+        if len(names) == 1 and not aside:
+            cut -= round(fraction * len(paths))
+        for index, path in enumerate(paths):
+            split = "test" if name in aside or index >= cut else "train"
+            images.append(SourceImage(path.relative_to(folder).with_suffix("").as_posix(), name, split, path))
+    return images
+
+
+def split_by_folders(sequences: Sequence[str]) -> dict[str, str]:
+    """The split of each sequence that lies in a folder called after one, {} where these are not both there."""
+    found = {}
+    for name in sequences:
+        if split := next(filter(None, map(split_of_folder, name.split("/"))), ""):
+            found[name] = split
+    return found if len(set(found.values())) == 2 else {}
+
+
+def _test_sequences(names: Sequence[str], test: Sequence[str], fraction: float) -> set[str]:
+    """Which of the sequences `names` are for testing as a whole, see `list_images`."""
+    if test:
+        return set(test)
+    if splits := split_by_folders(names):
+        return {name for name, split in splits.items() if split == "test"}
+    if not fraction or len(names) == 1:
+        return set()
+    return set(names[len(names) - max(1, round(fraction * len(names))) :])
+
+
+class Lookup:
+    """Images by what labels call them."""
+
+    def __init__(self, images: Sequence[SourceImage]) -> None:
+        self.images = images
+        self.by_key = {image.key: image for image in images}
+        self.by_number: dict[tuple[str, int], SourceImage] = {}
+        groups: dict[str, list[SourceImage]] = {}
+        for image in images:
+            groups.setdefault(image.sequence, []).append(image)
+        for sequence, own in groups.items():
+            numbers = frame_numbers([image.path.stem for image in own]) or range(len(own))
+            self.by_number |= {(sequence, n): image for n, image in zip(numbers, own, strict=True)}
+        self.only = next(iter(groups)) if len(groups) == 1 else ""
+        self.last_folders = {sequence.rpartition("/")[2] for sequence in groups}
+        self.alike = AlikeNames(lambda: self.by_end)
+
+    @cached_property
+    def by_end(self) -> dict[str, list[SourceImage]]:
+        """Images by every end of their keys, of which the last is their name."""
+        found: dict[str, list[SourceImage]] = defaultdict(list)
+        for image in self.images:
+            for end in _ends(image.key):
+                found[end].append(image)
+        return found
+
+    def find(self, key: str, split: str = "") -> SourceImage | None:
+        """By the longest end of `key` that is an image's path, by FOLDER/NUMBER, or by the one path that ends so.
+
+        The folder may be that of a longer path, and need not be named where all images lie in one. Where there is none,
+        letter case and the Unicode form do not count, see `AlikeNames`.
+
+        Args:
+            key: path without extension, as the labels have it.
+            split: "train" or "test" where the labels are called so: images in folders of that split come first.
+
+        Raises:
+            UserError: `key` is the end of several images' paths.
+        """
+        ends = list(_ends(key))
+        found = next((self.by_key[end] for end in ends if end in self.by_key), None)
+        name = ends[-1]
+        if found is None and name.isdecimal():
+            folders = [end.rpartition("/")[0] for end in ends[:-1]] + [self.only]
+            found = next(
+                (self.by_number[folder, int(name)] for folder in folders if (folder, int(name)) in self.by_number), None
+            )
+        return found or self._find_end(ends, ends, split) or self._find_end(ends, map(self.alike.find, ends), split)
+
+    def _find_end(self, ends: Sequence[str], spelt: Iterable[str | None], split: str) -> SourceImage | None:
+        """The one image whose path ends like the first possible of `ends`, which are `spelt` so among the images."""
+        for end, there in zip(ends, spelt, strict=True):
+            found = self.by_end.get(there or "", ())
+            own = [image for image in found if split and split in map(split_of_folder, image.key.split("/")[:-1])]
+            found = own or found
+            if len(found) == 1 and (end == ends[0] or not self._lies_elsewhere(ends[0], found[0])):
+                return found[0]
+            if len(found) > 1 and end == ends[0] and "/" in end:
+                raise UserError(
+                    f"{end}: found labels that may be those of {found[0].path} and of {found[1].path}, expected one "
+                    "image; give the folder of one with --images, or name both in the labels"
+                )
+        return None
+
+    def _lies_elsewhere(self, key: str, image: SourceImage) -> bool:
+        """Whether labels name the folder of another sequence than the image's."""
+        folder = key.rpartition("/")[0].rpartition("/")[2]
+        return folder in self.last_folders and folder != image.sequence.rpartition("/")[2]
+
+
+def _ends(key: str) -> Iterator[str]:
+    """`a/b/c`, `b/c`, `c`."""
+    yield key
+    while "/" in key:
+        key = key.partition("/")[2]
+        yield key
