@@ -182,7 +182,6 @@ def main(argv: list[str] | None = None) -> None:
         "seconds": result.seconds,
         "frames_per_second": result.frames / result.seconds,
         "counting_seconds": result.counting,
-        "warnings": warnings_given(),
     }
     print(describe_measuring(dataset, predictor.settings, options.rule, truth))
     print(format_table(figures | pick_rows(sequences), COLUMNS))
@@ -191,7 +190,7 @@ def main(argv: list[str] | None = None) -> None:
         content |= draw_curves(parts, out / "pd_fa.png", predictor.settings.threshold)
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)
     content |= assess(details, dataset, result, log, out)
-    write_json(out / "metrics.json", content)
+    write_json(out / "metrics.json", content | {"warnings": warnings_given()})
     if options.save_masks:
         print(f"masks in {out / 'masks'}")
     print(f"figures in {out / 'metrics.json'}")

@@ -228,13 +228,12 @@ def main(argv: list[str] | None = None) -> None:
     content = print_figures(result, dataset, model, threshold, timed=not options.detections) | about
     if options.draws:
         content |= print_intervals(result, content["overall"], options.draws)
-    content["warnings"] = warnings_given()
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
     content["curve"] = write_curves(result.overall, content["overall"], out)
     truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
     write_coco(out / "truth.json", as_truth(truth, dataset, naming))
     write_coco(out / "detections.json", as_results(result.detections, naming))
-    write_json(out / "metrics.json", content)
+    write_json(out / "metrics.json", content | {"warnings": warnings_given()})
     print(f"figures in {out / 'metrics.json'}, boxes in {out / 'detections.json'}, curves in {out / 'pr_curve.png'}")
 
 
