@@ -35,6 +35,7 @@ from utils.commands.options import (
 from utils.commands.segmentation_details import DetailSettings, assess, countings_of
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
+from utils.datasets.quick_check import warn_without_motion
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.evaluate import Evaluation, evaluate_sequences
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
@@ -117,6 +118,15 @@ def describe_measuring(dataset: Dataset, settings: ClipSettings, rule: str, trut
     )
 
 
+def pace_of(result: Evaluation) -> dict[str, float]:
+    """How long it took, as metrics.json has it."""
+    return {
+        "seconds": result.seconds,
+        "frames_per_second": result.frames / result.seconds,
+        "counting_seconds": result.counting,
+    }
+
+
 def describe_pace(result: Evaluation) -> str:
     """How long reading, predicting and counting took, in a line."""
     return (
@@ -143,6 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     out = results_folder(choice, options.out, dataset.root, "test")
     make_folder(out)
     predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
+    warn_without_motion(dataset, predictor.settings.num_frames, predictor.settings.name)
     truth = require_masks(dataset, predictor)
     predictor, chosen_on = fit_to_budget(
         predictor, budget, batch_size=options.batch_size, workers=options.workers, quiet=options.quiet
@@ -179,9 +190,7 @@ def main(argv: list[str] | None = None) -> None:
         "rule": options.rule,
         "limit": options.limit,
         "truth": truth,
-        "seconds": result.seconds,
-        "frames_per_second": result.frames / result.seconds,
-        "counting_seconds": result.counting,
+        **pace_of(result),
     }
     print(describe_measuring(dataset, predictor.settings, options.rule, truth))
     print(format_table(figures | pick_rows(sequences), COLUMNS))

@@ -29,6 +29,7 @@ from utils.commands.options import (
 )
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
+from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
 from utils.metrics.coco_results import as_results, as_truth, naming_of, read_results
 from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
@@ -208,6 +209,7 @@ def main(argv: list[str] | None = None) -> None:
         make_folder(out)
         predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
         model, threshold = predictor.settings.name, predictor.settings.threshold
+        warn_without_motion(dataset, predictor.settings.num_frames, model)
         result = evaluate_detection(
             predictor,
             dataset,

@@ -9,15 +9,16 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from scripts import ROOT
+from scripts import ROOT, script
 from trees import coco, picture, real_data, target_mask, write, write_coco, write_pairs, write_text
 
 from utils.checks import check, main
 from utils.datasets.dataset import open_dataset
-from utils.datasets.quick_check import check_classes, quick_check
+from utils.datasets.quick_check import check_classes, quick_check, warn_without_motion
 from utils.images.box_masks import boxes_of_mask
 from utils.images.image_files import read_frame, read_mask
 from utils.system.errors import UserError
+from utils.system.notices import warnings_given
 from utils_coco import boxes_to_masks, masks_to_coco
 
 
@@ -124,6 +125,35 @@ def test_sequences_that_are_thinned_out_are_told(tmp_path, capsys, step, told):
     warning = capsys.readouterr().err
     assert bool(warning) == told
     assert not told or ("2 sequences hold no two consecutive" in warning and "a (0, 2, 4" in warning)
+
+
+@pytest.mark.parametrize(
+    "names, num_frames, told",
+    [
+        (["0", "1", "2"], 5, "images/NAME/"),
+        (["train/0", "train/1"], 5, "images/NAME/"),
+        (["0", "1", "2"], 1, ""),
+        (["a/0", "b/0"], 2, "take a network or method that reads single frames"),
+        (["a/0", "a/1", "b/0"], 5, ""),
+    ],
+)
+def test_single_frames_show_no_motion_which_is_told(tmp_path, capsys, names, num_frames, told):
+    write_pairs(tmp_path, names)
+    write_text(tmp_path / "train.txt", "\n".join(f"images/{name}.png" for name in names))
+    warn_without_motion(opened(tmp_path), num_frames, "tsmsa")
+    said = capsys.readouterr().err
+    assert said.count("\n") == len(warnings_given()) == bool(told) and told in said
+    assert not told or f"no clip shows motion, and tsmsa, which reads {num_frames} frames" in said
+
+
+def test_test_py_says_and_keeps_that_no_clip_shows_motion(tmp_path, capsys):
+    write_pairs(tmp_path, ["0", "1"])
+    write_text(tmp_path / "test.txt", "images/0.png\nimages/1.png\n")
+    for method in ("top-hat", "frame-difference"):
+        arguments = ["--method", method, "--data-root", str(tmp_path), "--out", str(tmp_path / "out"), "--quiet"]
+        script("test").main([*arguments, "--no-details", "--no-curve"])
+        kept = json.loads((tmp_path / "out/metrics.json").read_text())["warnings"]
+        assert [line in capsys.readouterr().err for line in kept] == [True] * (method != "top-hat")
 
 
 def test_frames_and_sequences_without_targets(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.boxes import box_problem
@@ -57,6 +59,29 @@ def quick_check(dataset: Dataset) -> None:
             f"{len(resized)} masks have another size than their images, the first {resized[0]}; "
             "they are resized when read"
         )
+
+
+def warn_without_motion(dataset: Dataset, num_frames: int, name: str) -> None:
+    """Warn where clips of several frames are asked for and every sequence is one frame.
+
+    Args:
+        dataset: whose frames make the clips.
+        num_frames: of a clip.
+        name: of the network or method that reads them.
+    """
+    if num_frames == 1 or max((len(frames) for frames in dataset.sequences.values()), default=0) != 1:
+        return
+    flat = all(Path(frame.image).stem == frame.sequence.rpartition("/")[2] for frame in dataset.frames)
+    warn(
+        f"{dataset.root}: every sequence is a single frame, so that no clip shows motion, and {name}, which reads "
+        f"{num_frames} frames, sees one again and again; "
+        + (
+            "if these are frames of a video, move them into a folder of their own, images/NAME/ and masks/NAME/, which "
+            "makes them a sequence"
+            if flat and not dataset.recognised
+            else "take a network or method that reads single frames"
+        )
+    )
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from utils.commands.inputs import find_predictor, names_of, open_labelled, open_predictor, select_sequences
 from utils.commands.options import add_data_options, add_hardware_options, hardware_of
 from utils.datasets.frame_table import Frame
+from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
 from utils.metrics.target_facts import TargetFacts
 from utils.report.frames import TRUE_TARGET, ShownFrame, encode_components, pick_frames, read_pictures
@@ -128,6 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     methods = []
     for name, choice in zip(names, choices, strict=True):
         predictor = open_predictor(choice, hardware_of(options), dataset.normalisation, quiet=True)
+        warn_without_motion(dataset, predictor.settings.num_frames, name)
         methods.append(
             measure(
                 name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from utils.datasets.dataset import join_datasets, open_dataset
-from utils.datasets.quick_check import check_classes, quick_check
+from utils.datasets.quick_check import check_classes, quick_check, warn_without_motion
 from utils.system.command_line import make_folder
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError, user_errors
@@ -33,6 +33,7 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
             if config.detector:
                 check_classes(part, config.num_classes)
         dataset = join_datasets(found[0], found[1:])
+        warn_without_motion(dataset, config.num_frames, config.model)
         if rank() == 0:
             make_folder(config.folder)  # one that cannot be written is found out now, not after an epoch
         from utils.training.trainer import train  # takes seconds: only after command line and data were found good
