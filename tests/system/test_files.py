@@ -2,17 +2,20 @@
 
 import errno
 import os
+import pickle
+import stat
 
 import pytest
 
-from utils.system.errors import UserError
-from utils.system.files import atomic_write, writing
+from utils.datasets.coco import write_coco
+from utils.predictor.checkpoint import save_checkpoint
+from utils.system.disk import GrowingFile
+from utils.system.errors import UserError, WriteError
+from utils.system.files import atomic_write, whole_file, write_json, write_rows, writing
 
 
 @pytest.mark.parametrize("lasting", [True, False])
-def test_a_file_is_replaced_as_a_whole_or_stays(tmp_path, monkeypatch, lasting):
-    flushed = []
-    monkeypatch.setattr(os, "fsync", flushed.append)
+def test_a_file_is_replaced_as_a_whole_or_stays(tmp_path, lasting):
     path = tmp_path / "below" / "a.txt"
     for text, broken in ((b"first", False), (b"second", True), (b"third", False)):
         try:
@@ -23,7 +26,73 @@ def test_a_file_is_replaced_as_a_whole_or_stays(tmp_path, monkeypatch, lasting):
         except OSError:
             assert broken and path.read_bytes() == b"first"
         assert [item.name for item in path.parent.iterdir()] == ["a.txt"]
-    assert path.read_bytes() == b"third" and bool(flushed) == lasting
+    assert path.read_bytes() == b"third"
+
+
+def recorded(monkeypatch, refused=None):
+    """What reaches the disk itself in which order: contents of files, names of folders, and renames."""
+    done, replace = [], os.replace
+
+    def fsync(descriptor):
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        if folder and refused:
+            raise OSError(refused, os.strerror(refused))
+        done.append("folder" if folder else f"{os.fstat(descriptor).st_size} bytes")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: done.append("rename") or replace(*paths))
+    return done
+
+
+@pytest.mark.parametrize("write", [atomic_write, whole_file])
+def test_a_file_is_on_the_disk_before_it_gets_its_name_and_the_name_thereafter(tmp_path, monkeypatch, write):
+    done = recorded(monkeypatch)
+    with write(tmp_path / "a") as file:
+        file.write(b"12345")
+    assert done == ["5 bytes", "rename", "folder"]
+    done.clear()
+    with write(tmp_path / "a", lasting=False) as file:
+        file.write(b"12345")
+    assert done == ["rename"]
+
+
+def test_results_and_checkpoints_outlive_a_power_cut(tmp_path, monkeypatch):
+    done = recorded(monkeypatch)
+    write_json(tmp_path / "a", {})
+    write_rows(tmp_path / "b", {})
+    write_coco(tmp_path / "c", {})
+    save_checkpoint(tmp_path / "d", {})
+    assert [item for item in done if not item.endswith("bytes")] == ["rename", "folder"] * 4
+    assert [item for item in done if item.endswith("bytes")] == [
+        f"{(tmp_path / name).stat().st_size} bytes" for name in "abcd"
+    ]
+
+
+def test_folders_that_cannot_be_flushed_are_no_error(tmp_path, monkeypatch):
+    recorded(monkeypatch, errno.EINVAL)
+    write_json(tmp_path / "a", {})
+    recorded(monkeypatch, errno.EIO)
+    with pytest.raises(WriteError, match="Input/output error"):
+        write_json(tmp_path / "a", {})
+
+
+def test_the_outermost_says_what_could_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WriteError) as error, writing("results", "do this"), whole_file(tmp_path / "file" / "a.txt"):
+        pass
+    assert str(error.value) == "results: cannot be written (File exists); do this"
+    copy = pickle.loads(pickle.dumps(error.value))  # as it comes from a process that helps
+    assert (str(copy), copy.path, copy.reason) == (str(error.value), "results", "File exists")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_file_that_grows_takes_the_place_of_a_link_and_leaves_the_other_file(tmp_path, link):
+    (tmp_path / "other").write_bytes(b"data")
+    link(tmp_path / "other", tmp_path / "a")
+    file = GrowingFile(tmp_path / "a")
+    file.write(b"new")
+    file.close()
+    assert (tmp_path / "other").read_bytes() == b"data" and (tmp_path / "a").read_bytes() == b"new"
 
 
 def test_what_cannot_be_written_is_named_with_the_reason_and_what_to_do(tmp_path):

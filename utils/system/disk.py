@@ -14,7 +14,7 @@ class GrowingFile:
     """A new file to which pieces are appended, each as a whole or not at all.
 
     Args:
-        path: of the file; one that is there is emptied.
+        path: of the file; it takes the place of one that is there, whose other names keep what that held.
 
     Raises:
         OSError: it cannot be opened.
@@ -22,7 +22,8 @@ class GrowingFile:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path)
-        self.file = open(path, "wb", buffering=0)  # noqa: SIM115 - stays open until `close`
+        self.path.unlink(missing_ok=True)  # a link would lead to a file elsewhere
+        self.file = open(path, "xb", buffering=0)  # noqa: SIM115 - stays open until `close`
 
     def write(self, piece: bytes) -> None:
         """Append a piece.

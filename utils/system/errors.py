@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 
 from utils.system.addresses import hide_in_text
+from utils.system.streams import lasting_streams
 
 
 class UserError(Exception):
@@ -28,18 +29,41 @@ class Interrupted(Exception):
         self.number = number
 
 
+class WriteError(UserError):
+    """A file cannot be written; `path` says which one, `reason` why."""
+
+    path: str
+    reason: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike, reason: str, advice: str) -> WriteError:
+        """What the system said about `path`, and what to do."""
+        result = cls(f"{path}: cannot be written ({reason}); {advice}")
+        result.path, result.reason = os.fspath(path), reason
+        return result
+
+
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn `UserError` into `error: …` on stderr and status 2, and signals into status 128 + their number."""
+    """Turn `UserError` into `error: …` on stderr and status 2, and signals into status 128 + their number.
+
+    So does what the system refuses and nobody has foreseen. Printing raises nothing, see `lasting_streams`.
+    """
     speaker = f" (rank {os.environ['RANK']})" if "TORCHELASTIC_RUN_ID" in os.environ else ""
-    try:
-        yield
-    except UserError as error:
-        print(f"error{speaker}: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except Interrupted as error:
-        print(f"interrupted{speaker}: {error}", file=sys.stderr)
-        raise SystemExit(128 + error.number) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    with lasting_streams():
+        try:
+            yield
+        except UserError as error:
+            print(f"error{speaker}: {' '.join(str(error).split())}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except OSError as error:
+            where = " ".join(f"{name}:" for name in (error.filename, error.filename2) if name)
+            text = f"{where} {error.strerror or error}".strip()
+            print(f"error{speaker}: {hide_in_text(' '.join(text.split()))}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except Interrupted as error:
+            print(f"interrupted{speaker}: {error}", file=sys.stderr)
+            raise SystemExit(128 + error.number) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(130) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -11,16 +12,26 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from utils.system.errors import UserError
+from utils.system.errors import UserError, WriteError
+from utils.system.streams import PLAIN_FORM
+
+ADVICE = "check the space left and the permissions there"
+# What folders answer that cannot be flushed: on some network drives, and where names may be made but not listed.
+NO_FLUSHING = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
-def writing(path: str | os.PathLike, advice: str = "check the space left and the permissions there") -> Iterator[None]:
-    """Turn an `OSError` inside into a `UserError` that names `path` and ends with `advice`."""
+def writing(path: str | os.PathLike, advice: str = ADVICE) -> Iterator[None]:
+    """Turn an `OSError` inside into a `WriteError` that names `path` and ends with `advice`.
+
+    So it does with a `WriteError`: of a file in a temporary folder the user is told what is made of it.
+    """
     try:
         yield
+    except WriteError as error:
+        raise WriteError.of(path, error.reason, advice) from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); {advice}") from None
+        raise WriteError.of(path, error.strerror or str(error), advice) from None
 
 
 @contextlib.contextmanager
@@ -29,7 +40,8 @@ def atomic_write(
 ) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success call `before` and move the file into place, else remove it.
 
-    Of a process that is killed the temporary file stays behind, see `remove_temporary`.
+    What writes results takes `whole_file`, which says what went wrong. Of a process that is killed the temporary file
+    stays behind, see `remove_temporary`.
 
     Args:
         path: of the file; folders above it are made.
@@ -56,14 +68,40 @@ def atomic_write(
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike, advice: str = ADVICE, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Write a file, whole or not at all: `atomic_write` for people.
+
+    Args:
+        path: of the file; folders above it are made.
+        advice: what to do where that is impossible.
+        lasting: as of `atomic_write`.
+
+    Raises:
+        WriteError: it cannot be written; what was at `path` is still there.
+    """
+    with writing(path, advice), atomic_write(path, lasting=lasting) as file:
+        yield file
+
+
+def encode_text(text: str) -> bytes:
+    """A text file's content in UTF-8; names of files that are not, as they are on the disk."""
+    return text.encode("utf-8", PLAIN_FORM)
+
+
 def _flush_folder(folder: Path) -> None:
     """Bring names to disk too: without this a power cut may undo a rename."""
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere folders cannot be opened
+    if not hasattr(os, "O_DIRECTORY"):  # elsewhere folders cannot be opened
+        return
+    try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:  # the file itself is there
+        if error.errno not in NO_FLUSHING:
+            raise
 
 
 def remove_temporary(folder: str | os.PathLike) -> None:
@@ -87,8 +125,8 @@ def to_json_value(value: Any) -> Any:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write `value` as indented JSON, atomically; NaN is written as null."""
-    with atomic_write(path) as file:
+    """Write `value` as indented JSON, as of `whole_file`; NaN is written as null."""
+    with whole_file(path) as file:
         file.write((json.dumps(to_json_value(value), indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -101,7 +139,7 @@ def write_rows(path: str | os.PathLike, value: dict[str, Any]) -> None:
     for key, item in value.items():
         text = "[\n" + ",\n".join(map(_line, item)) + "\n]" if isinstance(item, list) else _line(item)
         entries.append(f"{json.dumps(key)}: {text}")
-    with atomic_write(path) as file:
+    with whole_file(path) as file:
         file.write(("{\n" + ",\n".join(entries) + "\n}\n").encode())
 
 

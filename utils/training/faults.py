@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -13,10 +14,10 @@ from typing import Any
 import torch
 
 from utils.system.distributed import processes
-from utils.system.errors import UserError
+from utils.system.errors import UserError, WriteError
 from utils.training.learner import Learner
 
-DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 class LoaderDied(RuntimeError):
@@ -52,7 +53,8 @@ class StopSignals:
         # Where the whole group got the signal, loader processes end now: that is no reason to stop before saving.
         if hasattr(signal, "SIGCHLD"):  # not on Windows
             self._before.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL) or signal.SIG_DFL)
-        os.write(2, b"\nstopping after this step, saving first\n")
+        with contextlib.suppress(OSError):  # of a pipe that is closed: saving is what matters
+            os.write(2, b"\nstopping after this step, saving first\n")
 
     @staticmethod
     def name_of(number: int) -> str:
@@ -72,6 +74,8 @@ def explain(error: Exception, where: str) -> UserError | None:
         error: what ended the training.
         where: what of it is saved, for the text.
     """
+    if isinstance(error, WriteError):
+        return _explain_unwritten(error.path, error.reason, where)
     if isinstance(error, UserError):  # from a loader process it arrives inside that process's traceback
         return UserError(str(error).rsplit("UserError: ", 1)[-1])
     if isinstance(error, LoaderDied) or loader_died(error):
@@ -79,14 +83,15 @@ def explain(error: Exception, where: str) -> UserError | None:
             f"a loader process died ({' '.join(str(error).split())}), mostly because memory ran out; "
             f"lower --cache-mb or --workers, and continue with --resume auto; {where}"
         )
-    if isinstance(error, OSError) and error.errno in DISK_FULL_ERRORS:
-        return UserError(
-            f"{error.filename or 'the run'}: cannot be written ({error.strerror}); make room and continue "
-            f"with --resume auto; {where}"
-        )
+    if isinstance(error, OSError) and error.errno in UNWRITABLE_ERRORS:
+        return _explain_unwritten(error.filename or "the run", error.strerror, where)
     if processes() > 1 and (isinstance(error, torch.distributed.DistBackendError) or "by peer" in str(error)):
         return UserError(f"another process ended, its own message says why; {where}")
     return None
+
+
+def _explain_unwritten(path: str, reason: str, where: str) -> UserError:
+    return UserError(f"{path}: cannot be written ({reason}); make room and continue with --resume auto; {where}")
 
 
 def explain_out_of_memory(learner: Learner, batches: list[dict[str, Any]], batch_size: int) -> UserError:
