@@ -32,7 +32,7 @@ from utils.commands.options import (
     choice_of,
     hardware_of,
 )
-from utils.commands.segmentation_details import DetailSettings, assess, countings_of
+from utils.commands.segmentation_details import SHEETS, DetailSettings, assess, countings_of, write_sheets
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
@@ -43,10 +43,11 @@ from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.curves import plot_curves
-from utils.system.command_line import Parser, make_folder
+from utils.system.command_line import Parser
 from utils.system.errors import user_errors
 from utils.system.files import write_json
 from utils.system.notices import warnings_given
+from utils.system.outputs import OutputFolder, adopt_earlier
 from utils.system.tables import format_table
 from utils.video.writers import write_mask
 
@@ -61,6 +62,7 @@ COLUMNS = (
     ("nIoU", "niou", ".4f"),
     ("pixel acc.", "pixel_accuracy", ".4f"),
 )
+RESULTS = ("metrics.json", "pd_fa.png", *SHEETS)  # files
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -88,13 +90,30 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def mask_writer(folder: Path) -> Callable[[Frame, Prediction], None]:
-    """A callback that writes `folder/SEQUENCE/FRAME.png`."""
+def mask_name(frame: Frame) -> str:
+    """Where a frame's mask goes in the folder of results."""
+    return f"masks/{frame.sequence}/{Path(frame.image).stem}.png"
+
+
+def mask_writer(outputs: OutputFolder) -> Callable[[Frame, Prediction], None]:
+    """A callback that writes a frame's mask."""
 
     def write(frame: Frame, prediction: Prediction) -> None:
-        write_mask(folder / frame.sequence / f"{Path(frame.image).stem}.png", prediction.mask)
+        write_mask(outputs.path(mask_name(frame)), prediction.mask)
 
     return write
+
+
+def open_outputs(out: Path, masks_of: Dataset | None) -> OutputFolder:
+    """The folder of results, in which no file stands in the way; nor one of the masks of `masks_of`.
+
+    Raises:
+        UserError: there is one, or the folder cannot be written.
+    """
+    outputs = OutputFolder(out, "test.py", adopt_earlier(out, RESULTS[0], b'"counting_seconds"', RESULTS))
+    outputs.require_free(*RESULTS, *(map(mask_name, masks_of.frames) if masks_of else ()))
+    outputs.claim(*RESULTS)
+    return outputs
 
 
 def require_masks(dataset: Dataset, predictor: Predictor) -> str:
@@ -135,23 +154,60 @@ def describe_pace(result: Evaluation) -> str:
     )
 
 
-def draw_curves(parts: dict[str, SegmentationMetrics], path: Path, threshold: float) -> dict[str, Any]:
-    """Draw Pd over Fa of all sets into `path` and say how good it is; returns the curves for metrics.json."""
-    curves = {name: metrics.curve() for name, metrics in parts.items()}
-    plot_curves(curves, path, threshold)
-    whole = curves["overall"]
-    print(f"mean Pd up to Fa {whole['fa_limit']:.0e}: {whole['pd_fa_auc']:.4f}; curves in {path}")
-    return {"curve": whole, "subset_curves": {name: curve for name, curve in curves.items() if name != "overall"}}
+def parts_of(result: Evaluation) -> dict[str, SegmentationMetrics]:
+    """What there is a line for in the table, but for single sequences."""
+    return {"overall": result.overall} | result.subsets
+
+
+def describe_curve(curve: dict[str, Any], path: Path) -> str:
+    """How good Pd over Fa is, in a line; `path` is its picture."""
+    return f"mean Pd up to Fa {curve['fa_limit']:.0e}: {curve['pd_fa_auc']:.4f}; curves in {path}"
+
+
+def save(
+    content: dict[str, Any],
+    details: DetailSettings,
+    dataset: Dataset,
+    result: Evaluation,
+    log: TargetLog | None,
+    out: Path,
+) -> list[str]:
+    """Write metrics.json, then the pictures, which may fail.
+
+    Args:
+        content: of metrics.json, but for curves and details.
+        details: what they are to be.
+        dataset: that was measured.
+        result: of `evaluate_sequences` with both rules.
+        log: that observed it, or None.
+        out: folder of the files.
+
+    Returns:
+        What curves and details say, as lines.
+    """
+    curves = {name: metrics.curve() for name, metrics in parts_of(result).items()} if details.curve else {}
+    more, text = assess(details, dataset, result, log, out)
+    lines = [text]
+    if curves:
+        subsets = {name: curve for name, curve in curves.items() if name != "overall"}
+        content = content | {"curve": curves["overall"], "subset_curves": subsets}
+        lines.insert(0, describe_curve(curves["overall"], out / "pd_fa.png"))
+    write_json(out / "metrics.json", content | more | {"warnings": warnings_given()})
+    if curves:
+        plot_curves(curves, out / "pd_fa.png", content["threshold"])
+    if log is not None:
+        write_sheets(log, out)
+    return lines
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure, print, and write metrics.json."""
+    """Measure, write metrics.json and the pictures, and print."""
     options = parse(argv)
     choice, budget = choice_of(options), budget_of(options)
     check_predictor(choice)
     dataset = select_sequences(open_labelled(options.data_root, options.split, "masks"), options.sequences)
-    out = results_folder(choice, options.out, dataset.root, "test")
-    make_folder(out)
+    out = results_folder(choice, options.out, dataset.root, "test", [dataset.root, options.budget_root])
+    outputs = open_outputs(out, dataset if options.save_masks else None)
     predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
     warn_without_motion(dataset, predictor.settings.num_frames, predictor.settings.name)
     truth = require_masks(dataset, predictor)
@@ -169,14 +225,13 @@ def main(argv: list[str] | None = None) -> None:
         limit=options.limit,
         quiet=options.quiet,
         title="testing",
-        on_frame=mask_writer(out / "masks") if options.save_masks else None,
+        on_frame=mask_writer(outputs) if options.save_masks else None,
         extra_rules=MASK_RULES,
         countings=countings_of(options.compat),
         observe=log,
     )
-    parts = {"overall": result.overall} | result.subsets
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
-    figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts.items()}
+    figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts_of(result).items()}
     content = {
         **figures,
         "sequences": sequences,
@@ -192,17 +247,16 @@ def main(argv: list[str] | None = None) -> None:
         "truth": truth,
         **pace_of(result),
     }
-    print(describe_measuring(dataset, predictor.settings, options.rule, truth))
-    print(format_table(figures | pick_rows(sequences), COLUMNS))
-    print(describe_pace(result))
-    if not options.no_curve:
-        content |= draw_curves(parts, out / "pd_fa.png", predictor.settings.threshold)
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)
-    content |= assess(details, dataset, result, log, out)
-    write_json(out / "metrics.json", content | {"warnings": warnings_given()})
-    if options.save_masks:
-        print(f"masks in {out / 'masks'}")
-    print(f"figures in {out / 'metrics.json'}")
+    lines = [
+        describe_measuring(dataset, predictor.settings, options.rule, truth),
+        format_table(figures | pick_rows(sequences), COLUMNS),
+        describe_pace(result),
+        *save(content, details, dataset, result, log, out),
+        *([f"masks in {out / 'masks'}"] if options.save_masks else []),
+        f"figures in {out / 'metrics.json'}",
+    ]
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

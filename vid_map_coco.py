@@ -31,16 +31,18 @@ from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
-from utils.metrics.coco_results import as_results, as_truth, naming_of, read_results
+from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results
 from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.render.curves import plot_precision_recall
-from utils.system.command_line import Parser, make_folder, number
+from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
-from utils.system.files import atomic_write, write_json
+from utils.system.files import whole_file, write_json
 from utils.system.notices import warnings_given
+from utils.system.outputs import OutputFolder, adopt_earlier
 from utils.system.tables import format_table, format_value
 
+RESULTS = ("metrics.json", "detections.json", "truth.json", "pr_curve.png", "pr_curve.txt")  # files
 DEFAULT_THRESHOLD = 0.5  # of detections made elsewhere
 COLUMNS = (
     ("frames", "frames", "d"),
@@ -98,16 +100,35 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Write pr_curve.png and pr_curve.txt; returns the interpolated curves, and those over the threshold, by rule."""
+def open_outputs(out: Path) -> None:
+    """Make the folder of results, in which no file stands in the way.
+
+    Raises:
+        UserError: there is one, or the folder cannot be written.
+    """
+    outputs = OutputFolder(out, "vid_map_coco.py", adopt_earlier(out, RESULTS[0], b'"least_box"', RESULTS))
+    outputs.claim(*RESULTS)
+
+
+def curves_of(metrics: DetectionMetrics) -> dict[str, Any]:
+    """The interpolated curves, and those over the threshold, by rule."""
     curves: dict[str, Any] = {rule: metrics.interpolate(rule) for rule in BOX_RULES}
+    for rule, curve in curves.items():
+        every = metrics.curve(rule)
+        step = -(-len(every["threshold"]) // MAX_CURVE_POINTS) or 1
+        curve["by_threshold"] = {name: values[::step] for name, values in every.items()}
+    return curves
+
+
+def write_curves(curves: dict[str, Any], figures: dict[str, Any], out: Path) -> None:
+    """Write the interpolated curves as pr_curve.png, with a mark at these figures, and pr_curve.txt."""
     points = {"iou": ("recall", "precision"), "centre": ("pd", "centre_precision")}
     plot_precision_recall(
         {CURVES[rule]: curve | {"at": [figures[key] for key in points[rule]]} for rule, curve in curves.items()},
         out / "pr_curve.png",
         f"precision over recall (o: score {figures['threshold']:.3g})",
     )
-    with atomic_write(out / "pr_curve.txt") as file:
+    with whole_file(out / "pr_curve.txt") as file:
         names = "; ".join(f"precision_{rule}: {CURVES[rule]}" for rule in BOX_RULES)
         file.write(f"# interpolated precision, the largest at that recall or beyond; {names}\n".encode())
         np.savetxt(
@@ -116,17 +137,19 @@ def write_curves(metrics: DetectionMetrics, figures: dict[str, Any], out: Path) 
             "%.2f %.6f %.6f",
             header=" ".join(["recall", *(f"precision_{rule}" for rule in BOX_RULES)]),
         )
-    for rule, curve in curves.items():
-        every = metrics.curve(rule)
-        step = -(-len(every["threshold"]) // MAX_CURVE_POINTS) or 1
-        curve["by_threshold"] = {name: values[::step] for name, values in every.items()}
-    return curves
 
 
-def print_figures(
+def write_boxes(result: DetectionEvaluation, dataset: Dataset, naming: Naming, out: Path) -> None:
+    """Write truth.json and detections.json."""
+    truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
+    write_coco(out / "truth.json", as_truth(truth, dataset, naming))
+    write_coco(out / "detections.json", as_results(result.detections, naming))
+
+
+def assess(
     result: DetectionEvaluation, dataset: Dataset, model: str, threshold: float, timed: bool
-) -> dict[str, Any]:
-    """Print the table.
+) -> tuple[dict[str, Any], list[str]]:
+    """The figures, and the same as lines of text.
 
     Args:
         result: of the dataset.
@@ -136,52 +159,45 @@ def print_figures(
         timed: whether predicting was part of it, so that its speed says something.
 
     Returns:
-        The figures of the whole, of every subset and, as `sequences`, of every sequence, as metrics.json has them.
+        The figures of the whole, of every subset and, as `sequences`, of every sequence, as metrics.json has them;
+        and the lines.
     """
     parts = {"overall": result.overall} | result.subsets
     figures = {name: metrics.compute(threshold) for name, metrics in parts.items()}
     sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
     overall = figures["overall"]
-    print(
+    lines = [
         f"{dataset.name} ({dataset.layout}), split {dataset.split}; {model}, precision, recall and F1 of scores "
-        f"above {threshold:.4g} at IoU {MIN_IOU:g}"
-    )
-    print(format_table(figures | pick_rows(sequences), COLUMNS))
-    print(
+        f"above {threshold:.4g} at IoU {MIN_IOU:g}",
+        format_table(figures | pick_rows(sequences), COLUMNS),
         "AP50 by size of target: "
-        + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}" for name, key in SIZES)
-    )
-    print(
+        + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}" for name, key in SIZES),
         "as the papers print them: "
         + ", ".join(
             f"{name} {format_value(overall[f'published_{name.lower()}'], '.4f')}"
             for name in ("precision", "recall", "F1")
-        )
-    )
+        ),
+    ]
     if timed:
         rate = len(result.detections) / result.seconds
-        print(f"{overall['frames']} frames in {result.seconds:.1f} s, {rate:.1f} a second")
-    return {**figures, "sequences": sequences}
+        lines.append(f"{overall['frames']} frames in {result.seconds:.1f} s, {rate:.1f} a second")
+    return {**figures, "sequences": sequences}, lines
 
 
-def print_intervals(result: DetectionEvaluation, figures: dict[str, Any], draws: int) -> dict[str, Any]:
-    """Print the 95 % intervals over sequences; returns what joins metrics.json."""
+def assess_intervals(
+    result: DetectionEvaluation, figures: dict[str, Any], draws: int
+) -> tuple[dict[str, Any], list[str]]:
+    """The 95 % intervals over sequences, as they join metrics.json and as lines of text."""
     found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
     resampling = bootstrap.Resampling(len(result.sequences), draws)
     columns = [column for column in COLUMNS if column[1] in found]
-    print(
-        f"{resampling.describe()}\n"
-        + format_table(
-            {"figure": figures}
-            | {name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))},
-            columns,
-        )
-    )
-    return {"intervals": {"overall": found}, "bootstrap": resampling.as_dict()}
+    ends = {name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}
+    lines = [resampling.describe(), format_table({"figure": figures} | ends, columns)]
+    return {"intervals": {"overall": found}, "bootstrap": resampling.as_dict()}, lines
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Measure, print, and write the files."""
+    """Measure, write the files, and print."""
     options = parse(argv)
     choice = choice_of(options)
     check_predictor(choice, detections=options.detections)
@@ -189,7 +205,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
     whole = open_labelled(options.data_root, options.split, "boxes")
     dataset, naming = select_sequences(whole, options.sequences), naming_of(whole)
-    out = results_folder(choice, options.out, options.data_root, "map", options.detections)
+    out = results_folder(choice, options.out, options.data_root, "map", [options.detections, dataset.root])
     about = {
         "dataset": dataset.name,
         "data_root": options.data_root,
@@ -199,14 +215,13 @@ def main(argv: list[str] | None = None) -> None:
         "least_box": options.least_box,
     }
     counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
+    found = read_results(options.detections, naming, options.class_agnostic) if options.detections else {}
+    open_outputs(out)
     if options.detections:
-        found = read_results(options.detections, naming, options.class_agnostic)
-        make_folder(out)
         model, threshold = "detections", DEFAULT_THRESHOLD if options.threshold is None else options.threshold
         about |= {"detections_from": options.detections, "model": model, "threshold": threshold}
         result = compare_detections(dataset, found, **counting)
     else:
-        make_folder(out)
         predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
         model, threshold = predictor.settings.name, predictor.settings.threshold
         warn_without_motion(dataset, predictor.settings.num_frames, model)
@@ -227,16 +242,20 @@ def main(argv: list[str] | None = None) -> None:
             "seconds": result.seconds,
             "frames_per_second": len(result.detections) / result.seconds,
         }
-    content = print_figures(result, dataset, model, threshold, timed=not options.detections) | about
+    content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
+    content |= about
     if options.draws:
-        content |= print_intervals(result, content["overall"], options.draws)
+        intervals, more = assess_intervals(result, content["overall"], options.draws)
+        content, lines = content | intervals, lines + more
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
-    content["curve"] = write_curves(result.overall, content["overall"], out)
-    truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
-    write_coco(out / "truth.json", as_truth(truth, dataset, naming))
-    write_coco(out / "detections.json", as_results(result.detections, naming))
-    write_json(out / "metrics.json", content | {"warnings": warnings_given()})
-    print(f"figures in {out / 'metrics.json'}, boxes in {out / 'detections.json'}, curves in {out / 'pr_curve.png'}")
+    content["curve"] = curves_of(result.overall)
+    write_json(out / "metrics.json", content | {"warnings": warnings_given()})  # before all else, which may fail
+    write_boxes(result, dataset, naming, out)
+    write_curves(content["curve"], content["overall"], out)
+    lines.append(
+        f"figures in {out / 'metrics.json'}, boxes in {out / 'detections.json'}, curves in {out / 'pr_curve.png'}"
+    )
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

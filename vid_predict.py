@@ -24,6 +24,7 @@ from utils.render.source_truth import open_truth
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.notices import warn
+from utils.system.outputs import plain_folder
 from utils.video.live import GrowingFolder, LiveSource, is_live
 from utils.video.sources import FrameSource, open_sources
 
@@ -121,7 +122,7 @@ def main(argv: list[str] | None = None) -> None:
     if truth:
         truth.require(sources)
     name = sources[0].name if len(sources) == 1 else Path(options.source).name
-    out = results_folder(choice, options.out, name, f"predict/{name}")
+    out = results_folder(choice, options.out, name, f"predict/{name}", [options.source, options.truth])
     make_folder(out)
     predictor = dataclasses.replace(open_predictor(choice, hardware_of(options)), square=False)
     if options.motion_compensation:
@@ -145,7 +146,8 @@ def main(argv: list[str] | None = None) -> None:
     failed = []
     for source in sources:
         try:
-            print(render(source, predictor, truth, settings, out if len(sources) == 1 else out / source.name))
+            folder = out if len(sources) == 1 else plain_folder(out, source.name)
+            print(render(source, predictor, truth, settings, folder))
         except UserError as error:
             if len(sources) == 1:
                 raise

@@ -23,7 +23,7 @@ from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import open_dataset
 from utils.images.components import label_targets
 from utils.system.errors import UserError, user_errors
-from utils.system.files import atomic_write
+from utils.system.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -194,7 +194,7 @@ def save_figure(figure: Figure, out: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    with atomic_write(out) as file:
+    with whole_file(out) as file:
         picture.quantize(256, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
 
 

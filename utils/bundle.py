@@ -7,16 +7,17 @@ continuing needs; the run's config, log and command; and the files' SHA-256, whi
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.system.command_line import Parser, make_folder
+from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
-from utils.system.files import atomic_write
+from utils.system.files import whole_file
+from utils.system.outputs import OutputFolder, adopt_earlier, require_apart
 
 COPIED_FILES = ("config.json", "log.jsonl", "command.txt")
+PACKED_FILES = ("best.pt", *COPIED_FILES)
 PASSED_ON_KEYS = ("version", "model", "settings", "config", "epoch", "best", "git")
 SUMS_FILE = "SHA256SUMS"
 
@@ -33,7 +34,8 @@ def bundle(run: str, out: str) -> list[Path]:
         Their paths, weights first.
 
     Raises:
-        UserError: the run has no `best.pt` or no log, or `out` is the run or cannot be written.
+        UserError: the run has no `best.pt` or no log, or `out` holds the run or other files of these names, or cannot
+            be written.
     """
     from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
 
@@ -42,15 +44,17 @@ def bundle(run: str, out: str) -> list[Path]:
     missing = [name for name in COPIED_FILES if not (source / name).is_file()]
     if missing:
         raise UserError(f"{run}: found no {', '.join(missing)}, expected the folder of a training run")
-    if target.resolve() == source.resolve():
-        raise UserError(f"--out: found {out}, the run itself, expected another folder")
-    make_folder(target)
+    require_apart(target, [source / name for name in PACKED_FILES])
+    packed = (*PACKED_FILES, SUMS_FILE)
+    OutputFolder(target, "utils.bundle", adopt_earlier(target, SUMS_FILE, b"  best.pt\n", packed)).claim(*packed)
     used = {key: content[key] for key in PASSED_ON_KEYS if key in content}
     save_checkpoint(target / "best.pt", {**used, "network": content.get("ema") or content["network"], "ema": None})
     paths = [target / "best.pt"]
     for name in COPIED_FILES:
-        paths.append(Path(shutil.copyfile(source / name, target / name)))
-    with atomic_write(target / SUMS_FILE) as file:
+        with whole_file(target / name) as file:
+            file.write((source / name).read_bytes())
+        paths.append(target / name)
+    with whole_file(target / SUMS_FILE) as file:
         file.write("".join(f"{sha256(path)}  {path.name}\n" for path in paths).encode())
     return paths
 

@@ -10,6 +10,7 @@ the file. It gets its name once it has been compared with PyTorch; until then wh
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -27,7 +28,8 @@ from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
-from utils.system.files import atomic_write, require_file
+from utils.system.files import require_file, whole_file, writing
+from utils.system.outputs import require_new_or_own
 
 DEFAULT_OPSET = 20
 MAX_DEVIATION = 1e-4
@@ -57,6 +59,18 @@ class ExportSettings:
     calibration_clips: int = 32
     opset: int = DEFAULT_OPSET
     out: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Of the file: `out`, else beside the weights, such as `best-streaming-fp16.onnx` for `best.pt`."""
+        if self.out:
+            return Path(self.out)
+        name = Path(self.weights).stem
+        if self.streaming:
+            name += "-streaming"
+        if self.precision != "float32":
+            name += f"-{self.precision}"
+        return Path(self.weights).with_name(name + ENDINGS[self.format])
 
 
 def parse(argv: Sequence[str] | None = None) -> ExportSettings:
@@ -211,23 +225,14 @@ def export(given: ExportSettings) -> str:
     from utils.predictor.weights import read_weights
 
     weights = read_weights(given.weights)
-    out = Path(given.out) if given.out else name_beside_weights(given)
+    out = given.path
     make_folder(out.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+    advice = "check the space left and the permissions there, or give another --out"
+    with writing(out, advice), tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         made = Path(folder, out.name)
         about = write_file(made, weights, given)
         os.replace(made, out)
     return f"{out}, {os.path.getsize(out) / 2**20:.1f} MiB: {about}"
-
-
-def name_beside_weights(given: ExportSettings) -> Path:
-    """The file's name where none is given, such as `best-streaming-fp16.onnx` for `best.pt`."""
-    name = Path(given.weights).stem
-    if given.streaming:
-        name += "-streaming"
-    if given.precision != "float32":
-        name += f"-{given.precision}"
-    return Path(given.weights).with_name(name + ENDINGS[given.format])
 
 
 def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
@@ -250,11 +255,14 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
     program, module, arguments = export_program(weights, given.streaming)
     about = describe(weights, given, arguments)
     onnx = given.format == "onnx"
-    with atomic_write(path) as file:
-        if onnx:
-            file.write(make_onnx_model(program, arguments, detects, given.opset, about).SerializeToString())
-        else:
-            torch.export.save(program, file, extra_files={METADATA_KEY: about})
+    if onnx:
+        data = make_onnx_model(program, arguments, detects, given.opset, about).SerializeToString()
+    else:
+        buffer = io.BytesIO()  # PyTorch would hide why a file cannot be written
+        torch.export.save(program, buffer, extra_files={METADATA_KEY: about})
+        data = buffer.getvalue()
+    with whole_file(path) as file:
+        file.write(data)
     different = measure_deviation((make_onnx_runner if onnx else make_torch_runner)(path), module, arguments, multiple)
     if not different <= MAX_DEVIATION:  # NaN is none either
         raise UserError(
@@ -279,6 +287,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     given = parse(argv)
     require_file(given.weights)
+    read = [given.weights, *([given.calibrate] if given.calibrate else [])]
+    require_new_or_own(given.path, METADATA_KEY.encode(), read)
     print(export(given))
 
 

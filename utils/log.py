@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.render.curves import plot_runs
+from utils.render.curves import RUNS_MARK, plot_runs
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
+from utils.system.outputs import require_new_or_own
 from utils.system.tables import format_table, format_value
 from utils.training.run_log import LOG_FILE, read_log
 
@@ -114,6 +115,7 @@ def compare(paths: Sequence[str], out: str | None = None) -> str:
         counts[run.name] = counts.get(run.name, 0) + 1
         named[run.name if counts[run.name] == 1 else str(path)] = run
     picture = Path(out) if out else Path(found[0]).absolute().parent / "comparison.png"
+    require_new_or_own(picture, RUNS_MARK.encode(), [path / LOG_FILE if path.is_dir() else path for path in found])
     curves = {title: {name: run.curve(key) for name, run in named.items()} for key, title in CURVE_TITLES.items()}
     plot_runs({title: lines for title, lines in curves.items() if any(epochs for epochs, _ in lines.values())}, picture)
     figures = {name: run.figures() for name, run in named.items()}

@@ -23,6 +23,7 @@ from utils.images.image_files import read_frame, write_picture
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
+from utils.system.outputs import require_apart
 from utils_coco.placing import place
 
 
@@ -49,10 +50,9 @@ def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
 def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwrite: bool) -> None:
     if overwrite:
         return
+    found = [path for frame in frames if os.path.lexists(path := mask_path(frame, dataset.root, out))]
     if os.path.abspath(out) == os.path.abspath(dataset.root):
-        found = [frame.mask for frame in frames if frame.mask]
-    else:
-        found = [path for frame in frames if os.path.exists(path := mask_path(frame, dataset.root, out))]
+        found = [frame.mask for frame in frames if frame.mask] or found
     if found:
         raise UserError(
             f"{out}: found {len(found)} masks already (first: {found[0]}), expected none; "
@@ -94,8 +94,8 @@ def convert(
     out = out or dataset.root
     _refuse_existing(dataset, frames, out, overwrite)
     elsewhere = os.path.abspath(out) != os.path.abspath(dataset.root)
-    if elsewhere and Path(dataset.root).resolve() in Path(out).resolve().parents:
-        raise UserError(f"{out}: lies inside {root}, expected a folder elsewhere; give another --out")
+    if elsewhere:
+        require_apart(out, [dataset.root])
     new = not (os.path.isdir(out) and os.listdir(out))
     with writing(out, "give --out DIR to make the dataset elsewhere"), build_folder(out, merge=not new) as work:
         if elsewhere:

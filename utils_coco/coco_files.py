@@ -13,7 +13,7 @@ from utils.datasets.split_names import word_of_file
 from utils.images.boxes import box_problem
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
-from utils.system.files import atomic_write, writing
+from utils.system.files import encode_text, whole_file
 
 
 def summary(images: int, boxed: Sequence[Any]) -> str:
@@ -126,11 +126,14 @@ def target_file(source: str, out: str | None, suffix: str, overwrite: bool) -> P
     """Where a converted list goes: `out`, or beside `source` with another suffix.
 
     Raises:
-        UserError: it is `source` itself, or exists already and is not to be replaced.
+        UserError: it is `source` itself, by whatever name, or exists already and is no such list or is not to be
+            replaced.
     """
     path = Path(out) if out else Path(source).with_suffix(suffix)
-    if path.resolve() == Path(source).resolve():
+    if path.exists() and Path(source).exists() and path.samefile(source):
         raise UserError(f"{path}: is the list to convert, expected another file to write; give --out")
+    if path.is_file() and path.suffix.lower() != suffix:
+        raise UserError(f"{path}: found a file already, expected a {suffix[1:]} to replace; give another --out")
     refuse_existing(path, overwrite)
     return path
 
@@ -155,5 +158,5 @@ def write_list(path: Path, text: str) -> None:
     Raises:
         UserError: that is impossible.
     """
-    with writing(path, "give another --out"), atomic_write(path) as file:
-        file.write(text.encode())
+    with whole_file(path, "give another --out") as file:
+        file.write(encode_text(text))

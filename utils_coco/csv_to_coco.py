@@ -19,6 +19,7 @@ from utils.images.image_files import write_picture
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
+from utils.system.outputs import require_apart
 from utils.video.sources import open_sources
 from utils_coco.coco_files import coco_summary, refuse_existing, require_box
 from utils_coco.video_labels import Label, LabelledVideo, labelled_videos
@@ -105,6 +106,7 @@ def convert(
         UserError: labels or videos are missing or broken, a box of no area or outside the frame, a frame that the video
             does not have, or `out` holds something already or cannot be written.
     """
+    require_apart(out, [labels, videos])
     folder, below = Path(out), Path("annotations") / f"instances_{split}2017.json"
     if frames and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{out}: found files there, expected a new or empty folder for frames; give another --out")

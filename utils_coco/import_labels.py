@@ -22,6 +22,7 @@ from utils.images.image_files import image_size
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
+from utils.system.outputs import require_apart
 from utils_coco.coco_files import coco_summary
 from utils_coco.label_formats import LABEL_KINDS, NamedBox, guess_kind, mask_files, read_boxes
 from utils_coco.placing import place
@@ -133,6 +134,7 @@ def convert(
         raise UserError(f"{labels}: no such file or folder, expected the labels; correct --labels")
     if root.exists() and any(root.iterdir()):
         raise UserError(f"{out}: found files there, expected a new or empty folder; give another --out")
+    require_apart(root, [images, labels])
     found = list_images(Path(images), test, fraction, source)
     if kind == "auto":
         kind = guess_kind(source) or "none"

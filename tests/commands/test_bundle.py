@@ -73,7 +73,7 @@ def test_a_run_that_is_not_complete_is_named(run, tmp_path):
     with pytest.raises(UserError, match="found no log.jsonl, expected the folder of a training run"):
         bundle(str(tmp_path / "run"), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UserError, match="--out: found .*, the run itself"):
+    with pytest.raises(UserError, match="--out: found .*, which holds what is read"):
         bundle(str(run), str(run))
 
 

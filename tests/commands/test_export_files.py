@@ -83,7 +83,7 @@ def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, pre
     monkeypatch.setattr(export, "export_program", lambda *_: (program, compared, arguments))
     out = tmp_path / "out" / f"x{export.ENDINGS[form]}"
     out.parent.mkdir()
-    out.write_bytes(b"what was there before")
+    out.write_bytes(f"what was there before, {METADATA_KEY}".encode())
     with pytest.raises(UserError, match=what):
         export.main(
             [
@@ -98,7 +98,7 @@ def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, pre
                 *(["--calibrate", str(tmp_path / "frames")] if precision == "int8" else []),
             ]
         )
-    assert [path.read_bytes() for path in out.parent.iterdir()] == [b"what was there before"]
+    assert [path.read_bytes() for path in out.parent.iterdir()] == [f"what was there before, {METADATA_KEY}".encode()]
 
 
 def test_calibration_sees_what_inference_sees(tmp_path):
@@ -171,4 +171,4 @@ def test_a_checkpoint_without_torch(weights, tmp_path):
 )
 def test_a_file_without_a_name_lies_beside_the_weights_and_says_what_it_is(options, name):
     settings = export.ExportSettings("runs/a/best.pt", **options)
-    assert export.name_beside_weights(settings).as_posix() == f"runs/a/{name}"
+    assert settings.path.as_posix() == f"runs/a/{name}"

@@ -179,20 +179,13 @@ def test_false_alarms_on_given_pictures_without_targets(moving, tmp_path):
     about = json.loads((out / "annotations" / "instances_test.json").read_text())
     assert [sequence["background"] for sequence in about["sequences"]] == ["004", "005", "004"]
     assert not about["annotations"]
-    script("test").main(
-        ["--method", "top-hat", "--data-root", str(out), "--out", str(tmp_path), "--quiet", "--threshold", "0.1"]
-    )
-    figures = json.loads((tmp_path / "metrics.json").read_text())["overall"]
+    measure = ["--method", "top-hat", "--data-root", str(out), "--out", str(tmp_path / "test"), "--quiet"]
+    script("test").main([*measure, "--threshold", "0.1"])
+    figures = json.loads((tmp_path / "test/metrics.json").read_text())["overall"]
     assert figures["frames"] == 15 and figures["pd"] is None and figures["false_per_frame"] > 0
     script("test").main(
         [
-            "--method",
-            "top-hat",
-            "--data-root",
-            str(out),
-            "--out",
-            str(tmp_path),
-            "--quiet",
+            *measure,
             "--fa-budget",
             "0.0002",
             "--budget-root",
@@ -201,7 +194,7 @@ def test_false_alarms_on_given_pictures_without_targets(moving, tmp_path):
             "sequence2",
         ]
     )
-    figures = json.loads((tmp_path / "metrics.json").read_text())
+    figures = json.loads((tmp_path / "test/metrics.json").read_text())
     assert 0 < figures["chosen_on"]["fa"] <= 2e-4 and figures["threshold"] == figures["chosen_on"]["threshold"]
     with pytest.raises(UserError, match="--pictures: found 4 6, expected numbers below 6"):
         synthetic([*command[:5], str(folder), "--pictures", "4", "6", "--overwrite", "--out", str(out)])

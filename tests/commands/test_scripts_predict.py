@@ -260,16 +260,18 @@ def test_frames_in_other_units_are_remarked(weights, tmp_path, capsys):
 
 
 def test_what_was_rendered_is_kept_when_a_frame_is_broken(weights, tmp_path, capsys):
+    frames = tmp_path / "frames"
+    frames.mkdir()
     for number in range(3):
-        Image.fromarray(np.full((32, 32), 60, np.uint8)).save(tmp_path / f"{number}.png")
-    (tmp_path / "3.png").write_bytes((tmp_path / "0.png").read_bytes()[:60])
+        Image.fromarray(np.full((32, 32), 60, np.uint8)).save(frames / f"{number}.png")
+    (frames / "3.png").write_bytes((frames / "0.png").read_bytes()[:60])
     with pytest.raises(UserError, match="3.png"):
         script("vid_predict").main(
             [
                 "--weights",
                 str(weights),
                 "--source",
-                str(tmp_path),
+                str(frames),
                 "--device",
                 "cpu",
                 "--quiet",
@@ -278,7 +280,7 @@ def test_what_was_rendered_is_kept_when_a_frame_is_broken(weights, tmp_path, cap
             ]
         )
     assert len(json.loads((tmp_path / "out" / "predictions.json").read_text())["frames"]) == 3
-    assert len(list(open_sources(tmp_path / "out" / f"{tmp_path.name}.mp4")[0])) == 3
+    assert len(list(open_sources(tmp_path / "out" / "frames.mp4")[0])) == 3
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from utils.predictor.classical import classical_predictor
 from utils.render.contact_sheet import ENLARGEMENT, SIDE, alarm_tiles, draw_sheet, miss_tiles
 from utils.render.overlay import FALSE_COLOUR
 from utils.system.errors import UserError
+from utils.system.outputs import RECORD_FILE
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["annotated", "masks"])
@@ -148,7 +149,7 @@ def test_the_script_leaves_out_what_is_not_wanted(run, tmp_path):
     run("--out", str(tmp_path), "--draws", "0", "--no-details", "--no-curve")
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert not {"intervals", "bands", "compat", "curve"} & set(content) and content["overall"]["pd"] > 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [RECORD_FILE, "metrics.json"]
     with pytest.raises(UserError, match="area"):
         run("--compat", "nearest")
 

@@ -18,6 +18,7 @@ from utils.render.result_files import Results, _Table
 from utils.render.tracks import Tracker
 from utils.system.disk import GrowingFile
 from utils.system.errors import Interrupted, UserError
+from utils.system.outputs import RECORD_FILE, OutputFolder
 from utils.video import mp4, writers
 from utils.video.sources import SourceFrame
 from utils.video.writers import GifWriter, VideoWriter, write_mask
@@ -158,6 +159,7 @@ def test_a_full_disk_ends_with_one_message_and_readable_files(frames, tmp_path):
         "coco.json",
         "detections.csv",
         "tracks.csv",
+        RECORD_FILE,
     }
 
 
@@ -195,15 +197,17 @@ def test_results_never_take_the_place_of_the_source(frames, tmp_path):
     path = film(tmp_path / "v.mp4", 3)
     before = path.read_bytes()
     for source in (path, frames.rename(tmp_path / "masks")):
-        with pytest.raises(UserError, match="results would take the place of the source; give another folder"):
+        with pytest.raises(UserError, match="which holds what is read .*, as results could take the place of data"):
             script("vid_predict").main(command(source, tmp_path))
     assert path.read_bytes() == before and {one.name for one in tmp_path.iterdir()} == {"v.mp4", "masks"}
 
 
 def test_a_folder_that_cannot_be_written_is_named(frames, tmp_path):
-    (tmp_path / "out" / "tracks.csv").mkdir(parents=True)
-    with pytest.raises(UserError, match="tracks.csv: cannot be written .Is a directory."):
-        script("vid_predict").main(command(frames, tmp_path / "out"))
-    (tmp_path / "other" / "frames.mp4").mkdir(parents=True)
-    with pytest.raises(UserError, match="frames.part.mp4: cannot be joined .*its first 2 frames are kept"):
-        script("vid_predict").main(command(frames, tmp_path / "other", "--max-frames", "2"))
+    said = {
+        "tracks.csv": "tracks.csv: cannot be written .Is a directory.",
+        "frames.mp4": "frames.part.mp4: cannot be joined .*its first 2 frames are kept",
+    }
+    for name, reason in said.items():
+        OutputFolder(tmp_path / name, "vid_predict.py").path(name).mkdir()
+        with pytest.raises(UserError, match=reason):
+            script("vid_predict").main(command(frames, tmp_path / name, "--max-frames", "2"))

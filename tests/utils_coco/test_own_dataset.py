@@ -58,13 +58,16 @@ def test_a_split_that_folders_tell_is_kept(tmp_path):
 
 
 def test_masks_below_the_images_are_no_images(tmp_path):
+    folder = tmp_path / "images"
     for number in range(5):
-        write(tmp_path / f"{number}.png", picture(number))
-        mask(tmp_path / "masks", str(number))
-    convert(str(tmp_path), str(tmp_path / "masks"), str(tmp_path / "out"))
+        write(folder / f"{number}.png", picture(number))
+        mask(folder / "masks", str(number))
+    convert(str(folder), str(folder / "masks"), str(tmp_path / "out"))
     assert [len(open_dataset(tmp_path / "out", split, "masks").frames) for split in ("train", "test")] == [4, 1]
     with pytest.raises(UserError, match="found no masks"):
-        convert(str(tmp_path), str(write_text(tmp_path / "no/x.txt", "").parent), str(tmp_path / "out2"), "masks")
+        convert(str(folder), str(write_text(tmp_path / "no/x.txt", "").parent), str(tmp_path / "out2"), "masks")
+    with pytest.raises(UserError, match="which lies in what is read"):
+        convert(str(folder), str(folder / "masks"), str(folder / "out"))
 
 
 def test_frames_by_number_and_named_test_sequences(tmp_path, images):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, clas
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 from utils.system.files import require_file
+from utils.system.outputs import require_apart
 from utils.training.selection import choose_threshold, hold_out
 
 BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"  # trained on synthetic sequences; see its README.md
@@ -139,7 +140,7 @@ def fit_to_budget(
 
 
 def results_folder(
-    choice: PredictorChoice, out: str | None, data: str, kind: str, detections: str | None = None
+    choice: PredictorChoice, out: str | None, data: str, kind: str, read: Iterable[str | None] = ()
 ) -> Path:
     """Where results go: `out`, else beside the weights or detections.
 
@@ -151,15 +152,23 @@ def results_folder(
         out: the folder that the user asks for.
         data: path of what is predicted.
         kind: of the results, the folder's name beside the weights.
-        detections: file of detections made elsewhere, instead of a choice.
+        read: files and folders that are read beside the weights; where nothing is chosen, the first is the file of
+            detections made elsewhere. None stands for an option that is not given.
+
+    Raises:
+        UserError: it is not apart from what is read, see `utils.system.outputs.require_apart`.
     """
+    others = [path for path in read if path]
+    source = choice.weights or (None if choice.method else others[0])
     if out:
-        return Path(out)
-    source = choice.weights or detections
-    if source and BUNDLED_WEIGHTS not in Path(source).resolve().parents:
-        return Path(source).parent / kind
-    name = Path(source).resolve().parent.name if source else choice.method
-    return Path("runs", f"{Path(data).name}_{name}", kind)
+        folder = Path(out)
+    elif source and BUNDLED_WEIGHTS not in Path(source).resolve().parents:
+        folder = Path(source).parent / kind
+    else:
+        name = Path(source).resolve().parent.name if source else choice.method
+        folder = Path("runs", f"{Path(data).name}_{name}", kind)
+    require_apart(folder, [*others, *([choice.weights] if choice.weights else [])])
+    return folder
 
 
 def open_labelled(root: str, split: str, prefer: str) -> Dataset:

@@ -16,7 +16,7 @@ from utils.predictor.network_run import NetworkRun
 from utils.predictor.onnx_run import METADATA_KEY
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
-from utils.system.files import atomic_write
+from utils.system.files import whole_file
 from utils.video.sources import open_sources
 
 
@@ -71,7 +71,7 @@ def quantise(path: Path, precision: str, about: str, calibrate: str | None = Non
     if METADATA_KEY not in {entry.key for entry in model.metadata_props}:
         entry = model.metadata_props.add()
         entry.key, entry.value = METADATA_KEY, about
-    with atomic_write(path) as file:
+    with whole_file(path) as file:
         file.write(model.SerializeToString())
 
 

@@ -32,6 +32,7 @@ COLUMNS_WITH_INTERVALS = (
     ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"),
     ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"),
 )
+SHEETS = ("false_alarms.png", "misses.png")
 
 
 @dataclass(frozen=True)
@@ -68,36 +69,36 @@ def compute_figures(metrics: SegmentationMetrics, empty: str, curve: bool) -> di
 
 def assess(
     settings: DetailSettings, dataset: Dataset, result: Evaluation, log: TargetLog | None, out: Path
-) -> dict[str, Any]:
-    """Print what is asked for and write the contact sheets; returns what joins metrics.json.
+) -> tuple[dict[str, Any], str]:
+    """What joins metrics.json, and the same as text.
 
     Args:
         settings: what is asked for.
         dataset: that was measured.
         result: of `evaluate_sequences` with both rules.
         log: that observed it, or None.
-        out: folder for the sheets.
+        out: folder of the sheets of `write_sheets`.
     """
     summed = {rule: sum(parts.values(), SegmentationMetrics(rule)) for rule, parts in result.by_rule.items()}
     rules = {rule: compute_figures(metrics, settings.empty, settings.curve) for rule, metrics in summed.items()}
     content: dict[str, Any] = {"rules": rules, "empty_frames": EMPTY_FRAMES[settings.empty]}
     columns = [column for column in COLUMNS_WITH_INTERVALS if settings.curve or column[1] in rules[settings.rule]]
-    print("\n".join(["", f"by both rules (nIoU: {EMPTY_FRAMES[settings.empty]})", format_table(rules, columns)]))
+    lines = ["", f"by both rules (nIoU: {EMPTY_FRAMES[settings.empty]})", format_table(rules, columns)]
     if settings.draws:
         resampling = bootstrap.Resampling(len(result.by_rule[settings.rule]), settings.draws)
         intervals = _compute_intervals(settings, dataset, result)
-        _print_intervals(resampling, intervals["overall"], rules[settings.rule])
+        lines += _describe_intervals(resampling, intervals["overall"], rules[settings.rule])
         content |= {"intervals": intervals, "bootstrap": resampling.as_dict()}
     if log is not None:
         bands = log.bands(settings.draws or bootstrap.DRAWS)
-        _print_bands(bands)
+        lines += _describe_bands(bands)
         content["bands"] = {key: [band.as_dict() for band in rows] for key, rows in bands.items()}
-        content["contact_sheets"] = write_sheets(log, out)
-        print(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
+        content["contact_sheets"] = [str(out / name) for name in SHEETS]
+        lines.append(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
     if result.by_counting:
         content["compat"] = {name: metrics.compute() for name, metrics in result.by_counting.items()}
-        print("\n" + compat_table({rule: metrics.compute() for rule, metrics in summed.items()}, content["compat"]))
-    return content
+        lines += ["", compat_table({rule: metrics.compute() for rule, metrics in summed.items()}, content["compat"])]
+    return content, "\n".join(lines)
 
 
 def _compute_intervals(
@@ -124,44 +125,36 @@ def _compute_intervals(
     }
 
 
-def _print_intervals(resampling: bootstrap.Resampling, ends: bootstrap.Intervals, figures: dict[str, Any]) -> None:
+def _describe_intervals(
+    resampling: bootstrap.Resampling, ends: bootstrap.Intervals, figures: dict[str, Any]
+) -> list[str]:
     columns = [column for column in COLUMNS_WITH_INTERVALS if column[1] in figures]
     rows = {"figure": figures} | {
         name: {key: ends[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))
     }
-    print("\n".join(["", resampling.describe(), format_table(rows, columns)]))
+    return ["", resampling.describe(), format_table(rows, columns)]
 
 
-def _print_bands(bands: dict[str, list[Band]]) -> None:
+def _describe_bands(bands: dict[str, list[Band]]) -> list[str]:
+    lines: list[str] = []
     columns = (("targets", "targets", "d"), ("Pd", "pd", ".4f"), ("from", "from", ".4f"), ("to", "to", ".4f"))
     for key, rows in bands.items():
-        print(f"\nPd by {BANDS[key][0]}")
-        print(
-            format_table(
-                {
-                    band.name: {
-                        "targets": band.targets,
-                        "pd": band.pd,
-                        "from": band.interval[0],
-                        "to": band.interval[1],
-                    }
-                    for band in rows
-                },
-                columns,
-            )
-        )
+        figures = {
+            band.name: {"targets": band.targets, "pd": band.pd, "from": band.interval[0], "to": band.interval[1]}
+            for band in rows
+        }
+        lines += ["", f"Pd by {BANDS[key][0]}", format_table(figures, columns)]
+    return lines
 
 
-def write_sheets(log: TargetLog, out: Path) -> list[str]:
-    """Write false_alarms.png and misses.png; returns their paths."""
-    paths = []
-    for name, tiles, title in (
-        ("false_alarms.png", alarm_tiles(log), "surest false alarms (true targets: yellow)"),
-        ("misses.png", miss_tiles(log), "missed targets of the highest SNR"),
-    ):
-        write_sheet(out / name, tiles, f"{title}: {len(tiles)}")
-        paths.append(str(out / name))
-    return paths
+def write_sheets(log: TargetLog, out: Path) -> None:
+    """Write the `SHEETS` of false alarms and misses into the folder `out`."""
+    tiles = (
+        (alarm_tiles(log), "surest false alarms (true targets: yellow)"),
+        (miss_tiles(log), "missed targets of the highest SNR"),
+    )
+    for name, (shown, title) in zip(SHEETS, tiles, strict=True):
+        write_sheet(out / name, shown, f"{title}: {len(shown)}")
 
 
 def compat_table(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from utils.datasets.compact_lists import Box, Entry
 from utils.system.errors import UserError
-from utils.system.files import atomic_write, writing
+from utils.system.files import whole_file
 from utils.system.untrusted import read_text
 
 COCO_ADVICE = "expected a COCO file with images, annotations and categories; write it again"
@@ -199,5 +199,5 @@ def write_coco(path: str | os.PathLike, content: Any) -> None:
         UserError: the file cannot be written; what was there before still is.
         ValueError: a number is not finite.
     """
-    with writing(path, "give another --out"), atomic_write(path) as file:
+    with whole_file(path, "give another --out") as file:
         file.write(json.dumps(content, separators=(",", ":"), allow_nan=False).encode())

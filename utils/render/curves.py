@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from utils.system.files import atomic_write
+from utils.system.files import whole_file
 
+RUNS_MARK = "training runs side by side, by python -m utils.log"  # is in their picture's file
 NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s", "skipped", "replaced"})
 # validation figures between 0 and 1
 SHARE_FIGURES = ("pd", "iou", "niou", "pixel_accuracy", "pd_in_budget", "ap50", "centre_ap", "centre_f1")
@@ -153,7 +154,7 @@ def plot_runs(
         one.set(title=title, xlabel=xlabel)
     for spare in axes[len(curves) :]:
         spare.set_axis_off()
-    _save(figure, path)
+    _save(figure, path, {"Title": RUNS_MARK})
 
 
 def _figure(rows: int, columns: int) -> tuple[Any, Any]:
@@ -176,10 +177,10 @@ def _line(axes: Any, rows: Sequence[Mapping[str, Any]], values: Sequence[Any], l
         axes.plot(*zip(*points, strict=True), ".-", markersize=4, linewidth=1.2, label=label)
 
 
-def _save(figure: Any, path: str | os.PathLike) -> None:
+def _save(figure: Any, path: str | os.PathLike, about: Mapping[str, str] | None = None) -> None:
     for axes in figure.axes:
         axes.grid(True, alpha=0.3)
         if axes.lines and axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8)
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=110)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=110, metadata=about)

@@ -14,9 +14,10 @@ from utils.datasets.coco import box_entry, category_entries, coco_content, image
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.render.tracks import Tracker, TrackPoint
 from utils.system.disk import GrowingFile, Reserve
-from utils.system.files import write_rows, writing
+from utils.system.files import encode_text, write_rows, writing
 from utils.video.sources import SourceFrame
 
+RESULT_FILES = ("predictions.json", "coco.json", "detections.csv", "tracks.csv")
 DETECTION_COLUMNS = ("frame", "name", "class", "x", "y", "w", "h", "score", "track")
 TRACK_COLUMNS = ("id", "frame", "x", "y", "w", "h", "score", "speed")
 JSON_SHARE = 1.6  # JSON takes at most so many times the room of Python's own text
@@ -35,7 +36,7 @@ class _Table:
         text = io.StringIO(newline="")
         csv.writer(text).writerows(rows)
         with writing(self.path):
-            self.file.write(text.getvalue().encode())
+            self.file.write(encode_text(text.getvalue()))
 
     def close(self) -> None:
         self.file.close()
@@ -207,8 +208,7 @@ class Results:
         return rows, annotations
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
-        with writing(self.folder / name):
-            write_rows(self.folder / name, content)
+        write_rows(self.folder / name, content)
 
     def paths(self) -> list[Path]:
         """The files."""

@@ -21,15 +21,17 @@ from utils.images.normalise import Normalisation
 from utils.predictor.frame_preparation import RAW_WINDOW, Intake, raw_window_for
 from utils.predictor.predictor import Predictor
 from utils.render.overlay import Trails, draw
-from utils.render.result_files import Results, Tally
+from utils.render.result_files import RESULT_FILES, Results, Tally
 from utils.render.source_truth import Truth
 from utils.render.tracks import Tracker
 from utils.system.errors import Interrupted, UserError
 from utils.system.notices import warn
+from utils.system.outputs import OutputFolder, adopt_earlier
 from utils.video.sources import FrameSource
 from utils.video.writers import GifWriter, PreviewWriter, VideoWriter, write_mask
 
 DEFAULT_FPS = 25.0
+MASKS_FOLDER = "masks"
 MAX_DEVIATIONS = 8  # a frame whose mean is more standard deviations from the training frames' looks nothing like them
 
 
@@ -126,10 +128,8 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
     if source.problem:
         raise UserError(source.problem)
     name, fps = source.name.rpartition("/")[2], settings.fps or (source.fps or DEFAULT_FPS) / settings.stride
+    outputs = open_outputs(out, source, name)
     writers, began = open_writers(settings, out, name, fps, truth is not None), time.perf_counter()
-    masks = out / "masks"
-    if Path(source.path).resolve() in [path.resolve() for path in (*(one.path for one in writers), masks)]:
-        raise UserError(f"{source.path}: results would take the place of the source; give another folder with --out")
     results = Results(
         out,
         {
@@ -148,7 +148,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
         with ExitStack() as stack:
             for writer in (*writers, results):  # results end first, while there is room for them
                 stack.enter_context(writer)
-            predict(source, predictor, truth, settings, results, writers, masks)
+            predict(source, predictor, truth, settings, results, writers, outputs)
     except UserError as error:
         raise UserError("; ".join([*messages_of(error), *partial_results(results)])) from None
     except KeyboardInterrupt:
@@ -164,8 +164,33 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
     what = "components" if predictor.settings.task == "segmentation" else "boxes"
     found = summarise(source.name, results.tally, what) + tracks
     seconds = time.perf_counter() - began
-    paths = [*(writer.path for writer in writers), masks, *results.paths()]
+    paths = [*(writer.path for writer in writers), out / MASKS_FOLDER, *results.paths()]
     return "\n".join([found, *describe_run(source, results.tally.frames, seconds), *(f"  {path}" for path in paths)])
+
+
+def mask_name(frame: str) -> str:
+    """Where the mask of a frame of this name goes in the folder of results."""
+    return f"{MASKS_FOLDER}/{frame}.png"
+
+
+def open_outputs(out: Path, source: FrameSource, name: str) -> OutputFolder:
+    """The folder of a sequence's results, in which no file stands in the way.
+
+    Args:
+        out: path of the folder.
+        source: the sequence.
+        name: of the videos.
+
+    Raises:
+        UserError: there is one, or the folder cannot be written.
+    """
+    videos = (f"{name}.mp4", f"{name}.part.mp4", f"{name}.gif", "preview.jpg")
+    files, masks = (*RESULT_FILES, *videos), [mask_name(Path(path).stem) for _, path in source.files]
+    own = adopt_earlier(out, RESULT_FILES[0], b'"task": "', (*files, *masks))
+    outputs = OutputFolder(out, "vid_predict.py", own)
+    outputs.require_free(*files, *masks)
+    outputs.claim(*files)
+    return outputs
 
 
 def warn_of_gaps(source: FrameSource, predictor: Predictor, settings: RenderSettings, results: Results) -> None:
@@ -190,9 +215,9 @@ def predict(
     settings: RenderSettings,
     results: Results,
     writers: Sequence[Any],
-    masks: Path,
+    outputs: OutputFolder,
 ) -> None:
-    """Predict every frame of a sequence, and give it to what writes `results`, pictures and `masks`.
+    """Predict every frame of a sequence, and give it to what writes `results`, pictures and masks.
 
     Args:
         source: the sequence.
@@ -201,7 +226,7 @@ def predict(
         settings: as of `render`.
         results: takes the predictions.
         writers: take the annotated pictures.
-        masks: folder of the predicted masks.
+        outputs: folder of all of them.
 
     Raises: `UserError` where a frame cannot be read or a file not be written.
     """
@@ -241,7 +266,7 @@ def predict(
             )
             for writer in writers:
                 writer.write(picture)
-            write_mask(masks / f"{frame.name}.png", prediction.mask)
+            write_mask(outputs.path(mask_name(frame.name)), prediction.mask)
             bar.update()
 
 

@@ -22,9 +22,11 @@ from utils.report.results import Measurement, MethodResult
 from utils.report.tables import compare_countings, markdown
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
-from utils.system.files import atomic_write
+from utils.system.files import encode_text, whole_file
 from utils.system.machine import pick_device
+from utils.system.outputs import require_new_or_own
 
+MARK = "python -m utils.report"  # is in both files
 DEFAULT_FRAMES = 300
 
 
@@ -122,6 +124,9 @@ def main(argv: list[str] | None = None) -> None:
     out = Path(options.out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out: found '{options.out}', expected a file NAME.html")
+    read = [dataset.root, *(choice.weights for choice in choices if choice.weights)]
+    for path in (out, out.with_suffix(".md")):
+        require_new_or_own(path, MARK.encode(), read)
     make_folder(out.parent)
     facts = TargetFacts(dataset)
     picked = pick_frames(dataset, options.frames, options.limit)
@@ -154,16 +159,19 @@ def main(argv: list[str] | None = None) -> None:
         len(shown),
         describe_machine(options.device),
         bootstrap.Resampling(len(methods[0].sequences), options.draws),
-        shlex.join(["python", "-m", "utils.report", *(sys.argv[1:] if argv is None else argv)]),
+        shlex.join([*MARK.split(), *(sys.argv[1:] if argv is None else argv)]),
     )
-    table, counted = markdown(methods, about), compare_countings(methods)
+    table = "\n\n".join([markdown(methods, about), compare_countings(methods), f"Made by `{MARK}`."])
     single = all(len(frames) == 1 for frames in dataset.sequences.values())
-    text = page(methods, about, collect_frames(picked, methods, facts, single)).encode()
-    for path, content in ((out, text), (out.with_suffix(".md"), f"{table}\n\n{counted}\n".encode())):
-        with atomic_write(path) as file:
+    text = encode_text(page(methods, about, collect_frames(picked, methods, facts, single)))
+    for path, content in (
+        (out, text),
+        (out.with_suffix(".md"), encode_text(f"{table}\n")),
+    ):
+        with whole_file(path) as file:
             file.write(content)
     print(
-        f"{table}\n\n{counted}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
+        f"{table}\n\npage of {len(text) / 1e6:.1f} MB with {len(shown)} frames in {out}, "
         f"table in {out.with_suffix('.md')}"
     )
 

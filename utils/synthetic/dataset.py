@@ -32,7 +32,8 @@ from utils.synthetic.config import SyntheticConfig
 from utils.synthetic.sequence import labelled_box, make_sequence, pictures_of
 from utils.system.command_line import make_folder
 from utils.system.errors import UserError
-from utils.system.files import atomic_write
+from utils.system.files import whole_file, writing
+from utils.system.outputs import plain_folder, require_apart
 
 FORMAT_VERSION = 1
 
@@ -167,7 +168,7 @@ def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int
     )
     coco = _coco_of(config, split, sequences)
     write_coco(folder / annotation_file(split), coco)
-    with atomic_write(folder / index_file(split)) as file:
+    with whole_file(folder / index_file(split)) as file:
         file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
 
 
@@ -225,7 +226,8 @@ def write_dataset(
         quiet: no progress bar.
 
     Raises:
-        UserError: `out` holds something else, or other settings without `overwrite`; no background pictures.
+        UserError: `out` holds something else, or other settings without `overwrite`, or is not apart from the
+            background pictures, of which there are none otherwise; or it cannot be written.
     """
     out = Path(out)
     if config.backgrounds:
@@ -238,9 +240,10 @@ def write_dataset(
     ]
     if not wanted:
         return []
+    require_apart(out, [config.backgrounds] if config.backgrounds else [])
     _refuse(out, wanted, config, overwrite)
     make_folder(out)
-    with build_folder(out, merge=True) as temporary:
+    with writing(out, "give another --out"), build_folder(out, merge=True) as temporary:
         for split in wanted:
             _write_split(config, split, temporary, workers, quiet)
         for split in wanted:
@@ -265,6 +268,7 @@ def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bo
             f"{out}: found other files, expected a new or empty folder or a dataset made by this command; "
             "give another --out"
         )
+    _refuse_others(out, wanted, config, there)
     kept = {
         sequence["name"]
         for split in SPLITS
@@ -277,6 +281,41 @@ def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bo
             f"{out}: found {len(clash)} sequences of the other set with names that this one needs, "
             "expected none; give the --train-sequences that set was made with, or another --out"
         )
+
+
+def _refuse_others(
+    out: Path, wanted: list[str], config: SyntheticConfig, there: dict[str, dict[str, Any] | None]
+) -> None:
+    """Raise UserError if files that the splits `there` do not list are where the `wanted` ones are to be."""
+    made = {file for found in there.values() if found for file in _files(found)}
+    made |= {name(split) for split, found in there.items() if found for name in (index_file, annotation_file)}
+    places = [name(split) for split in wanted for name in (index_file, annotation_file)]
+    for split in wanted:
+        listed = [sequence["name"] for sequence in there[split]["sequences"]] if there[split] else []
+        places += [f"{kind}/{name}" for name in {*_names(config, split), *listed} for kind in ("images", "masks")]
+    for place in sorted(places):
+        for path in _contents(plain_folder(out, os.path.dirname(place)) / os.path.basename(place)):
+            if path.relative_to(out).as_posix() not in made:
+                raise UserError(
+                    f"{path}: found what this command has not made in the way of a dataset, expected nothing; give "
+                    "another --out, or move that away"
+                )
+
+
+def _contents(path: Path) -> Iterator[Path]:
+    """All files and links that are, or lie in, what there is at a path."""
+    if path.is_symlink() or path.is_file():
+        yield path
+    elif path.is_dir():
+        for item in sorted(path.iterdir()):
+            yield from _contents(item)
+
+
+def _files(found: dict[str, Any]) -> Iterator[str]:
+    """The pictures of a split that was written, by their names below the dataset's folder."""
+    for image in found["images"]:
+        yield image["file_name"]
+        yield "masks/" + image["file_name"].partition("/")[2]
 
 
 def _install(made: Path, out: Path, split: str) -> None:

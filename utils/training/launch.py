@@ -9,6 +9,7 @@ from utils.datasets.quick_check import check_classes, quick_check, warn_without_
 from utils.system.command_line import make_folder
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError, user_errors
+from utils.system.outputs import require_apart
 from utils.training.config import TrainConfig
 from utils.training.config_cli import parse_cli
 
@@ -34,6 +35,7 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
                 check_classes(part, config.num_classes)
         dataset = join_datasets(found[0], found[1:])
         warn_without_motion(dataset, config.num_frames, config.model)
+        require_apart(config.folder, [config.data_root, *config.extra_roots, *filter(None, [config.weights])])
         if rank() == 0:
             make_folder(config.folder)  # one that cannot be written is found out now, not after an epoch
         from utils.training.trainer import train  # takes seconds: only after command line and data were found good

@@ -14,6 +14,7 @@ from typing import Any
 from utils.datasets.frame_table import Frame
 from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
 from utils.system.errors import UserError
+from utils.system.outputs import OutputFolder, adopt_earlier, plain_folder
 from utils.training.config import TrainConfig
 from utils.training.run_log import LOG_FILE, read_log
 
@@ -167,6 +168,18 @@ def require_same_data(then: Mapping[str, str], now: Mapping[str, str]) -> None:
     )
 
 
+def claim_folder(config: TrainConfig) -> None:
+    """Hold the run's folder to have no files of a run's names but those of runs.
+
+    Raises:
+        UserError: it has some.
+    """
+    folder = config.folder
+    own = config.resume == "auto" or (config.resume and Path(config.resume).resolve().parent == folder.resolve())
+    adopted = RUN_FILES if own else adopt_earlier(folder, LOG_FILE, b'"config"', RUN_FILES)
+    OutputFolder(folder, "a training", adopted).claim(*RUN_FILES)
+
+
 def move_aside(folder: Path) -> str:
     """Move an earlier run's files out of the way of a new one.
 
@@ -177,10 +190,13 @@ def move_aside(folder: Path) -> str:
     """
     if not any((folder / name).exists() for name in LAST_NAMES):
         return ""
-    target = folder / EARLIER_FOLDER
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir()
+    target = plain_folder(folder, EARLIER_FOLDER)
+    target.mkdir(exist_ok=True)
     for name in RUN_FILES:
+        if (target / name).is_dir():
+            shutil.rmtree(target / name)
+        else:
+            (target / name).unlink(missing_ok=True)
         if (folder / name).exists():
             os.replace(folder / name, target / name)
     return f"an earlier run was in {folder}: it is now in {target}; --resume auto would have continued it"

@@ -17,7 +17,7 @@ from utils.render.curves import plot_history
 from utils.system.command_line import make_folder
 from utils.system.distributed import command_prefix, rank
 from utils.system.errors import UserError
-from utils.system.files import atomic_write, to_json_value, write_json
+from utils.system.files import encode_text, to_json_value, whole_file, write_json, writing
 from utils.system.machine import git_revision
 from utils.system.notices import warnings_given
 from utils.system.tables import format_value
@@ -105,10 +105,12 @@ class RunLog:
         about = about or {"git": git_revision(), "config": config.as_dict()}
         about["warnings"] = list(dict.fromkeys([*about.get("warnings", ()), *warnings_given()]))
         lines = [about, *self.history]
-        with atomic_write(self.path) as file:
+        with whole_file(self.path) as file:
             file.writelines(_encode_line(line) for line in lines)
-        with open(self.folder / "command.txt", "w" if history is None else "a", encoding="utf-8") as file:
-            file.write(shlex.join([*command_prefix(), *sys.argv]) + "\n")
+        commands = self.folder / "command.txt"
+        before = b"" if history is None or not commands.is_file() else commands.read_bytes()
+        with whole_file(commands) as file:
+            file.write(before + encode_text(shlex.join([*command_prefix(), *sys.argv]) + "\n"))
         self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.history) + 1)
 
     def say(self, text: str) -> None:
@@ -123,7 +125,7 @@ class RunLog:
             return
         row = figures.as_dict()
         self.history.append(row)
-        with open(self.path, "ab") as file:
+        with writing(self.path), open(self.path, "ab") as file:
             file.write(_encode_line(row))
         for name, value in flatten(row):
             if isinstance(value, (int, float)) and name != "epoch":

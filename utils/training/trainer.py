@@ -37,7 +37,7 @@ from utils.training.config import TrainConfig
 from utils.training.engine import Progress, measure_statistics, steps_of, train_one_epoch
 from utils.training.faults import LoaderDied, StopSignals, explain
 from utils.training.learner import NonFiniteLoss
-from utils.training.resume import fingerprint, last_checkpoint, move_aside, require_same_data
+from utils.training.resume import claim_folder, fingerprint, last_checkpoint, move_aside, require_same_data
 from utils.training.run_log import RunLog, settings_table
 from utils.training.selection import format_figures, is_better, validate
 from utils.training.setup import TrainingSetup, resolve_frame_step
@@ -57,7 +57,7 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
 
     Raises:
         UserError: something in the settings, the weights or the data does not fit, another training writes to
-            `config.folder`, or a fault ended the training.
+            `config.folder`, files that no run has made are in its way there, or a fault ended the training.
         Interrupted: SIGTERM or Ctrl-C ended it; everything is saved.
     """
     keep_memory()
@@ -67,6 +67,8 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
         setup = TrainingSetup(config, dataset, device)  # before the folder is made: weights that do not fit leave none
         with hold_folder(config.folder) if rank() == 0 else contextlib.nullcontext():
             try:
+                if rank() == 0:
+                    claim_folder(config)
                 run = TrainingRun(config, dataset, setup)
             except OSError as error:
                 raise explain(error, "nothing is saved yet") or error from None
