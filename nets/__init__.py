@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from nets.losses import build_criterion
+from nets.multi_frame.deeppro import DeepPro, DeepProPlus
+from nets.multi_frame.resunet_dtum import ResUNetDTUM
 from nets.single_frame.acm import ACM
 from nets.single_frame.alcnet import ALCNet
 from nets.single_frame.dnanet import DNANet
@@ -27,9 +29,12 @@ from nets.yolox_head import decode_detections
 NETWORKS: dict[str, type[nn.Module]] = {
     "acm": ACM,
     "alcnet": ALCNet,
+    "deeppro": DeepPro,
+    "deeppro_plus": DeepProPlus,
     "dnanet": DNANet,
     "istdunet": ISTDUNet,
     "rdian": RDIAN,
+    "resunet_dtum": ResUNetDTUM,
     "sstnet": SSTNet,
     "tsmsa": TSMSA,
     "uiunet": UIUNet,

@@ -1,4 +1,4 @@
-"""Building blocks: convolution-norm-activation, the residual block and the fuse block of TSMSA.
+"""Building blocks: convolution-norm-activation, residual blocks, the fuse block of TSMSA, and checks of clips.
 
 No convolution here has a bias that a batch norm would remove again.
 """
@@ -8,6 +8,15 @@ from collections.abc import Iterable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def use_channels_last(network: nn.Module) -> nn.Module:
+    """Lay the network's weights out with channels last, those of 3-D convolutions too, and return it."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.dim() in formats:
+            tensor.data = tensor.data.contiguous(memory_format=formats[tensor.dim()])
+    return network
 
 
 def split_frames(x: Tensor, count: int) -> Sequence[Tensor]:
@@ -141,6 +150,55 @@ class Fuse(nn.Module):
         """high (B, high_channels, H, W), low (B, low_channels, H/2, W/2), float → (B, high_channels, H, W) float."""
         low = F.interpolate(self.from_low(self.lateral(low)), scale_factor=2, mode="nearest")
         return F.silu(self.norm(self.from_high(high).add_(low)))
+
+
+class BasicBlock(nn.Module):
+    """Residual block of ResNet-18 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
+
+    3×3 conv (stride) → BN → ReLU → 3×3 conv → BN; the skip is the identity, or where the size changes a 1×1 convolution
+    and a BN; sum → ReLU. (B, in_channels, H, W) float → (B, out_channels, ⌈H/stride⌉, ⌈W/stride⌉) float.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = None
+        if stride > 1 or in_channels != out_channels:
+            self.downsample = ConvNormAct(in_channels, out_channels, 1, nn.Identity)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the skip."""
+        return self.bn2(self.conv2(self.bn1(self.conv1(x)).relu_()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.residual(x)
+        if self.downsample is not None:
+            # A strided 1×1 convolution reads these pixels only; see `ResidualBlock` for why it is not written as one.
+            x = self.downsample(x[..., :: self.stride, :: self.stride])
+        return (y + x).relu_()
+
+
+def stack_blocks(
+    in_channels: int, out_channels: int, count: int, stride: int = 1, kind: type[BasicBlock] = BasicBlock
+) -> nn.Sequential:
+    """`count` residual blocks, the first with the stride."""
+    rest = (kind(out_channels, out_channels) for _ in range(count - 1))
+    return nn.Sequential(kind(in_channels, out_channels, stride), *rest)
+
+
+def resize_like(x: Tensor, other: Tensor, align_corners: bool = False) -> Tensor:
+    """(B, C, H, W) → (B, C, *height and width of `other`), bilinear, with PyTorch's align_corners."""
+    return F.interpolate(x, size=tuple(other.shape[-2:]), mode="bilinear", align_corners=align_corners)
+
+
+def favour_background(last: nn.Conv2d) -> nn.Conv2d:
+    """Give the convolution that ends in logits a bias of -3, since targets are rare, and return it."""
+    nn.init.constant_(last.bias, -3.0)
+    return last
 
 
 def check_clip(clip: Tensor, channels: int, num_frames: int, multiple: int) -> None:

@@ -126,6 +126,21 @@ def _quotient(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(empty, 0.0, numerator / torch.where(empty, 1.0, denominator))
 
 
+def clip_iou(probability: Tensor, mask: Tensor) -> Tensor:
+    """Loss of DeepPro, 1 - mean over clips of sum py / (sum p + sum y - sum py), without smoothing.
+
+    The sums run over all frames of a clip; one without targets counts 1 and has no gradient.
+
+    Args:
+        probability: (B, T, H, W) float in [0, 1].
+        mask: same shape, 0/1 of any dtype.
+
+    Returns:
+        A scalar in [0, 1].
+    """
+    return sls_iou(probability, mask, epoch=0)
+
+
 def weighted_bce(logits: Tensor, mask: Tensor, target_weight: float = 200.0) -> Tensor:
     """Mean over pixels of binary cross entropy, a pixel weighing 1 + target_weight * y.
 
@@ -200,6 +215,13 @@ class SLSIoU(Criterion):
         return {"sls_iou": sls_iou(logits.sigmoid(), mask, self.epoch, self.warm_up)}
 
 
+class ClipIoU(Criterion):
+    """{"clip_iou"}: see `clip_iou`."""
+
+    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        return {"clip_iou": clip_iou(logits.sigmoid(), mask)}
+
+
 class BCESoftIoU(Criterion):
     """{"bce", "soft_iou"}: bce_weight * weighted BCE plus Soft-IoU averaged over the samples."""
 
@@ -220,6 +242,7 @@ CRITERIA: dict[str, type[Criterion]] = {
     "soft_iou": SoftIoU,
     "sls_iou": SLSIoU,
     "bce_soft_iou": BCESoftIoU,
+    "clip_iou": ClipIoU,
 }
 
 

@@ -13,11 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from nets.blocks import Fuse, ResidualBlock
+from nets.blocks import BasicBlock, Fuse, ResidualBlock, use_channels_last
 from nets.csp_darknet import CSPDarknet
 from nets.motion_coupling import FrameCoupling
+from nets.multi_frame.deeppro import ProfileBlock, ProfileConv
+from nets.multi_frame.resunet_dtum import TimeConv
 from nets.sstnet import SSTNet
 
+Norm, Conv = nn.BatchNorm2d | nn.BatchNorm3d, nn.Conv2d | nn.Conv3d
 GreyNormalisation = tuple[Sequence[float], Sequence[float]]  # mean and standard deviation of R, G and B
 
 
@@ -45,6 +48,8 @@ def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> n
         _join_channels(network.backbone.darknet, *map(torch.tensor, grey))
         network.in_channels = 1
     for module in list(network.modules()):
+        if isinstance(module, ProfileConv):
+            module.settle()
         if isinstance(module, nn.Sequential):
             _fold_sequence(module)
         elif isinstance(module, ResidualBlock):
@@ -52,11 +57,18 @@ def fold_network(network: nn.Module, grey: GreyNormalisation | None = None) -> n
             module.norm2 = _fold(module.norm2, module.depthwise2)
             if module.skip_norm is not None:
                 module.skip_norm = _fold(module.skip_norm, module.skip)
+        elif isinstance(module, (BasicBlock, ProfileBlock)):
+            module.bn1 = _fold(module.bn1, module.conv1)
+            module.bn2 = _fold(module.bn2, module.conv2)
+            if isinstance(module, ProfileBlock):
+                module.bn3 = _fold(module.bn3, module.conv3)
+        elif isinstance(module, TimeConv) and not module.magnitude:
+            module.norm = _fold(module.norm, module.conv)
         elif isinstance(module, Fuse):
             module.norm = _fold(module.norm, module.from_low, module.from_high)
         elif isinstance(module, FrameCoupling):
             module.pair[0] = _fold(module.pair[0], module.pair_key, module.pair_frame)
-    return network.to(memory_format=torch.channels_last)
+    return use_channels_last(network)
 
 
 def _join_channels(darknet: CSPDarknet, mean: Tensor, std: Tensor) -> None:
@@ -74,16 +86,17 @@ def _join_channels(darknet: CSPDarknet, mean: Tensor, std: Tensor) -> None:
 
 def _fold_sequence(sequence: nn.Sequential) -> None:
     for index, module in enumerate(sequence):
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, (nn.Dropout, nn.Dropout2d)):
             sequence[index] = nn.Identity()
         if isinstance(module, (nn.ReLU, nn.SiLU, nn.LeakyReLU)):
             module.inplace = True  # all of them follow a convolution or a sum, which nothing else reads
         # A batch norm before a convolution stays: that convolution's zero padding follows the norm.
-        if isinstance(module, nn.BatchNorm2d) and index and isinstance(sequence[index - 1], nn.Conv2d):
-            sequence[index] = _fold(module, sequence[index - 1])
+        before = sequence[index - 1] if index else None
+        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)) and isinstance(before, (nn.Conv2d, nn.Conv3d)):
+            sequence[index] = _fold(module, before)
 
 
-def _fold(norm: nn.BatchNorm2d, conv: nn.Conv2d, *added: nn.Conv2d) -> nn.Identity:
+def _fold(norm: Norm, conv: Conv, *added: Conv) -> nn.Identity:
     """Fold `norm`, which follows the sum of `conv` and the bias-free `added`, into these; the shift goes to `conv`."""
     for part in added:
         part.weight.copy_(_scaled(norm, part)[0])
@@ -93,6 +106,6 @@ def _fold(norm: nn.BatchNorm2d, conv: nn.Conv2d, *added: nn.Conv2d) -> nn.Identi
     return nn.Identity()
 
 
-def _scaled(norm: nn.BatchNorm2d, conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+def _scaled(norm: Norm, conv: Conv) -> tuple[Tensor, Tensor]:
     statistics = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
     return fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)

@@ -57,7 +57,7 @@ class Runtime:
         self.half = HALF_DTYPES[precision]
         if self.half is not None:  # once here instead of at every call
             for module in self.network.modules():
-                if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+                if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
                     module.to(self.half)
         if compile:
             for name in ("forward", "observe", "decide") if can_stream(self.network) else ("forward",):

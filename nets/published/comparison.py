@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from nets.multi_frame.deeppro import DeepPro, DeepProPlus
+from nets.multi_frame.resunet_dtum import ResUNetDTUM
 from nets.published.rules import EntryRule
 from nets.single_frame.acm import ACM
 from nets.single_frame.alcnet import ALCNet
@@ -96,15 +98,56 @@ UIUNET_RENAMINGS = (
     (r"(\.rebnconv\w+)\.0\.", r"\1.conv_s1."),
     (r"(\.rebnconv\w+)\.1\.", r"\1.bn_s1."),
 )
+DTUM_RENAMINGS = (
+    *((rf"^unet\.down\.{level}\.", f"UNet.conv{level}_0.") for level in range(4)),
+    *((rf"^unet\.up\.{index}\.", f"UNet.conv{2 - index}_{index + 1}.") for index in range(3)),
+    SHORTCUT_RENAMING,
+    (r"^embedding\.0\.", "UNet.final."),
+    (r"^embedding\.1\.", "DTUM.bn0."),
+    (r"^first\.", "DTUM.level1_1."),
+    *((rf"^deeper\.{index}\.", f"DTUM.level{index + 2}_1.") for index in range(3)),
+    *((rf"^rejoin\.{index}\.", f"DTUM.level{3 - index}_2.") for index in range(3)),
+    (r"^DTUM\.level(\d_\d)\.conv\.", r"DTUM.conv\1."),
+    (r"^DTUM\.level(\d_\d)\.norm\.", r"DTUM.bn\1."),
+    (r"^head\.", "DTUM.final."),
+)
+DTUM_HEAD = tuple(
+    EntryRule(f"head.{index}.weight", (f"DTUM.final.{index}.weight",), lambda weight: weight.squeeze(2))
+    for index in (0, 4)
+)
+STEM_RENAMING, HEADS_RENAMING = (r"^stem\.", "conv_in."), (r"\.heads\.", ".QK_heads.")
+DEEPPRO_RENAMINGS = (
+    STEM_RENAMING,
+    *(
+        (rf"^levels\.{level}\.blocks\.{block}\.", f"layer{level + 1}.{index}.")
+        for level, indices in enumerate(((0, 1), (1, 2), (1, 3)))  # poolings count there
+        for block, index in enumerate(indices)
+    ),
+    *number_renamings(r"^levels\.N\.probe\.", "TPro{}.", 3),
+    *number_renamings(r"^levels\.N\.out\.", "conv_out1_{}.", 3),
+    HEADS_RENAMING,
+    (r"^join\.", "conv_out2."),
+)
+DEEPPRO_PLUS_RENAMINGS = (
+    STEM_RENAMING,
+    (r"^levels\.0\.blocks\.", "layer1."),
+    (r"^levels\.0\.probe\.", "TPro."),
+    (r"^levels\.0\.out\.", "conv_out1."),
+    HEADS_RENAMING,
+    (r"^final\.", "conv_out2."),
+)
 PUBLISHED_NAMES: dict[type[nn.Module], PublishedNames] = {
     ACM: PublishedNames((HEAD_RENAMING,), r"fuse.*"),
     ALCNet: PublishedNames((HEAD_RENAMING,), r"fuse.*", dead=r"^uplayer\d\."),
+    DeepPro: PublishedNames(DEEPPRO_RENAMINGS, r".*"),
+    DeepProPlus: PublishedNames(DEEPPRO_PLUS_RENAMINGS, r".*"),
     DNANet: PublishedNames(DNANET_RENAMINGS, r"conv\w+\.\d\.(conv\d|shortcut\.0)"),
     # linear_0 and linear_1 share their storage, and the one that is loaded last is what remains.
     ISTDUNet: PublishedNames(ISTDUNET_RENAMINGS, r".*\.fc1", dead=r"^headDet\.|\.linear_0\."),
     RDIAN: PublishedNames(
         RDIAN_RENAMINGS, merges=(EntryRule("directions", RDIAN_DIRECTIONS, lambda *kernels: torch.cat(kernels)),)
     ),
+    ResUNetDTUM: PublishedNames(DTUM_RENAMINGS, r".*", DTUM_HEAD),
     UIUNet: PublishedNames(UIUNET_RENAMINGS, r".*conv_s1|fuse\d\.\w+\.\d"),
     UNet: PublishedNames(UNET_RENAMINGS, r".*\d"),
 }
@@ -131,7 +174,11 @@ def _rules(network: nn.Module, names: PublishedNames) -> Iterator[EntryRule]:
     biases = {}
     for name, module in network.named_modules():
         conv = _published_name(f"{name}.", names)[:-1]
-        if isinstance(module, nn.Conv2d) and module.bias is None and re.fullmatch(names.biased_convs, conv):
+        if (
+            isinstance(module, (nn.Conv2d, nn.Conv3d))
+            and module.bias is None
+            and re.fullmatch(names.biased_convs, conv)
+        ):
             biases[f"{_norm_after(name)}.running_mean"] = f"{conv}.bias"
     for name in network.state_dict():
         if name in biases:  # a convolution's bias before a batch norm moves its running mean
@@ -147,7 +194,9 @@ def _published_name(name: str, names: PublishedNames) -> str:
 
 
 def _norm_after(conv: str) -> str:
-    """Name of the batch norm behind a convolution: 0 → 1, conv1 and fc1 → bn1."""
+    """Name of the batch norm behind a convolution: 0 → 1, conv1 and fc1 → bn1, conv → norm."""
     parent, _, last = conv.rpartition(".")
+    if last == "conv":
+        return f"{parent}.norm"
     after = str(int(last) + 1) if last.isdigit() else re.sub("conv|fc", "bn", last)
     return f"{parent}.{after}"

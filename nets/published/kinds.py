@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 BACKBONE_PREFIX = "backbone."
-STATE_KEYS = ("model", "state_dict")  # keys under which weights files hold their state dict
+STATE_KEYS = ("model", "state_dict", "model_state_dict")  # keys under which weights files hold their state dict
 # What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck.
 NETWORK_PREFIXES = (
     ("sstnet", "neck.conv_ref."),

@@ -5,8 +5,8 @@ Dai et al., "Asymmetric Contextual Modulation for Infrared Small Target Detectio
 
 from torch import Tensor, nn
 
-from nets.blocks import ConvNormAct
-from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, resize_like, stack_blocks
+from nets.blocks import ConvNormAct, resize_like, stack_blocks
+from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate
 from nets.tsmsa import Head
 
 

@@ -5,8 +5,8 @@ Dai et al., "Attentional Local Contrast Networks for Infrared Small Target Detec
 
 from torch import Tensor, nn
 
+from nets.blocks import resize_like
 from nets.single_frame.acm import ModulatedEncoder, Modulation
-from nets.single_frame.key_frame import resize_like
 from nets.tsmsa import Head
 
 

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.single_frame.key_frame import BasicBlock, KeyFrameNetwork, favour_background, resize_like, stack_blocks
+from nets.blocks import BasicBlock, favour_background, resize_like, stack_blocks
+from nets.single_frame.key_frame import KeyFrameNetwork
 
 WIDTHS = (16, 32, 64, 128, 256)
 

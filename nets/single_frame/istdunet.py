@@ -6,8 +6,8 @@ Hou et al., "ISTDU-Net: Infrared Small-Target Detection U-Net", GRSL 2022.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.blocks import ConvNormAct, conv1x1
-from nets.single_frame.key_frame import KeyFrameNetwork, favour_background, resize_like
+from nets.blocks import ConvNormAct, conv1x1, favour_background, resize_like
+from nets.single_frame.key_frame import KeyFrameNetwork
 
 GROUPS = 4
 RADIX = 2

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.blocks import ConvNormAct
-from nets.single_frame.key_frame import KeyFrameNetwork, resize_like
+from nets.blocks import ConvNormAct, resize_like
+from nets.single_frame.key_frame import KeyFrameNetwork
 from nets.tsmsa import Head
 
 

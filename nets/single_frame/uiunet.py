@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.blocks import ConvNormAct
+from nets.blocks import ConvNormAct, favour_background, resize_like
 from nets.single_frame.dnanet import SpatialAttention
-from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate, favour_background, resize_like
+from nets.single_frame.key_frame import KeyFrameNetwork, PooledGate
 
 
 def halve(x: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets.blocks import ConvNormAct
-from nets.single_frame.key_frame import KeyFrameNetwork, favour_background
+from nets.blocks import ConvNormAct, favour_background
+from nets.single_frame.key_frame import KeyFrameNetwork
 
 
 class DoubleConv(nn.Sequential):

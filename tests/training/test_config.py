@@ -9,9 +9,10 @@ import pytest
 from scripts import ROOT
 
 import nets
+from nets.multi_frame.every_frame import EveryFrameNetwork
 from nets.single_frame.key_frame import KeyFrameNetwork
 from utils.system.errors import UserError, user_errors
-from utils.training.config import CHOICES, DETECTORS, SINGLE_FRAME, TrainConfig
+from utils.training.config import CHOICES, DETECTORS, EVERY_FRAME, SINGLE_FRAME, TrainConfig
 from utils.training.config_cli import parse_cli
 from utils.training.recipes import (
     DETECTION_FIRST,
@@ -143,7 +144,9 @@ def test_the_defaults_depend_on_the_network():
     assert parse_cli(DETECTION_FIRST, ["--recipe=published", "--clone-scale", "0.5", "1"]) == dataclasses.replace(
         PUBLISHED_SSTNET, clone_scale=(0.5, 1.0)
     )
-    with pytest.raises(UserError, match="--model: found 'sstnet', expected one of tsmsa in this script"):
+    with pytest.raises(
+        UserError, match="--model: found 'sstnet', expected one of tsmsa, .*deeppro_plus in this script"
+    ):
         parse_cli({"default": (TSMSA,)}, ["--model", "sstnet"])
 
 
@@ -176,6 +179,38 @@ def test_options_that_do_not_serve_the_network_are_named(arguments, part):
 def test_the_networks_that_detect_are_known_without_importing_them():
     assert set(DETECTORS) == nets.DETECTORS and set(CHOICES["model"]) == set(nets.NETWORKS)
     assert {name for name, kind in nets.NETWORKS.items() if issubclass(kind, KeyFrameNetwork)} == set(SINGLE_FRAME)
+    assert {name for name, kind in nets.NETWORKS.items() if issubclass(kind, EveryFrameNetwork)} == set(EVERY_FRAME)
+
+
+@pytest.mark.parametrize("recipes", [SEGMENTATION_FIRST, DETECTION_FIRST])
+def test_networks_over_clips_have_recipes_of_their_own(recipes):
+    for recipe in recipes:
+        for model in ("resunet_dtum", "deeppro", "deeppro_plus"):
+            config = parse_cli(recipes, ["--model", model, "--recipe", recipe])
+            nets.build_model(model, loss=config.loss, loss_options=config.loss_options(), **config.network_options())
+            assert (config.model, config.num_frames) == (model, 5 if model == "resunet_dtum" else 40)
+            assert not (config.every_frame and config.register)
+    config = parse_cli(recipes, ["--model", "resunet_dtum", "--recipe", "published"])
+    assert (config.loss, config.beta2, config.lr, config.batch_size, config.epochs) == ("soft_iou", 0.99, 1e-3, 1, 20)
+    rates = [1e-3 * config.milestone_factor ** sum(epoch >= at for at in config.milestones) for epoch in (0, 3, 19)]
+    assert rates == [1e-3, 5e-4, 1e-3 / 64]
+    config = parse_cli(recipes, ["--model", "deeppro_plus", "--recipe", "published"])
+    assert (config.loss, config.weight_decay, config.clips_per_epoch, config.input_size) == ("clip_iou", 1e-4, 0.1, 128)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--model", "resunet_dtum", "--num-frames", "7"], "--num-frames: found 7, expected 5 for resunet_dtum"),
+        (["--model", "deeppro", "--num-frames", "1"], "--num-frames: found 1, expected at least 2 for deeppro"),
+        (["--model", "deeppro", "--register"], "--register: found True, expected False for deeppro"),
+        (["--model", "sstnet", "--no-stop-gradient"], "--stop-gradient: is for segmentation"),
+    ],
+)
+def test_options_that_a_network_over_clips_cannot_have_are_named(arguments, part):
+    with pytest.raises(UserError) as caught:
+        parse_cli(SEGMENTATION_FIRST, arguments)
+    assert part in str(caught.value)
 
 
 def test_scripts_train_networks_of_their_kind():
@@ -184,7 +219,7 @@ def test_scripts_train_networks_of_their_kind():
     assert (recipe.model, recipe.num_frames, recipe.milestone_factor, recipe.register) == ("acm", 1, 0.5, False)
     with pytest.raises(UserError, match="found 'tsmsa', expected one of acm, .*unet in this script"):
         parse_cli(SINGLE_FRAME_ONLY, ["--model", "tsmsa"])
-    with pytest.raises(UserError, match="found 'acm', expected one of tsmsa, sstnet in this script"):
+    with pytest.raises(UserError, match="found 'acm', expected one of tsmsa, .*deeppro.*sstnet in this script"):
         parse_cli(SEGMENTATION_FIRST, ["--model", "acm"])
 
 

@@ -17,9 +17,10 @@ from utils.images.normalise import Normalisation
 from utils.system.command_line import declare_option
 from utils.system.errors import UserError
 
+SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
 CHOICES = {
-    "model": ("tsmsa", "sstnet", "acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet"),
-    "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "yolox"),
+    "model": ("tsmsa", "resunet_dtum", "deeppro", "deeppro_plus", "sstnet", *SINGLE_FRAME),
+    "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "clip_iou", "yolox"),
     "fit": FITS,
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant", "yolox"),
@@ -27,7 +28,7 @@ CHOICES = {
     "on_bad_frame": ("error", "skip"),
 }
 DETECTORS = ("sstnet",)  # as nets.DETECTORS, which this module does not import: that would take seconds
-SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
+EVERY_FRAME = ("deeppro", "deeppro_plus")  # give a map for every frame of a clip, and are trained on all of them
 GROUPS = ("Data", "Network", "Loss", "Schedule", "Augmentation", "Choosing", "Machine")  # of options, as --help shows
 
 
@@ -58,6 +59,11 @@ class TrainConfig:
     )
     num_slices: int = _network(1, "passes of the cross-slice ConvLSTM")
     num_layers: int = _network(1, "layers in each slice")
+    stop_gradient: bool = _network(
+        True,
+        "resunet_dtum: no gradient below the second level of its decoder over time, as published",
+        "segmentation",
+    )
     num_classes: int = _network(1, "classes of targets", "detection")
     depth: float = _network(0.33, "multiplier of the backbone's blocks", "detection")
     width: float = _network(0.5, "multiplier of all channels", "detection")
@@ -107,6 +113,7 @@ class TrainConfig:
     )
     optimizer: str = _schedule("adamw", "optimiser")
     lr: float = _schedule(4e-3, "peak learning rate")
+    beta2: float = _schedule(0.999, "decay of the mean squared gradients of adam and adamw")
     momentum: float = _schedule(0.937, "Nesterov momentum of sgd")
     weight_decay: float = _schedule(1e-4, "weight decay, on convolution weights only")
     schedule: str = _schedule(
@@ -224,7 +231,7 @@ class TrainConfig:
             self._require(getattr(self, name) >= 0, name, "0 or more")
         for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
             self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
-        for name in ("ema", "val_fraction", "momentum"):
+        for name in ("ema", "val_fraction", "momentum", "beta2"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
         self._require(self.train_crop >= 0 and self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
@@ -246,6 +253,11 @@ class TrainConfig:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
             self._require(int(64 * self.width) >= 1, "width", "at least 1/64")
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
+        if self.model == "resunet_dtum":
+            self._require(self.num_frames == 5, "num_frames", "5 for resunet_dtum")
+        if self.every_frame:
+            self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
+            self._require(not self.register, "register", f"False for {self.model}, which marks every frame where it is")
         for name, own in (("loss", "yolox"), ("fit", "letterbox")):
             known = [value for value in CHOICES[name] if (value == own) == self.detector]
             self._require(getattr(self, name) in known, name, f"{' or '.join(known)} for {self.model}")
@@ -263,6 +275,11 @@ class TrainConfig:
     def detector(self) -> bool:
         """Whether the network finds boxes; else it marks pixels."""
         return self.model in DETECTORS
+
+    @property
+    def every_frame(self) -> bool:
+        """Whether the network gives a map for every frame of a clip, and is trained on all of them."""
+        return self.model in EVERY_FRAME
 
     @property
     def clones_targets(self) -> bool:
@@ -289,6 +306,10 @@ class TrainConfig:
         """The options of `nets.build_model` that shape the network."""
         if self.model in SINGLE_FRAME:
             return {}
+        if self.model == "resunet_dtum":
+            return {"stop_gradient": self.stop_gradient}
+        if self.every_frame:
+            return {"num_frames": self.num_frames}
         options = {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
         if self.detector:
             options |= {

@@ -21,7 +21,7 @@ def build_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opti
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
-    return kind(groups, lr=config.lr)
+    return kind(groups, lr=config.lr, betas=(0.9, config.beta2))
 
 
 def build_schedule(

@@ -78,8 +78,66 @@ PUBLISHED_SSTNET = replace(
     seed=2023,
 )
 
-SEGMENTATION_FIRST = {"default": (TSMSA, SSTNET), "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET)}
-DETECTION_FIRST = {"default": (SSTNET, TSMSA), "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA)}
+RESUNET_DTUM = replace(TSMSA, model="resunet_dtum")
+
+# Published for whole frames of 512×512, and Adam's second decay is its own.
+PUBLISHED_RESUNET_DTUM = replace(
+    PUBLISHED_TSMSA,
+    model="resunet_dtum",
+    loss="soft_iou",
+    epochs=20,
+    batch_size=1,
+    lr=1e-3,
+    beta2=0.99,
+    milestones=(3, 6, 9, 12, 15, 18),
+    milestone_factor=0.5,
+    target_augmentation=False,
+    batch_augmentation=False,
+)
+
+# Every frame of a clip is a sample, so clips are long and batches small; frames stay where they are.
+DEEPPRO = replace(
+    TSMSA,
+    model="deeppro",
+    num_frames=40,
+    frame_step=1,
+    register=False,
+    batch_size=4,
+    lr=1e-3,
+    batch_augmentation=False,
+)
+DEEPPRO_PLUS = replace(DEEPPRO, model="deeppro_plus")
+
+PUBLISHED_DEEPPRO = replace(
+    PUBLISHED_TSMSA,
+    model="deeppro",
+    num_frames=40,
+    loss="clip_iou",
+    epochs=32,
+    clips_per_epoch=0.1,
+    batch_size=4,
+    input_size=128,
+    fit="crop",
+    target_probability=0.75,
+    lr=1e-3,
+    weight_decay=1e-4,
+    milestones=(10, 20, 30),
+    milestone_factor=0.7,
+    target_augmentation=False,
+    batch_augmentation=False,
+)
+PUBLISHED_DEEPPRO_PLUS = replace(PUBLISHED_DEEPPRO, model="deeppro_plus")
+
+MULTI_FRAME = (RESUNET_DTUM, DEEPPRO, DEEPPRO_PLUS)
+PUBLISHED_MULTI_FRAME = (PUBLISHED_RESUNET_DTUM, PUBLISHED_DEEPPRO, PUBLISHED_DEEPPRO_PLUS)
+SEGMENTATION_FIRST = {
+    "default": (TSMSA, SSTNET, *MULTI_FRAME),
+    "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET, *PUBLISHED_MULTI_FRAME),
+}
+DETECTION_FIRST = {
+    "default": (SSTNET, TSMSA, *MULTI_FRAME),
+    "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA, *PUBLISHED_MULTI_FRAME),
+}
 
 # Single-frame networks as their field trains them on single images; the default keeps that and adds what helps TSMSA.
 PUBLISHED_SINGLE_FRAME = replace(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from nets import Model, build_model
+from nets.blocks import use_channels_last
 from utils.clips.augment import augment_batch
 from utils.clips.target_speed import measure_frame_step
 from utils.clips.training_clips import box_mask, file_mask
@@ -75,7 +76,7 @@ class TrainingSetup:
         config = self.config
         network = synchronise_norm(self.model.network.to(self.device), self.device)
         if config.channels_last:
-            network.to(memory_format=torch.channels_last)
+            use_channels_last(network)
         optimizer = build_optimizer(network, config)
 
         def stitch(clip: torch.Tensor, mask: torch.Tensor, generator: torch.Generator) -> tuple:
