@@ -273,7 +273,7 @@ def test_every_problem_has_a_line_and_status_1(tmp_path, capsys):
     lines = [f"images/{name}.png" for name in names]
     write_text(tmp_path / "train.txt", "\n".join([*lines, lines[0], "images/a/77.png"]))
     write_text(tmp_path / "test.txt", "\n".join(lines[:1]))
-    write_text(tmp_path / "val_extra.json", "{}")
+    write_text(tmp_path / "annotations/instances_val.json", "{}")
     bad = {
         "images/a/1.png": "truncated",
         "masks/a/2.png": "same aspect",
@@ -285,7 +285,7 @@ def test_every_problem_has_a_line_and_status_1(tmp_path, capsys):
         "train.txt: images/a/0.png": "listed twice",
         "train.txt: images/a/77.png": "no such",
         "images/a/0.png": "for training and for testing",
-        "val_extra.json": "'images'",
+        "instances_val.json": "'images'",
     }
     for name in ("images/a/1.png", "masks/a/3.png"):
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-15])

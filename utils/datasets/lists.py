@@ -10,17 +10,20 @@ from typing import Any
 
 from utils.datasets.coco import read_coco
 from utils.datasets.compact_lists import Box, Entries, Entry, Rows, Texts
+from utils.datasets.json_formats import name_json_file
 from utils.datasets.problems import Report
-from utils.datasets.split_names import SPLIT_WORD, split_of, word_of_file
+from utils.datasets.split_names import SPLIT_WORD, SPLITS_BY_WORD, split_of, word_of_file
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
+from utils.system.notices import warn
 from utils.system.untrusted import read_text
 
 # Each pattern has one way to match, so that lines of strangers take time in proportion to their length.
 NUMBER_PATTERN = r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 BOX = re.compile(rf"{NUMBER_PATTERN}(?:,{NUMBER_PATTERN}){{3}},\d+")
 SUFFIX_PATTERN = "|".join(map(re.escape, sorted(IMAGE_SUFFIXES)))
+SUFFIX_ANYWHERE = re.compile(rf"(?:{SUFFIX_PATTERN})\b", re.IGNORECASE)
 SUFFIX_AT_END = re.compile(rf"(?:{SUFFIX_PATTERN})\Z", re.IGNORECASE)
 SUFFIX_BEFORE_BLANK = re.compile(rf"(?:{SUFFIX_PATTERN})\s", re.IGNORECASE)
 FILLED_LINE = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # as str.splitlines, without an object for each
@@ -43,6 +46,11 @@ class ImageList:
     def word(self) -> str:
         """The word that tells the split: "train", "test", "val" or ""."""
         return word_of_file(self.path)
+
+    def names_images(self) -> bool:
+        """Whether it can be a list at all: it is called like one, has boxes, or the names of image files."""
+        stem = os.path.splitext(os.path.basename(self.path))[0].lower()
+        return stem in SPLITS_BY_WORD or self.has_boxes or any(map(SUFFIX_AT_END.search, self.entries.paths))
 
     @property
     def has_boxes(self) -> bool:
@@ -138,12 +146,35 @@ def _tier(below: str) -> tuple[int, ...]:
     return int(val), tier, ("", "img_idx", "annotations").index(folder)
 
 
+def _is_meant_as_list(path: str) -> bool:
+    """Whether a file that cannot be read as a list may be meant as one; what is passed over is said."""
+    name = os.path.basename(path)
+    stem, suffix = os.path.splitext(name.lower())
+    if stem in SPLITS_BY_WORD or stem.startswith("instances_"):
+        return True
+    if suffix == ".json":
+        found = name_json_file(path)
+    else:
+        found = "" if _has_name_of_image(path) else "text without the name of an image"
+    if found:
+        warn(f"{path}: found {found}, which is passed over: it is no list of images with boxes")
+    return not found
+
+
+def _has_name_of_image(path: str) -> bool:
+    try:
+        return bool(SUFFIX_ANYWHERE.search(read_text(path)))
+    except UserError:  # no text
+        return True
+
+
 def find_lists(root: str, report: Report) -> list[ImageList]:
     """Read every list of images in `root`, `img_idx/` and `annotations/`, the most telling first.
 
     Text files count when their name holds the split; json files too, and any json of `annotations/`.
 
-    One that is empty or broken goes to `report`.
+    One that is empty or broken goes to `report`. Other json files and texts are passed over with a warning, unless
+    they are called like a list.
     """
     names = []
     for folder in ("", "img_idx", "annotations"):
@@ -159,7 +190,8 @@ def find_lists(root: str, report: Report) -> list[ImageList]:
         try:
             entries = Entries.of(read_coco(path)) if below.lower().endswith(".json") else read_lines(path)
         except UserError as error:
-            report.add_broken(error)
+            if _is_meant_as_list(path):
+                report.add_broken(error)
         else:
             lists.append(ImageList(path, split_of(below), _tier(below), entries))
     return lists

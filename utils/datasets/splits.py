@@ -11,6 +11,7 @@ from utils.datasets.lists import ImageList
 from utils.datasets.problems import Report
 from utils.datasets.split_names import SPLITS_BY_WORD
 from utils.system.errors import UserError
+from utils.system.notices import warn
 
 SPLITS = ("train", "test")
 
@@ -42,9 +43,12 @@ def list_of(files: Files, lists: Sequence[ImageList], split: str) -> ImageList |
                 f"{here[0].path}: found beside {item.path}, which names other images; expected one list "
                 f"for '{split}'; remove or rename one of them"
             )
-    if here:
-        return here[0]
-    return own[0] if own else None
+    chosen = here[0] if here else next((item for item in own if item.names_images()), None)
+    for item in own:
+        if item not in here and item is not chosen:
+            instead = f"; {chosen.path} counts" if chosen else ""
+            warn(f"{item.path}: none of its {len(item.entries)} images is there, so it is passed over{instead}")
+    return chosen
 
 
 def _keys_of(files: Files, item: ImageList) -> set[str | None]:
