@@ -107,6 +107,8 @@ def find_sources(path: str, watch: float | None) -> list[FrameSource]:
     Raises:
         UserError: there is nothing to read.
     """
+    if path.isdecimal() and not is_live(path):
+        warn(f"{path}: taken for the file or folder of that name, not for camera {path}; rename it to mean the camera")
     if watch:
         return [GrowingFolder(path, watch)]
     return [LiveSource(path)] if is_live(path) else open_sources(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -19,6 +19,7 @@ from utils.system.notices import warn
 SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir"}
 )
+TEXT_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".yaml", ".yml", ".md", ".log", ".html", ".pdf", ".srt"})
 MAX_FOLDER_DEPTH = 32  # folders below the one that is walked
 
 
@@ -40,6 +41,22 @@ class FolderTree:
     names: dict[str, list[str]] = field(default_factory=dict)
     repeated: list[tuple[str, str]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    _inner: dict[str, list[str]] | None = None
+
+    def files_in(self, below: str) -> Iterator[str]:
+        """Paths that open the files in one of the tree's folders and below it."""
+        yield from (os.path.join(self.path, below, name) for name in self.names[below])
+        for inner in self.folders_in(below):
+            yield from self.files_in(inner)
+
+    def folders_in(self, below: str) -> list[str]:
+        """Paths of the folders right in one of the tree's folders."""
+        if self._inner is None:
+            self._inner = {}
+            for path in self.names:
+                if path:
+                    self._inner.setdefault(path.rpartition("/")[0], []).append(path)
+        return self._inner.get(below, [])
 
     def tell(self) -> None:
         """Warn of links that were not followed, a line for each of the two kinds."""
@@ -68,21 +85,34 @@ class LeftOut:
         self.counts: Counter[str] = Counter()
         self.first = ""
 
-    def add(self, path: str) -> None:
+    def add_all(self, paths: Iterable[str | os.PathLike]) -> None:
+        """`add` for each of them."""
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: str | os.PathLike) -> None:
         """Take up a file."""
         ending = os.path.splitext(path)[1].lower()
         if ending not in self.others:
             self.counts[ending or "without ending"] += 1
-            self.first = self.first or path
+            self.first = self.first or os.fspath(path)
 
-    def tell(self, folder: str | os.PathLike) -> None:
-        """Warn of them on one line; `folder` is where they lie."""
+    def tell(
+        self,
+        folder: str | os.PathLike,
+        why: str = "among the images, as no images that can be read",
+        advice: str = "if these are frames, write them as PNG",
+    ) -> None:
+        """Warn of them on one line.
+
+        Args:
+            folder: where they lie.
+            why: they are left out.
+            advice: what can be done.
+        """
         if self.counts:
             kinds = ", ".join(f"{count} {ending}" for ending, count in self.counts.most_common(6))
-            warn(
-                f"{folder}: left out among the images, as no images that can be read: {kinds}; the first "
-                f"{self.first}; if these are frames, write them as PNG"
-            )
+            warn(f"{folder}: left out {why}: {kinds}; the first {self.first}; {advice}")
 
 
 def walk_folder(

@@ -34,8 +34,8 @@ SETTLING_SECONDS = 0.05  # seconds without change after which a file counts as w
 
 
 def is_live(path: str) -> bool:
-    """Whether `path` is a camera's index or a URL."""
-    return path.isdecimal() or is_url(path)
+    """Whether `path` is a camera's index or a URL; a file or folder that is there and called so comes first."""
+    return (path.isdecimal() and not os.path.exists(path)) or is_url(path)
 
 
 class LiveSource(FrameSource):

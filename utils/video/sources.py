@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from utils.images.folders import TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
 from utils.images.frame_names import ascending_numbers, count_steps, describe_steps, natural_key, order_names
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
@@ -22,9 +23,11 @@ from utils.system.errors import UserError
 from utils.system.untrusted import require_pixels
 from utils.video.tiff import Pages, list_pages
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".m2ts")
+    + (".flv", ".3gp", ".asf", ".ogv", ".mxf", ".y4m", ".mjpeg")
+)
 TIFF_SUFFIXES = (".tif", ".tiff")
-MAX_SOURCE_DEPTH = 6  # folders below the source; links that lead in circles end here
 
 
 class SourceFrame(NamedTuple):
@@ -202,7 +205,10 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
         )
     if not path.is_dir():
         return [_file_source(path)]
-    sources = _folder_sources(path, "", MAX_SOURCE_DEPTH)
+    tree, left_out = walk_folder(path, IMAGE_SUFFIXES | VIDEO_SUFFIXES), LeftOut(TEXT_SUFFIXES)
+    tree.tell()
+    sources = _folder_sources(tree, "", "", left_out)
+    left_out.tell(path, "beside the frames that are taken", "give what you mean as --source")
     if not sources:
         raise UserError(
             f"{path}: found a folder without images or videos, expected "
@@ -226,21 +232,28 @@ def _file_source(path: Path) -> FrameSource:
     return _video_source(path.stem, path)
 
 
-def _folder_sources(folder: Path, name: str, depth: int) -> list[FrameSource]:
-    entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=lambda e: natural_key(e.name))
-    images = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
+def _folder_sources(tree: FolderTree, below: str, name: str, left_out: LeftOut) -> list[FrameSource]:
+    """The sources in the folder `below` of a tree, called `name`; what is left out there is counted."""
+    folder = Path(tree.path, below)
+    files = sorted((folder / file for file in tree.names[below]), key=lambda path: natural_key(path.name))
+    inner = sorted(tree.folders_in(below), key=natural_key)
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     if images:
+        left_out.add_all(path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES)
+        left_out.add_all(path for other in inner for path in tree.files_in(other))
         return _sources_of_images(folder, name, images)
-    if (folder / "images").is_dir() and depth:
-        return _folder_sources(folder / "images", name, depth - 1)
-    sources = []
-    for entry in entries:
-        below = f"{name}/{entry.stem if entry.is_file() else entry.name}".strip("/")
-        if entry.is_dir() and depth:
-            sources += _folder_sources(entry, below, depth - 1)
-        elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
-            sources.append(_try_source(_video_source, below, entry))
-    return sources
+    if (dataset := f"{below}/images".lstrip("/")) in tree.names:
+        return _folder_sources(tree, dataset, name, left_out)
+    found: list[tuple[str, list[FrameSource]]] = []
+    for path in files:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            found.append((path.name, [_try_source(_video_source, f"{name}/{path.stem}".lstrip("/"), path)]))
+        else:
+            left_out.add(path)
+    for other in inner:
+        own = other.rpartition("/")[2]
+        found.append((own, _folder_sources(tree, other, f"{name}/{own}".lstrip("/"), left_out)))
+    return [source for _, sources in sorted(found, key=lambda item: natural_key(item[0])) for source in sources]
 
 
 def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[FrameSource]:
