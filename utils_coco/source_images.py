@@ -11,21 +11,27 @@ from pathlib import Path
 from utils.datasets.split_names import split_of_folder
 from utils.images.alike_names import AlikeNames
 from utils.images.folders import LeftOut, walk_folder
-from utils.images.frame_names import frame_numbers, natural_key
+from utils.images.frame_names import natural_key, to_number
+from utils.images.frame_order import order_frames
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
+from utils.system.notices import warn
 
 LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv"})  # of files that may lie beside images, and are no frames
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """One of the images: its key (path below the folder without the extension), sequence, split and file."""
+    """One of the images.
+
+    `key` is its path below the folder without the extension, `number` that of the frame by the file's name.
+    """
 
     key: str
     sequence: str
     split: str
     path: Path
+    number: int
 
     @property
     def name(self) -> str:
@@ -37,6 +43,8 @@ def list_images(
     folder: Path, test: Sequence[str] = (), fraction: float = 0.0, labels: Path | None = None
 ) -> list[SourceImage]:
     """All images below `folder`, whose subfolders are sequences, each with its split; links are followed.
+
+    A folder of images whose names are of several videos is several sequences.
 
     Those for testing are named `test`, else those in folders test, val or the like where there is train too, else
     the last `fraction` of the sequences in natural order, or of a single sequence's frames. What lies in `labels`, a
@@ -64,6 +72,7 @@ def list_images(
             f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another --images"
         )
     left_out.tell(folder)
+    groups = _sequences_of(folder, groups)
     names = sorted(groups, key=natural_key)
     unknown = [name for name in test if name not in groups]
     if unknown:
@@ -71,14 +80,34 @@ def list_images(
     aside = _test_sequences(names, test, fraction)
     images = []
     for name in names:
-        paths = sorted(groups[name], key=lambda path: natural_key(path.name))
-        cut = len(paths)
+        numbered = groups[name]
+        cut = len(numbered)
         if len(names) == 1 and not aside:
-            cut -= round(fraction * len(paths))
-        for index, path in enumerate(paths):
+            cut -= round(fraction * len(numbered))
+        for index, (path, number) in enumerate(numbered):
             split = "test" if name in aside or index >= cut else "train"
-            images.append(SourceImage(path.relative_to(folder).with_suffix("").as_posix(), name, split, path))
+            key = path.relative_to(folder).with_suffix("").as_posix()
+            images.append(SourceImage(key, name, split, path, number))
     return images
+
+
+def _sequences_of(folder: Path, groups: dict[str, list[Path]]) -> dict[str, list[tuple[Path, int]]]:
+    """Images by sequence, in order and with the numbers in their names, of images by folder.
+
+    A folder is a sequence, or holds several that the names tell apart.
+    """
+    found = {}
+    for name, paths in groups.items():
+        order = order_frames([path.stem for path in paths])
+        if order.said:
+            warn(f"{folder}: {order.said} (in {name})")
+        for sequence in order.sequences:
+            own = [(paths[index], number) for index, number in zip(sequence.indices, sequence.own_numbers, strict=True)]
+            inner = f"{name}/{sequence.label}" if sequence.label else name
+            while inner in found or (sequence.label and inner in groups):  # a folder of that name
+                inner += "_"
+            found[inner] = own
+    return found
 
 
 def split_by_folders(sequences: Sequence[str]) -> dict[str, str]:
@@ -107,15 +136,10 @@ class Lookup:
     def __init__(self, images: Sequence[SourceImage]) -> None:
         self.images = images
         self.by_key = {image.key: image for image in images}
-        self.by_number: dict[tuple[str, int], SourceImage] = {}
-        groups: dict[str, list[SourceImage]] = {}
-        for image in images:
-            groups.setdefault(image.sequence, []).append(image)
-        for sequence, own in groups.items():
-            numbers = frame_numbers([image.path.stem for image in own]) or range(len(own))
-            self.by_number |= {(sequence, n): image for n, image in zip(numbers, own, strict=True)}
-        self.only = next(iter(groups)) if len(groups) == 1 else ""
-        self.last_folders = {sequence.rpartition("/")[2] for sequence in groups}
+        sequences = {image.sequence for image in images}
+        self.by_number = {(image.sequence, image.number): image for image in images}
+        self.only = next(iter(sequences)) if len(sequences) == 1 else ""
+        self.last_folders = {sequence.rpartition("/")[2] for sequence in sequences}
         self.alike = AlikeNames(lambda: self.by_end)
 
     @cached_property
@@ -144,10 +168,8 @@ class Lookup:
         found = next((self.by_key[end] for end in ends if end in self.by_key), None)
         name = ends[-1]
         if found is None and name.isdecimal():
-            folders = [end.rpartition("/")[0] for end in ends[:-1]] + [self.only]
-            found = next(
-                (self.by_number[folder, int(name)] for folder in folders if (folder, int(name)) in self.by_number), None
-            )
+            places = [(end.rpartition("/")[0], to_number(name)) for end in (*ends[:-1], f"{self.only}/{name}")]
+            found = next((self.by_number[place] for place in places if place in self.by_number), None)
         return found or self._find_end(ends, ends, split) or self._find_end(ends, map(self.alike.find, ends), split)
 
     def _find_end(self, ends: Sequence[str], spelt: Iterable[str | None], split: str) -> SourceImage | None:

@@ -263,6 +263,19 @@ def test_subsets_come_from_the_json_of_made_sequences(tmp_path):
         (["frame_2_ir", "frame_10_ir"], [2, 10]),
         (["a", "b", "c"], [0, 1, 2]),
         (["cam1_a", "cam1_b"], [0, 1]),
+        (["f-01-x9K2", "f-02-3Qb", "f-03-0zz", "f-05-7h1"], [1, 2, 3, 5]),
+        (["0000", "0040", "0080", "0200"], [0, 1, 2, 5]),
+        (
+            [
+                "2023-01-01_12-00-59_920",
+                "2023-01-01_12-00-59_960",
+                "2023-01-01_12-01-00_000",
+                "2023-01-01_12-01-00_080",
+            ],
+            [0, 1, 2, 4],
+        ),
+        (["-2", "-1", "0", "1"], [-2, -1, 0, 1]),
+        ([str(10**30 + i) for i in range(3)], [0, 1, 2]),
     ],
 )
 def test_frame_numbers(tmp_path, stems, numbers):
@@ -271,6 +284,30 @@ def test_frame_numbers(tmp_path, stems, numbers):
     dataset = open_dataset(tmp_path)
     assert numbers_of(dataset) == {"s": numbers}
     assert names_of(dataset) == {"s": [f"images/s/{stem}.png" for stem in stems]}
+
+
+def test_numbers_are_those_among_all_images_on_disk(tmp_path):
+    touch(tmp_path, [f"{folder}/s/{number}.png" for number in range(12) for folder in ("images", "masks")])
+    write_text(tmp_path / "train.txt", "".join(f"images/s/{number}.png\n" for number in range(0, 12, 2)))
+    assert numbers_of(open_dataset(tmp_path)) == {"s": [0, 2, 4, 6, 8, 10]}
+
+
+def test_videos_in_one_folder_are_sequences(tmp_path, capsys):
+    names = [f"s/{video}_{number}" for video in ("vidA", "vidB") for number in range(4)] + ["s/vidA/0", "t/0", "t/1"]
+    touch(tmp_path, [f"{folder}/{name}.png" for name in names for folder in ("images", "masks")])
+    write_text(tmp_path / "train.txt", "".join(f"images/{name}.png\n" for name in names if name != "s/vidA_2"))
+    dataset = open_dataset(tmp_path)
+    assert numbers_of(dataset) == {"s/vidA": [0], "s/vidA_": [0, 1, 3], "s/vidB": [0, 1, 2, 3], "t": [0, 1]}
+    assert names_of(dataset)["s/vidA_"] == [f"images/s/vidA_{number}.png" for number in (0, 1, 3)]
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "2 sequences, told apart by vidA, vidB" in said and "(in s)" in said
+
+
+def test_single_frames_keep_the_last_number_of_their_names(tmp_path):
+    names = ["Misc_1", "XDU7_b", "x", "9" * 40]
+    touch(tmp_path, [f"{folder}/{name}.png" for name in names for folder in ("images", "masks")])
+    write_text(tmp_path / "train.txt", "".join(f"images/{name}.png\n" for name in names))
+    assert numbers_of(open_dataset(tmp_path)) == {"Misc_1": [1], "XDU7_b": [7], "x": [0], "9" * 40: [0]}
 
 
 def test_positions_count_images_that_the_index_leaves_out(tmp_path):

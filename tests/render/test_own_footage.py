@@ -11,13 +11,14 @@ import pytest
 from cameras import served
 from PIL import Image
 from scripts import run_without_torch, script
-from trees import picture, write
+from trees import picture, target_mask, write
 
 from utils.clips.settings import ClipSettings
 from utils.commands.options import parse_window
 from utils.images.grey_levels import Window, noise_of
 from utils.predictor.frame_preparation import RAW_WINDOW, Intake
 from utils.predictor.prediction import box_component, from_boxes, from_probability
+from utils.render.source_truth import open_truth
 from utils.render.tracks import Tracker
 from utils.system.errors import UserError
 from utils.video.live import GrowingFolder, LiveSource, is_live
@@ -134,6 +135,20 @@ def test_a_folder_that_grows(tmp_path):
     thread.join()
     assert [f.number for f in found] == [0, 1, 2, 3, 4]
     assert all(np.array_equal(f.image, picture(f.number)) for f in found)
+
+
+def test_truth_of_copies_and_videos_of_frames_with_times(tmp_path):
+    names = [f"{40 * number:06d}" for number in range(6)]
+    for number, name in enumerate(names):
+        write(tmp_path / "set/images/s" / f"{name}.png", picture(number))
+        write(tmp_path / "set/masks/s" / f"{name}.png", target_mask(at=(2 * number, 3)))
+    truth = open_truth(tmp_path / "set")
+    for name in names[2:]:
+        write(tmp_path / "copies/s" / f"{name}.png", picture())
+    (copies,) = open_sources(tmp_path / "copies/s")
+    assert [truth.of(copies, frame)[0].box[1] for frame in copies] == [4, 6, 8, 10]
+    known = truth.find("s", 3, "000003", None)  # of a video
+    assert known.mask.endswith("000120.png") and truth.find("s", 6, "000006", None) is None
 
 
 # --- tracks ----------------------------------------------------------------------------------------------------------

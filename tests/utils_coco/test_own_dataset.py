@@ -76,6 +76,33 @@ def test_frames_by_number_and_named_test_sequences(tmp_path, images):
     assert [len(frame.boxes) for frame in open_dataset(tmp_path / "out", "test", "boxes").frames] == [0, 0, 2, 0]
 
 
+def test_videos_in_one_folder_become_sequences_of_their_own(tmp_path):
+    keys = [
+        f"{split}/{video}_{number:04d}"
+        for split, video in (("train", "a"), ("train", "b"), ("val", "c"))
+        for number in range(4)
+    ]
+    for number, key in enumerate(keys):
+        write(tmp_path / "images" / f"{key}.png", picture(number))
+        yolo(tmp_path / "labels", key)
+    convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"))
+    found = {split: open_dataset(tmp_path / "out", split, "boxes").sequences for split in ("train", "test")}
+    assert {name: len(frames) for name, frames in found["train"].items()} == {"train/a": 4, "train/b": 4}
+    assert {name: len(frames) for name, frames in found["test"].items()} == {"val": 4}
+
+
+def test_labels_by_number_find_names_with_random_endings(tmp_path):
+    names = [
+        f"f-{number:03d}-{ending}" for number, ending in zip(range(7, 11), ("8yRtI", "00Zc9", "1b7", "x4"), strict=True)
+    ]
+    for number, name in enumerate(names):
+        write(tmp_path / "images/a" / f"{name}.png", picture(number))
+    write_text(tmp_path / "labels/a.csv", "frame,x,y,w,h\n8,12,10,3,3\n8,20,10,3,3\n" + "9" * 5000 + ",1,1,3,3\n")
+    convert(str(tmp_path / "images"), str(tmp_path / "labels"), str(tmp_path / "out"), fraction=0)
+    frames = open_dataset(tmp_path / "out", "train", "boxes").frames
+    assert [(frame.number, len(frame.boxes)) for frame in frames] == [(7, 0), (8, 2), (9, 0), (10, 0)]
+
+
 @pytest.mark.parametrize(
     "name, text, expected",
     [

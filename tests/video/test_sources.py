@@ -52,7 +52,6 @@ def test_thinned_frames_make_clips(tmp_path, step):
     assert found == [0] + [1] * 11
     frames = list(source)
     assert [frame.number for frame in frames] == list(range(12)) and frames[3].name == f"frame_{3 * step:06d}"
-    assert [frame.file_number for frame in frames] == [step * number for number in range(12)]
     assert source.notes == [
         f"{tmp_path}: the numbers of the frames are {step} apart, which counts as from one frame to the next"
     ]
@@ -79,13 +78,22 @@ def test_steps_of_numbers(tmp_path):
         [f"IMG_20231114_2213{stamp // 1000:02d}_{stamp % 1000:03d}.png" for stamp in range(19_840, 20_840, 40)],
         [f"IMG_20231114_2213{stamp // 1000:02d}_{stamp % 1000:03d}.png" for stamp in range(19_841, 23_000, 97)],
         [f"frame{number:04d}_T{21 + number % 3}.png" for number in range(12)],
-        [f"{part}_{number}.png" for part in "ab" for number in range(6)],
         ["first.png", "other.png"],
         ["first.png", "second.png", "third_1.png"],
     ],
 )
 def test_numbers_that_do_not_ascend_are_no_numbers(tmp_path, names):
     assert numbers_of(tmp_path, names)[0] == list(range(len(names)))
+
+
+def test_videos_in_one_folder_are_sequences_of_their_own(tmp_path, capsys):
+    for part in "ab":
+        for number in range(6):
+            write(tmp_path / "in" / f"{part}_{number}.png", picture(number))
+    sources = open_sources(tmp_path / "in")
+    assert [(source.name, source.length) for source in sources] == [("in/a", 6), ("in/b", 6)]
+    assert [frame.name for frame in sources[1]] == [f"b_{number}" for number in range(6)]
+    assert "2 sequences, told apart by a, b" in capsys.readouterr().err
 
 
 def test_files_that_arrive_one_by_one_after_all(tmp_path):
@@ -101,7 +109,7 @@ def test_files_that_arrive_one_by_one_after_all(tmp_path):
     growing = GrowingFolder(tmp_path, patience=1, poll=0.02)
     found = list(growing)
     thread.join()
-    assert [(frame.number, frame.file_number) for frame in found] == [
+    assert [(frame.number, int(frame.name)) for frame in found] == [
         (0, 40),
         (1, 80),
         (2, 120),

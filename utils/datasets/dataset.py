@@ -16,7 +16,7 @@ from utils.datasets.frame_table import Frame, Sequences
 from utils.datasets.layouts import SINGLE_FRAMES, Files, check_root, list_files
 from utils.datasets.lists import ImageList, find_lists
 from utils.datasets.problems import Report
-from utils.datasets.sequences import BoxTable, sequence_names, table_of
+from utils.datasets.sequences import BoxTable, SequenceFinder, table_of
 from utils.datasets.specs import PUBLISHED_DATASETS, DatasetSpec
 from utils.datasets.splits import SPLITS, images_of_split, list_of
 from utils.images.image_files import read_frame
@@ -107,7 +107,8 @@ def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dat
         raise ValueError(f"split '{split}', need '{need}': expected train, test or all; masks, boxes, labels or images")
     files = list_files(check_root(root))
     lists = find_lists(files.root, report)
-    name_of = sequence_names(files)
+    finder = SequenceFinder(files)
+    name_of = finder.name_of
     counts = Counter(map(name_of, files.images))
     listed = {item.split: len(item.entries) for item in reversed(lists) if item.split}
     spec, recognised = _spec(files, counts, listed)
@@ -116,7 +117,7 @@ def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dat
     boxes, snr = _boxes(files, lists, name_of)
     files.tell_alike()
     _require_labels(files, keys, boxes, split, need, report)
-    sequences = table_of(files, keys, name_of, boxes)
+    sequences = table_of(files, keys, finder, boxes)
     normalisation = None
     if recognised and spec:
         clips = all(path.lower().endswith(".mat") for path in files.images.values())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,9 @@ import numpy as np
 from utils.datasets.compact_lists import Box, Rows, Texts
 from utils.datasets.frame_table import FrameColumns, Sequences
 from utils.datasets.layouts import SINGLE_FRAMES, Files
-from utils.images.frame_names import frame_numbers, natural_key
+from utils.images.frame_names import natural_key
+from utils.images.frame_order import order_frames
+from utils.system.notices import warn
 
 
 class BoxTable:
@@ -42,7 +43,55 @@ class BoxTable:
         return len(self.rows)
 
 
-def sequence_names(files: Files) -> Callable[[str], str]:
+class SequenceFinder:
+    """Which sequence an image belongs to, and its number there, by the names of all images on disk.
+
+    A folder is a sequence, or holds several that the names tell apart (`utils.images.frame_order`); single frames are
+    each a sequence by itself. Whatever is to be said about that is a warning.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self._name_by_folder = _name_by_folder(files)
+        self._split: dict[str, str] = {}  # of images in folders that hold several sequences
+        self._numbers: dict[str, tuple[list[str], array]] = {}
+        self._said: dict[str, list[str]] = defaultdict(list)
+        folders: dict[str, list[str]] = defaultdict(list)
+        for key in files.images if files.layout != SINGLE_FRAMES else ():
+            folders[self._name_by_folder(key)].append(key)
+        for name, keys in folders.items():
+            if len(keys) > 1:
+                self._take(name, keys, folders)
+        for text, names in self._said.items():
+            warn(f"{files.root}: {text} (in {names[0]}" + (f" and {len(names) - 1} more)" if names[1:] else ")"))
+
+    def _take(self, folder: str, keys: list[str], folders: Mapping[str, Any]) -> None:
+        order = order_frames([key.rpartition("/")[2] for key in keys])
+        if order.said:
+            self._said[order.said].append(folder)
+        for sequence in order.sequences:
+            own, name = [keys[index] for index in sequence.indices], folder
+            if sequence.label:
+                name = f"{folder}/{sequence.label}"
+                while name in folders:  # a folder of that name, which holds another sequence
+                    name += "_"
+                self._split |= dict.fromkeys(own, name)
+            if sequence.said:
+                self._said[sequence.said.partition(";")[0]].append(name)
+            self._numbers[name] = own, array("q", sequence.numbers)
+
+    def name_of(self, key: str) -> str:
+        """The name of an image's sequence."""
+        return self._split.get(key) or self._name_by_folder(key)
+
+    def numbers_of(self, name: str, keys: Sequence[str]) -> list[int]:
+        """The frame numbers of some images of a sequence."""
+        if name not in self._numbers:  # a single frame
+            return [order_frames([key.rpartition("/")[2]]).sequences[0].numbers[0] for key in keys]
+        known = dict(zip(*self._numbers[name], strict=True))
+        return [known[key] for key in keys]
+
+
+def _name_by_folder(files: Files) -> Callable[[str], str]:
     """The name of an image's sequence; the split's folder is part of it only where two sequences share theirs.
 
     It depends on the image's folder alone, but for single frames, each of which is a sequence by itself.
@@ -70,45 +119,23 @@ def sequence_names(files: Files) -> Callable[[str], str]:
     return name_of
 
 
-def table_of(files: Files, keys: Texts, name_of: Callable[[str], str], boxes: BoxTable) -> Sequences:
-    """Frames by sequence.
-
-    A frame's number is the last number in its file's name; where a sequence has names without one, or the same number
-    twice, it is the position in natural order among all its images on disk.
-    """
+def table_of(files: Files, keys: Texts, finder: SequenceFinder, boxes: BoxTable) -> Sequences:
+    """Frames by sequence, in the order of their numbers."""
     rows: dict[str, Any] = defaultdict(lambda: array("q"))
     if files.layout == SINGLE_FRAMES:  # no lists of one frame each
-        rows = {name_of(key): (row,) for row, key in enumerate(keys)}
+        rows = {finder.name_of(key): (row,) for row, key in enumerate(keys)}
     else:
         for row, key in enumerate(keys):
-            rows[name_of(key)].append(row)
+            rows[finder.name_of(key)].append(row)
     names = sorted(rows, key=natural_key)
     columns, ends = FrameColumns(files.root), [0]
 
     def stems() -> Iterator[str]:
-        position = _positions(files, name_of)
         for name in names:
             own = [keys[row] for row in rows.pop(name)]
-            numbers = frame_numbers([key.rpartition("/")[2] for key in own]) or [position()[key] for key in own]
-            for number, key in sorted(zip(numbers, own, strict=True)):
+            for number, key in sorted(zip(finder.numbers_of(name, own), own, strict=True)):
                 yield columns.add(number, files.images[key], files.masks.get(key), boxes.get(key))
             ends.append(ends[-1] + len(own))
 
     columns.close(stems())
     return Sequences(Texts(names), [columns], np.zeros(len(names)), ends[:-1], ends[1:])
-
-
-def _positions(files: Files, name_of: Callable[[str], str]) -> Callable[[], dict[str, int]]:
-    """Makes, when first asked, the position of every image among those of its sequence."""
-
-    @cache
-    def positions() -> dict[str, int]:
-        counts: Counter[str] = Counter()
-        found = {}
-        for key in files.images:  # these are in natural order
-            name = name_of(key)
-            found[key] = counts[name]
-            counts[name] += 1
-        return found
-
-    return positions

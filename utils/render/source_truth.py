@@ -36,7 +36,7 @@ class Truth:
 
         Args:
             source: name of the source.
-            number: of the frame, by its file's name where it has a file.
+            number: of the frame.
             name: of the frame.
             path: of its file, None without one.
         """
@@ -61,8 +61,7 @@ class Truth:
         Raises:
             UserError: its mask cannot be read, or has another aspect than the frame.
         """
-        number = frame.number if frame.file_number is None else frame.file_number
-        found = self.find(source.name, number, frame.name, frame.path)
+        found = self.find(source.name, frame.number, frame.name, frame.path)
         if found is None:
             return None
         if found.mask is not None:
@@ -73,26 +72,30 @@ class Truth:
 class DatasetTruth(Truth):
     """Masks or boxes of a dataset.
 
-    A frame of it is known by its file, frames from elsewhere (a video, a copy) by the last part of the sequence's name
-    and the frame's number.
+    A frame of it is known by its file, frames from elsewhere by the last part of the sequence's name and the frame's
+    name (a copy) or number (a video).
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__(path)
         self.by_file: dict[str, TrueLabels] = {}
+        self.by_name: dict[tuple[str, str], TrueLabels] = {}
         self.by_number: dict[tuple[str, int], TrueLabels] = {}
         for frame in open_dataset(path, "all", need="images").frames:
             if frame.mask is not None or frame.boxes is not None:
                 labels = TrueLabels(frame.mask, frame.boxes)
                 self.by_file[os.path.realpath(frame.image)] = labels
-                self.by_number[frame.sequence.rpartition("/")[2], frame.number] = labels
+                sequence = frame.sequence.rpartition("/")[2]
+                self.by_name[sequence, Path(frame.image).stem] = labels
+                self.by_number[sequence, frame.number] = labels
         if not self.by_file:
             raise _nothing_found(path)
 
     def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
         """See `Truth`."""
         found = self.by_file.get(os.path.realpath(path)) if path else None
-        return found or self.by_number.get((source.rpartition("/")[2], number))
+        sequence = source.rpartition("/")[2]
+        return found or self.by_name.get((sequence, name)) or self.by_number.get((sequence, number))
 
 
 class MaskTruth(Truth):

@@ -14,15 +14,13 @@ import numpy as np
 
 from utils.images.frame_names import (
     MIN_NAMES_FOR_STEP,
-    ascending_numbers,
-    describe_steps,
-    frame_numbers,
+    DigitGroup,
+    TimeStamp,
     frames_between,
-    name_pattern,
     natural_key,
-    order_names,
     usual_step,
 )
+from utils.images.frame_order import order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
 from utils.system.addresses import hide_in_text, hide_secrets, is_url
@@ -162,9 +160,9 @@ def _name_of(url: str) -> str:
 class GrowingFolder(FrameSource):
     """The images of a folder, also those that arrive while it is watched, in natural order as they come.
 
-    Numbers are those of `utils.images.frame_names`, as far as the names so far tell: the usual step of the numbers in
-    them is learnt from the first few, which are waited for, and from the first number that does not ascend on frames
-    are counted.
+    Numbers are those of `utils.images.frame_order`, as far as the names so far tell: which digits number the frames,
+    and their usual step, is learnt from the first few, which are waited for, and from the first number that does not
+    ascend on frames are counted.
 
     Args:
         path: of the folder; it may be empty yet.
@@ -192,8 +190,9 @@ class GrowingFolder(FrameSource):
         self.name = self.folder.resolve().name
         self.patience, self.poll, self.stop = patience, poll, stop
         self.used, self.late = 0, 0
-        self._numbered, self._step = True, 1  # whether numbers in names count, and their step
-        self._last: tuple[str, int, int] | None = None  # name, number in it, and number of the last frame
+        self._reader: DigitGroup | TimeStamp | None = None  # of the numbers in names, where these count
+        self._step = 1  # of these numbers
+        self._last: tuple[str, int | None, int] | None = None  # name, number in it, and number of the last frame
 
     def __iter__(self) -> Iterator[SourceFrame]:
         """Frames until none came for `patience` seconds.
@@ -231,17 +230,18 @@ class GrowingFolder(FrameSource):
         """
         if self._last or not names:
             return self._last is not None
-        names[:] = order_names(names)
-        numbers = ascending_numbers(names)
-        told = numbers is None or len(names) >= MIN_NAMES_FOR_STEP or any(b - a == 1 for a, b in pairwise(numbers))
+        order = order_frames([Path(name).stem for name in names])
+        first = order.sequences[0]
+        numbers = first.own_numbers if order.reader else ()
+        told = not numbers or len(names) >= MIN_NAMES_FOR_STEP or any(b - a == 1 for a, b in pairwise(numbers))
         if told or last:
-            self._numbered, self._step = numbers is not None, usual_step(numbers or ()) or 1
-            if said := describe_steps(numbers or ()):
-                self.notes.append(f"{self.path}: as far as the first {len(names)} files tell, {said}")
+            self._reader, self._step = order.reader, usual_step(numbers) or 1
+            so_far = f"{self.path}: as far as the first {len(names)} files tell, "
+            self.notes += [so_far + said for said in (order.said, first.said) if said]
         return told
 
     def _frames(self, names: list[str], levels: LevelMapper) -> Iterator[SourceFrame]:
-        for name in order_names(names) if self._numbered else names:
+        for name in sorted(names, key=self._key):
             number = self._place(name)
             if number is None:
                 self.late += 1  # it came after its successors
@@ -254,22 +254,31 @@ class GrowingFolder(FrameSource):
                 )
             image = levels(read_values(path))
             self.used += 1
-            yield SourceFrame(number, image, path.stem, str(path), self._last[1])
+            yield SourceFrame(number, image, path.stem, str(path))
+
+    def _read(self, name: str) -> int | None:
+        """The number in a name, None where numbers do not count."""
+        return self._reader.read(Path(name).stem) if self._reader else None
+
+    def _key(self, name: str) -> tuple:
+        """Sorts by numbers where these count, else naturally."""
+        number = self._read(name)
+        return (0 if number is None else number, natural_key(name))
 
     def _place(self, name: str) -> int | None:
         """The number of the frame that comes next, None where it should have come before another."""
-        found = frame_numbers([name])
-        own = found[0] if found else 0
+        own = self._read(name)
         if self._last is None:
-            number = own if self._numbered and self._step == 1 else 0
+            counted = own is None or self._step > 1 or isinstance(self._reader, TimeStamp)
+            number = 0 if counted else own
         else:
             last_name, last_own, number = self._last
-            ascends = self._numbered and own > last_own
-            odd = ascends and name_pattern(name) != name_pattern(last_name)  # then the number says what comes first
-            if natural_key(name) <= natural_key(last_name) and not odd:
+            if own is not None and last_own is not None and own > last_own:
+                number += frames_between(last_own, own, self._step)
+            elif natural_key(name) <= natural_key(last_name):
                 return None
-            self._numbered = ascends
-            number += frames_between(last_own, own, self._step) if self._numbered else 1
+            else:
+                self._reader, number = None, number + 1
         self._last = name, own, number
         return number
 

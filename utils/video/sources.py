@@ -15,11 +15,13 @@ import numpy as np
 from PIL import Image
 
 from utils.images.folders import TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
-from utils.images.frame_names import ascending_numbers, count_steps, describe_steps, natural_key, order_names
+from utils.images.frame_names import natural_key
+from utils.images.frame_order import FrameSequence, order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
 from utils.system.addresses import hide_secrets, is_url
 from utils.system.errors import UserError
+from utils.system.notices import warn
 from utils.system.untrusted import require_pixels
 from utils.video.tiff import Pages, list_pages
 
@@ -34,22 +36,20 @@ class SourceFrame(NamedTuple):
     """A frame of a source.
 
     `image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
-    the image's file, None for a video's frame. `file_number` is its number by that file's name alone, as in datasets,
-    None for what has no file of its own.
+    the image's file, None for a video's frame.
     """
 
     number: int
     image: np.ndarray
     name: str
     path: str | None
-    file_number: int | None = None
 
 
 class FrameSource:
     """One sequence of frames, from files or from what does not wait.
 
     `fps` is None where the source does not say. `length` is the number of frames; for videos it is what the file
-    claims, None where nobody knows. `files` are the images' `(number in the name, path)` in order, empty where frames
+    claims, None where nobody knows. `files` are the images' `(number, path)` in order, empty where frames
     have no files of their own, or none yet. `problem` is why nothing can be read, empty where that is not known.
     `notes` are lines about the source that a user should see; reading it may add some.
     """
@@ -88,15 +88,12 @@ class FileSource(FrameSource):
     notes: list[str] = field(default_factory=list, compare=False)
 
     def __iter__(self) -> Iterator[SourceFrame]:
-        """Frames in order: numbers of videos count from 0, those of files are the files' own.
-
-        Where these are several apart from frame to frame, they count from 0 (`utils.images.frame_names.count_steps`).
-        """
+        """Frames in order: numbers of videos count from 0, those of files are those of datasets."""
         if self.problem:
             raise UserError(self.problem)
-        levels, numbers = LevelMapper(self.path, self.notes), [number for number, _ in self.files]
-        for number, (own, path) in zip(count_steps(numbers), self.files, strict=True):
-            yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path, own)
+        levels = LevelMapper(self.path, self.notes)
+        for number, path in self.files:
+            yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path)
         if not self.files:
             grey = GreyConverter(self.path, self.notes)
             with Capture(self.path) as capture:
@@ -187,9 +184,9 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
 
     Args:
         path: an image, a TIFF of many pages, a video, a folder of images (one sequence), or a folder whose subfolders
-            hold images or that holds videos (one sequence each, in natural order). Where a folder has a subfolder
-            `images` instead of images, that one is meant, as in the folder of a dataset. TIFFs of many pages among
-            images are sequences of their own.
+            hold images or that holds videos (one sequence each, in natural order). Images whose names are of several
+            videos are several sequences. Where a folder has a subfolder `images` instead of images, that one is meant,
+            as in the folder of a dataset. TIFFs of many pages among images are sequences of their own.
 
     Returns:
         Sources, whose names are unique; where some of several cannot be opened, these say why in `problem`.
@@ -228,7 +225,7 @@ def _file_source(path: Path) -> FrameSource:
     if len(pages.whole) + pages.missing > 1 or not pages.whole and pages.broken:
         return _page_source(path.stem, path, pages)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _image_source(path.stem, path, [path])
+        return _image_source(path.stem, path, [path], order_frames([path.stem]).sequences[0])
     return _video_source(path.stem, path)
 
 
@@ -257,7 +254,7 @@ def _folder_sources(tree: FolderTree, below: str, name: str, left_out: LeftOut) 
 
 
 def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[FrameSource]:
-    """The images of a folder called `name` as one sequence; TIFFs of many pages apart.
+    """The images of a folder called `name`, one sequence unless their names are of several; TIFFs of many pages apart.
 
     `name` is empty for the folder that was given.
     """
@@ -271,7 +268,19 @@ def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[Fram
     sources = [_try_source(_page_source, f"{name}/{image.stem}".strip("/"), image, pages) for image, pages in stacks]
     if single:
         name = name or (own.parent.name if own.name == "images" else own.name)
-        sources.insert(0, _try_source(_image_source, name, folder, [image for image, _ in single]))
+        sources[:0] = _image_sources(name, folder, [image for image, _ in single])
+    return sources
+
+
+def _image_sources(name: str, folder: Path, images: list[Path]) -> list[FrameSource]:
+    """The sequences that the names of a folder's images tell apart."""
+    order, sources = order_frames([image.stem for image in images]), []
+    for sequence in order.sequences:
+        inner = f"{name}/{sequence.label}" if sequence.label else name
+        own = [images[index] for index in sequence.indices]
+        sources.append(_try_source(_image_source, inner, folder, own, sequence))
+    if order.said:
+        warn(f"{folder}: {order.said}")
     return sources
 
 
@@ -283,21 +292,12 @@ def _try_source(make: Callable[..., FrameSource], name: str, path: Path, *argume
         return FileSource(name, str(path), None, None, problem=str(error))
 
 
-def _image_source(name: str, path: Path, images: list[Path]) -> FrameSource:
-    """Frames in the order and with the numbers of `utils.images.frame_names`, or else counted from 0."""
+def _image_source(name: str, path: Path, images: list[Path], sequence: FrameSequence) -> FrameSource:
+    """Images in the order of a sequence."""
     image_size(images[0])  # raises for what is no image
-    paths = {image.name: str(image) for image in images}
-    names = order_names(list(paths))
-    numbers = ascending_numbers(names) or range(len(names))
-    said = describe_steps(numbers)
-    return FileSource(
-        name,
-        str(path),
-        None,
-        len(names),
-        tuple(zip(numbers, map(paths.get, names), strict=True)),
-        notes=[f"{path}: {said}"] if said else [],
-    )
+    files = tuple(zip(sequence.numbers, map(str, images), strict=True))
+    said = [f"{path}: {sequence.said}"] if sequence.said else []
+    return FileSource(name, str(path), None, len(files), files, notes=said)
 
 
 def _page_source(name: str, path: Path, pages: Pages) -> FrameSource:
