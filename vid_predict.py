@@ -19,6 +19,7 @@ from utils.commands.options import (
     choice_of,
     hardware_of,
 )
+from utils.predictor.every_frame import describe_windows
 from utils.render.sequence import DEFAULT_FPS, RenderSettings, render
 from utils.render.source_truth import open_truth
 from utils.system.command_line import Parser, make_folder, number
@@ -119,6 +120,7 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(argv)
     choice = take_bundled(choice_of(options))
     check_predictor(choice)
+    live = bool(options.watch) or is_live(options.source)
     sources = find_sources(options.source, options.watch)
     truth = open_truth(options.truth) if options.truth else None
     if truth:
@@ -127,7 +129,15 @@ def main(argv: list[str] | None = None) -> None:
     out = results_folder(choice, options.out, name, f"predict/{name}", [options.source, options.truth])
     make_folder(out)
     predictor = dataclasses.replace(open_predictor(choice, hardware_of(options)), square=False)
+    if predictor.settings.every_frame and live and choice.max_delay is None:
+        predictor = predictor.with_settings(max_delay=0)
+        print(f"the source is live: {describe_windows(predictor.settings)}")
     if options.motion_compensation:
+        if predictor.settings.every_frame:
+            raise UserError(
+                f"--motion-compensation: found with {predictor.settings.name}, which marks every frame of a clip where "
+                "it is; leave it out"
+            )
         predictor = predictor.with_settings(register=options.motion_compensation == "on")
     settings = RenderSettings(
         options.stride,

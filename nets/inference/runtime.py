@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from nets.inference.folding import GreyNormalisation, fold_network
 from nets.inference.streaming import Stream, can_stream
+from nets.multi_frame.every_frame import EveryFrameNetwork
 
 MAX_FRAMES_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
 # Of convolutions and attention in each precision; None: as everything.
@@ -59,7 +60,7 @@ class Runtime:
             for module in self.network.modules():
                 if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
                     module.to(self.half)
-        if compile:
+        if compile and not isinstance(self.network, EveryFrameNetwork):
             for name in ("forward", "observe", "decide") if can_stream(self.network) else ("forward",):
                 setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
         self._max_observed = sys.maxsize
@@ -79,6 +80,11 @@ class Runtime:
         """Clips (B, …) as the network takes them, on any device → its outputs (B, …), float32 on `device`."""
         with torch.inference_mode(), self._autocast():
             return self.network(self.to_device(clips)).float()
+
+    def frames(self, clips: Tensor, newest: int) -> Tensor:
+        """The last `newest` maps of clips (B, T, H, W), of an `EveryFrameNetwork` → (B, newest, H, W), float32."""
+        with torch.inference_mode(), self._autocast():
+            return self.network.frames(self.to_device(clips), newest).float()
 
     def __call__(self, frame: Tensor) -> Tensor:
         """The next frame of each of B sequences, (B, C, H, W) on any device → outputs (B, …), float32 on `device`."""

@@ -15,6 +15,9 @@ NETWORK_PREFIXES = (
     ("sstnet", "neck.conv_ref."),
     ("yolox", "backbone.backbone.dark2."),
     ("tsmsa", "SSTCell.cell_list."),
+    ("resunet_dtum", "DTUM.conv1_1."),
+    ("deeppro", "TPro1.QK_heads."),
+    ("deeppro_plus", "TPro.QK_heads."),
 )
 
 
@@ -30,7 +33,7 @@ def extract_state(content: Any) -> dict[str, Tensor]:
 
 
 def identify_network(state: Mapping[str, Tensor]) -> str:
-    """One of "tsmsa", "sstnet", "yolox" or, for names of no known network, ""."""
+    """A name of `NETWORK_PREFIXES`, or "" for names of no known network."""
     for network, prefix in NETWORK_PREFIXES:
         if any(name.startswith(prefix) for name in state):
             return network
@@ -66,6 +69,11 @@ def tsmsa_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "num_layers": r"SSTCell\.cell_list\.\d(\d)\.",
     }
     return {name: _count(state, pattern) for name, pattern in patterns.items()}
+
+
+def profile_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The options of DeepPro and DeepPro-Plus that a state dict of it tells: `num_frames`."""
+    return {"num_frames": next(len(value) for name, value in state.items() if ".QK_heads.0.weight" in name)}
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:

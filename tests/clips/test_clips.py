@@ -71,6 +71,17 @@ def test_clips_hold_the_right_frames_and_never_cross_gaps_or_sequences(tmp_path)
     assert sample["key"].endswith("a_11.png")
 
 
+def test_clips_whose_every_frame_is_a_sample_hold_all_masks_and_zeros_before_their_run(tmp_path):
+    sequences = {"a": write_sequence(tmp_path, "a", [1, 2, 3, 10, 11])}
+    settings = ClipSettings(3, (1.0, 2.0), every_frame=True)
+    clips = ClipDataset(sequences, [("a", i) for i in range(5)], settings)
+    shown = [clips[i]["clip"][:, 0, 0].tolist() for i in range(5)]
+    assert shown == [[0, 0, 0], [0, 0, 0.5], [0, 0.5, 1], [0, 0, 4.5], [0, 4.5, 5]]
+    columns = [[np.flatnonzero(mask[3]).tolist() for mask in clips[i]["mask"]] for i in range(5)]
+    assert columns == [[[], [], [1]], [[], [1], [2]], [[1], [2], [3]], [[], [], [10]], [[], [10], [11]]]
+    assert clips[0]["mask"].shape == (3, 24, 40) and clips[0]["mask"].dtype == np.float32
+
+
 def test_sixteen_bit_frames_keep_their_units(tmp_path):
     frames = write_sequence(tmp_path, "a", [300, 301], dtype=np.uint16)
     assert measure_normalisation(frames)[0] == 300.5

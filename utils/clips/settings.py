@@ -35,6 +35,10 @@ class ClipSettings:
         input_size: side of that square, in pixels.
         num_classes: that are told apart.
         name: of the network, for people.
+        every_frame: the network gives a map for every frame of a clip, and was trained on all of them. Clips that begin
+            before their run of frames have zeros there, once normalised, instead of the first frame again.
+        max_delay: then, how many frames later predictions may come, 0 to T - 1; None: as many as overlapping windows
+            take, as published (`utils.predictor.every_frame`).
 
     Raises:
         ValueError: an unknown task or fit, or a fit without its size.
@@ -51,6 +55,8 @@ class ClipSettings:
     input_size: int | None = None
     num_classes: int = 1
     name: str = ""
+    every_frame: bool = False
+    max_delay: int | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TASKS or self.fit not in FITS:

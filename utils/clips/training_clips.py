@@ -163,7 +163,8 @@ class ClipDataset:
 
         Returns:
             `{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
-            (1, H, W) float32 or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip.
+            (1, H, W) float32, with `settings.every_frame` those of all frames (T, H, W), or its `"boxes"` (N, 5)
+            float32, x1, y1, x2, y2, class in pixels of the clip.
 
         Raises:
             UserError: a frame is unreadable, or of another size than the others; with `replace_bad`, no clip can be
@@ -189,10 +190,22 @@ class ClipDataset:
             frames, masks, boxes = self.transform(
                 frames, masks, boxes, np.random.default_rng((self.seed, epoch, index))
             )
-        labels = boxes if self.labels == "boxes" else masks[-1:]
         axis = 0 if self.settings.task == "detection" else None
+        clip = normalise(frames, self.settings.normalisation, axis)
+        if self.settings.every_frame:
+            missing = self._count_missing(name, position)
+            clip[:missing], masks[:missing] = 0, False
+        elif self.labels == "mask":
+            masks = masks[-1:]
         return {
-            "clip": normalise(frames, self.settings.normalisation, axis),
-            self.labels: labels.astype(np.float32),
+            "clip": clip,
+            self.labels: (boxes if self.labels == "boxes" else masks).astype(np.float32),
             "key": key.image,
         }
+
+    def _count_missing(self, name: str, position: int) -> int:
+        """By how many frames the clip of a key frame begins before its run."""
+        length = self.settings.num_frames
+        first = max(0, position - length + 1)
+        run = position - first - run_starts(self.sequences[name][first : position + 1].numbers.tolist())[-1] + 1
+        return length - run

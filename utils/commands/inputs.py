@@ -14,6 +14,7 @@ from utils.datasets.quick_check import quick_check
 from utils.images.normalise import Normalisation
 from utils.metrics.evaluate import evaluate_sequences
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, classical_predictor
+from utils.predictor.every_frame import describe_windows, require_delay
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 from utils.system.files import require_file
@@ -91,12 +92,19 @@ def open_predictor(
         UserError: the weights are of no use, or no such device.
     """
     if choice.method:
+        if choice.max_delay is not None:
+            raise UserError("--max-delay: found with --method, which predicts each frame as it comes; leave it out")
         return classical_predictor(choice.method, DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold)
     predictor = Predictor.from_checkpoint(
         choice.weights, hardware.device, choice.threshold, normalisation, hardware.precision, hardware.compile
     )
+    if choice.max_delay is not None:
+        require_delay(predictor.settings, choice.max_delay)
+        predictor = predictor.with_settings(max_delay=choice.max_delay)
     if predictor.note and not quiet:
         print(predictor.note)
+    if predictor.settings.every_frame and not quiet:
+        print(describe_windows(predictor.settings))
     return predictor
 
 

@@ -29,11 +29,13 @@ class PredictorChoice:
         weights: file of a trained network.
         method: name of a classical method, where there are no weights.
         threshold: of probability or score in [0, 1]; None: the weights' own, or that of all methods.
+        max_delay: as of `ClipSettings`, for networks that mark every frame of a clip.
     """
 
     weights: str | None = None
     method: str | None = None
     threshold: float | None = None
+    max_delay: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def add_preparation_options(parser: Parser) -> None:
 
 
 def add_predictor_options(parser: Parser, default: str = "") -> None:
-    """--weights, --method and --threshold; `default` says what is taken where neither of the first two is given."""
+    """--weights, --method, --threshold, --max-delay; `default` says what is taken without the first two."""
     group = parser.group("Network")
     group.add_argument(
         "--weights",
@@ -142,10 +144,18 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
         "deviations, with the method's own k)",
     )
 
+    group.add_argument(
+        "--max-delay",
+        type=number(int, 0),
+        metavar="N",
+        help="networks that mark every frame of a clip, such as deeppro: predictions come up to N frames late, 0 for "
+        "none (default: as late as overlapping windows, whose maximum counts, take)",
+    )
+
 
 def choice_of(options: Namespace) -> PredictorChoice:
     """What `add_predictor_options` asked for."""
-    return PredictorChoice(options.weights, options.method, options.threshold)
+    return PredictorChoice(options.weights, options.method, options.threshold, options.max_delay)
 
 
 def add_budget_options(parser: Parser) -> None:

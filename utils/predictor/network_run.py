@@ -64,6 +64,22 @@ class StreamingRun(NetworkRun):
         raise NotImplementedError
 
 
+class EveryFrameRun(NetworkRun):
+    """A run of a network that gives a map for every frame of a clip."""
+
+    def frames(self, clips: np.ndarray, newest: int) -> np.ndarray:
+        """What the network finds in the last frames of whole clips.
+
+        Args:
+            clips: (B, T, H, W).
+            newest: how many of the last frames are asked for.
+
+        Returns:
+            Probabilities (B, newest, H, W).
+        """
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class FunctionRun(NetworkRun):
     """A function over whole clips, as `NetworkRun.__call__`, with all else as it is there."""

@@ -16,13 +16,14 @@ import numpy as np
 
 from utils.clips.bad_pixels import DefectFinder
 from utils.clips.registration import scene_shift, shifts_to_last
-from utils.clips.rule import clip_indices
+from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation, normalise
+from utils.predictor.every_frame import FrameWindows, Waiting
 from utils.predictor.frame_preparation import Intake, raw_window_for
-from utils.predictor.network_run import FunctionRun, NetworkRun, StreamingRun
+from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun, StreamingRun
 from utils.predictor.onnx_run import open_onnx
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.window import SeenFrame, View, make_views
@@ -172,10 +173,46 @@ class Predictor:
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
+        if isinstance(self.run, EveryFrameRun):
+            yield from self._stream_windows(items)
+            return
         with self.run.lanes() as lanes:
             started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
             for clips, outputs in make_ahead(started, lanes.count + 1):
                 yield from self._restore_all(clips, outputs())
+
+    def _stream_windows(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[tuple[Any, Prediction]]:
+        """`stream_with` for networks that give a map for every frame."""
+        windows: FrameWindows | None = None
+        finder, before = DefectFinder(), None
+        for number, frame, companion in items:
+            seen = SeenFrame(number, frame, self._prepare(frame))
+            goes_on = before is not None and run_starts([before.number, number])[1] == 0
+            if goes_on and before.frame.shape == frame.shape:
+                seen.step = self._step(before.ready, seen.ready)
+            else:
+                if windows is not None:
+                    yield from map(self._restore_waiting, windows.end())
+                windows, finder = FrameWindows(self.settings, self._look), DefectFinder()
+            if self.settings.bad_pixels:
+                seen.defects = finder.see(frame, seen.step)
+            yield from map(self._restore_waiting, windows.add(seen, companion))
+            before = seen
+        if windows is not None:
+            yield from map(self._restore_waiting, windows.end())
+
+    def _look(self, seen: Sequence[SeenFrame], newest: int) -> np.ndarray:
+        """The last `newest` maps of up to T frames, zeros in front where they are fewer; defects are the last one's."""
+        defects = seen[-1].defects
+        if len(defects):
+            seen = [one.repair(defects, self._repair) for one in seen]
+        clip = np.zeros((1, self.settings.num_frames, *seen[-1].ready.shape), np.float32)
+        clip[0, -len(seen) :] = [one.ready for one in seen]
+        return self.run.frames(clip, newest)[0]
+
+    def _restore_waiting(self, waiting: Waiting) -> tuple[Any, Prediction]:
+        seen = waiting.seen
+        return waiting.companion, self._restore(seen.number, waiting.probability, seen.frame.shape)
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
         """The clip of every frame; clips hold frames of one size."""

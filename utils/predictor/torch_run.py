@@ -16,7 +16,8 @@ from tqdm import tqdm
 from nets.inference.folding import GreyNormalisation
 from nets.inference.runtime import Runtime
 from nets.inference.streaming import can_stream
-from utils.predictor.network_run import NetworkRun, StreamingRun
+from nets.multi_frame.every_frame import EveryFrameNetwork
+from utils.predictor.network_run import EveryFrameRun, NetworkRun, StreamingRun
 from utils.system.errors import UserError
 from utils.system.machine import keep_memory, pick_device
 from utils.system.threads import IN_LINE, Lanes, open_lanes
@@ -110,6 +111,15 @@ class StreamingTorchRun(TorchRun, StreamingRun):
         return self._results(self._time("decisions on frames", batch, self.runtime.decide, batch, windows))
 
 
+class EveryFrameTorchRun(TorchRun, EveryFrameRun):
+    """A network that gives a map for every frame of a clip."""
+
+    def frames(self, clips: np.ndarray, newest: int) -> np.ndarray:
+        batch = torch.from_numpy(clips)
+        logits = self._time(f"clips, {newest} maps,", batch, self.runtime.frames, batch, newest)
+        return logits.sigmoid().cpu().numpy()
+
+
 def _images(frames: np.ndarray) -> Tensor:
     """Frames (N, H, W) or (N, C, H, W) → (N, C, H, W)."""
     batch = torch.from_numpy(frames)
@@ -141,4 +151,5 @@ def make_torch_run(
     if precision == "fp16" and device.type == "cpu":
         raise UserError("--precision: found fp16 on a CPU, expected float32 or bf16 there; fp16 is for GPUs")
     kind = StreamingTorchRun if can_stream(network) else TorchRun
+    kind = EveryFrameTorchRun if isinstance(network, EveryFrameNetwork) else kind
     return kind(network, postprocess, device, precision, compile, grey)

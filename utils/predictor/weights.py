@@ -17,10 +17,12 @@ try:
     from torch import Tensor, nn
 
     from nets import DETECTORS, Model, build_model
+    from nets.multi_frame.every_frame import EveryFrameNetwork
     from nets.published.kinds import (
         BACKBONE_PREFIX,
         extract_state,
         identify_network,
+        profile_options,
         sstnet_options,
         tsmsa_options,
     )
@@ -40,7 +42,13 @@ except ModuleNotFoundError as error:
 # ImageNet's, in 8-bit grey levels, one for each of R, G and B.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SSTNET_SIZE = 512
-RELEASE_NAMES = {"sstnet": "SSTNet", "tsmsa": "TSMSA"}
+RELEASE_NAMES = {
+    "sstnet": "SSTNet",
+    "tsmsa": "TSMSA",
+    "resunet_dtum": "ResUNet-DTUM",
+    "deeppro": "DeepPro",
+    "deeppro_plus": "DeepPro-Plus",
+}
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,9 @@ def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None 
 
     Args:
         path: a checkpoint of this project (its averaged weights are taken where it has them), or a plain state dict in
-            the names of the published SSTNet or TSMSA, with or without a leading `module.`.
-        normalisation: (mean, standard deviation) of the frames' grey levels; needed for a published TSMSA only, whose
-            file does not hold them.
+            the names of a published network (`RELEASE_NAMES`), with or without a leading `module.`.
+        normalisation: (mean, standard deviation) of the frames' grey levels; needed for published segmentation
+            networks only, whose files do not hold them.
 
     Raises:
         UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
@@ -85,6 +93,14 @@ def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     return Weights(model, ClipSettings.from_dict(content["settings"], path))
 
 
+PUBLISHED_OPTIONS = {
+    "tsmsa": tsmsa_options,
+    "resunet_dtum": lambda state: {},
+    "deeppro": profile_options,
+    "deeppro_plus": profile_options,
+}
+
+
 def _read_published(
     path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None
 ) -> Weights:
@@ -105,17 +121,20 @@ def _read_published(
             "mean and standard deviation of 8-bit RGB"
         )
         model = build_model(kind, **options, temporal=False)
-    elif kind == "tsmsa":
+    elif kind in RELEASE_NAMES:
         if normalisation is None:
             raise UserError(
-                f"{path}: found a state dict of the published TSMSA, which does not hold its frames' mean "
-                "and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
+                f"{path}: found a state dict of the published {RELEASE_NAMES[kind]}, which does not hold its frames' "
+                "mean and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
                 "with --weights and use that checkpoint"
             )
-        options = tsmsa_options(state)
-        settings = ClipSettings(options["num_frames"], normalisation, name=kind)
-        text = f"{options['num_slices']} slice(s), grey mean {normalisation[0]:g}, std {normalisation[1]:g}"
+        options = PUBLISHED_OPTIONS[kind](state)
         model = build_model(kind, **options)
+        frames, every_frame = model.network.num_frames, isinstance(model.network, EveryFrameNetwork)
+        settings = ClipSettings(frames, normalisation, name=kind, every_frame=every_frame)
+        text = f"grey mean {normalisation[0]:g}, std {normalisation[1]:g}"
+        if kind == "tsmsa":
+            text = f"{options['num_slices']} slice(s), {text}"
     else:
         found = (
             "a YOLOX, whose backbone can be trained from with --weights"
@@ -125,21 +144,21 @@ def _read_published(
             else "no weights"
         )
         raise UserError(
-            f"{path}: found {found}, expected a checkpoint of this project or the published SSTNet or "
-            "TSMSA; give another --weights"
+            f"{path}: found {found}, expected a checkpoint of this project or the published "
+            f"{' or '.join(RELEASE_NAMES.values())}; give another --weights"
         )
     report = load_published(model.network, state)
     return Weights(
         model,
         settings,
         f"{path}: published {RELEASE_NAMES[kind]} release, {len(state)} entries of which "
-        f"{len(report.dropped)} do not serve the prediction: {options['num_frames']} "
+        f"{len(report.dropped)} do not serve the prediction: {settings.num_frames} "
         f"frames, {text}",
     )
 
 
-KIND_TEXTS = {"tsmsa": "published TSMSA weights", "sstnet": "published SSTNet weights", "yolox": "YOLOX weights"}
-NETWORKS_OF_KIND = {"tsmsa": ("tsmsa",), "sstnet": ("sstnet",), "yolox": ("sstnet",)}
+KIND_TEXTS = {kind: f"published {name} weights" for kind, name in RELEASE_NAMES.items()} | {"yolox": "YOLOX weights"}
+NETWORKS_OF_KIND = {kind: (kind,) for kind in RELEASE_NAMES} | {"yolox": ("sstnet",)}
 
 
 def load_weights(network: nn.Module, path: str, model: str) -> str:

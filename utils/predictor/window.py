@@ -34,6 +34,7 @@ class SeenFrame:
     frame: np.ndarray
     ready: np.ndarray
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    defects: Sequence[np.ndarray] | np.ndarray = ()  # bad pixels as known by then, where predictions look back at it
     latest: View | None = None
     mended: tuple[np.ndarray, SeenFrame] | None = None
 

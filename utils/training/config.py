@@ -257,6 +257,7 @@ class TrainConfig:
             self._require(self.num_frames == 5, "num_frames", "5 for resunet_dtum")
         if self.every_frame:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
+            self._require(self.frame_step == 1, "frame_step", f"1 for {self.model}")
             self._require(not self.register, "register", f"False for {self.model}, which marks every frame where it is")
         for name, own in (("loss", "yolox"), ("fit", "letterbox")):
             known = [value for value in CHOICES[name] if (value == own) == self.detector]
@@ -300,6 +301,7 @@ class TrainConfig:
             input_size=self.input_size,
             num_classes=self.num_classes if self.detector else 1,
             name=self.model,
+            every_frame=self.every_frame,
         )
 
     def network_options(self) -> dict[str, Any]:

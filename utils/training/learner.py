@@ -42,6 +42,7 @@ class Learner:
         clip_gradient: largest gradient norm, 0 for none.
         channels_last: of grey clips; of RGB clips the network makes images first.
         freeze_norm: batch norm keeps its stored statistics.
+        every_frame: the network gives a map for every frame of a clip, as the masks do.
         augment: `(clip, mask, generator) → (clip, mask)` on the device, over the whole batch; for masks only.
     """
 
@@ -56,6 +57,7 @@ class Learner:
     channels_last: bool = False
     freeze_norm: bool = False
     augment: Callable | None = None
+    every_frame: bool = False
     generator: torch.Generator = field(default_factory=torch.Generator)
 
     def __post_init__(self) -> None:
@@ -84,8 +86,8 @@ class Learner:
         """One optimiser step on the mean gradient of `batches`, of all processes.
 
         Args:
-            batches: `{"clip": (B, T, H, W) or (B, 3, T, H, W), "key": B paths}` with "mask" (B, 1, H, W), or with
-                "boxes", B tensors (N, 5); these are the criterion's targets.
+            batches: `{"clip": (B, T, H, W) or (B, 3, T, H, W), "key": B paths}` with "mask" (B, 1, H, W), with
+                `every_frame` (B, T, H, W), or with "boxes", B tensors (N, 5); these are the criterion's targets.
 
         Returns:
             Means over the batches of the named losses, and of their sum `loss`.
@@ -113,7 +115,7 @@ class Learner:
         if self.channels_last and clip.dim() == 4:
             clip = clip.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, AMP_DTYPES[self.amp], enabled=self.amp != "off"):
-            outputs = network(clip)
+            outputs = network(clip, every_frame=True) if self.every_frame else network(clip)
         return self.criterion(outputs, targets)
 
     def _backward(self, batch: dict[str, Any], count: int) -> dict[str, float]:

@@ -94,6 +94,7 @@ class TrainingSetup:
             config.channels_last,
             config.freeze_norm,
             stitch if config.batch_augmentation else None,
+            config.every_frame,
         )
 
     def _normalisation(self) -> Normalisation:
