@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from utils.datasets.split_names import split_of_folder
-from utils.images.alike_names import AlikeNames
+from utils.images.alike_names import AlikeNames, find_spelt_alike
 from utils.images.folders import LeftOut, walk_folder
 from utils.images.frame_names import natural_key, to_number
 from utils.images.frame_order import order_frames
@@ -74,6 +74,7 @@ def list_images(
     left_out.tell(folder)
     groups = _sequences_of(folder, groups)
     names = sorted(groups, key=natural_key)
+    test = find_spelt_alike(test, groups, "--test")
     unknown = [name for name in test if name not in groups]
     if unknown:
         raise UserError(f"--test: found {', '.join(unknown)}, expected some of {', '.join(names[:12])}")

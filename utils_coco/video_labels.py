@@ -9,6 +9,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from utils.images.alike_names import AlikeNames
+from utils.images.folders import is_passed_over
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
@@ -85,7 +87,7 @@ def _files(folder: str, option: str, suffixes: frozenset[str]) -> list[Path]:
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder, expected the one of {option}; correct it")
     found = [
-        path for path in Path(folder).iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")
+        path for path in Path(folder).iterdir() if path.suffix.lower() in suffixes and not is_passed_over(path.name)
     ]
     return sorted(found, key=lambda path: natural_key(path.name))
 
@@ -103,14 +105,16 @@ def labelled_videos(labels: str, videos: str) -> tuple[list[LabelledVideo], list
     films = _files(videos, "--videos", VIDEO_SUFFIXES)
     if not tables:
         raise UserError(f"{labels}: found no csv file, expected NAME.csv for every video; give another --labels")
-    found = []
+    found, alike = [], AlikeNames(lambda: {film.stem for film in films})
     for table in tables:
-        own = [film for film in films if film.stem == table.stem]
+        name = table.stem if any(film.stem == table.stem for film in films) else alike.find(table.stem)
+        own = [film for film in films if film.stem == name]
         if len(own) != 1:
             raise UserError(
                 f"{table}: found {len(own)} videos of that name in {videos}, expected one; correct "
                 "--videos, or remove what is too much"
             )
         found.append(LabelledVideo(table.stem, own[0], table, *read_labels(table)))
+    alike.tell(videos)
     used = {item.film for item in found}
     return found, [film.name for film in films if film not in used]

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from utils.images.alike_names import AlikeNames
+from utils.images.alike_names import AlikeNames, find_spelt_alike
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 
@@ -37,3 +37,8 @@ def test_nothing_is_said_where_nothing_was_taken():
     names.find("b")
     names.tell("list.txt")
     assert not warnings_given()
+
+
+def test_names_of_options_are_spelt_as_the_known_ones():
+    assert find_spelt_alike(["A", "b", "x", COMPOSED], ["a", "b", APART], "--sequences") == ["a", "b", "x", APART]
+    assert warnings_given()[0].startswith("--sequences: names spelt otherwise than their files: 2, the first A")

@@ -11,6 +11,7 @@ from utils.commands.options import Budget, Hardware, PredictorChoice
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.datasets.quick_check import quick_check
+from utils.images.alike_names import find_spelt_alike
 from utils.images.normalise import Normalisation
 from utils.metrics.evaluate import evaluate_sequences
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, classical_predictor
@@ -208,6 +209,7 @@ def select_sequences(dataset: Dataset, names: Sequence[str]) -> Dataset:
     Raises:
         UserError: there is no such sequence, or a file, mask or box cannot be used.
     """
+    names = find_spelt_alike(names, dataset.sequences, "--sequences")
     unknown = [name for name in names if name not in dataset.sequences]
     if unknown:
         known = list(dataset.sequences)[:MAX_NAMED_SEQUENCES]

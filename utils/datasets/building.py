@@ -25,6 +25,7 @@ except ImportError:  # not a Unix
     fcntl = None
 
 MARK = ".partial"  # the file that tells who builds a folder; it is locked meanwhile
+UNFINISHED_MARK = f"{MARK}.tmp"
 PARTIAL_NAME = re.compile(r".*\.partial-\d+(?:-\d+)?")
 _MARK_TEXT = "an unfinished dataset, being built by process {} on {}\n"
 _MARK_BYTES = 400  # more than it takes
@@ -75,11 +76,13 @@ def _make(start: Path) -> tuple[Path, int | None]:
         with contextlib.suppress(FileExistsError):
             work.mkdir()
             break
-    descriptor = os.open(work / MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-    if fcntl is not None:  # locked before it has text, without which nobody removes the folder
+    near = work / UNFINISHED_MARK  # until it is locked and has its text: nobody finds a mark that tells nothing
+    descriptor = os.open(near, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+    if fcntl is not None:
         with contextlib.suppress(OSError):  # no locks on this disk; who is gone is then told by the process's number
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.write(descriptor, _MARK_TEXT.format(os.getpid(), socket.gethostname()).encode())
+    os.replace(near, work / MARK)
     if fcntl is None:  # an open file would keep its folder from being moved
         os.close(descriptor)
     return work, None if fcntl is None else descriptor
@@ -117,9 +120,11 @@ def _read_maker(folder: Path) -> tuple[int, str] | None:
 
 def _is_abandoned(folder: Path) -> bool:
     """Whether this project made a folder, and the process that did is known to be gone."""
-    maker = None if folder.is_symlink() else _read_maker(folder)
-    if maker is None:
+    if folder.is_symlink():
         return False
+    maker = _read_maker(folder)
+    if maker is None:  # killed before it had a mark, it has nothing in it
+        return set(os.listdir(folder)) <= {UNFINISHED_MARK}
     try:
         if _is_unlocked(folder / MARK):
             return True

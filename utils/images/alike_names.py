@@ -7,7 +7,7 @@ spell names otherwise than a disk on which both count.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from utils.system.errors import UserError
 from utils.system.notices import warn
@@ -81,3 +81,17 @@ class AlikeNames:
                 f"{where}: names spelt otherwise than their files{count}, the first {name}, taken for {found} "
                 f"(another {spelling})"
             )
+
+
+def find_spelt_alike(names: Iterable[str], known: Collection[str], option: str) -> list[str]:
+    """Names that a user gave, spelt as the `known` ones are; those that none is like stay as they are.
+
+    Args:
+        names: that were given with `option`.
+        known: names there are.
+        option: for the warning, such as `--sequences`.
+    """
+    alike = AlikeNames(lambda: known)
+    found = [name if name in known else alike.find(name) or name for name in names]
+    alike.tell(option)
+    return found

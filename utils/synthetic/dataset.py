@@ -243,13 +243,14 @@ def write_dataset(
     require_apart(out, [config.backgrounds] if config.backgrounds else [])
     _refuse(out, wanted, config, overwrite)
     make_folder(out)
-    with writing(out, "give another --out"), build_folder(out, merge=True) as temporary:
+    there = any(out.iterdir())
+    with writing(out, "give another --out"), build_folder(out, merge=there) as work:
         for split in wanted:
-            _write_split(config, split, temporary, workers, quiet)
-        for split in wanted:
+            _write_split(config, split, work, workers, quiet)
+        for split in wanted if there else ():
             _remove(out, split)
-        for split in wanted:
-            _install(temporary, out, split)
+        for split in wanted if there else ():
+            _install(work, out, split)
     return wanted
 
 
