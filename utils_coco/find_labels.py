@@ -16,7 +16,7 @@ from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES, read_frame
 from utils.system.errors import UserError
 from utils.system.notices import hold_warnings
-from utils.video.sources import VIDEO_SUFFIXES
+from utils.video.capture import VIDEO_SUFFIXES
 from utils_coco.import_labels import match_labels
 from utils_coco.label_formats import guess_kind
 from utils_coco.source_images import Lookup, list_images

@@ -14,7 +14,7 @@ from utils.images.folders import is_passed_over
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
-from utils.video.sources import VIDEO_SUFFIXES
+from utils.video.capture import VIDEO_SUFFIXES
 
 COLUMNS = ("frame", "class", "x", "y", "w", "h")
 

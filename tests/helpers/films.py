@@ -3,13 +3,15 @@
 import resource
 import subprocess
 import sys
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 from scripts import ROOT
 
 from utils.system.errors import UserError
-from utils.video.sources import Capture
+from utils.video.capture import Capture
 from utils.video.writers import VideoWriter
 
 
@@ -23,6 +25,21 @@ def film(path, count, fps=25.0, shape=(48, 64)):
     with VideoWriter(path, fps) as writer:
         for number in range(count):
             writer.write(picture(number, shape))
+    return path
+
+
+def deep_film(path, pictures, codec="ffv1", kind="gray16le", times=None, container=None):
+    """A video of grey pictures `(H, W)` uint16, coded as `kind` of pixels, at `times` in milliseconds."""
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.height, stream.width = pictures[0].shape
+        stream.pix_fmt, stream.codec_context.time_base = kind, Fraction(1, 1000)
+        for number, image in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(image, format="gray16le" if image.dtype == np.uint16 else "gray")
+            frame = frame.reformat(format=kind)
+            frame.pts, frame.time_base = times[number] if times else 40 * number, Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
     return path
 
 

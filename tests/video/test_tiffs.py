@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from trees import picture, write
 
+from utils.images.formats import tiff
 from utils.images.grey_levels import MIDDLE_LEVEL
 from utils.images.image_files import read_frame
 from utils.system.errors import UserError
-from utils.video import tiff
 from utils.video.live import GrowingFolder
 from utils.video.sources import open_sources
 

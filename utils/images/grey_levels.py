@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.images.image_files import MAX_GREY_LEVEL, to_whole_levels, values_beyond_levels
+from utils.images.image_files import MAX_GREY_LEVEL, to_grey, to_whole_levels, values_beyond_levels
 
 RANGE_PERCENTILES = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
 # Range and noise below which whole levels are too coarse for a frame with fractions.
@@ -95,18 +95,19 @@ class GreyConverter:
         self.path, self.notes = path, notes
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """A picture `(H, W)` or `(H, W, 3)` uint8 BGR → `(H, W)`."""
+        """A picture `(H, W)` or BGR `(H, W, 3)`, uint8, uint16 or float32 → `(H, W)`."""
         if picture.ndim == 2:
             return picture
         if self.notes is not None:
-            part = picture[::4, ::4].astype(np.int16)
-            if np.ptp(part, axis=2).mean() > MIN_COLOUR_DIFFERENCE:
+            part = picture[::4, ::4].astype(np.float32)
+            scale = 1 if picture.dtype == np.uint8 else max(float(part.max()), 1e-6) / MAX_8_BIT_LEVEL
+            if np.ptp(part, axis=2).mean() > MIN_COLOUR_DIFFERENCE * scale:
                 self.notes.append(
                     f"{self.path}: the frames are in colour and are turned grey, which does not bring "
                     "back what a palette (pseudo-colour) stands for; record white-hot or black-hot"
                 )
             self.notes = None
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.dtype == np.uint8 else to_grey(picture)
 
 
 def full_scale_of(image: np.ndarray) -> float:

@@ -3,30 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from utils.images.formats.arrays import ARRAY_SUFFIX, open_array, read_array
+from utils.images.formats.ends import BMP_HEADER_BYTES, ends_at_once, is_whole
+from utils.images.formats.tiff import TIFF_STARTS, page_size
+from utils.images.formats.tiff_pages import read_pages
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
-from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_regular
+from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_pixels, require_regular
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"})
-END_BYTES = 4096  # bytes at a file's end among which its end mark is looked for
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat", ARRAY_SUFFIX})
+END_BYTES = 16  # at a file's end that show most files whole
 MAX_GREY_LEVEL = 65535  # the highest grey level
 MAX_OVERSHOOT = 0.05  # of the range, that resampling puts below 0
 MIN_RANGE_TO_ROUND = 8  # levels from the darkest to the brightest pixel; of less, rounding takes what fractions tell
 ASPECT_TOLERANCE = 0.02  # two sizes have the same aspect when their ratios differ by less than this share
 
 
-def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
+def images_among(names: Iterable[str]) -> list[str]:
+    """Of the names of a folder's files those of images; arrays count as such where there are no others."""
+    images = [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
+    return [name for name in images if not name.lower().endswith(ARRAY_SUFFIX)] or images
+
+
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """Read a picture as its file holds it.
+
+    Args:
+        path: of the file; of what its name says it is, PNG, JPEG, BMP or TIFF, only the content counts, and of several
+            pages the first.
+
+    Returns:
+        `(H, W)` grey, or `(H, W, 1|3|4)` BGR, of any type of real numbers.
+
+    Raises:
+        UserError: the file is missing, truncated or no image, or has too many pixels.
+    """
+    if Path(path).suffix.lower() == ARRAY_SUFFIX:
+        return read_array(path)
     data = read_bytes(path, "an image file")
-    _refuse_truncated(path, data[:8].tobytes(), data[-END_BYTES:].tobytes(), data.size)
+    if data[:4].tobytes() in TIFF_STARTS:
+        return next(read_pages(path, (0,)))
+    if not is_whole(data.tobytes()):
+        raise _truncated(path, data.size)
     require_image_size(path, data)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if flags is None else flags) if data.size else None
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise UserError(f"{path}: not a readable image ({error.err}); fetch the file again") from None
     if image is None:
@@ -34,39 +62,34 @@ def _decode(path: str | os.PathLike, flags: int | None = None) -> np.ndarray:
     return image
 
 
-def _refuse_truncated(path: str | os.PathLike, head: bytes, tail: bytes, size: int) -> None:
-    """Raise for PNG, JPEG and BMP files that end early: OpenCV fills what is missing with grey and says nothing."""
-    ended = True
-    if head.startswith(b"\x89PNG"):
-        ended = b"IEND" in tail[-64:]
-    elif head.startswith(b"\xff\xd8"):
-        ended = b"\xff\xd9" in tail
-    elif head.startswith(b"BM") and size >= 6:
-        ended = size >= int.from_bytes(head[2:6], "little")
-    if not ended:
-        raise UserError(f"{path}: truncated image ({size} bytes, its end is missing); fetch the file again")
+def _truncated(path: str | os.PathLike, size: int) -> UserError:
+    return UserError(f"{path}: truncated image ({size} bytes, its end is missing); fetch the file again")
 
 
 def check_end(path: str | os.PathLike) -> None:
-    """Look at the first and last bytes of an image file only.
+    """Look at the first and last bytes of an image file, and only where these do not show it whole, at all of them.
 
     Raises:
         UserError: it is missing, empty, or ends early (PNG, JPEG and BMP).
     """
+    if Path(path).suffix.lower() == ARRAY_SUFFIX:
+        open_array(path)
+        return
     try:
         require_regular(path, "an image file")
         with open(path, "rb") as file:
-            head, size = file.read(8), file.seek(0, os.SEEK_END)
+            head, size = file.read(BMP_HEADER_BYTES), file.seek(0, os.SEEK_END)
             file.seek(max(size - END_BYTES, 0))
             tail = file.read()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); expected an image file") from None
     if not size:
         raise UserError(f"{path}: an empty file; fetch the file again")
-    _refuse_truncated(path, head, tail, size)
+    if not ends_at_once(head, tail, size) and not is_whole(read_bytes(path, "an image file").tobytes()):
+        raise _truncated(path, size)
 
 
-def _to_grey(image: np.ndarray) -> np.ndarray:
+def to_grey(image: np.ndarray) -> np.ndarray:
     """`(H, W)` or `(H, W, 1|3|4)` → `(H, W)`; colour-coded grey keeps its values exactly."""
     if image.ndim == 2:
         return image
@@ -75,6 +98,8 @@ def _to_grey(image: np.ndarray) -> np.ndarray:
     colour = image[:, :, :3]
     if (colour[:, :, 0] == colour[:, :, 1]).all() and (colour[:, :, 0] == colour[:, :, 2]).all():
         return np.ascontiguousarray(colour[:, :, 0])
+    if colour.dtype not in (np.uint8, np.uint16, np.float32):
+        colour = colour.astype(np.float32)
     return cv2.cvtColor(np.ascontiguousarray(colour), cv2.COLOR_BGR2GRAY)
 
 
@@ -91,7 +116,7 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     """Read one frame as grey, with the values that the file holds, such as degrees.
 
     Args:
-        path: PNG, JPEG, BMP or TIFF, grey, palette, RGB or RGBA; or a `.mat` clip file.
+        path: PNG, JPEG, BMP, TIFF or `.npy`, grey, palette, RGB or RGBA; or a `.mat` clip file.
 
     Returns:
         `(H, W)` of any type.
@@ -99,7 +124,7 @@ def read_values(path: str | os.PathLike) -> np.ndarray:
     Raises:
         UserError: the file is missing, truncated or no image.
     """
-    return _mat_plane(path) if Path(path).suffix.lower() == ".mat" else _to_grey(_decode(path))
+    return _mat_plane(path) if Path(path).suffix.lower() == ".mat" else to_grey(read_picture(path))
 
 
 def read_frame(path: str | os.PathLike) -> np.ndarray:
@@ -172,7 +197,7 @@ def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> 
     Raises:
         UserError: unreadable, or of another aspect than `shape`.
     """
-    image = _to_grey(_decode(path))
+    image = to_grey(read_picture(path))
     mask = image > max(int(image.max(initial=0)) // 2, 0)
     if shape is not None and mask.shape != tuple(shape):
         if not same_aspect(mask.shape, tuple(shape)):
@@ -193,7 +218,13 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     if Path(path).suffix.lower() == ".mat":
         plane = _mat_plane(path)
         return plane.shape[0], plane.shape[1]
+    if Path(path).suffix.lower() == ARRAY_SUFFIX:
+        return open_array(path).shape[1:3]
     try:
+        size = page_size(path)
+        if size:
+            require_pixels(path, size[1], size[0])
+            return size
         with Image.open(path) as image:
             return image.height, image.width
     except FileNotFoundError:

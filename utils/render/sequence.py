@@ -159,7 +159,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
         print_notes(source)
     if not results.tally.frames:
         raise UserError(f"{source.path}: no frame could be read; record or copy it again")
-    warn_of_gaps(source, predictor, settings, results)
+    warn_of_few(source, predictor, results)
     tracks = f"  {len(results.ids)} tracks" if results.tracks else ""
     what = "components" if predictor.settings.task == "segmentation" else "boxes"
     found = summarise(source.name, results.tally, what) + tracks
@@ -193,12 +193,9 @@ def open_outputs(out: Path, source: FrameSource, name: str) -> OutputFolder:
     return outputs
 
 
-def warn_of_gaps(source: FrameSource, predictor: Predictor, settings: RenderSettings, results: Results) -> None:
-    """Warn where fewer frames came than were announced, or such that the network sees little in them."""
-    count, total = results.tally.frames, count_expected(source, settings)
-    if total and count < total:
-        warn(f"{source.path}: {count} frames could be read, {total} were announced")
-    if count == 1 < predictor.settings.num_frames:
+def warn_of_few(source: FrameSource, predictor: Predictor, results: Results) -> None:
+    """Warn of frames such that the network sees little in them."""
+    if results.tally.frames == 1 < predictor.settings.num_frames:
         warn(f"{source.path}: one frame; the network looks for what moves from frame to frame, and misses most in one")
     sizes = {(image["width"], image["height"]) for image in results.images}
     if len(sizes) > 1:

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from scipy import ndimage
 
 from utils.images.folders import is_passed_over
 from utils.images.frame_names import natural_key
+from utils.images.image_files import read_picture
 from utils.system.errors import UserError
-from utils.system.untrusted import read_bytes, require_image_size
 
 SCENE_KINDS = ("cloud", "ground", "sea", "building")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
@@ -329,12 +328,10 @@ def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) 
     Raises:
         UserError: the file cannot be read.
     """
-    data = read_bytes(path, "a picture")
-    require_image_size(path, data)
-    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if picture is None:
-        raise UserError(f"backgrounds: {path} cannot be read; expected an intact picture; repair or remove it")
-    picture = picture.astype(np.float64)
+    try:
+        picture = read_picture(path).astype(np.float64)
+    except UserError as error:
+        raise UserError(f"backgrounds: {path} cannot be read ({error}); repair or remove it") from None
     if picture.ndim == 3:
         picture = picture[..., :3].mean(axis=2)
     low, high = (0.0, 255.0) if picture.max() <= 255 else np.percentile(picture, (0.1, 99.9))

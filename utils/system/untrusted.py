@@ -87,15 +87,15 @@ def require_image_size(path: str | os.PathLike, data: bytes | np.ndarray) -> Non
         data: its bytes.
 
     Raises:
-        UserError: it speaks of more than `MAX_IMAGE_PIXELS` pixels.
+        UserError: it speaks of more than `MAX_IMAGE_PIXELS` pixels, or is of no kind that is known.
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
             width, height = image.size
     except Image.DecompressionBombError:
         raise UserError(f"{path}: found an image of far more than {MAX_IMAGE_PIXELS:,} pixels, {SIZE_ADVICE}") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return  # the decoder, which knows other kinds too, says what is wrong
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):  # whose size nobody knows
+        raise UserError(f"{path}: not a readable image ({len(data)} bytes); fetch or write the file again") from None
     require_pixels(path, width, height)
 
 

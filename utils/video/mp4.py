@@ -18,7 +18,7 @@ import numpy as np
 from utils.system.disk import GrowingFile
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
-from utils.video.sources import Capture
+from utils.video.capture import Capture
 
 # Encoders with their options; the first one that FFmpeg has is taken. H.264 plays in browsers, and with these options
 # takes about the time of OpenCV's MPEG-4 and keeps small points better: without a deblocking filter.

@@ -10,25 +10,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from utils.images.folders import TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
+from utils.images.formats.tiff import Pages, list_pages
+from utils.images.formats.tiff_pages import read_pages
 from utils.images.frame_names import natural_key
 from utils.images.frame_order import FrameSequence, order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
-from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values
+from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values, to_grey
 from utils.system.addresses import hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.notices import warn
-from utils.system.untrusted import require_pixels
-from utils.video.tiff import Pages, list_pages
+from utils.video.capture import VIDEO_SUFFIXES, Capture
 
-VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts", ".mts", ".m2ts")
-    + (".flv", ".3gp", ".asf", ".ogv", ".mxf", ".y4m", ".mjpeg")
-)
 TIFF_SUFFIXES = (".tif", ".tiff")
 
 
@@ -36,13 +31,14 @@ class SourceFrame(NamedTuple):
     """A frame of a source.
 
     `image` is `(H, W)` uint8 or uint16, grey; `name` is unique within the source and good for a file name; `path` is
-    the image's file, None for a video's frame.
+    the image's file, None for a video's frame. `time` is a video's, in seconds, None where nobody knows.
     """
 
     number: int
     image: np.ndarray
     name: str
     path: str | None
+    time: float | None = None
 
 
 class FrameSource:
@@ -98,7 +94,9 @@ class FileSource(FrameSource):
             grey = GreyConverter(self.path, self.notes)
             with Capture(self.path) as capture:
                 for number, picture in enumerate(capture):
-                    yield SourceFrame(number, grey(picture), video_frame(number)[1], None)
+                    yield SourceFrame(number, levels(grey(picture)), video_frame(number)[1], None, time=capture.time)
+                if said := capture.shortfall():
+                    warn(f"{self.path}: {said}")
 
 
 @dataclass(frozen=True)
@@ -109,19 +107,8 @@ class PageSource(FileSource):
 
     def __iter__(self) -> Iterator[SourceFrame]:
         levels = LevelMapper(self.path, self.notes)
-        with Image.open(self.path) as image:
-            for number, place in enumerate(self.pages):
-                try:
-                    image.seek(place)
-                    require_pixels(f"{self.path}: page {number + 1}", *image.size)
-                    page = np.asarray(
-                        image if image.mode in ("L", "I;16", "I;16B", "I;16L", "I", "F") else image.convert("L")
-                    )
-                except (OSError, EOFError, ValueError, SyntaxError, TypeError, KeyError) as error:
-                    raise UserError(
-                        f"{self.path}: page {number + 1} cannot be read ({error}); write the file again"
-                    ) from None
-                yield SourceFrame(number, levels(page), video_frame(number)[1], None)
+        for number, page in enumerate(read_pages(self.path, self.pages, numbered=True)):
+            yield SourceFrame(number, levels(to_grey(page)), video_frame(number)[1], None)
 
 
 def pages_of(path: str | os.PathLike) -> Pages:
@@ -135,48 +122,6 @@ def pages_of(path: str | os.PathLike) -> Pages:
 def video_frame(position: int) -> tuple[int, str]:
     """Number and name of a video's frame at `position`, from 0."""
     return position, f"{position:06d}"
-
-
-class Capture:
-    """An open video file; iterating gives pictures `(H, W)` or, BGR, `(H, W, 3)` uint8.
-
-    Raises:
-        UserError: not a readable video.
-    """
-
-    def __init__(self, path: str | os.PathLike) -> None:
-        # FFmpeg reports broken files on stderr by itself; the error below says it in one line.
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        self.capture = cv2.VideoCapture(str(path))
-        if not self.capture.isOpened():
-            raise UserError(f"{path}: not a readable video ({os.path.getsize(path)} bytes); {_advice(Path(path))}")
-        fps, count = (self.capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
-        self.fps = fps if 0 < fps < 1000 else None
-        self.length = int(count) if count >= 1 else None
-
-    def __enter__(self) -> Capture:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.capture.release()
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        while True:
-            ok, picture = self.capture.read()
-            if not ok:
-                return
-            yield picture
-
-
-def _advice(path: Path) -> str:
-    """What a file may be that cannot be opened as a video, and what to do about it."""
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        return f"expected an image, a folder of images or a video ({', '.join(sorted(VIDEO_SUFFIXES))})"
-    with open(path, "rb") as file:
-        begins = file.read(8)[4:]
-    if begins in (b"ftyp", b"mdat", b"free", b"wide", b"skip"):  # an mp4 that has its index at the end
-        return "it seems to be cut off, or was never finished: its index is missing; copy or record it again"
-    return "it seems to be damaged, or to be no video; copy or record it again"
 
 
 def open_sources(path: str | os.PathLike) -> list[FrameSource]:
@@ -317,4 +262,6 @@ def _video_source(name: str, path: Path) -> FrameSource:
             raise UserError(
                 f"{path}: found a video without a readable frame; it seems to be cut off; copy or record it again"
             )
+        if capture.facts.doubt:
+            warn(f"{path}: {capture.facts.doubt}")
         return FileSource(name, str(path), capture.fps, capture.length)
