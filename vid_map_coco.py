@@ -141,7 +141,8 @@ def write_curves(curves: dict[str, Any], figures: dict[str, Any], out: Path) -> 
 
 def write_boxes(result: DetectionEvaluation, dataset: Dataset, naming: Naming, out: Path) -> None:
     """Write truth.json and detections.json."""
-    truth = zip((frame for frame, _ in result.detections), result.overall.true, strict=True)
+    frames = (frame for frame, _ in result.detections)
+    truth = zip(frames, result.overall.true, result.overall.ignored, strict=True)
     write_coco(out / "truth.json", as_truth(truth, dataset, naming))
     write_coco(out / "detections.json", as_results(result.detections, naming))
 

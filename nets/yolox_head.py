@@ -19,6 +19,7 @@ from nets.process_sums import count_processes, sum_over_processes
 
 STRIDE = 8
 CENTRE_RADIUS = 2.5  # strides around a target's centre within which cells are candidates
+IGNORED_CLASS = -1  # in place of a target's class: a region in which nobody says what is a target
 NUM_LARGEST_IOUS = 10  # IoUs whose sum says how many cells a target takes
 
 
@@ -116,9 +117,7 @@ def pad_targets(boxes: list[Tensor], num_classes: int, like: Tensor) -> tuple[Te
     Raises:
         ValueError: another shape, or an unknown class.
     """
-    for box in boxes:
-        if box.dim() != 2 or box.shape[1] != 5:
-            raise ValueError(f"got boxes of shape {tuple(box.shape)}, expected (N, 5): x1, y1, x2, y2, class")
+    _require_boxes(boxes)
     counts = torch.tensor([len(box) for box in boxes])
     padded = nn.utils.rnn.pad_sequence([box.to(like) for box in boxes], batch_first=True)
     classes = padded[..., 4]
@@ -128,6 +127,12 @@ def pad_targets(boxes: list[Tensor], num_classes: int, like: Tensor) -> tuple[Te
             f"build the network with num_classes={int(classes.max()) + 1} or correct the labels"
         )
     return padded, (torch.arange(padded.shape[1]) < counts[:, None]).to(like.device)
+
+
+def _require_boxes(boxes: list[Tensor]) -> None:
+    for box in boxes:
+        if box.dim() != 2 or box.shape[1] != 5:
+            raise ValueError(f"got boxes of shape {tuple(box.shape)}, expected (N, 5): x1, y1, x2, y2, class")
 
 
 @torch.no_grad()
@@ -182,21 +187,25 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
 
     Args:
         raw: output (B, 5 + classes, h, w) float.
-        boxes: for each image (N, 5) float x1, y1, x2, y2, class in pixels of the network's input, N ≥ 0.
+        boxes: for each image (N, 5) float x1, y1, x2, y2, class in pixels of the network's input, N ≥ 0; a class of
+            `IGNORED_CLASS` makes a box a region to ignore.
 
     Returns:
         {"iou": 5·Σ(1 - IoU²), "objectness": Σ BCE, "class": Σ BCE}, each over the assigned cells of the batch (at least
-        1); objectness is summed over all cells, with target 1 on the assigned ones, the class target is one-hot × IoU
-        of the assigned box. Of several processes that train together the mean of their losses is the loss.
+        1); objectness is summed over all cells, with target 1 on the assigned ones, but for those that are not
+        assigned and have their centre in a region to ignore; the class target is one-hot × IoU of the assigned box. Of
+        several processes that train together the mean of their losses is the loss.
 
     Raises:
         ValueError: boxes of another shape or number, or of an unknown class.
     """
     if len(boxes) != len(raw):
         raise ValueError(f"got boxes of {len(boxes)} images, expected one tensor for each of {len(raw)} images")
+    _require_boxes(boxes)
     raw = raw.float()
     decoded = decode_boxes(raw)
-    targets, valid = pad_targets(boxes, raw.shape[1] - 5, decoded)
+    regions = [box[box[:, 4] == IGNORED_CLASS] for box in boxes]
+    targets, valid = pad_targets([box[box[:, 4] != IGNORED_CLASS] for box in boxes], raw.shape[1] - 5, decoded)
     cells = raw[:, 4:].flatten(2).transpose(1, 2)
     if not targets.shape[1]:
         assigned, winner = cells.new_zeros(cells.shape[:2], dtype=torch.bool), None
@@ -206,13 +215,26 @@ def yolox_loss(raw: Tensor, boxes: list[Tensor]) -> dict[str, Tensor]:
         matched = targets.gather(1, winner[..., None].expand(-1, -1, 5))[assigned]
         predicted = decoded[assigned]
     iou = _iou(matched[:, :4], predicted)
+    classes = cells[..., 1:][assigned]
     one_hot = F.one_hot(matched[:, 4].long(), cells.shape[-1] - 1) * iou.detach()[:, None]
+    objectness = cells[..., 0]
+    if any(map(len, regions)):
+        counted = assigned | ~_inside_regions(raw, regions)
+        objectness, assigned = objectness[counted], assigned[counted]
     total = sum_over_processes(raw.new_tensor(len(matched))).clamp(min=1) / count_processes()
     return {
         "iou": 5 * (1 - iou.square()).sum() / total,
-        "objectness": _bce_sum(cells[..., 0], assigned.float()) / total,
-        "class": _bce_sum(cells[..., 1:][assigned], one_hot) / total,
+        "objectness": _bce_sum(objectness, assigned.float()) / total,
+        "class": _bce_sum(classes, one_hot) / total,
     }
+
+
+def _inside_regions(raw: Tensor, regions: list[Tensor]) -> Tensor:
+    """Which cells of `raw` (B, …, h, w) have their centre in one of their image's regions (R, 5): (B, h·w) bool."""
+    centres = cell_centres(*raw.shape[-2:], like=raw)[:, None]
+    return torch.stack(
+        [((centres > own[:, :2].to(raw)) & (centres < own[:, 2:4].to(raw))).all(-1).any(-1) for own in regions]
+    )
 
 
 def _bce_sum(logits: Tensor, targets: Tensor) -> Tensor:

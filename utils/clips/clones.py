@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from utils.clips.transforms import NO_BOXES, ClipTransform, check_clip
+from utils.images.boxes import IGNORED_CLASS
 from utils.images.components import label_targets
 
 SKIRT_PX = 2  # pixels around the mask in which the skirts of a target's point spread fade out
@@ -255,9 +256,14 @@ class _Replacing:
 
 
 def _owners(labels: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The label that has most pixels in each of the boxes (N, 5), 0 where none has any: (N,) int."""
+    """The label that has most pixels in each of the boxes (N, 5), 0 where none has any: (N,) int.
+
+    Regions to ignore belong to none.
+    """
     owners = np.zeros(len(boxes), int)
     for index, box in enumerate(boxes):
+        if box[4] == IGNORED_CLASS:
+            continue
         x1, y1, x2, y2 = np.maximum(np.rint(box[:4]).astype(int), 0)
         counts = np.bincount(labels[y1:y2, x1:x2].ravel(), minlength=2)[1:]
         owners[index] = 1 + counts.argmax() if counts.any() else 0

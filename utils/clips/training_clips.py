@@ -13,8 +13,10 @@ from utils.clips.cache import SharedCache
 from utils.clips.registration import align_clip, scene_shift, shifts_to_last
 from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
+from utils.clips.transforms import NO_BOXES
 from utils.datasets.frame_table import Frame, Sequences
 from utils.images.box_masks import mask_of_boxes
+from utils.images.boxes import IGNORED_CLASS
 from utils.images.image_files import read_frame, read_mask
 from utils.images.normalise import normalise
 from utils.system.errors import UserError
@@ -39,6 +41,12 @@ def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
 def no_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
     """`(H, W)` bool without targets, where nothing asks for their pixels."""
     return np.zeros(image.shape, bool)
+
+
+def boxes_to_learn(frame: Frame) -> np.ndarray:
+    """A frame's boxes, `(N, 5)` float64 x1, y1, x2, y2, class; of regions to ignore the class is `IGNORED_CLASS`."""
+    ignored = ((*region[:4], IGNORED_CLASS) for region in frame.ignored)
+    return np.array([*(frame.boxes or ()), *ignored], np.float64).reshape(-1, 5)
 
 
 class ClipDataset:
@@ -164,7 +172,8 @@ class ClipDataset:
         Returns:
             `{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
             (1, H, W) float32, with `settings.every_frame` those of all frames (T, H, W), or its `"boxes"` (N, 5)
-            float32, x1, y1, x2, y2, class in pixels of the clip.
+            float32, x1, y1, x2, y2, class in pixels of the clip; the class of a region to ignore is
+            `utils.images.boxes.IGNORED_CLASS`.
 
         Raises:
             UserError: a frame is unreadable, or of another size than the others; with `replace_bad`, no clip can be
@@ -185,7 +194,7 @@ class ClipDataset:
         name, position = self.keys[index]
         key = self.sequences[name][position]
         frames, masks = self.read(index)
-        boxes = np.array(key.boxes or () if self.labels == "boxes" else (), np.float64).reshape(-1, 5)
+        boxes = boxes_to_learn(key) if self.labels == "boxes" else NO_BOXES
         if self.transform is not None:
             frames, masks, boxes = self.transform(
                 frames, masks, boxes, np.random.default_rng((self.seed, epoch, index))

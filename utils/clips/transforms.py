@@ -1,8 +1,8 @@
 """Size and appearance of training clips: the same change for all frames of a clip, images, masks and boxes together.
 
 Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool; boxes (N, 5) float64 are those of the
-key frame, the last one: x1, y1, x2, y2 in its pixels, right and bottom exclusive, and class. Every transform returns
-new arrays.
+key frame, the last one: x1, y1, x2, y2 in its pixels, right and bottom exclusive, and class, or `IGNORED_CLASS` for a
+region in which nobody says what is a target. Every transform returns new arrays.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.images.boxes import cut
+from utils.images.boxes import IGNORED_CLASS, cut
 from utils.images.components import label_targets
 from utils.images.fit import MARGIN_GREY, Letterbox, resize_mask, resize_plane
 
@@ -120,8 +120,9 @@ def random_crop_boxes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`random_crop` with the boxes of the key frame, which are its targets then.
 
-    Those whose centre is inside stay, cut at the crop's edges. A clip smaller than the square is continued by the
-    values of its edge, as in prediction: a mirror image would show targets without boxes.
+    Those whose centre is inside stay, cut at the crop's edges, and of regions to ignore what is inside. A clip smaller
+    than the square is continued by the values of its edge, as in prediction: a mirror image would show targets without
+    boxes.
 
     Args:
         frames: (T, H, W).
@@ -138,13 +139,16 @@ def random_crop_boxes(
     pad = _padding_to(frames, size)
     if np.any(pad):
         frames, masks = np.pad(frames, pad, mode="edge"), np.pad(masks, pad)
-    wanted = len(boxes) and rng.random() < target_probability
-    targets = np.stack([np.floor(boxes[:, 1::-1]), np.ceil(boxes[:, 3:1:-1])], 1).reshape(-1, 4).astype(int)
+    targets = boxes[boxes[:, 4] != IGNORED_CLASS]
+    wanted = len(targets) and rng.random() < target_probability
+    targets = np.stack([np.floor(targets[:, 1::-1]), np.ceil(targets[:, 3:1:-1])], 1).reshape(-1, 4).astype(int)
     here = _draw_place(frames.shape[1:], targets if wanted else [], size, rng)
     moved = np.array(boxes, np.float64)
     moved[:, :4] -= [here[2].start, here[1].start] * 2
-    centre = (moved[:, :2] + moved[:, 2:4]) / 2
-    return frames[here].copy(), masks[here].copy(), cut(moved[((centre >= 0) & (centre < size)).all(1)], (size, size))
+    centre, part = (moved[:, :2] + moved[:, 2:4]) / 2, cut(moved, (size, size))
+    touched, within = (part[:, 2:4] > part[:, :2]).all(1), ((centre >= 0) & (centre < size)).all(1)
+    seen = np.where(moved[:, 4] == IGNORED_CLASS, touched, within)
+    return frames[here].copy(), masks[here].copy(), part[seen]
 
 
 def _padding_to(frames: np.ndarray, size: int) -> list[tuple[int, int]]:

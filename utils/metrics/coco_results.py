@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, load_coco
+from utils.datasets.coco_schema import RESULT_SCHEMA, category_name, find_flaw, load_json, shorten
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import list_files
@@ -59,7 +58,7 @@ def naming_of(dataset: Dataset) -> Naming:
                 sources[item.path] = tuple(
                     sorted(
                         (
-                            {"id": entry["id"], "name": str(entry.get("name", entry["id"]))}
+                            {"id": entry["id"], "name": category_name(entry, str(entry["id"]))}
                             for entry in content["categories"]
                         ),
                         key=lambda entry: entry["id"],
@@ -93,13 +92,20 @@ def as_results(detections: Iterable[tuple[Frame, np.ndarray]], naming: Naming) -
     ]
 
 
-def as_truth(frames: Iterable[tuple[Frame, np.ndarray]], dataset: Dataset, naming: Naming) -> dict[str, Any]:
-    """Frames with their true boxes `(G, 5)` as a COCO file, which tells what the ids of the results stand for."""
+def as_truth(
+    frames: Iterable[tuple[Frame, np.ndarray, np.ndarray]], dataset: Dataset, naming: Naming
+) -> dict[str, Any]:
+    """Frames with their true boxes `(G, 5)` and the regions to ignore `(R, 5)` as a COCO file.
+
+    It tells what the ids of the results stand for.
+    """
     images, annotations = [], []
-    for frame, boxes in frames:
+    for frame, boxes, ignored in frames:
         name = Path(os.path.relpath(frame.image, dataset.root)).as_posix()
         images.append(image_entry(naming.ids[frame.image], name))
-        for x1, y1, x2, y2, number in boxes.tolist():
+        for x1, y1, x2, y2, number, crowd in (
+            (*box, i) for i, part in enumerate((boxes, ignored)) for box in part.tolist()
+        ):
             annotations.append(
                 box_entry(
                     len(annotations) + 1,
@@ -107,7 +113,7 @@ def as_truth(frames: Iterable[tuple[Frame, np.ndarray]], dataset: Dataset, namin
                     naming.category(int(number)),
                     bbox=[x1, y1, x2 - x1, y2 - y1],
                     area=(x2 - x1) * (y2 - y1),
-                    iscrowd=0,
+                    iscrowd=crowd,
                 )
             )
     return coco_content(images, annotations, naming.categories)
@@ -127,12 +133,7 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
     Raises:
         UserError: not json, no COCO results, or about images or categories that the dataset does not have.
     """
-    try:
-        content = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {EXPECTED}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not json ({error}); {EXPECTED}") from None
+    content = load_json(str(path), EXPECTED)
     if not isinstance(content, list):
         keys = f" with {', '.join(map(str, list(content)[:4]))}" if isinstance(content, dict) else ""
         raise UserError(f"{path}: found a {type(content).__name__}{keys}, {EXPECTED}")
@@ -163,16 +164,9 @@ def _describe_source(naming: Naming) -> str:
 
 def _read_entry(path: str | os.PathLike, index: int, item: Any) -> tuple[Any, Any, list[float], float]:
     """Image, category, box and score of an entry; raises `UserError` where it is none."""
-    try:
-        image, category, box, score = item["image_id"], item["category_id"], item["bbox"], item["score"]
-        numbers = [*box, score]
-        sound = len(box) == 4 and all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
-        sound = sound and not isinstance(image, (dict, list)) and not isinstance(category, (dict, list))
-    except (KeyError, TypeError, OverflowError):
-        sound = False
-    if not sound:
-        found = json.dumps(item)
-        raise UserError(f"{path}: entry {index} is {found[:120]}{'…' if len(found) > 120 else ''}, {EXPECTED}")
+    if flaw := find_flaw(item, RESULT_SCHEMA):
+        raise UserError(f"{path}: entry {index} is {shorten(item, 120)}, without a usable {flaw}; {EXPECTED}")
+    image, category, box, score = (item[key] for key in RESULT_SCHEMA)
     if min(box[2:]) < 0:
         raise UserError(
             f"{path}: entry {index} has a box of {box[2]:g}x{box[3]:g} pixels (w x h), expected sides of "

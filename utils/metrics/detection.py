@@ -6,7 +6,8 @@ descending order of score; each takes the best box by the rule (largest IoU, nea
 hits nothing is false, in frames without targets too.
 
 - `ap50`, `ap`: COCO's average precision at IoU 0.5 and averaged over 0.5, 0.55 … 0.95 (pycocotools, at most 100
-  detections a frame and class); `ap50_AREA`, `ap_AREA` for targets of some sizes, see `utils.metrics.detection.AREAS`.
+  detections a frame and class); `ap50_AREA`, `ap_AREA` for targets of some sizes, see
+  `utils.metrics.average_precision.AREAS`.
 - `centre_ap`: the same mean of 101 interpolated precisions, by the centre rule.
 - `precision`, `recall`, `f1`, `false_per_frame`: by the rule `iou`, of the detections whose score exceeds the stated
   threshold; `centre_precision`, `pd` (recall), `centre_f1`, `centre_false_per_frame`: by the rule `centre`.
@@ -15,19 +16,23 @@ hits nothing is false, in frames without targets too.
 
 Average precisions and the published figures are means over the classes that have targets, the others pool all classes.
 What is divided by nothing (recall of a set without targets) is NaN, never 0 or 1.
+
+Regions to ignore (crowds, objects that are too difficult) are no targets, and a detection that hits no target and lies
+in such a region of its class is left out: by pycocotools' rule, the share of the detection's area inside the region is
+at least the IoU that a hit takes, and any number of detections may lie in it. That share is at least 0.5 by the rule
+`centre` too.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from utils.images.boxes import box_iou
+from utils.images.boxes import box_iou, share_inside
 from utils.images.components import MATCH_DISTANCE
+from utils.metrics.average_precision import average_precision
 from utils.predictor.prediction import MAX_DETECTIONS
 
 BOX_RULES = ("iou", "centre")
@@ -43,34 +48,29 @@ class DetectionMetrics:
     def __init__(self) -> None:
         self.found: list[np.ndarray] = []
         self.true: list[np.ndarray] = []
+        self.ignored: list[np.ndarray] = []
 
-    def update(self, detections: Any, boxes: Any) -> None:
+    def update(self, detections: Any, boxes: Any, ignored: Any = ()) -> None:
         """Take in one frame, also where nothing is in it.
 
         Args:
             detections: `(N, 6)` x1, y1, x2, y2 in pixels of the frame, score, class (from 0), in any order.
             boxes: `(G, 5)` true x1, y1, x2, y2, class.
+            ignored: `(R, 5)` regions to ignore, likewise.
 
         Raises:
             ValueError: another shape, numbers that are not finite, or sides of negative length.
         """
-        found, true = np.array(detections, np.float64), np.array(boxes, np.float64)
-        for name, array, columns in (("detections", found, 6), ("boxes", true, 5)):
-            if array.size and (array.ndim != 2 or array.shape[1] != columns):
-                raise ValueError(f"{name} have shape {array.shape}, expected (N, {columns})")
-            if not np.isfinite(array).all():
-                raise ValueError(f"{name} hold numbers that are not finite")
-        found, true = found.reshape(-1, 6), true.reshape(-1, 5)
-        for name, array in (("detections", found), ("boxes", true)):
-            if (array[:, 2:4] < array[:, :2]).any():
-                raise ValueError(f"{name} hold sides of negative length")
+        found = _as_boxes("detections", detections, 6)
         self.found.append(found[np.argsort(-found[:, 4], kind="stable")])
-        self.true.append(true)
+        self.true.append(_as_boxes("boxes", boxes, 5))
+        self.ignored.append(_as_boxes("regions to ignore", ignored, 5))
 
     def merge(self, other: DetectionMetrics) -> DetectionMetrics:
         """Add the frames of `other` behind these."""
         self.found += other.found
         self.true += other.true
+        self.ignored += other.ignored
         return self
 
     def compute(self, threshold: float = 0.5, areas: bool = True) -> dict[str, float | int]:
@@ -82,10 +82,11 @@ class DetectionMetrics:
 
         Returns:
             Floats, NaN where undefined; `threshold`; and as int `frames, frames_with_target, targets, detections`
-            (all), `matched, false_detections, centre_matched, centre_false_detections` (above the threshold).
+            (all), `ignored_regions`, `matched, false_detections, centre_matched, centre_false_detections` (above the
+            threshold).
         """
         by_rule = {rule: self.by_class(rule) for rule in BOX_RULES}
-        result = average_precision(self.found, self.true, areas)
+        result = average_precision(self.found, self.true, areas, self.ignored)
         with_targets = {rule: [part for part in parts.values() if part[2]] for rule, parts in by_rule.items()}
         result["centre_ap"] = _mean(interpolate_precision(*part).mean() for part in with_targets["centre"])
         result |= _published_figures(with_targets["iou"])
@@ -120,6 +121,7 @@ class DetectionMetrics:
             "frames_with_target": sum(len(true) > 0 for true in self.true),
             "targets": targets,
             "detections": sum(map(len, self.found)),
+            "ignored_regions": sum(map(len, self.ignored)),
         }
 
     def curve(self, rule: str = "iou") -> dict[str, np.ndarray]:
@@ -156,7 +158,10 @@ class DetectionMetrics:
         return {"recall": RECALLS.copy(), "precision": np.mean(curves, 0) if curves else np.full(101, NAN)}
 
     def by_class(self, rule: str) -> dict[int, tuple[np.ndarray, np.ndarray, int]]:
-        """For each class: scores `(N,)` in descending order, which of them are hits `(N,)`, number of true boxes."""
+        """For each class: scores `(N,)` in descending order, which of them are hits `(N,)`, number of true boxes.
+
+        Detections that are left out, as they lie in a region to ignore, are not among them.
+        """
         if rule not in BOX_RULES:
             raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(BOX_RULES)}")
         classes = np.unique(
@@ -165,15 +170,30 @@ class DetectionMetrics:
         result = {}
         for number in classes.tolist():
             scores, hits, targets = [np.zeros(0)], [np.zeros(0, bool)], 0
-            for found, true in zip(self.found, self.true, strict=True):
+            for found, true, ignored in zip(self.found, self.true, self.ignored, strict=True):
                 found, true = found[found[:, 5] == number][:MAX_DETECTIONS], true[true[:, 4] == number]
-                scores.append(found[:, 4])
-                hits.append(hits_of(found, true, rule))
+                hit = hits_of(found, true, rule)
+                counted = hit | ~lie_inside(found, ignored[ignored[:, 4] == number])
+                scores.append(found[counted, 4])
+                hits.append(hit[counted])
                 targets += len(true)
             score, hit = np.concatenate(scores), np.concatenate(hits)
             order = np.argsort(-score, kind="stable")
             result[int(number)] = score[order], hit[order], targets
         return result
+
+
+def _as_boxes(name: str, boxes: Any, columns: int) -> np.ndarray:
+    """Boxes `(N, columns)` x1, y1, x2, y2, … as float64."""
+    array = np.array(boxes, np.float64)
+    if array.size and (array.ndim != 2 or array.shape[1] != columns):
+        raise ValueError(f"{name} have shape {array.shape}, expected (N, {columns})")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} hold numbers that are not finite")
+    array = array.reshape(-1, columns)
+    if (array[:, 2:4] < array[:, :2]).any():
+        raise ValueError(f"{name} hold sides of negative length")
+    return array
 
 
 def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
@@ -194,6 +214,11 @@ def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
             hit[index] = True
             quality[:, best] = -np.inf
     return hit
+
+
+def lie_inside(found: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """Which detections `(N, 4 or more)` lie in one of the regions to ignore `(R, 4 or more)`: `(N,)` bool."""
+    return share_inside(found, regions) >= MIN_IOU
 
 
 def interpolate_precision(score: np.ndarray, hit: np.ndarray, targets: int) -> np.ndarray:
@@ -235,85 +260,3 @@ def _ratio(part: float, whole: float) -> float:
 
 def _divide(part: np.ndarray, whole: int) -> np.ndarray:
     return part / whole if whole else np.full(part.shape, NAN)
-
-
-_SLIVER = 1e-6  # both ends of COCO's ranges belong to them; a target of 8×8 pixels is to count once, as the larger kind
-# Areas of the true box in pixels, from … to; the last three are COCO's own.
-AREAS = {
-    "tiny": (0, 8**2 - _SLIVER),
-    "8_16": (8**2, 16**2 - _SLIVER),
-    "16_32": (16**2, 32**2 - _SLIVER),
-    "small": (0, 32**2),
-    "medium": (32**2, 96**2),
-    "large": (96**2, 1e10),
-}
-_ALL_AREAS = {"": (0, 1e10)}
-
-
-def average_precision(found: Sequence[np.ndarray], true: Sequence[np.ndarray], areas: bool = True) -> dict[str, float]:
-    """Average precision over the classes that have targets.
-
-    Args:
-        found: for each frame `(N, 6)` x1, y1, x2, y2, score, class.
-        true: for each frame `(G, 5)` x1, y1, x2, y2, class.
-        areas: for the sizes in `AREAS` too.
-
-    Returns:
-        `ap50`, `ap` and, with `areas`, `ap50_NAME` and `ap_NAME`; NaN where there is no such target.
-    """
-    sizes = np.concatenate([np.zeros(0), *((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in true)])
-    ranges = _ALL_AREAS | (AREAS if areas else {})
-    held = [name for name, (low, high) in ranges.items() if ((sizes >= low) & (sizes <= high)).any()]
-    precision = _precision(found, true, [ranges[name] for name in held]) if held else None
-    result = {}
-    for name in ranges:
-        for key, part in (("ap50", slice(0, 1)), ("ap", slice(None))):
-            values = precision[part, :, :, held.index(name)] if name in held else np.zeros(0)
-            values = values[values > -1]  # classes without a target of that size
-            result[f"{key}_{name}".rstrip("_")] = float(values.mean()) if values.size else float("nan")
-    return result
-
-
-def _precision(
-    found: Sequence[np.ndarray], true: Sequence[np.ndarray], ranges: list[tuple[float, float]]
-) -> np.ndarray:
-    """Interpolated precision, (10 IoU thresholds, 101 recalls, classes, areas)."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        from pycocotools.coco import COCO  # here, as only average precision needs it
-        from pycocotools.cocoeval import COCOeval
-
-        classes = sorted({int(number) for boxes in true for number in boxes[:, 4]})
-        images = [{"id": index + 1} for index in range(len(true))]
-        content = []
-        for frames, column in ((true, 4), (found, 5)):
-            boxes = [(index + 1, box) for index, frame in enumerate(frames) for box in frame.tolist()]
-            annotations = []
-            for number, (image, box) in enumerate(boxes):
-                x1, y1, x2, y2 = box[:4]
-                annotations.append(
-                    {
-                        "id": number + 1,
-                        "image_id": image,
-                        "category_id": int(box[column]),
-                        "iscrowd": 0,
-                        "bbox": [x1, y1, x2 - x1, y2 - y1],
-                        "area": (x2 - x1) * (y2 - y1),
-                        "score": box[4],
-                    }
-                )
-            coco = COCO()
-            coco.dataset = {
-                "images": images,
-                "annotations": annotations,
-                "categories": [{"id": number} for number in classes],
-            }
-            coco.createIndex()
-            content.append(coco)
-        evaluation = COCOeval(*content, "bbox")
-        evaluation.params.maxDets = [MAX_DETECTIONS]
-        evaluation.params.catIds = classes
-        evaluation.params.areaRng = [list(ends) for ends in ranges]
-        evaluation.params.areaRngLbl = [str(index) for index in range(len(ranges))]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation.eval["precision"][..., 0]

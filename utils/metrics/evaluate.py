@@ -18,7 +18,7 @@ from utils.images.image_files import read_frame
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
-from utils.metrics.truth import merge_classes, true_boxes, true_mask
+from utils.metrics.truth import count_boxes, true_boxes, true_mask
 from utils.predictor.prediction import Prediction, suppress_for_pictures
 from utils.predictor.predictor import Predictor
 from utils.system.distributed import gather, processes, rank
@@ -214,7 +214,7 @@ def evaluate_detection(
                 f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
                 "other weights, or --class-agnostic"
             )
-        return frame, image, boxes if classes else merge_classes(boxes)
+        return frame, image, boxes
 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
@@ -222,10 +222,9 @@ def evaluate_detection(
     for frame, boxes, prediction in _predict(
         predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
     ):
+        counted = metrics.setdefault(frame.sequence, DetectionMetrics())
         found = round_detections(grow(prediction.detections, least_side))
-        found = found if classes else merge_classes(found)
-        detections.setdefault(frame.sequence, []).append((frame, found))
-        metrics.setdefault(frame.sequence, DetectionMetrics()).update(found, boxes)
+        detections.setdefault(frame.sequence, []).append((frame, count_boxes(counted, frame, found, boxes, classes)))
         if on_frame is not None:
             on_frame(frame, prediction)
     metrics = _join(dataset, metrics)
@@ -252,11 +251,8 @@ def compare_detections(
     for name, frames in dataset.sequences.items():
         metrics[name] = DetectionMetrics()
         for frame in frames[: limit or None]:
-            boxes, own = true_boxes(frame), grow(found.get(frame.image, np.zeros((0, 6))), least_side)
-            if not classes:
-                boxes, own = merge_classes(boxes), merge_classes(own)
-            detections.append((frame, own))
-            metrics[name].update(own, boxes)
+            own = grow(found.get(frame.image, np.zeros((0, 6))), least_side)
+            detections.append((frame, count_boxes(metrics[name], frame, own, true_boxes(frame), classes)))
     overall, subsets = _sum_up(dataset, metrics, DetectionMetrics)
     return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
 

@@ -7,6 +7,7 @@ import numpy as np
 from utils.datasets.frame_table import Frame
 from utils.images.box_masks import boxes_of_mask, mask_of_boxes
 from utils.images.image_files import image_size, read_mask
+from utils.metrics.detection import DetectionMetrics
 from utils.system.errors import UserError
 
 
@@ -54,3 +55,25 @@ def merge_classes(boxes: np.ndarray) -> np.ndarray:
     boxes = boxes.copy()
     boxes[:, -1] = 0
     return boxes
+
+
+def count_boxes(
+    metrics: DetectionMetrics, frame: Frame, found: np.ndarray, boxes: np.ndarray, classes: bool = True
+) -> np.ndarray:
+    """Count what was found in a frame.
+
+    Args:
+        metrics: that take the frame in.
+        frame: whose regions to ignore count.
+        found: detections `(N, 6)`, as of `DetectionMetrics.update`.
+        boxes: the true ones `(G, 5)`, likewise.
+        classes: whether classes are told apart; else all are 0.
+
+    Returns:
+        What was found, as it was counted.
+    """
+    regions = np.array(frame.ignored, np.float64).reshape(-1, 5)
+    if not classes:
+        found, boxes, regions = map(merge_classes, (found, boxes, regions))
+    metrics.update(found, boxes, regions)
+    return found

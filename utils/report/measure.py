@@ -9,7 +9,6 @@ import numpy as np
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
-from utils.images.box_masks import boxes_of_mask
 from utils.images.boxes import grow
 from utils.images.components import label, peaks_of
 from utils.metrics import bootstrap
@@ -19,7 +18,7 @@ from utils.metrics.evaluate import Evaluation, evaluate_sequences, round_detecti
 from utils.metrics.published_countings import COUNTINGS
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
-from utils.metrics.truth import merge_classes
+from utils.metrics.truth import count_boxes, true_boxes
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles
@@ -46,11 +45,9 @@ class MethodObserver:
 
     def __call__(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
         hits, false = self.log(frame, image, mask, prediction)
-        true = boxes_of_mask(mask) if frame.boxes is None else np.array(frame.boxes, np.float64).reshape(-1, 5)[:, :4]
-        found = merge_classes(round_detections(grow(prediction.detections, self.least_side)))
-        self.boxes.setdefault(frame.sequence, DetectionMetrics()).update(
-            found, np.concatenate([true, np.zeros((len(true), 1))], 1)
-        )
+        found = round_detections(grow(prediction.detections, self.least_side))
+        counted = self.boxes.setdefault(frame.sequence, DetectionMetrics())
+        count_boxes(counted, frame, found, true_boxes(frame, image.shape), classes=False)
         if frame.image in self.shown:
             components = label(prediction.mask)
             wrong = np.isin(components.pixel, false.pixel)

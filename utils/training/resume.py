@@ -140,7 +140,7 @@ def fingerprint(parts: Mapping[str, Mapping[str, Sequence[Frame]]]) -> dict[str,
             counts[key] = counts.get(key, 0) + len(frames)
             for frame in frames:
                 sizes = [os.stat(path).st_size for path in (frame.image, frame.mask) if path]
-                digest.update(json.dumps([name, frame.number, frame.boxes, *sizes]).encode())
+                digest.update(json.dumps([name, frame.number, frame.boxes, *sizes, *frame.ignored]).encode())
     return {key: f"{counts[key]} frames {digest.hexdigest()[:16]}" for key, digest in digests.items()}
 
 
