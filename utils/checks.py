@@ -14,9 +14,8 @@ from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import check_root
 from utils.datasets.problems import CollectingReport
-from utils.datasets.quick_check import DECODING_THREADS, describe_wrong_mask
+from utils.datasets.quick_check import DECODING_THREADS, LABEL_ADVICE, describe_wrong_mask, find_label_problems
 from utils.images.box_masks import boxes_of_mask
-from utils.images.boxes import box_problem
 from utils.images.frame_names import natural_key
 from utils.images.image_files import read_frame, read_mask, same_aspect
 from utils.system.command_line import Parser
@@ -52,10 +51,8 @@ def inspect(frame: Frame) -> FrameCheck:
             found.problems.append(str(error))
     else:
         found.targets = len(frame.boxes or ())
-    for box in frame.boxes or ():
-        problem = box_problem(box, found.size) if found.size else None
-        if problem:
-            found.problems.append(f"{frame.image}: {problem}; correct the annotation")
+    problems = find_label_problems(frame, found.size) if found.size else []
+    found.problems += [f"{problem}; {LABEL_ADVICE}" for problem in problems]
     return found
 
 

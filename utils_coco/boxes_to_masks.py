@@ -15,15 +15,17 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.building import build_folder
+from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import SEQUENCE_TREE
 from utils.images.box_masks import convert_boxes
-from utils.images.image_files import read_frame, write_picture
+from utils.images.image_files import image_size, read_frame, write_picture
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils.system.outputs import require_apart
+from utils_coco.borders import Borders, add_cut_option
 from utils_coco.placing import place
 
 
@@ -68,6 +70,7 @@ def convert(
     overwrite: bool = False,
     quiet: bool = False,
     link: bool = False,
+    cut: bool = False,
 ) -> str:
     """Write a mask for every frame that has a box list's word on it; frames without targets get empty ones.
 
@@ -79,18 +82,20 @@ def convert(
         overwrite: replace masks that are there.
         quiet: no progress bar.
         link: with `out`, link images and lists instead.
+        cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
         One line that says what was made.
 
     Raises:
-        UserError: no boxes, a box of no area or outside its image, masks there already, or a folder that cannot be
-            written.
+        UserError: no boxes, boxes of no area or outside their images, images of another size than the list of boxes
+            declares, masks there already, or a folder that cannot be written.
     """
     dataset = open_dataset(root, "all", "images")
     frames = [frame for frame in dataset.frames if frame.boxes is not None]
     if not frames:
         open_dataset(root, "all", "boxes")
+    boxes, borders = fit_frames(frames, Borders(cut))
     out = out or dataset.root
     _refuse_existing(dataset, frames, out, overwrite)
     elsewhere = os.path.abspath(out) != os.path.abspath(dataset.root)
@@ -100,24 +105,43 @@ def convert(
     with writing(out, "give --out DIR to make the dataset elsewhere"), build_folder(out, merge=not new) as work:
         if elsewhere:
             mirror(dataset.root, str(work) if new else out, dataset.layout, link)
-        said = _write(dataset, frames, str(work), method, dilate, quiet)
-    return f"{len(frames)} masks in {out}: {said}"
+        said = _write(dataset, boxes, str(work), method, dilate, quiet)
+    ignored = sum(len(frame.ignored) for frame in frames)
+    more = [f"{ignored} regions to ignore (crowd, ignore, difficult) give no targets"] if ignored else []
+    return "; ".join([f"{len(frames)} masks in {out}: {said}", *more, *borders.said()])
 
 
-def _write(dataset: Dataset, frames: Sequence[Frame], out: str, method: str, dilate: bool | None, quiet: bool) -> str:
+def fit_frames(frames: Sequence[Frame], borders: Borders) -> tuple[list[tuple[Frame, list[Box]]], Borders]:
+    """Frames with their boxes inside of them, and `borders`, which has seen them.
+
+    Raises:
+        UserError: boxes do not fit their images, or images have another size than the list of boxes declares.
+    """
+    fitted = []
+    for frame in frames:
+        size = image_size(frame.image) if frame.boxes or frame.declared else (0, 0)
+        borders.look_at_size(frame.image, frame.declared, size)
+        boxes = [borders.fit(frame.image, box, size) for box in frame.boxes]
+        fitted.append((frame, [box for box in boxes if box is not None]))
+    borders.require("correct the annotation")
+    return fitted, borders
+
+
+def _write(
+    dataset: Dataset,
+    frames: Sequence[tuple[Frame, list[Box]]],
+    out: str,
+    method: str,
+    dilate: bool | None,
+    quiet: bool,
+) -> str:
     areas, targets, fallbacks = [], 0, 0
-    for frame in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
-        try:
-            mask, failed = convert_boxes(read_frame(frame.image), frame.boxes, method, dilate)
-        except ValueError as error:
-            raise UserError(
-                f"{frame.image}: {error}; `python -m utils.checks --data-root {dataset.root} --need boxes` "
-                "lists every such box"
-            ) from None
+    for frame, boxes in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
+        mask, failed = convert_boxes(read_frame(frame.image), boxes, method, dilate)
         write_picture(mask_path(frame, dataset.root, out), mask.astype(np.uint8) * 255)
-        if frame.boxes:
-            areas.append(int(mask.sum()) / len(frame.boxes))
-        targets, fallbacks = targets + len(frame.boxes), fallbacks + failed
+        if boxes:
+            areas.append(int(mask.sum()) / len(boxes))
+        targets, fallbacks = targets + len(boxes), fallbacks + failed
     left_out = len(dataset.frames) - len(frames)
     size = f"{np.mean(areas):.1f} px each ({np.min(areas):.0f} to {np.max(areas):.0f})" if areas else "none"
     return f"{targets} targets, {size}, {fallbacks} too faint for half-max (2x2 pixels taken)" + (
@@ -143,10 +167,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=None,
         help="add one pixel on each of the four sides (default: for half-max)",
     )
+    add_cut_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace masks that are there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    print(convert(given.data_root, given.out, given.method, given.dilate, given.overwrite, given.quiet, given.link))
+    options = (given.out, given.method, given.dilate, given.overwrite, given.quiet, given.link, given.cut)
+    print(convert(given.data_root, *options))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.datasets.compact_lists import Entry
+from utils.datasets.json_formats import is_ignored
 from utils.datasets.layouts import Files, check_root, list_files
 from utils.datasets.split_names import word_of_file
-from utils.images.boxes import box_problem
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.system.files import encode_text, whole_file
+from utils_coco.borders import add_cut_option
 
 
 def summary(images: int, boxed: Sequence[Any]) -> str:
@@ -22,30 +22,10 @@ def summary(images: int, boxed: Sequence[Any]) -> str:
 
 
 def coco_summary(content: dict[str, Any]) -> str:
-    """The `summary` of a COCO dictionary."""
-    return summary(len(content["images"]), [item["image_id"] for item in content["annotations"]])
-
-
-def require_box(where: str, box: Sequence[Any], size: tuple[float, float]) -> None:
-    """Look at one box.
-
-    Args:
-        where: it is listed, for the error.
-        box: x1, y1, x2, y2, … in pixels.
-        size: (height, width) of its image.
-
-    Raises:
-        UserError: it has no area, or lies outside the image.
-    """
-    problem = box_problem([float(value) for value in box[:4]], size)
-    if problem:
-        raise UserError(f"{where}: {problem}; correct the annotation")
-
-
-def require_boxes(source: str, entry: Entry, size: tuple[float, float]) -> None:
-    """`require_box` for all boxes of an image that `source` lists."""
-    for box in entry.boxes or ():
-        require_box(f"{source}: {entry.path}", box, size)
+    """The `summary` of a COCO dictionary, with the number of regions to ignore where there are any."""
+    targets = [item["image_id"] for item in content["annotations"] if not is_ignored(item)]
+    ignored = len(content["annotations"]) - len(targets)
+    return summary(len(content["images"]), targets) + (f", {ignored} regions to ignore" if ignored else "")
 
 
 def list_parser(command: str, description: str, kind: str, about: str, other: str, default_root: str) -> Parser:
@@ -68,6 +48,7 @@ def list_parser(command: str, description: str, kind: str, about: str, other: st
         help="dataset folder (it holds images/): name the images by their paths below it, whatever "
         f"root or slashes the {kind} has (default: {default_root})",
     )
+    add_cut_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     return parser
 

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.coco import coco_entries, load_coco
-from utils.datasets.compact_lists import Box
+from utils.datasets.compact_lists import Box, Entry
+from utils.datasets.json_formats import IGNORE_FLAGS, is_ignored
 from utils.datasets.lists import parse_line
 from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
-from utils_coco.coco_files import files_of, find_images, list_parser, require_boxes, summary, target_file, write_list
+from utils_coco.borders import Borders
+from utils_coco.coco_files import files_of, find_images, list_parser, summary, target_file, write_list
 
 KEYS_IN_LINES = {
     "images": ("id", "file_name"),
@@ -63,6 +65,8 @@ def list_lost(content: dict[str, Any]) -> list[str]:
     names = [str(item.get("name", "")) for item in sorted(content["categories"], key=lambda item: item["id"])]
     if any(names):
         lost.append(f"name ({len(names)} categories; txt_to_coco puts them back with `--names {shlex.join(names)}`)")
+    ignored = sum(map(is_ignored, content["annotations"]))
+    lost += [f"regions to ignore, with their boxes ({ignored} annotations)"] if ignored else []
     return lost + [key for key in content if key not in KEYS_IN_LINES]
 
 
@@ -81,25 +85,48 @@ def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:
         return math.isclose(value, item["bbox"][2] * item["bbox"][3], rel_tol=1e-6)
     if key == "segmentation" and isinstance(value, list):
         return not any(value)
-    if key in ("iscrowd", "ignore"):
-        return not value
+    if key in IGNORE_FLAGS:
+        return True  # such boxes are left out as a whole
     if key == "supercategory" and value == "none":
         return True
     return value in (None, "", [])
 
 
-def _sizes(content: dict[str, Any], paths: Sequence[str] | None) -> Iterator[tuple[float, float] | None]:
-    """(height, width) of every image: the json's, else the file's, else None."""
-    for i, image in enumerate(content["images"]):
-        size = image.get("height"), image.get("width")
-        if all(isinstance(side, int) and side > 0 for side in size):
-            yield size
-        else:
-            yield image_size(paths[i]) if paths else None
+def _line_of(name: str, boxes: Sequence[Box], source: str) -> str:
+    try:
+        return text_line(name, boxes)
+    except ValueError:
+        raise UserError(
+            f"{source}: found the image name {name!r}, which a txt line cannot hold; expected a path "
+            "without line breaks that does not end like a box; rename the image"
+        ) from None
+
+
+def _fit(
+    entries: Sequence[Entry], sizes: Sequence[tuple[int, int] | None], source: str, borders: Borders
+) -> list[list[Box]]:
+    """The boxes of each image, inside of its (height, width), where that is known.
+
+    Raises:
+        UserError: boxes do not fit, or the json declares another size.
+    """
+    fitted = []
+    for entry, size in zip(entries, sizes, strict=True):
+        place = f"{source}: {entry.path}"
+        borders.look_at_size(place, entry.size, size or entry.size)
+        boxes = [borders.fit(place, box, size or (math.inf, math.inf)) for box in entry.boxes]
+        fitted.append([box for box in boxes if box is not None])
+    borders.require("correct the json")
+    return fitted
 
 
 def convert(
-    source: str, out: str | None = None, image_root: str | None = None, absolute: bool = False, overwrite: bool = False
+    source: str,
+    out: str | None = None,
+    image_root: str | None = None,
+    absolute: bool = False,
+    overwrite: bool = False,
+    cut: bool = False,
 ) -> list[str]:
     """Write the boxes of a COCO json as txt lines, one an image, also for images without boxes.
 
@@ -113,13 +140,14 @@ def convert(
             or slashes the json has.
         absolute: name them by absolute paths.
         overwrite: replace a file that is there.
+        cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
         Lines that say what was written and what was left out.
 
     Raises:
-        UserError: not a COCO file, a box of no area or outside its image, an image that is missing or listed twice, or
-            a file that is there or cannot be written.
+        UserError: not a COCO file, boxes of no area or outside their images, an image that is missing, listed twice or
+            of another size than the json declares, or a file that is there or cannot be written.
     """
     if absolute and not image_root:
         raise UserError("--absolute: found without --image-root, expected the folder that holds images/ with it")
@@ -131,22 +159,13 @@ def convert(
         names = find_images(names, files_of(image_root), source)
         paths = [os.path.join(image_root, name) for name in names]
         names = [Path(os.path.abspath(item)).as_posix() for item in paths] if absolute else names
-    lines, unknown = [], 0
-    for entry, name, size in zip(entries, names, _sizes(content, paths), strict=True):
-        if size is None:
-            size = math.inf, math.inf
-            unknown += 1
-        require_boxes(source, entry, size)
-        try:
-            lines.append(text_line(name, entry.boxes))
-        except ValueError:
-            raise UserError(
-                f"{source}: found the image name {name!r}, which a txt line cannot hold; expected a path "
-                "without line breaks that does not end like a box; rename the image"
-            ) from None
-    lost = list_lost(content)
+    sizes = [entry.size for entry in entries] if paths is None else list(map(image_size, paths))
+    borders = Borders(cut, exact=True)
+    boxes, unknown, lost = _fit(entries, sizes, source, borders), sizes.count(None), list_lost(content)
+    lines = [_line_of(name, own, source) for name, own in zip(names, boxes, strict=True)]
     write_list(path, "\n".join(lines) + "\n")
-    said = [f"{path}: {summary(len(entries), [entry.path for entry in entries for _ in entry.boxes])}"]
+    owners = [entry.path for entry, own in zip(entries, boxes, strict=True) for _ in own]
+    said = [f"{path}: {summary(len(entries), owners)}", *borders.said()]
     if lost:
         said.append(f"left out, as txt lines cannot hold it: {'; '.join(lost)}")
     if unknown:
@@ -162,7 +181,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = list_parser("coco_to_txt", __doc__, "json", "COCO json with boxes", "txt", "names as they are")
     parser.add_argument("--absolute", action="store_true", help="with --image-root: name images by absolute paths")
     given = parser.parse_args(argv)
-    print("\n".join(convert(given.source, given.out, given.image_root, given.absolute, given.overwrite)))
+    options = (given.out, given.image_root, given.absolute, given.overwrite, given.cut)
+    print("\n".join(convert(given.source, *options)))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,7 +21,8 @@ from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils.system.outputs import require_apart
 from utils.video.sources import open_sources
-from utils_coco.coco_files import coco_summary, refuse_existing, require_box
+from utils_coco.borders import Borders, add_cut_option
+from utils_coco.coco_files import coco_summary, refuse_existing
 from utils_coco.video_labels import Label, LabelledVideo, labelled_videos
 
 
@@ -34,12 +35,21 @@ class Conversion:
             frame's place in its video.
         prefix: what comes before `VIDEO/N.png` in file names.
         stride, max_frames: keep every so many frames of a video, and at most so many.
+        borders: what is done with boxes that do not fit their frame.
 
     After `frames()`, `places` has the place in its video of each frame kept, and `skipped` counts the others.
     """
 
-    def __init__(self, classes: dict[str, int], images: Path | None, prefix: str, stride: int, max_frames: int) -> None:
-        self.classes, self.images, self.prefix = classes, images, prefix
+    def __init__(
+        self,
+        classes: dict[str, int],
+        images: Path | None,
+        prefix: str,
+        stride: int,
+        max_frames: int,
+        borders: Borders,
+    ) -> None:
+        self.classes, self.images, self.prefix, self.borders = classes, images, prefix, borders
         self.stride, self.max_frames = stride, max_frames
         self.places: list[int] = []
         self.skipped: Counter[str] = Counter()
@@ -52,9 +62,7 @@ class Conversion:
         kept, length = 0, 0
         for frame in open_sources(video.film)[0]:
             length = frame.number + 1
-            own = labels.pop(frame.number, [])
-            for label in own:
-                require_box(f"{video.table}: line {label.row}", label.corners, frame.image.shape)
+            own = self._fit(video, labels.pop(frame.number, []), frame.image.shape)
             if frame.number % self.stride or kept >= self.max_frames:
                 self.skipped.update(frames=1, boxes=len(own))
                 continue
@@ -63,14 +71,33 @@ class Conversion:
                 write_picture(self.images / name, frame.image)
             self.places.append(frame.number)
             kept += 1
-            boxes = [(*label.corners, self.classes[label.name]) for label in own]
-            yield f"{self.prefix}{name}", frame.image.shape, boxes
+            yield f"{self.prefix}{name}", frame.image.shape, own
         if labels:
             first = labels[min(labels)][0]
             raise UserError(
                 f"{video.table}: line {first.row}: found frame {first.frame + 1}, expected at most "
                 f"{length}, as many as {video.film} has; correct the labels"
             )
+
+    def all_frames(self, videos: Iterable[LabelledVideo]) -> Iterator[tuple[str, tuple[int, int], list[tuple]]]:
+        """The `frames` of all videos.
+
+        Raises:
+            UserError: boxes do not fit their frames; the text lists all.
+        """
+        for video in videos:
+            yield from self.frames(video)
+        self.borders.require("correct the labels")
+
+    def _fit(self, video: LabelledVideo, labels: Sequence[Label], size: tuple[int, int]) -> list[tuple]:
+        """The boxes of a frame, inside of it, with their class, and whether they are regions to ignore."""
+        fitted = [
+            self.borders.fit(
+                f"{video.table}: line {label.row}", (*label.corners, self.classes[label.name], label.ignored), size
+            )
+            for label in labels
+        ]
+        return [box for box in fitted if box is not None]
 
 
 def convert(
@@ -84,6 +111,7 @@ def convert(
     one_class: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    cut: bool = False,
 ) -> list[str]:
     """Write `annotations/instances_SPLIT2017.json` for all videos, frames without boxes included.
 
@@ -98,12 +126,13 @@ def convert(
         one_class: one category "target" for all classes.
         overwrite: replace a json that is there (never frames).
         quiet: no progress bar.
+        cut: boxes at their frame's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
         Lines that say what was written and what was left out.
 
     Raises:
-        UserError: labels or videos are missing or broken, a box of no area or outside the frame, a frame that the video
+        UserError: labels or videos are missing or broken, boxes of no area or outside the frame, a frame that the video
             does not have, or `out` holds something already or cannot be written.
     """
     require_apart(out, [labels, videos])
@@ -112,9 +141,7 @@ def convert(
         raise UserError(f"{out}: found files there, expected a new or empty folder for frames; give another --out")
     refuse_existing(folder / below, overwrite)
     found, unlabelled = labelled_videos(labels, videos)
-    counts = Counter(label.name for video in found for label in video.labels)
-    names = [TARGET_CATEGORY] if one_class or not counts else sorted(counts)
-    classes = {name: 0 if one_class else names.index(name) for name in counts}
+    counts, names, classes = _count_classes(found, one_class)
     bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
     whole = build_folder(folder) if frames else contextlib.nullcontext(folder)
     with writing(out, "give another --out"), whole as place:
@@ -124,14 +151,22 @@ def convert(
             f"images/{split}/" if frames else "",
             stride,
             max_frames or sys.maxsize,
+            Borders(cut, exact=True),
         )
-        content = coco_of_boxes((frame for video in bar for frame in job.frames(video)), names)
+        content = coco_of_boxes(job.all_frames(bar), names)
         for image, position in zip(content["images"], job.places, strict=True):
             image["video_frame"] = position
         write_coco(place / below, content)
     lost = _list_lost(job, found, counts if one_class else Counter(), unlabelled)
     said = f"{folder / below}: {len(found)} videos, {coco_summary(content)}, categories {', '.join(names)}"
-    return [said, f"left out: {'; '.join(lost)}"] if lost else [said]
+    return [said, *job.borders.said(), *lost]
+
+
+def _count_classes(videos: Sequence[LabelledVideo], one_class: bool) -> tuple[Counter[str], list[str], dict[str, int]]:
+    """How many boxes each class has, the names of the categories, and the number of each class."""
+    counts = Counter(label.name for video in videos for label in video.labels)
+    names = [TARGET_CATEGORY] if one_class or not counts else sorted(counts)
+    return counts, names, {name: 0 if one_class else names.index(name) for name in counts}
 
 
 def _list_lost(
@@ -146,7 +181,7 @@ def _list_lost(
         lost.append(f"columns {', '.join(columns)}")
     if unlabelled:
         lost.append(f"{len(unlabelled)} videos without a csv ({', '.join(unlabelled[:5])})")
-    return lost
+    return [f"left out: {'; '.join(lost)}"] if lost else []
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -176,6 +211,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--max-frames", type=number(int, 1), metavar="N", help="keep at most N frames of each video")
     parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {TARGET_CATEGORY}")
+    add_cut_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a json that is there (never frames)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
@@ -192,6 +228,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 given.one_class,
                 given.overwrite,
                 given.quiet,
+                given.cut,
             )
         )
     )

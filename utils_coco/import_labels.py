@@ -14,30 +14,33 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.building import build_folder
-from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
-from utils.datasets.compact_lists import Box
-from utils.images.boxes import box_problem
-from utils.images.frame_names import natural_key
 from utils.images.image_files import image_size
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
+from utils.system.notices import warn
 from utils.system.outputs import require_apart
-from utils_coco.coco_files import coco_summary
-from utils_coco.label_formats import LABEL_KINDS, NamedBox, guess_kind, mask_files, read_boxes
-from utils_coco.placing import place
-from utils_coco.source_images import Lookup, SourceImage, list_images
-
-ROUNDING_MARGIN = 1.0  # px by which rounded boxes may leave their image; they are cut
+from utils_coco.borders import Borders, add_cut_option
+from utils_coco.label_formats import LABEL_KINDS, ReadLabels, guess_kind, mask_files, read_boxes
+from utils_coco.label_tables import NamedBox
+from utils_coco.new_dataset import fit_boxes, write_dataset
+from utils_coco.source_images import Lookup, list_images
 
 
 @dataclass
 class Match:
-    """Boxes and masks by the keys of the images they belong to, and the keys of labels whose image is not there."""
+    """Boxes, masks and declared (height, width) by the keys of the images they belong to.
+
+    `lost` are the keys of labels whose image is not there, `notes` warnings about what was passed over, and `said`
+    lines about what was found.
+    """
 
     boxes: dict[str, list[NamedBox]] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
 
 def match_labels(
@@ -61,14 +64,19 @@ def match_labels(
         image = lookup.find(key)
         return size(image.path) if image else None
 
-    for key, own in (mask_files(labels) if kind == "masks" else read_boxes(kind, labels, size_of, side)).items():
+    masks = mask_files(labels) if kind == "masks" else {}
+    read = ReadLabels() if kind == "masks" else read_boxes(kind, labels, size_of, side)
+    found.notes, found.said = read.notes, read.said
+    for key in (*masks, *read.images):
         image = lookup.find(key)
         if image is None:
             found.lost.append(key)
         elif kind == "masks":
-            found.masks[image.key] = own
+            found.masks[image.key] = masks[key]
         else:
-            found.boxes.setdefault(image.key, []).extend(own)
+            own = read.images[key]
+            found.boxes.setdefault(image.key, []).extend(own.boxes)
+            found.sizes |= {image.key: own.size} if own.size else {}
     if not (found.boxes or found.masks or found.lost):
         raise UserError(f"{labels}: found no masks, expected images; give another --labels or --kind")
     if not (found.boxes or found.masks):
@@ -77,26 +85,6 @@ def match_labels(
             "is among the images; give another --images, or rename them alike"
         )
     return found
-
-
-def _labelled_frame(
-    image: SourceImage, boxes: Sequence[NamedBox], classes: Sequence[str], one_class: bool
-) -> tuple[str, tuple[int, int], list[Box]]:
-    """Name, (height, width) and boxes of an image with class numbers.
-
-    Boxes are cut where they leave the image by less than `ROUNDING_MARGIN`.
-    """
-    size = image_size(image.path)
-    result = []
-    for *corners, name in boxes:
-        limits = (size[1], size[0], size[1], size[0])
-        inside = [min(max(value, 0.0), limit) for value, limit in zip(corners, limits, strict=True)]
-        near = all(abs(a - b) <= ROUNDING_MARGIN for a, b in zip(inside, corners, strict=True))
-        problem = box_problem(inside if near else corners, size)
-        if problem:
-            raise UserError(f"{image.path}: {problem}; correct its labels")
-        result.append((*(round(value, 4) for value in inside), 0 if one_class else classes.index(name)))
-    return f"images/{image.name}", size, result
 
 
 def convert(
@@ -109,6 +97,7 @@ def convert(
     side: float = 7.0,
     one_class: bool = False,
     link: bool = False,
+    cut: bool = False,
 ) -> list[str]:
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
@@ -122,12 +111,14 @@ def convert(
         side: of the boxes around centroids, in pixels.
         one_class: a single class "target".
         link: the images, which saves room; else they are copied.
+        cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
-        Lines that say what was made.
+        Lines that say what was made. What was passed over is a warning on stderr.
 
     Raises:
-        UserError: images or labels are missing or broken, labels name other images, or `out` is not empty.
+        UserError: images or labels are missing or broken, labels name other images or declare another size than theirs,
+            boxes do not fit their images, or `out` is not empty.
     """
     root, source = Path(out), Path(labels)
     if not source.exists():
@@ -143,34 +134,15 @@ def convert(
             f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
         )
     matched = match_labels(Lookup(found), source, kind, side, image_size)
+    for note in matched.notes:
+        warn(note)
+    borders = Borders(cut, centred=kind == "centroids")
+    fitted = {} if matched.masks else fit_boxes(found, matched.boxes, matched.sizes, borders)
     with writing(out, "give another --out"), build_folder(root) as work:
-        said = _write(work, found, matched, one_class, link)
+        said = write_dataset(work, found, matched.masks, fitted, one_class, link) + matched.said + borders.said()
     lost = matched.lost
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
     return [f"{out}: from labels of the kind '{kind}'", *said, *more, f"next: python -m utils.datasets describe {out}"]
-
-
-def _write(root: Path, found: Sequence[SourceImage], matched: Match, one_class: bool, link: bool) -> list[str]:
-    boxes, masks = matched.boxes, matched.masks
-    classes = sorted({name for own in boxes.values() for *_, name in own}, key=natural_key)
-    said = []
-    for split in ("train", "test"):
-        own = [image for image in found if image.split == split]
-        if not own:
-            continue
-        if masks:
-            own = [image for image in own if image.key in masks]
-            for image in own:
-                place(masks[image.key], root / "masks" / Path(image.name).with_suffix(masks[image.key].suffix), link)
-            said.append(f"{split}: {len(own)} images with masks")
-        else:
-            frames = (_labelled_frame(image, boxes.get(image.key, ()), classes, one_class) for image in own)
-            content = coco_of_boxes(frames, [TARGET_CATEGORY] if one_class or not classes else classes)
-            write_coco(root / "annotations" / f"instances_{split}2017.json", content)
-            said.append(f"{split}: {coco_summary(content)}")
-        for image in own:
-            place(image.path, root / "images" / image.name, link)
-    return said
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -197,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="of the boxes around centroids (default: %(default)s)",
     )
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
+    add_cut_option(parser)
     parser.add_argument("--link", action="store_true", help="link the images instead of copying them, which saves room")
     given = parser.parse_args(argv)
     print(
@@ -211,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 given.box_side,
                 given.one_class,
                 given.link,
+                given.cut,
             )
         )
     )

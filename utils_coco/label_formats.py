@@ -1,31 +1,87 @@
 """Labels of single images in the formats that people have: YOLO, Pascal VOC, COCO, csv of boxes or centroids, masks.
 
-Every reader gives boxes by image, `{stem or path: [(x1, y1, x2, y2, class name), …]}` in pixels from 0, right and
-bottom exclusive. Images are looked up by their paths without the extension, else by their names where these are unique.
+Every reader gives boxes by image, in pixels from 0, right and bottom exclusive. Images are looked up by their paths
+without the extension, else by their names where these are unique.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from utils.datasets.coco import TARGET_CATEGORY, load_coco, read_coco
+import numpy as np
+
+from utils.datasets.coco import TARGET_CATEGORY, coco_entries, load_coco
+from utils.datasets.json_formats import IGNORE_FLAGS, category_name
+from utils.images.boxes import shares_problem, within_first_pixel
 from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
-from utils_coco.label_tables import read_table, table_kind
+from utils_coco.class_names import ClassNames, is_names_file
+from utils_coco.label_tables import NamedBox, as_flag, read_table, table_kind
 
-NamedBox = tuple[float, float, float, float, str]
 SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
 LABEL_KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
 VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
-NAMES_WITHOUT_LABELS = ("classes", "train", "test", "val")  # text files beside labels that hold none
+NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
+MAX_CLASS = 9999  # a number beyond is a slip
 MASK_ENDINGS = ("", "_pixels0", "_mask", "-mask", "_gt")
+
+
+@dataclass
+class LabelledImage:
+    """What labels say of an image; `size` is the (height, width) in pixels that they declare for it, if any."""
+
+    boxes: list[NamedBox] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+
+
+@dataclass
+class ReadLabels:
+    """What labels say of all images, by what they call these.
+
+    Images that a label file without boxes names are among them. `notes` are warnings about what was passed over, `said`
+    lines about what was found, `scores` numbers that stand behind boxes.
+    """
+
+    images: dict[str, LabelledImage] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, key: str, boxes: Sequence[NamedBox], size: tuple[int, int] | None = None) -> None:
+        """Take up boxes of an image."""
+        image = self.images.setdefault(key, LabelledImage())
+        image.boxes.extend(boxes)
+        image.size = image.size or size
+
+    def note_scores(self, labels: Path) -> None:
+        """Name the scores of boxes, which may tell that these are predictions."""
+        scores, count = self.scores, sum(len(image.boxes) for image in self.images.values())
+        if scores:
+            alike = all(0 <= score <= 1 for score in scores) and any(score % 1 for score in scores)
+            self.notes.append(
+                f"{labels}: {len(scores)} of {count} boxes have a score or another number behind them "
+                f"({min(scores):g} to {max(scores):g}), which is passed over: every box counts as a label"
+                + ("; these look like predictions of a program, not like labels" if alike else "")
+            )
+
+    def note_shares(self, labels: Path) -> None:
+        """Name boxes that may be shares of their image's sides, among others in pixels."""
+        boxes = [box for image in self.images.values() for box in image.boxes]
+        small = within_first_pixel(np.array([box[:4] for box in boxes], np.float64))
+        if small.any():
+            first = ",".join(f"{value:g}" for value in boxes[small.argmax()][:4])
+            self.notes.append(
+                f"{labels}: {small.sum()} of {len(boxes)} boxes lie within the first pixel, the first {first}; are "
+                "they shares of the image's sides? They are taken as pixels"
+            )
 
 
 def guess_kind(labels: Path) -> str | None:
@@ -77,8 +133,8 @@ def _is_yolo(path: Path) -> bool:
         return False
 
 
-def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> dict[str, list[NamedBox]]:
-    """The boxes of all images that have some, and `[]` for those that a label file without boxes names.
+def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> ReadLabels:
+    """The boxes of all images.
 
     Args:
         kind: one of `LABEL_KINDS`, but masks.
@@ -89,19 +145,19 @@ def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> dict[
     Raises:
         UserError: there is no such label file, or one is broken.
     """
+    found = ReadLabels()
     if kind == "yolo":
-        labelled = _yolo(labels, sizes)
+        _read_yolo(labels, sizes, found)
     elif kind == "voc":
-        labelled = _voc(labels)
+        _read_voc(labels, found)
     elif kind == "coco":
-        labelled = _coco(labels)
+        _read_coco(labels, found)
     else:
-        labelled = _tables(labels, kind, side)
-    found: dict[str, list[NamedBox]] = {}
-    for key, boxes in labelled:
-        found.setdefault(key, []).extend(boxes)
-    if not found:
+        _read_tables(labels, kind, side, found)
+    if not found.images:
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")
+    found.note_scores(labels)
+    found.note_shares(labels)
     return found
 
 
@@ -115,26 +171,28 @@ def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
             yield path, path.relative_to(labels).as_posix()[: -len(path.suffix)]
 
 
-def _yolo(labels: Path, sizes: SizeLookup) -> Iterator[tuple[str, list[NamedBox]]]:
-    """`class cx cy w h` a line, in shares of the image's sides; names of the classes in `classes.txt`.
+def _read_yolo(labels: Path, sizes: SizeLookup, found: ReadLabels) -> None:
+    """`class cx cy w h` a line, in shares of the image's sides; names of the classes as in `utils_coco.class_names`.
 
-    Other text, such as a README, that no image is called like is passed over.
+    A number behind them, such as a score, is passed over. Other text, such as a README, that no image is called like
+    is passed over.
     """
-    listed = next((path for path in (labels / "classes.txt", labels.parent / "classes.txt") if path.is_file()), None)
-    names = read_text(str(listed)).split("\n") if listed else []
+    names = ClassNames(labels)
     for path, key in _files(labels, ".txt"):
         boxes, size = [], sizes(key)
-        if path.name == "classes.txt":
+        if is_names_file(path):
             continue
         if size is None and (path.stem.lower() in NAMES_WITHOUT_LABELS or not _is_yolo(path)):
             continue
+        height, width = size or (math.nan, math.nan)
         for row, line in enumerate(read_text(str(path)).splitlines(), 1):
             words = line.split()
             if not words:
                 continue
             try:
-                number, (cx, cy, w, h) = int(words[0]), map(float, words[1:5])
-                sound = len(words) in (5, 6) and all(0 <= v <= 1.001 for v in (cx, cy, w, h)) and number >= 0
+                number, (cx, cy, w, h, *more) = int(words[0]), map(float, words[1:])
+                sound = len(more) < 2 and all(0 <= value <= 1.001 for value in (cx, cy, w, h))
+                sound = sound and 0 <= number <= MAX_CLASS and all(map(math.isfinite, more))
             except ValueError:
                 sound = False
             if not sound:
@@ -142,51 +200,69 @@ def _yolo(labels: Path, sizes: SizeLookup) -> Iterator[tuple[str, list[NamedBox]
                     f"{path}: line {row}: found '{line.strip()[:60]}', expected class cx cy w h, four "
                     "shares of the image's sides; correct that line"
                 )
-            height, width = size or (math.nan, math.nan)
-            name = names[number].strip() if number < len(names) and names[number].strip() else f"class{number}"
-            boxes.append(
-                ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height, name)
-            )
-        yield key, boxes
+            corners = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
+            boxes.append(NamedBox(*corners, names.find(path, number)))
+            found.scores += more
+        found.add(key, boxes)
+    found.said += names.said()
 
 
-def _voc(labels: Path) -> Iterator[tuple[str, list[NamedBox]]]:
-    """One xml an image; xmin … ymax count from 1, both ends inclusive."""
+def _read_voc(labels: Path, found: ReadLabels) -> None:
+    """One xml an image; xmin … ymax count from 1, both ends inclusive; difficult objects are regions to ignore."""
+    raw = []
     for path, key in _files(labels, ".xml"):
         text = read_text(str(path))
         if "<!ENTITY" in text or "<!DOCTYPE" in text:
             raise UserError(f"{path}: found a document type or entities, expected a plain VOC file; remove them")
         try:
-            boxes = []
-            for item in ElementTree.fromstring(text).iter("object"):
+            boxes, root = [], ElementTree.fromstring(text)
+            for item in root.iter("object"):
                 x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in VOC_CORNERS)
-                boxes.append((x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or TARGET_CATEGORY).strip()))
-        except (ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
+                raw.append((x1, y1, x2, y2))
+                flags = [as_flag(item.findtext(name) or "") for name in IGNORE_FLAGS]
+                name = (item.findtext("name") or TARGET_CATEGORY).strip()
+                boxes.append(NamedBox(x1 - 1, y1 - 1, x2, y2, name, any(flags)))
+            height, width = (round(float(root.findtext(f"size/{name}") or 0)) for name in ("height", "width"))
+        except (ElementTree.ParseError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{path}: not a VOC file with object/bndbox/xmin … ymax ({error}); correct it") from None
-        yield key, boxes
+        found.add(key, boxes, (height, width) if min(height, width) > 0 else None)
+    _require_pixels(labels, raw)
 
 
-def _coco(labels: Path) -> Iterator[tuple[str, list[NamedBox]]]:
-    """Names of images may begin in the json's folder."""
+def _read_coco(labels: Path, found: ReadLabels) -> None:
+    """Names of images may begin in the json's folder; `iscrowd` and the like are regions to ignore."""
     for path, own in _files(labels, ".json"):
         folder = own.rpartition("/")[0]
-        categories = sorted(load_coco(str(path))["categories"], key=lambda item: item["id"])
-        for entry in read_coco(str(path)):
+        content = load_coco(str(path))
+        scores = [item.get("score") for item in content["annotations"]]
+        found.scores += [score for score in scores if type(score) in (int, float) and math.isfinite(score)]
+        categories = sorted(content["categories"], key=lambda item: item["id"])
+        names = [category_name(item, f"class{number}") for number, item in enumerate(categories)]
+        for entry in coco_entries(content, str(path)):
             key = entry.path.replace("\\", "/")
             if ".." in key.split("/"):
                 raise UserError(f"{path}: found '{entry.path}', which may lead out of the images' folder; correct it")
-            yield (
-                f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"),
-                [
-                    (*corners, str(categories[number].get("name", f"class{number}")))
-                    for *corners, number in entry.boxes or ()
-                ],
-            )
+            boxes = [
+                NamedBox(*corners, names[number], ignored)
+                for ignored, boxes in ((False, entry.boxes), (True, entry.ignored))
+                for *corners, number in boxes
+            ]
+            found.add(f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), boxes, entry.size)
 
 
-def _tables(labels: Path, kind: str, side: float) -> Iterator[tuple[str, list[NamedBox]]]:
+def _read_tables(labels: Path, kind: str, side: float, found: ReadLabels) -> None:
     for path, key in _files(labels, ".csv"):
-        yield from read_table(path, key, kind, side)
+        table = read_table(path, key, kind, side)
+        for row in table:
+            found.add(row.image, row.boxes, row.size)
+            found.scores += [] if row.score is None else [row.score]
+
+
+def _require_pixels(labels: Path, boxes: Sequence[Sequence[float]]) -> None:
+    """Raise `UserError` where boxes, four numbers of each, look like shares of their image's sides."""
+    problem = shares_problem(np.array(boxes, np.float64))
+    if problem:
+        raise UserError(f"{labels}: {problem}")
 
 
 def mask_files(labels: Path) -> dict[str, Path]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY
+from utils.datasets.json_formats import MAX_CHARACTERS, MAX_NUMBER
+from utils.images.boxes import shares_problem
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 
-# Names as `_plain` writes them: without case, blanks, marks and a `bbox_` in front.
+# Names as `plain_name` writes them: without case, blanks, marks and a `bbox_` in front.
 IMAGE_COLUMNS = (
     "image",
     "imagename",
@@ -49,6 +53,9 @@ CLASS_COLUMNS = (
     "classid",
     "categoryid",
 )
+IGNORE_COLUMNS = ("iscrowd", "crowd", "ignore", "ignored", "difficult")  # of 1: a region to ignore
+SCORE_COLUMNS = ("score", "confidence", "conf", "probability", "prob")
+IMAGE_SIZE_COLUMNS = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("imagew", "imageh"), ("imgw", "imgh"))
 CORNER_COLUMNS = (
     ("x1", "y1", "x2", "y2"),
     ("x0", "y0", "x1", "y1"),
@@ -84,8 +91,8 @@ COLUMN_ADVICE = (
 class Columns:
     """Positions of the columns that are read.
 
-    `form` is one of `FORMS_BY_KIND`, which says what the `values` are. `sequence` and `category` are None where there
-    is none.
+    `form` is one of `FORMS_BY_KIND`, which says what the `values` are. `sequence`, `category` and `score` are None
+    where there is none, `size` (width, height of the image) and `ignored` are empty then.
     """
 
     form: str
@@ -93,6 +100,9 @@ class Columns:
     image: int
     sequence: int | None
     category: int | None
+    score: int | None
+    size: tuple[int, ...]
+    ignored: tuple[int, ...]
 
     @property
     def kind(self) -> str:
@@ -100,7 +110,41 @@ class Columns:
         return next(kind for kind, forms in FORMS_BY_KIND.items() if self.form in forms)
 
 
-def _plain(name: str) -> str:
+class NamedBox(NamedTuple):
+    """A box in pixels from 0, right and bottom exclusive, and its class; or a region to ignore."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    name: str
+    ignored: bool = False
+
+
+class LabelRow(NamedTuple):
+    """A line of a table: the image's key, its box, if any, the declared (height, width), and the box's score."""
+
+    image: str
+    boxes: tuple[NamedBox, ...] = ()
+    size: tuple[int, int] | None = None
+    score: float | None = None
+
+
+def as_flag(text: str) -> bool:
+    """Whether a text says yes: 1 or true; 0, false and nothing say no.
+
+    Raises:
+        ValueError: it says neither.
+    """
+    plain = text.strip().lower().removesuffix(".0")
+    if plain in ("", "0", "false", "no", "unspecified"):
+        return False
+    if plain in ("1", "true", "yes"):
+        return True
+    raise ValueError(f"found '{text.strip()[:20]}', expected 0 or 1")
+
+
+def plain_name(name: str) -> str:
     """`Bbox_X-Min` → `xmin`."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     return re.sub(r"^(?:boundingbox|bbox|box|bb)(?=.)", "", plain)
@@ -144,7 +188,7 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
     Raises:
         UserError: there is no column for the image or none for the place, or there are several readings.
     """
-    plain = [_plain(name) for name in head]
+    plain = [plain_name(name) for name in head]
     names = set(plain)
     said = f"{path}: found the columns {', '.join(head)[:160] or 'none'}"
     image = next((name for name in IMAGE_COLUMNS if name in names), None)
@@ -167,11 +211,14 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
     twice = [name for name in (image, *used) if plain.count(name) > 1]
     if twice:
         raise UserError(f"{said}, two of them {twice[0]}; {COLUMN_ADVICE}")
-    sequence, category = (
+    sequence, category, score = (
         next((plain.index(name) for name in known if name in names), None)
-        for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS)
+        for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS, SCORE_COLUMNS)
     )
-    return Columns(form, tuple(map(plain.index, used)), plain.index(image), sequence, category)
+    sides = [pair for pair in (*IMAGE_SIZE_COLUMNS, SIZE_COLUMNS[1]) if names.issuperset(pair) and pair[0] not in used]
+    size = tuple(map(plain.index, sides[0])) if sides and form != "centre" else ()
+    ignored = tuple(index for index, name in enumerate(plain) if name in IGNORE_COLUMNS)
+    return Columns(form, tuple(map(plain.index, used)), plain.index(image), sequence, category, score, size, ignored)
 
 
 def table_kind(path: Path) -> str:
@@ -183,7 +230,7 @@ def table_kind(path: Path) -> str:
     return find_columns(path, next(_rows(path), (1, []))[1]).kind
 
 
-def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[str, list[tuple]]]:
+def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[LabelRow]:
     """The images and boxes of a table, line by line; a line without numbers is an image without targets.
 
     Args:
@@ -193,39 +240,77 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[tuple[s
         kind: "boxes" or "centroids".
         side: of the boxes around centroids, in pixels.
 
-    Returns:
-        Keys of images, and lists of at most one `(x1, y1, x2, y2, class name)` in pixels from 0.
-
     Raises:
-        UserError: the columns do not tell, a line lacks a value, or all places are shares of the image's sides.
+        UserError: the columns do not tell, a line lacks a value, or places are shares of the image's sides.
     """
     rows = _rows(path)
     head = next(rows, (1, []))[1]
-    columns, shares = find_columns(path, head, kind), []
+    columns, places = find_columns(path, head, kind), []
     for line, row in rows:
         if not any(row):
             continue
-        cells = dict(enumerate(row))
-        image, words = cells.get(columns.image, ""), [cells.get(i) for i in columns.values]
         try:
-            values = [float(word) for word in words] if any(words) else []
-            sound = bool(image) and all(map(math.isfinite, values)) and None not in words
-        except (TypeError, ValueError):
-            sound = False
-        image = _image_key(image, key, cells.get(columns.sequence))
-        if not sound or ".." in image.split("/"):
+            label, values = _read_row(columns, dict(enumerate(row)), key, side)
+        except ValueError:
             raise UserError(
                 f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
                 f"{','.join(head)[:80]}; correct that line"
-            )
-        if values:
-            shares.append(all(0 <= value <= 1 for value in values) and any(value % 1 for value in values))
-        name = cells.get(columns.category) or TARGET_CATEGORY
-        yield image, [(*_corners(columns.form, values, side), name)] if values else []
-    if shares and all(shares):
-        raise UserError(
-            f"{path}: found shares of the image's sides, expected pixels; multiply them by its width and height"
-        )
+            ) from None
+        places += [values] if values else []
+        yield label
+    problem = _shares_problem(np.array(places, np.float64))
+    if problem:
+        raise UserError(f"{path}: {problem}")
+
+
+def _shares_problem(places: np.ndarray) -> str | None:
+    """Whether places, boxes `(N, 4)` or centroids `(N, 2)`, are shares of the image's sides."""
+    if places.ndim < 2 or places.shape[1] == 4:
+        return shares_problem(places)
+    if (places < 0).any() or (places > 1).any() or not (places % 1).any():
+        return None  # whole numbers may be the first two pixels
+    return "found shares of the image's sides, expected pixels; multiply them by its width and height"
+
+
+def _read_row(columns: Columns, cells: dict[int, str], key: str, side: float) -> tuple[LabelRow, list[float]]:
+    """A line as a label, and the numbers that say where its target is.
+
+    Raises:
+        ValueError: a value is missing, or is not what its column says.
+    """
+    image, words = cells.get(columns.image, ""), [cells.get(index) or "" for index in columns.values]
+    values = [_number(word) for word in words] if any(words) else []
+    name = _image_key(image, key, cells.get(columns.sequence))
+    if not image or len(name) > MAX_CHARACTERS or ".." in name.split("/"):
+        raise ValueError("no image")
+    if not values:
+        return LabelRow(name), []
+    corners = _corners(columns.form, values, side)
+    ignored = any([as_flag(cells.get(index) or "") for index in columns.ignored])
+    box = NamedBox(*corners, cells.get(columns.category) or TARGET_CATEGORY, ignored)
+    return LabelRow(name, (box,), _declared(columns, cells, corners), _score(cells.get(columns.score) or "")), values
+
+
+def _declared(columns: Columns, cells: dict[int, str], corners: Sequence[float]) -> tuple[int, int] | None:
+    """The image's (height, width) in columns of that name, None where these are the box's own sides, or 0."""
+    words = [cells.get(index) or "0" for index in columns.size]
+    width, height = map(_number, words) if words else (0, 0)
+    sides = abs(width - (corners[2] - corners[0])), abs(height - (corners[3] - corners[1]))
+    return None if min(width, height) <= 0 or max(sides) <= 1 else (round(height), round(width))
+
+
+def _score(word: str) -> float | None:
+    try:
+        return _number(word)
+    except ValueError:  # as a word, which is passed over like any other column
+        return None
+
+
+def _number(word: str) -> float:
+    value = float(word)
+    if not abs(value) <= MAX_NUMBER:
+        raise ValueError(f"{word[:20]} is beyond all images")
+    return value
 
 
 def _image_key(image: str, key: str, sequence: str | None) -> str:

@@ -18,13 +18,13 @@ from utils.datasets.compact_lists import Entry
 from utils.datasets.lists import read_lines
 from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
+from utils_coco.borders import Borders
 from utils_coco.coco_files import (
     coco_summary,
     dataset_around,
     files_of,
     find_images,
     list_parser,
-    require_boxes,
     target_file,
 )
 
@@ -57,6 +57,7 @@ def convert(
     names: Sequence[str] = (),
     overwrite: bool = False,
     quiet: bool = False,
+    cut: bool = False,
 ) -> list[str]:
     """Write the boxes of txt lines as a COCO json; lines without boxes are images without targets.
 
@@ -71,12 +72,13 @@ def convert(
         names: of the classes 0, 1, …; default: "target", or "class0", "class1", ….
         overwrite: replace a file that is there.
         quiet: no progress bar.
+        cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
         Lines that say what was written.
 
     Raises:
-        UserError: no such list, a broken line, a box of no area or outside its image, an image that is missing or
+        UserError: no such list, a broken line, boxes of no area or outside their images, an image that is missing or
             listed twice, a class without a name, or a file that is there or cannot be written.
     """
     if Path(source).suffix.lower() == ".json":
@@ -89,17 +91,18 @@ def convert(
     categories = categories_of(entries, names, source)
     files = files_of(image_root or dataset_around(source))
     found = find_images([entry.path for entry in entries], files, source)
-    frames = []
+    frames, borders = [], Borders(cut, exact=True)
     for entry, name in zip(
         entries, tqdm(found, desc="sizes", unit="image", disable=quiet, dynamic_ncols=True), strict=True
     ):
         size = image_size(os.path.join(files.root, name))
-        require_boxes(source, entry, size)
-        frames.append((name if image_root else entry.path, size, entry.boxes or ()))
+        boxes = [borders.fit(f"{source}: {entry.path}", box, size) for box in entry.boxes or ()]
+        frames.append((name if image_root else entry.path, size, [box for box in boxes if box is not None]))
+    borders.require("correct the list")
     content = coco_of_boxes(frames, categories)
     write_coco(path, content)
     given = "" if names else " (txt lines hold no names; give them with --names)"
-    said = [f"{path}: {coco_summary(content)}, categories {', '.join(categories)}{given}"]
+    said = [f"{path}: {coco_summary(content)}, categories {', '.join(categories)}{given}", *borders.said()]
     return said if content["annotations"] else [*said, "no line has a box: every image counts as one without targets"]
 
 
@@ -122,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    print("\n".join(convert(given.source, given.out, given.image_root, given.names, given.overwrite, given.quiet)))
+    options = (given.out, given.image_root, given.names, given.overwrite, given.quiet, given.cut)
+    print("\n".join(convert(given.source, *options)))
 
 
 if __name__ == "__main__":

@@ -9,24 +9,34 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from utils.datasets.json_formats import MAX_NUMBER
 from utils.images.alike_names import AlikeNames
+from utils.images.boxes import shares_problem
 from utils.images.folders import is_passed_over
 from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils.video.capture import VIDEO_SUFFIXES
+from utils_coco.label_tables import IGNORE_COLUMNS, as_flag, plain_name
 
 COLUMNS = ("frame", "class", "x", "y", "w", "h")
+MAX_FRAME = 1 << 40  # a number beyond is a slip
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One box in a video's `frame`, from 0: `corners` x1, y1, x2, y2 in pixels from 0; `row` is its line in the csv."""
+    """One box in a video's `frame`, from 0: `corners` x1, y1, x2, y2 in pixels from 0; `row` is its line in the csv.
+
+    It may be a region to ignore.
+    """
 
     row: int
     frame: int
     name: str
     corners: tuple[Decimal, ...]
+    ignored: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,8 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[Label, ...], tuple[str, 
         The boxes, and the names of columns that are not read.
 
     Raises:
-        UserError: a column is missing, or a row has no frame number from 1, no class or no four numbers.
+        UserError: a column is missing, a row has no frame number from 1, no class or no four numbers, or boxes are
+            shares of the image's sides.
     """
     expected = f"expected the columns {','.join(COLUMNS)}"
     reader = csv.DictReader(read_text(str(path)).splitlines(), skipinitialspace=True)
@@ -63,7 +74,11 @@ def read_labels(path: str | os.PathLike) -> tuple[tuple[Label, ...], tuple[str, 
         labels = tuple(_label(row, reader.line_num, path) for row in reader)
     except csv.Error as error:
         raise UserError(f"{path}: not a csv file ({error}), {expected}; write the labels again") from None
-    return labels, tuple(name for name in columns if name not in COLUMNS)
+    boxes = [(x1 + 1, y1 + 1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in (label.corners for label in labels)]
+    problem = shares_problem(np.array(boxes, np.float64))
+    if problem:
+        raise UserError(f"{path}: {problem}")
+    return labels, tuple(name for name in columns if name not in COLUMNS and plain_name(name) not in IGNORE_COLUMNS)
 
 
 def _label(row: dict[Any, Any], line: int, path: str | os.PathLike) -> Label:
@@ -72,7 +87,9 @@ def _label(row: dict[Any, Any], line: int, path: str | os.PathLike) -> Label:
         frame = int(words["frame"])
         x, y, w, h = (Decimal(words[key]) for key in ("x", "y", "w", "h"))
         # DictReader puts what goes beyond the last column under None
-        sound = None not in row and words["class"] and frame >= 1 and all(v.is_finite() for v in (x, y, w, h))
+        sound = None not in row and words["class"] and 1 <= frame <= MAX_FRAME
+        sound = sound and all(value.is_finite() and -MAX_NUMBER <= value <= MAX_NUMBER for value in (x, y, w, h))
+        ignored = any([as_flag(row[name] or "") for name in row if plain_name(name or "") in IGNORE_COLUMNS])
     except (ValueError, InvalidOperation):
         sound = False
     if not sound:
@@ -80,7 +97,7 @@ def _label(row: dict[Any, Any], line: int, path: str | os.PathLike) -> Label:
             f"{path}: line {line}: found {','.join(words.values())[:60]}, expected a frame number from 1, "
             "a class and the numbers x,y,w,h; correct that line"
         )
-    return Label(line, frame - 1, words["class"], (x - 1, y - 1, x - 1 + w, y - 1 + h))
+    return Label(line, frame - 1, words["class"], (x - 1, y - 1, x - 1 + w, y - 1 + h), ignored)
 
 
 def _files(folder: str, option: str, suffixes: frozenset[str]) -> list[Path]:

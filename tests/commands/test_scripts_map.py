@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scripts import run_without_torch, script
-from trees import SIZE, coco, write, write_pairs, write_text
+from trees import coco, write, write_pairs, write_text
 
 from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import open_dataset
@@ -322,7 +322,7 @@ def test_ids_are_the_datasets_own_where_it_has_some(data, tmp_path):
 
 def touch_copy(data, root, files):
     for path in sorted((data / "images").rglob("*.bmp")):
-        write(root / path.relative_to(data), np.zeros(SIZE, np.uint8))
+        write(root / path.relative_to(data), np.zeros((48, 64), np.uint8))
     for name, text in files.items():
         write_text(root / name, text)
     return root

@@ -259,6 +259,7 @@ def test_a_box_that_fits_its_own_larger_frame(tmp_path):
     write(tmp_path / "masks/a/1.png", target_mask((64, 64)))
     content = coco([f"images/a/{i}.png" for i in range(3)])
     content["annotations"][1]["bbox"] = [50, 50, 8, 8]
+    content["images"][1] |= {"width": 64, "height": 64}
     write_text(tmp_path / "annotations/instances_train.json", json.dumps(content))
     opened(tmp_path)
     assert problems(tmp_path) == []

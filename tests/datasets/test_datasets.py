@@ -493,7 +493,7 @@ BOX = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [12, 10, 3, 3]}
         ({"annotations": [{**BOX, "image_id": True}]}, "'image_id', an integer: found true"),
         ({"annotations": [{**BOX, "category_id": "1"}]}, "'category_id', an integer"),
         ({"annotations": [{"image_id": 1, "category_id": 1}]}, "bbox"),
-        ({"annotations": [{**BOX, "bbox": [1, 2]}]}, "values"),
+        ({"annotations": [{**BOX, "bbox": [1, 2]}]}, "four finite numbers in pixels: found [1, 2]"),
         ({"annotations": ["box"]}, "without a usable"),
     ],
 )

@@ -65,9 +65,9 @@ def write_text(path, text, encoding="utf-8"):
     return path
 
 
-def coco(names, boxes=((12, 10, 3, 3),), **extra):
-    """A COCO dictionary with the same `boxes` (x, y, w, h) on every image."""
-    images = [{"id": i + 1, "file_name": name, "width": SIZE[1], "height": SIZE[0]} for i, name in enumerate(names)]
+def coco(names, boxes=((12, 10, 3, 3),), size=SIZE, **extra):
+    """A COCO dictionary with the same `boxes` (x, y, w, h) on every image, which have that `size` (h, w)."""
+    images = [{"id": i + 1, "file_name": name, "width": size[1], "height": size[0]} for i, name in enumerate(names)]
     annotations = [
         {
             "id": 100 * i + j,

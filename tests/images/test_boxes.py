@@ -182,7 +182,7 @@ def boxed(root, layout="images/{part}/data{n}/{i}.bmp"):
     """Two splits of three frames with a bright target in the box; the last of each is empty."""
     for part, n in (("train", 5), ("test", 6)):
         names = [layout.format(part=part, n=n, i=i) for i in range(3)]
-        content = coco(names, [(26, 16, 8, 8)])
+        content = coco(names, [(26, 16, 8, 8)], size=(64, 64))
         content["annotations"] = content["annotations"][:2]
         write_text(root / f"annotations/instances_{part}2017.json", json.dumps(content))
         for i, name in enumerate(names):
@@ -255,8 +255,8 @@ def test_existing_masks_are_kept(tmp_path):
 
 def test_conversion_stops_at_bad_input(tmp_path):
     root = boxed(tmp_path / "a")
-    write_coco(root / "annotations/instances_train2017.json", ["images/train/data5/0.bmp"], [(60, 60, 8, 8)])
-    with pytest.raises(UserError, match="outside the image.*utils.checks"):
+    write_coco(root / "annotations/instances_train2017.json", ["images/train/data5/0.bmp"], [(60, 60, 8, 8)], (64, 64))
+    with pytest.raises(UserError, match="outside the image.*--cut"):
         boxes_to_masks.convert(str(root), quiet=True)
     bare = write_pairs(tmp_path / "b", ["x/0"])
     write_text(bare / "train.txt", "x/0")

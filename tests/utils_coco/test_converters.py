@@ -132,7 +132,7 @@ def test_what_is_lost_is_named_with_its_count(tmp_path):
         "width (3 images)",
         "height (3 images)",
         "area (1 annotations)",
-        "iscrowd (1 annotations)",
+        "regions to ignore, with their boxes (1 annotations)",
         "segmentation (1 annotations)",
         "track_id (3 annotations)",
         "snr (3 annotations)",

@@ -9,7 +9,7 @@ from utils.datasets.dataset import open_dataset
 from utils.system.errors import UserError
 from utils_coco.import_labels import convert
 from utils_coco.label_formats import guess_kind
-from utils_coco.label_tables import read_table
+from utils_coco.label_tables import LabelRow, NamedBox, read_table
 
 
 @pytest.fixture
@@ -103,12 +103,12 @@ def test_other_marks_between_columns_and_classes(tmp_path, images):
 
 def test_a_line_without_numbers_is_an_image_without_targets(tmp_path):
     path = write_text(tmp_path / "x.csv", "image,x,y,w,h\n1.png,,,,\n\n2.png,1,2,3,4\n")
-    assert list(read_table(path, "x", "boxes", 7)) == [("1", []), ("2", [(1, 2, 4, 6, "target")])]
+    assert list(read_table(path, "x", "boxes", 7)) == [LabelRow("1"), LabelRow("2", (NamedBox(1, 2, 4, 6, "target"),))]
 
 
 def test_the_kind_tells_what_columns_do_not(tmp_path, images):
     text = "filename,width,height,x,y\na/002.png,32,24,13,11\n"
-    with pytest.raises(UserError, match="correct its labels"):  # a box of the image's size
+    with pytest.raises(UserError, match="correct the labels"):  # a box of the image's size
         made(tmp_path, images, text)
     assert np.allclose(made(tmp_path, images, text, kind="centroids")["a", 2], [BOX])
 

@@ -111,7 +111,7 @@ def test_labels_by_number_find_names_with_random_endings(tmp_path):
         ("a/000.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation/>', "found a document type or entities"),
         ("x.csv", "image,x,y,w,h\na/000.png,1,2,3\n", "line 2: found 'a/000.png,1,2,3'"),
         ("x.csv", "image,x,y,w,h\n../a/000.png,1,2,3,3\n", "line 2"),
-        ("x.csv", "image,x,y,w,h\na/000.png,31,2,9,3\n", "000.png: .*correct its labels"),
+        ("x.csv", "image,x,y,w,h\na/000.png,31,2,9,3\n", "000.png: .*correct the labels, or give --cut"),
         ("x.csv", "image,x,y,w,h\nc/9.png,1,2,3,3\n", "labels of 1 images, the first c/9, none of which"),
         ("x.md", "nothing", "found nothing that looks like labels"),
     ],

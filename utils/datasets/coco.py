@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from utils.datasets.compact_lists import Box, Entry
+from utils.datasets.json_formats import declared_size, is_ignored, load_json, require_coco
+from utils.images.boxes import shares_problem
 from utils.system.errors import UserError
 from utils.system.files import whole_file
-from utils.system.untrusted import read_text
 
 COCO_ADVICE = "expected a COCO file with images, annotations and categories; write it again"
 TARGET_CATEGORY = "target"  # the category of boxes that have none
 
 
-def _number(value: Any, number: Callable[[str], Any] = float) -> Any:
-    return number(repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else "nan")
-
-
-def _id(entry: Any, key: str) -> int:
-    """The integer under `key`; raises ValueError for any other value there, KeyError where there is none."""
-    value = entry[key]
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"'{key}', an integer: found {json.dumps(value)[:40]}")
-    return value
-
-
 def load_coco(path: str) -> dict[str, Any]:
-    """The content of a COCO json; that it has lists of images, annotations and categories is all that is checked.
+    """The content of a COCO json, as `utils.datasets.json_formats.SCHEMA` has it.
 
     Raises:
         UserError: not json, or not a COCO file.
     """
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists in lists in lists
-        raise UserError(f"{path}: not json ({error}); {COCO_ADVICE}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: found a {type(content).__name__}, {COCO_ADVICE}")
-    for part in ("images", "annotations", "categories"):
-        if not isinstance(content.get(part), list):
-            keys = ", ".join(map(str, list(content)[:6]))
-            raise UserError(f"{path}: found no list '{part}' (keys: {keys}), {COCO_ADVICE}")
-    return content
+    return require_coco(load_json(path, COCO_ADVICE), path, COCO_ADVICE)
 
 
 def read_coco(path: str) -> tuple[Entry, ...]:
@@ -65,19 +47,18 @@ def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any
         number: makes a coordinate from its text; `Decimal` keeps every digit.
 
     Raises:
-        UserError: not json, or not a COCO file with images, annotations and categories that refer to each other by
-            integer ids, each image listed once.
+        UserError: images, annotations and categories do not refer to each other, an image is listed twice, or boxes are
+            shares of their image's sides.
     """
+    problem = shares_problem(np.array([item["bbox"] for item in content["annotations"]], np.float64))
+    if problem:
+        raise UserError(f"{path}: {problem}")
     try:
-        images = [(_id(image, "id"), str(image["file_name"])) for image in content["images"]]
-        _require_once(images)
-        categories = [_id(item, "id") for item in content["categories"]]
-        entries = _entries(dict(images), content["annotations"], categories, number)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: found an entry without a usable {error}, {COCO_ADVICE}") from None
+        _require_once([(image["id"], image["file_name"]) for image in content["images"]])
+        entries = _entries(content, number)
     except _Mismatch as error:
         raise UserError(f"{path}: {error}; {COCO_ADVICE}") from None
-    if not images:
+    if not entries:
         raise UserError(
             f"{path}: found an empty list of images, expected all frames, also without targets; {COCO_ADVICE}"
         )
@@ -99,26 +80,37 @@ def _require_once(images: list[tuple[int, str]]) -> None:
         ids[number], names[name] = name, number
 
 
-def _entries(
-    names: dict[int, str], annotations: list[Any], categories: list[int], number: Callable[[str], Any]
-) -> tuple[Entry, ...]:
-    """The images `names` by id with the boxes of their annotations."""
-    classes = {category: i for i, category in enumerate(sorted(set(categories)))}
-    boxes: dict[int, list[Box]] = {image: [] for image in names}
-    snr: dict[int, list[float]] = {image: [] for image in names}
-    for item in annotations:
-        image, category = _id(item, "image_id"), _id(item, "category_id")
-        x, y, w, h = (_number(value, number) for value in item["bbox"])
-        for found, known, part in ((image, names, "image"), (category, classes, "category")):
-            if found not in known:
-                listed = {"image": "images", "category": "categories"}[part]
-                raise _Mismatch(
-                    f"annotation {item.get('id')} belongs to {part} {found}, which is not among the {listed}"
-                )
-        boxes[image].append((x, y, x + w, y + h, classes[category]))
+def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Entry, ...]:
+    """The images with the boxes of their annotations."""
+    classes = {id_: index for index, id_ in enumerate(sorted(item["id"] for item in content["categories"]))}
+    images = {image["id"]: image for image in content["images"]}
+    boxes: dict[int, list[Box]] = {image: [] for image in images}
+    ignored: dict[int, list[Box]] = defaultdict(list)
+    snr: dict[int, list[float]] = defaultdict(list)
+    for item in content["annotations"]:
+        image, category = item["image_id"], item["category_id"]
+        if image not in images or category not in classes:
+            lost = f"image {image}" if image not in images else f"category {category}"
+            listed = "images" if image not in images else "categories"
+            raise _Mismatch(f"annotation {item.get('id')} belongs to {lost}, which is not among the {listed}")
+        x, y, w, h = (number(repr(value)) for value in item["bbox"])
+        box = (x, y, x + w, y + h, classes[category])
+        if is_ignored(item):
+            ignored[image].append(box)
+            continue
+        boxes[image].append(box)
         if item.get("snr") is not None:
-            snr[image].append(_number(item["snr"]))
-    return tuple(Entry(name, tuple(boxes[image]), tuple(snr[image])) for image, name in names.items())
+            snr[image].append(float(item["snr"]))
+    return tuple(
+        Entry(
+            image["file_name"],
+            tuple(boxes[id_]),
+            tuple(snr.get(id_, ())),
+            tuple(ignored.get(id_, ())),
+            declared_size(image),
+        )
+        for id_, image in images.items()
+    )
 
 
 def image_entry(number: int, file_name: str, size: tuple[int, int] | None = None, **more: Any) -> dict[str, Any]:
@@ -165,13 +157,14 @@ def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], 
 
     Args:
         frames: file name, (height, width) and boxes x1, y1, x2, y2, class of every image; those without boxes count.
+            A box with a true value behind its class is a region to ignore, `iscrowd` 1.
         names: of the classes 0, 1, ….
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for name, size, boxes in frames:
         images.append(image_entry(len(images) + 1, name, size))
-        for *corners, category in boxes:
+        for *corners, category, ignored in ((*box[:5], any(box[5:])) for box in boxes):
             x1, y1, x2, y2 = (Decimal(str(value)) for value in corners)
             bbox = [_json_number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
             annotations.append(
@@ -181,7 +174,7 @@ def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], 
                     category + 1,
                     bbox=bbox,
                     area=_json_number((x2 - x1) * (y2 - y1)),
-                    iscrowd=0,
+                    iscrowd=int(ignored),
                     segmentation=[],
                 )
             )

@@ -109,17 +109,39 @@ Box = tuple[float, float, float, float, int]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One image as a list names it; `boxes` is None in lists without boxes, `snr` holds one figure a box if known."""
+    """One image as a list names it.
+
+    `boxes` is None in lists without boxes, `snr` holds one figure a box if known, `ignored` are regions to ignore,
+    `size` is the (height, width) that the list declares.
+    """
 
     path: str
     boxes: tuple[Box, ...] | None
     snr: tuple[float, ...] = ()
+    ignored: tuple[Box, ...] = ()
+    size: tuple[int, int] | None = None
 
 
 def boxes_at(boxes: np.ndarray, ends: np.ndarray, row: int) -> tuple[Box, ...]:
     """The boxes of one `row` out of those of all rows, `(M, 5)` float64, which end at `ends[row + 1]`."""
     found = boxes[ends[row] : ends[row + 1]].tolist()
     return tuple((*corners, int(category)) for *corners, category in found)
+
+
+class Sizes:
+    """The (height, width) of images, None where it is not known, collected without an object for each."""
+
+    def __init__(self) -> None:
+        self.values = array("i")
+
+    def add(self, size: tuple[int, int] | None) -> None:
+        """Append an image's."""
+        self.values.extend(size or (0, 0))
+
+    def at(self, row: int) -> tuple[int, int] | None:
+        """An image's."""
+        size = self.values[2 * row], self.values[2 * row + 1]
+        return size if size[0] else None
 
 
 class Rows:
@@ -152,21 +174,33 @@ class Entries(Sequence[Entry]):
         paths: of the images.
         boxes: of each image, None in lists without boxes.
         snr: of each image's boxes, where known.
+        ignored: regions to ignore by the row of their image; few lists have any.
+        sizes: that the list declares.
     """
 
-    def __init__(self, paths: Texts, boxes: Rows | None = None, snr: Rows | None = None) -> None:
+    def __init__(
+        self,
+        paths: Texts,
+        boxes: Rows | None = None,
+        snr: Rows | None = None,
+        ignored: dict[int, tuple[Box, ...]] | None = None,
+        sizes: Sizes | None = None,
+    ) -> None:
         self.paths, self.boxed = paths, boxes is not None
+        self.ignored, self.sizes = ignored or {}, sizes
         self.boxes, self.ends = (boxes or Rows(5)).arrays()
         self.snr, self.snr_ends = (snr or Rows(1)).arrays()
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Entries:
         """Entries with boxes."""
-        boxes, snr = Rows(5), Rows(1)
+        boxes, snr, sizes = Rows(5), Rows(1), Sizes()
         for entry in entries:
             boxes.add(entry.boxes)
             snr.add([value] for value in entry.snr)
-        return cls(Texts(entry.path for entry in entries), boxes, snr)
+            sizes.add(entry.size)
+        ignored = {row: entry.ignored for row, entry in enumerate(entries) if entry.ignored}
+        return cls(Texts(entry.path for entry in entries), boxes, snr, ignored, sizes)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -176,7 +210,13 @@ class Entries(Sequence[Entry]):
             return [self[i] for i in range(*index.indices(len(self)))]
         path, row = self.paths[index], index % max(len(self), 1)
         snr = self.snr[self.snr_ends[row] : self.snr_ends[row + 1], 0].tolist() if len(self.snr) else ()
-        return Entry(path, boxes_at(self.boxes, self.ends, row) if self.boxed else None, tuple(snr))
+        return Entry(
+            path,
+            boxes_at(self.boxes, self.ends, row) if self.boxed else None,
+            tuple(snr),
+            self.ignored.get(row, ()),
+            self.sizes.at(row) if self.sizes else None,
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(other) == len(self) and all(map(Entry.__eq__, self, other))

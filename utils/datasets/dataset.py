@@ -164,7 +164,7 @@ def _boxes(
         for entry in item.entries if item else ():
             key = files.find(entry.path, item.word)
             if key is not None:
-                boxes.add(key, entry.boxes or ())
+                boxes.add(key, entry)
                 if entry.snr:
                     snr[name_of(key)] += entry.snr
     return boxes, snr

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.compact_lists import Box, Rows, Texts, boxes_at
+from utils.datasets.compact_lists import Box, Rows, Sizes, Texts, boxes_at
 
 NO_MASK = -1
 WHOLE_PATH = "\0"  # in place of an ending: the beginning is the path already
@@ -27,6 +27,9 @@ class Frame:
     `image` and `mask` are paths that open (`mask` None: there is none); an `image` that ends with `.mat` stands for the
     last plane of the clip in it. `boxes` are (x1, y1, x2, y2, class) in pixels of the image, right and bottom
     exclusive, classes from 0; None where the dataset has no boxes for this frame, () where it has no target.
+    `ignored` are regions like them in which nobody says what is a target (a crowd, an object that is too difficult):
+    what is found there is neither right nor wrong. `declared` is the (height, width) that the list of boxes says of
+    the image, None where it does not.
     """
 
     sequence: str
@@ -34,6 +37,8 @@ class Frame:
     image: str
     mask: str | None
     boxes: tuple[Box, ...] | None
+    ignored: tuple[Box, ...] = ()
+    declared: tuple[int, int] | None = None
 
 
 class FrameColumns:
@@ -51,10 +56,23 @@ class FrameColumns:
         self.boxed: Any = array("b")
         self.boxes: Any = Rows(5)
         self.box_ends: Any = None
+        self.ignored: dict[int, tuple[Box, ...]] = {}  # by row; few datasets have any
+        self.declared = Sizes()
         self.stems: Any = None
 
-    def add(self, number: int, image: str, mask: str | None, boxes: tuple[Box, ...] | None) -> str:
+    def add(
+        self,
+        number: int,
+        image: str,
+        mask: str | None,
+        boxes: tuple[Box, ...] | None,
+        ignored: tuple[Box, ...] = (),
+        declared: tuple[int, int] | None = None,
+    ) -> str:
         """Append a frame, paths below the root; returns the image's stem, of which `close` needs all."""
+        if ignored:
+            self.ignored[len(self.numbers)] = ignored
+        self.declared.add(declared)
         stem = os.path.splitext(image.rpartition("/")[2])[0]
         self.numbers.append(number)
         self.image.append(self._place(image, stem))
@@ -92,6 +110,8 @@ class FrameColumns:
             self._path(self.image[row], stem),
             None if mask == NO_MASK else self._path(mask, stem),
             boxes,
+            self.ignored.get(row, ()),
+            self.declared.at(row),
         )
 
 
@@ -144,7 +164,10 @@ class Sequences(Mapping[str, FrameTable]):
             return sequences
         columns, stems, ends = FrameColumns(), [], [0]
         for frames in sequences.values():
-            stems += [columns.add(frame.number, frame.image, frame.mask, frame.boxes) for frame in frames]
+            stems += [
+                columns.add(frame.number, frame.image, frame.mask, frame.boxes, frame.ignored, frame.declared)
+                for frame in frames
+            ]
             ends.append(len(stems))
         return cls(Texts(sequences), [columns.close(stems)], np.zeros(len(ends) - 1), ends[:-1], ends[1:])
 

@@ -1,12 +1,173 @@
-"""What a json beside a dataset's lists holds, where that is no COCO file of boxes."""
+"""What json files hold: what a COCO file, and COCO results, may hold, and the names of other formats.
+
+Others write these files: a number may be infinite or have thousands of digits, a text may hold what no file name and
+no terminal takes, an entry may lack what every reader looks up. What has passed `require_coco` can be used without a
+further look.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from utils.system.errors import UserError
-from utils.system.untrusted import read_text
+from utils.system.untrusted import MAX_IMAGE_PIXELS, read_text
+
+MAX_NUMBER = MAX_IMAGE_PIXELS  # no image is longer; a coordinate, an area or a score beyond is a slip
+MAX_ID = 1 << 63
+MAX_CHARACTERS = 4096  # of a path; no file system has longer ones
+IGNORE_FLAGS = ("iscrowd", "ignore", "difficult")  # 1: a region to ignore, see `utils.datasets.frame_table.Frame`
+
+
+class Field(NamedTuple):
+    """What stands under a key: a test of its value, what the value should be, and whether it may be missing."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+    optional: bool = False
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and -MAX_NUMBER <= value <= MAX_NUMBER  # so NaN is none
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and -MAX_ID <= value < MAX_ID
+
+
+def _is_text(value: Any) -> bool:
+    if type(value) is not str or len(value) > MAX_CHARACTERS or "\0" in value:
+        return False
+    try:
+        value.encode("utf-8", "surrogateescape")  # which stands for bytes of file names that are no text
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_box(value: Any) -> bool:
+    return type(value) is list and len(value) == 4 and all(map(_is_number, value))
+
+
+ID = Field(_is_id, "an integer")
+TEXT = Field(_is_text, f"text of at most {MAX_CHARACTERS} characters")
+BOX = Field(_is_box, "[x, y, w, h], four finite numbers in pixels")
+NUMBER = Field(_is_number, "a finite number")
+FLAG = Field(lambda value: type(value) in (int, float, bool) and value in (0, 1), "0 or 1", True)
+SIDE = Field(lambda value: _is_number(value) and value >= 0, "a number of pixels", True)
+LABEL = Field(lambda value: _is_id(value) or _is_text(value), "an integer or text", True)
+
+SCHEMA: Mapping[str, Mapping[str, Field]] = {
+    "images": {
+        "id": ID,
+        "file_name": Field(lambda value: _is_text(value) and bool(value), TEXT.expected),
+        "width": SIDE,
+        "height": SIDE,
+    },
+    "annotations": {
+        "image_id": ID,
+        "category_id": ID,
+        "bbox": BOX,
+        "id": LABEL,
+        "area": NUMBER._replace(optional=True),
+        "snr": NUMBER._replace(optional=True),
+        "track_id": LABEL,
+        **dict.fromkeys(IGNORE_FLAGS, FLAG),
+    },
+    "categories": {"id": ID, "name": LABEL},
+}
+RESULT_SCHEMA: Mapping[str, Field] = {
+    "image_id": LABEL._replace(holds=lambda value: _is_number(value) or LABEL.holds(value), optional=False),
+    "category_id": LABEL._replace(holds=lambda value: _is_number(value) or LABEL.holds(value), optional=False),
+    "bbox": BOX,
+    "score": NUMBER,
+}
+
+
+def load_json(path: str, advice: str) -> Any:
+    """The content of a json file.
+
+    Args:
+        path: of the file.
+        advice: what was expected and what to do, for the error.
+
+    Raises:
+        UserError: it cannot be read, or is no json.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and lists in lists in lists
+        raise UserError(f"{path}: not json ({error}); {advice}") from None
+
+
+def find_flaw(entry: Any, fields: Mapping[str, Field]) -> str:
+    """What is wrong with an entry, such as `'id', an integer: found "1"`; empty where nothing is."""
+    if type(entry) is not dict:
+        return f"dict of {', '.join(fields)}: found {shorten(entry)}"
+    for key, field in fields.items():
+        value = entry.get(key)
+        if not (field.optional if value is None else field.holds(value)):
+            found = shorten(value) if key in entry else "nothing"
+            return f"'{key}', {field.expected}: found {found}"
+    return ""
+
+
+def shorten(value: Any, most: int = 40) -> str:
+    """A value of a json file for people: on one line, not too long, in characters that every terminal has."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} in many others"
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def require_coco(content: Any, path: str, advice: str) -> dict[str, Any]:
+    """Look at the content of a COCO file.
+
+    Args:
+        content: of the json file.
+        path: of the file, for the error.
+        advice: what was expected and what to do, likewise.
+
+    Returns:
+        The content.
+
+    Raises:
+        UserError: something in it is not as `SCHEMA` has it, or a category id comes twice.
+    """
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found a {type(content).__name__}, {advice}")
+    for part, fields in SCHEMA.items():
+        if not isinstance(content.get(part), list):
+            keys = ", ".join(shorten(key)[1:-1] for key in list(content)[:6])
+            raise UserError(f"{path}: found no list '{part}' (keys: {keys}), {advice}")
+        for index, entry in enumerate(content[part]):
+            if flaw := find_flaw(entry, fields):
+                raise UserError(f"{path}: found an entry without a usable {flaw} ({part}, entry {index}); {advice}")
+    counts = Counter(entry["id"] for entry in content["categories"])
+    if twice := [number for number, count in counts.items() if count > 1]:
+        raise UserError(f"{path}: found category id {twice[0]} twice; {advice}")
+    return content
+
+
+def is_ignored(annotation: Mapping[str, Any]) -> bool:
+    """Whether an annotation is a region to ignore, by any of `IGNORE_FLAGS`."""
+    return any(annotation.get(flag) for flag in IGNORE_FLAGS)
+
+
+def category_name(entry: Mapping[str, Any], otherwise: str) -> str:
+    """The name of a category, `otherwise` where it has none."""
+    name = entry.get("name")
+    return otherwise if name is None else str(name)
+
+
+def declared_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The (height, width) in pixels that an entry of `images` declares; None where it does not, or declares 0."""
+    size = image.get("height") or 0, image.get("width") or 0
+    return tuple(map(round, size)) if min(size) > 0 else None
+
 
 NAMES_BY_KEYS = (  # of formats, by keys that all of their files have
     ({"images", "categories"}, "a COCO list of images without annotations"),

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from utils.datasets.coco import read_coco
 from utils.datasets.compact_lists import Box, Entries, Entry, Rows, Texts
-from utils.datasets.json_formats import name_json_file
+from utils.datasets.json_formats import MAX_NUMBER, name_json_file
 from utils.datasets.problems import Report
 from utils.datasets.split_names import SPLIT_WORD, SPLITS_BY_WORD, split_of, word_of_file
+from utils.images.boxes import shares_problem
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -28,6 +31,7 @@ SUFFIX_AT_END = re.compile(rf"(?:{SUFFIX_PATTERN})\Z", re.IGNORECASE)
 SUFFIX_BEFORE_BLANK = re.compile(rf"(?:{SUFFIX_PATTERN})\s", re.IGNORECASE)
 FILLED_LINE = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")  # as str.splitlines, without an object for each
 WHITE_SPACE = re.compile(r"\s")
+MAX_CLASS = 10**9  # a number beyond is a slip
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,11 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
         )
     boxes = []
     for word in words[first:]:
-        *corners, category = word.split(",")
-        boxes.append((*map(number, corners), int(category)))
+        *texts, text = word.split(",")
+        corners, category = tuple(map(number, texts)), int(text)
+        if max(map(abs, corners)) > MAX_NUMBER or category > MAX_CLASS:
+            raise ValueError(f"found '{word[:60]}', which is beyond all images and classes")
+        boxes.append((*corners, category))
     return name, tuple(boxes) or None
 
 
@@ -103,7 +110,8 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
         number: makes a coordinate from its text; `Decimal` keeps every digit.
 
     Raises:
-        UserError: the file holds no line or is not text, a line has a broken box, or an image with boxes comes twice.
+        UserError: the file holds no line or is not text, a line has a broken box, an image with boxes comes twice, or
+            boxes are shares of their image's sides.
     """
     rows, exact = Rows(5), []
     text = read_text(path)
@@ -125,6 +133,11 @@ def read_lines(path: str, number: Callable[[str], Any] = float) -> Sequence[Entr
             "dataset's own split"
         )
     boxed = bool(rows.values) or any(exact)
+    corners = rows.arrays()[0] if number is float else [box for found in exact for box in found or ()]
+    corners = np.array(corners, np.float64).reshape(-1, 5)[:, :4]
+    problem = shares_problem(np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1))
+    if problem:
+        raise UserError(f"{path}: {problem}")
     twice = paths.find_repeated() if boxed else []
     if twice:
         raise UserError(

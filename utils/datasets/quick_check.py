@@ -6,12 +6,17 @@ from pathlib import Path
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
-from utils.images.boxes import box_problem
+from utils.images.boxes import box_problem, size_problem
 from utils.images.frame_names import never_consecutive
 from utils.images.image_files import check_end, image_size, same_aspect
 from utils.system.errors import UserError
 from utils.system.notices import warn
 
+LABEL_ADVICE = (
+    "correct the annotation, or give the images that were labelled; `python -m utils_coco.import_labels … --cut` makes "
+    "a dataset with boxes cut at the border"
+)
+MAX_TOLD = 10  # problems with boxes that an error lists
 DECODING_THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
 
 
@@ -19,14 +24,17 @@ def quick_check(dataset: Dataset) -> None:
     """The cheap part, which training runs first: that all files are whole, sizes of all masks, and all boxes.
 
     Of every file only the first and last bytes are read. Frames of a sequence are taken to have the size of its first
-    one until a mask or box does not fit. Masks of another size but the same aspect are counted in one warning on
-    stderr, and so are sequences without any consecutive frames.
+    one until a mask, a box or a declared size does not fit. Masks of another size but the same aspect are counted in
+    one warning on stderr, and so are sequences without any consecutive frames.
 
     Raises:
-        UserError: the first file that is missing, truncated or no image, mask of another aspect, or box of no area or
-            outside its image; the text names the command that lists them all.
+        UserError: the first file that is missing, truncated or no image, or mask of another aspect; else boxes of no
+            area or outside their images, and images of another size than their boxes' list declares; the text names
+            the command that lists them all.
     """
     resized: list[str] = []
+    wrong: list[str] = []
+    small: list[str] = []
     try:
         for frames in dataset.sequences.values():
             first = image_size(frames[0].image)
@@ -39,10 +47,12 @@ def quick_check(dataset: Dataset) -> None:
                     if not same_aspect(size, own):
                         raise UserError(describe_wrong_mask(frame, size, own))
                     resized.append(frame.mask)
-                for box in frame.boxes or ():
-                    problem = box_problem(box, first) and box_problem(box, image_size(frame.image))
-                    if problem:
-                        raise UserError(f"{frame.image}: {problem}; correct the annotation")
+                small += [frame.image for box in frame.boxes or () if max(box[2:4]) <= 1]
+                if find_label_problems(frame, first):
+                    wrong += find_label_problems(frame, image_size(frame.image))
+        if wrong:
+            more = f"; and {len(wrong) - MAX_TOLD} more" if len(wrong) > MAX_TOLD else ""
+            raise UserError(f"{'; '.join(wrong[:MAX_TOLD])}{more}; {LABEL_ADVICE}")
     except UserError as error:
         raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
     if apart := [
@@ -53,6 +63,11 @@ def quick_check(dataset: Dataset) -> None:
             f"{len(apart)} sequences hold no two consecutive frame numbers, the first {apart[0]} "
             f"({numbers}, …); their clips are one frame again and again, without motion; number the frames one "
             "after the other"
+        )
+    if small:
+        warn(
+            f"{len(small)} boxes lie within the first pixel of their image, the first in {small[0]}; are they shares "
+            "of the image's sides? They are taken as pixels"
         )
     if resized:
         warn(
@@ -82,6 +97,23 @@ def warn_without_motion(dataset: Dataset, num_frames: int, name: str) -> None:
             else "take a network or method that reads single frames"
         )
     )
+
+
+def find_label_problems(frame: Frame, size: tuple[int, int]) -> list[str]:
+    """What is wrong with a frame's boxes, and with the size that their list declares.
+
+    Args:
+        frame: of a dataset.
+        size: (height, width) of its image.
+
+    Returns:
+        A text for each problem, with its image; `LABEL_ADVICE` says what to do.
+    """
+    problem = size_problem(frame.declared, size)
+    if problem:
+        return [f"{frame.image}: {problem}"]
+    found = (box_problem(box, size) for box in (*(frame.boxes or ()), *frame.ignored))
+    return [f"{frame.image}: {text}" for text in found if text]
 
 
 def check_classes(dataset: Dataset, num_classes: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.compact_lists import Box, Rows, Texts
+from utils.datasets.compact_lists import Box, Entry, Rows, Sizes, Texts
 from utils.datasets.frame_table import FrameColumns, Sequences
 from utils.datasets.layouts import SINGLE_FRAMES, Files
 from utils.images.frame_names import natural_key
@@ -18,23 +18,36 @@ from utils.system.notices import warn
 
 
 class BoxTable:
-    """Boxes by the images' keys, as `Mapping.get` gives them; those of several lists are joined."""
+    """What lists say of images, by the images' keys; boxes and regions of several lists are joined."""
 
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
         self.boxes = Rows(5)
+        self.sizes = Sizes()
+        self.ignored: dict[str, tuple[Box, ...]] = {}
 
-    def add(self, key: str, boxes: tuple[Box, ...]) -> None:
-        """Take up the boxes that one list has for an image."""
-        known = self.get(key)
-        joined = tuple(dict.fromkeys((known or ()) + boxes))
-        if joined != known:
+    def add(self, key: str, entry: Entry) -> None:
+        """Take up what one list has for an image."""
+        known, size = self.boxes_of(key), self.size_of(key) or entry.size
+        joined = tuple(dict.fromkeys((known or ()) + (entry.boxes or ())))
+        if joined != known or size != self.size_of(key):
             self.rows[key] = len(self.boxes.ends) - 1
             self.boxes.add(joined)
+            self.sizes.add(size)
+        if entry.ignored:
+            self.ignored[key] = tuple(dict.fromkeys(self.ignored.get(key, ()) + entry.ignored))
 
-    def get(self, key: str) -> tuple[Box, ...] | None:
+    def boxes_of(self, key: str) -> tuple[Box, ...] | None:
         """The boxes of an image, None where no list names it."""
         return self.boxes.boxes(self.rows[key]) if key in self.rows else None
+
+    def ignored_in(self, key: str) -> tuple[Box, ...]:
+        """The regions of an image that are to be ignored."""
+        return self.ignored.get(key, ())
+
+    def size_of(self, key: str) -> tuple[int, int] | None:
+        """The (height, width) that lists declare, None where none does."""
+        return self.sizes.at(self.rows[key]) if key in self.rows else None
 
     def __contains__(self, key: str) -> bool:
         return key in self.rows
@@ -134,7 +147,14 @@ def table_of(files: Files, keys: Texts, finder: SequenceFinder, boxes: BoxTable)
         for name in names:
             own = [keys[row] for row in rows.pop(name)]
             for number, key in sorted(zip(finder.numbers_of(name, own), own, strict=True)):
-                yield columns.add(number, files.images[key], files.masks.get(key), boxes.get(key))
+                yield columns.add(
+                    number,
+                    files.images[key],
+                    files.masks.get(key),
+                    boxes.boxes_of(key),
+                    boxes.ignored_in(key),
+                    boxes.size_of(key),
+                )
             ends.append(ends[-1] + len(own))
 
     columns.close(stems())

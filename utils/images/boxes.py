@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+IGNORED_CLASS = -1  # in place of a class, where a network learns from boxes: a region to ignore
+SHARE_TOLERANCE = 1e-3  # that shares of an image's sides may exceed 0 to 1, as rounding does
 OUTSIDE_TOLERANCE = 1.0  # px that a box may reach beyond the image, as rounding does
 BLOCK_OF_BOXES = 64  # boxes that are compared with all others at once
 
@@ -19,6 +21,36 @@ def box_problem(box: Sequence[float], shape: tuple[int, int]) -> str | None:
     if x1 < -OUTSIDE_TOLERANCE or y1 < -OUTSIDE_TOLERANCE or x2 > w + OUTSIDE_TOLERANCE or y2 > h + OUTSIDE_TOLERANCE:
         return f"{text} outside the image of {w}x{h} (w x h)"
     return None
+
+
+def size_problem(declared: tuple[int, int] | None, size: tuple[int, int]) -> str | None:
+    """What is wrong with the (height, width) that labels declare for an image of `size`; None where nothing is.
+
+    Boxes of a picture that was resized after it was labelled lie at wrong places, mostly still inside of it.
+    """
+    if declared is None or tuple(declared) == tuple(size):
+        return None
+    return f"its labels declare {declared[1]}x{declared[0]} (w x h), the file has {size[1]}x{size[0]}"
+
+
+def within_first_pixel(boxes: np.ndarray) -> np.ndarray:
+    """Which boxes `(N, 4)` may be shares of an image's sides, as their numbers lie between 0 and 1: `(N,)` bool.
+
+    The numbers are four of any kind, such as x, y, w, h or the corners.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    return ((boxes >= -SHARE_TOLERANCE) & (boxes <= 1 + SHARE_TOLERANCE)).all(1)
+
+
+def shares_problem(boxes: np.ndarray) -> str | None:
+    """What is wrong with boxes `(N, 4)` that are all `within_first_pixel`: no labels in pixels are like that."""
+    if not len(boxes) or not within_first_pixel(boxes).all():
+        return None
+    first = ",".join(f"{value:g}" for value in boxes[0])
+    return (
+        f"found shares of the image's sides, expected pixels: all of {len(boxes)} boxes lie within the first pixel, "
+        f"the first {first}; multiply them by its width and height"
+    )
 
 
 def raster_order(boxes: np.ndarray) -> np.ndarray:
@@ -77,6 +109,26 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     overlap *= np.maximum(np.minimum(bottom, y2) - np.maximum(top, y1), 0)
     union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+
+
+def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """The largest share of the area of each box that lies in one of some regions.
+
+    Args:
+        boxes: `(N, 4 or more)` x1, y1, x2, y2, …
+        regions: `(R, 4 or more)`, likewise.
+
+    Returns:
+        `(N,)` float64, 0 for a box of no area.
+    """
+    if not (len(boxes) and len(regions)):
+        return np.zeros(len(boxes))
+    left, top, right, bottom = np.asarray(boxes, np.float64)[:, :4].T[..., None]
+    x1, y1, x2, y2 = np.asarray(regions, np.float64)[:, :4].T
+    overlap = np.maximum(np.minimum(right, x2) - np.maximum(left, x1), 0)
+    overlap *= np.maximum(np.minimum(bottom, y2) - np.maximum(top, y1), 0)
+    area = (right - left) * (bottom - top)
+    return np.divide(overlap, area, out=np.zeros_like(overlap), where=area > 0).max(1)
 
 
 def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:

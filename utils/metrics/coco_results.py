@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, load_coco
-from utils.datasets.coco_schema import RESULT_SCHEMA, category_name, find_flaw, load_json, shorten
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
+from utils.datasets.json_formats import RESULT_SCHEMA, category_name, find_flaw, load_json, shorten
 from utils.datasets.layouts import list_files
 from utils.datasets.lists import find_lists
 from utils.datasets.problems import Report

@@ -19,6 +19,7 @@ import numpy as np
 from utils.datasets.coco import load_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
+from utils.datasets.json_formats import is_ignored
 from utils.datasets.layouts import list_files
 from utils.datasets.lists import find_lists
 from utils.datasets.problems import Report
@@ -69,7 +70,7 @@ def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
                 paths[image["id"]] = files.path(files.images[key])
         for entry in content["annotations"]:
             path, snr, track = paths.get(entry["image_id"]), entry.get("snr"), entry.get("track_id")
-            if path is not None and (snr is not None or track is not None):
+            if path is not None and (snr is not None or track is not None) and not is_ignored(entry):
                 x, y, w, h = entry["bbox"]
                 result[path].append(Note((x, y, x + w, y + h), snr, track))
     return dict(result)
