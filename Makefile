@@ -1,10 +1,16 @@
 # make demo    environment, synthetic data, training, test, rendering (minutes on two cores)
 # make test    environment, lint, tests
-# Both take PYTHON=/path/to/python to use an environment that already has the packages of requirements.txt.
+# make test-oldest    an environment with the oldest versions that requirements.txt allows, and the tests that other packages matter to
+# The first two take PYTHON=/path/to/python to use an environment that already has the packages of requirements.txt.
 
 SHELL := /bin/bash
 DEMO ?= demo
 DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
+
+OLDEST := .venv-oldest/bin/python
+OLDEST_TESTS := tests/images tests/video tests/clips tests/datasets tests/nets tests/predictor tests/metrics tests/render
+# the oldest Python that is here: a name may be there without a Python behind it
+OLDEST_PYTHON ?= $(shell for name in python3.10 python3; do $$name -c '' 2>/dev/null && echo $$name && break; done)
 
 ifdef PYTHON
 RUN := $(PYTHON)
@@ -14,7 +20,7 @@ RUN := .venv/bin/python
 ENVIRONMENT := .venv/ready
 endif
 
-.PHONY: help env demo test lint clean
+.PHONY: help env demo test test-oldest lint clean
 
 help:
 	@grep '^# ' Makefile | sed 's/^# //'
@@ -40,9 +46,18 @@ demo: $(ENVIRONMENT)
 test: $(ENVIRONMENT) lint
 	$(RUN) -m pytest
 
+.venv-oldest/ready: requirements.txt requirements-dev.txt
+	$(OLDEST_PYTHON) -m venv .venv-oldest
+	$(OLDEST) -m pip install --quiet uv
+	$(OLDEST) -m uv pip install --quiet --python $(OLDEST) --resolution lowest-direct -r requirements.txt -r requirements-dev.txt
+	touch .venv-oldest/ready
+
+test-oldest: .venv-oldest/ready
+	$(OLDEST) -m pytest $(OLDEST_TESTS)
+
 lint: $(ENVIRONMENT)
 	@if $(RUN) -m ruff --version >/dev/null 2>&1; then $(RUN) -m ruff check . && $(RUN) -m ruff format --check .; \
 	else echo "lint left out: ruff is not in this environment (pip install ruff)"; fi
 
 clean:
-	rm -rf .venv $(DEMO) .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest $(DEMO) .pytest_cache .ruff_cache

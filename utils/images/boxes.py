@@ -141,7 +141,8 @@ def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
     Returns:
         `(K, 6)`: the boxes that no kept one of the same class overlaps by more.
     """
-    limit = np.float64(limit)  # as torchvision compares: an IoU of 0.3 in single precision is above 0.3
+    # as torchvision compares: an IoU of 0.3 in single precision is above 0.3; a scalar would be rounded before NumPy 2
+    limit = np.array([limit], np.float64)
     chosen, waiting = [boxes[:0]], boxes
     while len(waiting):  # box by box, thousands of them would take seconds
         block = waiting[:BLOCK_OF_BOXES]

@@ -243,7 +243,10 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     Raises:
         OSError: it cannot be written, or is too large for the format; see `utils.system.files.writing`.
     """
-    done, data = cv2.imencode(Path(path).suffix, picture)
+    try:
+        done, data = cv2.imencode(Path(path).suffix, picture)
+    except cv2.error:  # before 4.13 some limits raise
+        done = False
     if not done:
         raise OSError(f"{picture.shape[1]}x{picture.shape[0]} pixels are too many for this format")
     with atomic_write(path, lasting=False) as file:

@@ -29,11 +29,18 @@ from utils.video.sources import FrameSource, SourceFrame, pages_of, video_frame
 
 STOP_REASON = "no more frames were asked for"
 SETTLING_SECONDS = 0.05  # seconds without change after which a file counts as written
+OPENCV_LOG_ERRORS = 2  # the level of OpenCV's log at which it tells errors, no warnings
 
 
 def is_live(path: str) -> bool:
     """Whether `path` is a camera's index or a URL; a file or folder that is there and called so comes first."""
     return (path.isdecimal() and not os.path.exists(path)) or is_url(path)
+
+
+def _say_errors_only() -> None:
+    """OpenCV itself warns no more; from 4.13 on its functions for that have a module of their own."""
+    logging = getattr(cv2.utils, "logging", cv2)
+    logging.setLogLevel(OPENCV_LOG_ERRORS)
 
 
 class LiveSource(FrameSource):
@@ -57,7 +64,7 @@ class LiveSource(FrameSource):
     def __init__(self, path: str, patience: float = 10.0) -> None:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         if "OPENCV_LOG_LEVEL" not in os.environ:  # what it warns of is said by the error below and by `report`
-            cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+            _say_errors_only()
         self.path, self.patience, self.notes = hide_secrets(path), patience, []
         self.name = f"camera{path}" if path.isdecimal() else _name_of(self.path)
         timeouts = [
