@@ -179,6 +179,11 @@ def assess(
             for name in ("precision", "recall", "F1")
         ),
     ]
+    if overall["ignored_regions"]:
+        lines.append(
+            f"{overall['ignored_regions']} regions to ignore (crowd, ignore, difficult): no targets, and what is "
+            "found in them is not false"
+        )
     if timed:
         rate = len(result.detections) / result.seconds
         lines.append(f"{overall['frames']} frames in {result.seconds:.1f} s, {rate:.1f} a second")

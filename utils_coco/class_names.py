@@ -7,6 +7,7 @@ these lists and tables.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def is_names_file(path: Path) -> bool:
 
 def _read_folder(folder: Path) -> tuple[Path, dict[int, str]] | None:
     """The names that the files in a folder have, and the first of these files; None without any."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return None
     found: list[tuple[Path, dict[int, str]]] = []
     for path in sorted(filter(is_names_file, folder.iterdir()), key=lambda path: natural_key(path.name)):
         names = read_names(path) if path.is_file() else {}

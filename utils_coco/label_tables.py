@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY
-from utils.datasets.json_formats import MAX_CHARACTERS, MAX_NUMBER
+from utils.datasets.json_formats import MAX_NUMBER
 from utils.images.boxes import shares_problem
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -281,7 +281,7 @@ def _read_row(columns: Columns, cells: dict[int, str], key: str, side: float) ->
     image, words = cells.get(columns.image, ""), [cells.get(index) or "" for index in columns.values]
     values = [_number(word) for word in words] if any(words) else []
     name = _image_key(image, key, cells.get(columns.sequence))
-    if not image or len(name) > MAX_CHARACTERS or ".." in name.split("/"):
+    if not image or ".." in name.split("/"):
         raise ValueError("no image")
     if not values:
         return LabelRow(name), []

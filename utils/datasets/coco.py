@@ -87,13 +87,14 @@ def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Ent
     boxes: dict[int, list[Box]] = {image: [] for image in images}
     ignored: dict[int, list[Box]] = defaultdict(list)
     snr: dict[int, list[float]] = defaultdict(list)
+    convert = float if number is float else lambda value: number(repr(value))
     for item in content["annotations"]:
         image, category = item["image_id"], item["category_id"]
         if image not in images or category not in classes:
             lost = f"image {image}" if image not in images else f"category {category}"
             listed = "images" if image not in images else "categories"
             raise _Mismatch(f"annotation {item.get('id')} belongs to {lost}, which is not among the {listed}")
-        x, y, w, h = (number(repr(value)) for value in item["bbox"])
+        x, y, w, h = map(convert, item["bbox"])
         box = (x, y, x + w, y + h, classes[category])
         if is_ignored(item):
             ignored[image].append(box)

@@ -48,7 +48,10 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_box(value: Any) -> bool:
-    return type(value) is list and len(value) == 4 and all(map(_is_number, value))
+    if type(value) is not list or len(value) != 4:
+        return False
+    x, y, w, h = value  # in one go: there may be a hundred thousand of them
+    return _is_number(x) and _is_number(y) and _is_number(w) and _is_number(h)
 
 
 ID = Field(_is_id, "an integer")
@@ -106,11 +109,10 @@ def find_flaw(entry: Any, fields: Mapping[str, Field]) -> str:
     """What is wrong with an entry, such as `'id', an integer: found "1"`; empty where nothing is."""
     if type(entry) is not dict:
         return f"dict of {', '.join(fields)}: found {shorten(entry)}"
-    for key, field in fields.items():
+    for key, (holds, expected, optional) in fields.items():
         value = entry.get(key)
-        if not (field.optional if value is None else field.holds(value)):
-            found = shorten(value) if key in entry else "nothing"
-            return f"'{key}', {field.expected}: found {found}"
+        if (not optional) if value is None else not holds(value):
+            return f"'{key}', {expected}: found {shorten(value) if key in entry else 'nothing'}"
     return ""
 
 
@@ -154,7 +156,7 @@ def require_coco(content: Any, path: str, advice: str) -> dict[str, Any]:
 
 def is_ignored(annotation: Mapping[str, Any]) -> bool:
     """Whether an annotation is a region to ignore, by any of `IGNORE_FLAGS`."""
-    return any(annotation.get(flag) for flag in IGNORE_FLAGS)
+    return bool(annotation.get("iscrowd") or annotation.get("ignore") or annotation.get("difficult"))
 
 
 def category_name(entry: Mapping[str, Any], otherwise: str) -> str:
@@ -165,8 +167,8 @@ def category_name(entry: Mapping[str, Any], otherwise: str) -> str:
 
 def declared_size(image: Mapping[str, Any]) -> tuple[int, int] | None:
     """The (height, width) in pixels that an entry of `images` declares; None where it does not, or declares 0."""
-    size = image.get("height") or 0, image.get("width") or 0
-    return tuple(map(round, size)) if min(size) > 0 else None
+    height, width = image.get("height"), image.get("width")
+    return (round(height), round(width)) if height and width else None
 
 
 NAMES_BY_KEYS = (  # of formats, by keys that all of their files have
