@@ -16,8 +16,8 @@ from scripts import script
 from utils.predictor.prediction import from_boxes
 from utils.render.result_files import Results, _Table
 from utils.render.tracks import Tracker
-from utils.system.disk import GrowingFile
 from utils.system.errors import Interrupted, UserError
+from utils.system.files import GrowingFile
 from utils.system.outputs import RECORD_FILE, OutputFolder
 from utils.video import mp4, writers
 from utils.video.sources import SourceFrame

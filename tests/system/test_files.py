@@ -9,9 +9,8 @@ import pytest
 
 from utils.datasets.coco import write_coco
 from utils.predictor.checkpoint import save_checkpoint
-from utils.system.disk import GrowingFile
 from utils.system.errors import UserError, WriteError
-from utils.system.files import atomic_write, whole_file, write_json, write_rows, writing
+from utils.system.files import GrowingFile, atomic_write, whole_file, write_json, write_rows, writing
 
 
 @pytest.mark.parametrize("lasting", [True, False])

@@ -13,9 +13,8 @@ import numpy as np
 from PIL import GifImagePlugin, Image
 
 from utils.images.image_files import write_picture
-from utils.system.disk import GrowingFile
 from utils.system.errors import UserError
-from utils.system.files import writing
+from utils.system.files import GrowingFile, writing
 from utils.video.mp4 import Segments, join, packets_of
 
 
