@@ -25,7 +25,7 @@ from utils.training.launch import launch
 from utils.training.recipes import SEGMENTATION_FIRST
 from utils_coco import boxes_to_masks, coco_to_txt, csv_to_coco, import_labels, masks_to_coco, txt_to_coco
 
-SIZE = ["--size", "48x64", "--frames", "4"]
+SIZE = ["--size", "48x64", "--frames", "5"]
 SMALL = ["--train-sequences", "2", "--test-sequences", "1", *SIZE, "--workers", "0", "--quiet"]
 
 
@@ -229,7 +229,7 @@ def test_a_command_that_was_killed_may_run_again(made, tmp_path, monkeypatch, na
             path.unlink()
     assert len(contents(tmp_path)) == 3  # two masks and the record
     run(tmp_path)
-    assert len(list((tmp_path / "masks").rglob("*.png"))) == 4
+    assert len(list((tmp_path / "masks").rglob("*.png"))) == 5
 
 
 def _until(count, function, error):
@@ -351,4 +351,4 @@ def test_a_picture_that_cannot_be_written_loses_no_figures(made, tmp_path, monke
     data = str(made / "data")
     with pytest.raises(UserError, match="No space left"):
         script(name).main(["--method", "top-hat", "--data-root", data, "--quiet", "--out", str(tmp_path)])
-    assert json.loads((tmp_path / "metrics.json").read_text())["overall"]["frames"] == 4
+    assert json.loads((tmp_path / "metrics.json").read_text())["overall"]["frames"] == 5

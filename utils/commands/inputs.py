@@ -237,6 +237,7 @@ def names_of(sources: Sequence[str]) -> list[str]:
         UserError: one source comes twice.
     """
     folders = [Path(source).parent if Path(source).name == "best.pt" else Path(source) for source in sources]
+    folders = [folder if folder.parts else folder.absolute() for folder in folders]  # "." has no name of its own
     for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(folder.parts[-depth:]) for folder in folders]
         if len(set(names)) == len(names):

@@ -19,7 +19,7 @@ Identity = tuple[int, int]  # of a file or folder, whatever names lead to it: de
 def _identity(path: str | os.PathLike) -> Identity | None:
     try:
         about = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a path that holds a zero byte is none
         return None  # not there, or out of reach
     return about.st_dev, about.st_ino
 
