@@ -76,6 +76,15 @@ def _make(start: Path) -> tuple[Path, int | None]:
         with contextlib.suppress(FileExistsError):
             work.mkdir()
             break
+    try:
+        return work, _put_mark(work)
+    except OSError:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _put_mark(work: Path) -> int | None:
+    """Put the mark into a new folder; gives its lock, where there are such."""
     near = work / UNFINISHED_MARK  # until it is locked and has its text: nobody finds a mark that tells nothing
     descriptor = os.open(near, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     if fcntl is not None:
@@ -85,7 +94,7 @@ def _make(start: Path) -> tuple[Path, int | None]:
     os.replace(near, work / MARK)
     if fcntl is None:  # an open file would keep its folder from being moved
         os.close(descriptor)
-    return work, None if fcntl is None else descriptor
+    return None if fcntl is None else descriptor
 
 
 def _leftovers(place: Path) -> list[Path]:
