@@ -13,7 +13,7 @@ from pathlib import Path
 
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
-from utils.system.files import whole_file
+from utils.system.files import ADVICE, whole_file
 from utils.system.outputs import OutputFolder, adopt_earlier, require_apart
 
 COPIED_FILES = ("config.json", "log.jsonl", "command.txt")
@@ -48,7 +48,8 @@ def bundle(run: str, out: str) -> list[Path]:
     packed = (*PACKED_FILES, SUMS_FILE)
     OutputFolder(target, "utils.bundle", adopt_earlier(target, SUMS_FILE, b"  best.pt\n", packed)).claim(*packed)
     used = {key: content[key] for key in PASSED_ON_KEYS if key in content}
-    save_checkpoint(target / "best.pt", {**used, "network": content.get("ema") or content["network"], "ema": None})
+    weights = {**used, "network": content.get("ema") or content["network"], "ema": None}
+    save_checkpoint(target / "best.pt", weights, ADVICE)
     paths = [target / "best.pt"]
     for name in COPIED_FILES:
         with whole_file(target / name) as file:

@@ -81,7 +81,10 @@ class LoggedRun:
 
 
 def _to_number(value: Any, instead: float = math.nan) -> float:
-    return float(value) if isinstance(value, (int, float)) else instead
+    try:
+        return float(value) if isinstance(value, (int, float)) else instead
+    except OverflowError:
+        return instead
 
 
 def read_run(path: str | Path) -> LoggedRun:
@@ -96,6 +99,8 @@ def read_run(path: str | Path) -> LoggedRun:
             f"{path}: found no {LOG_FILE}, expected the folder of a training run; give folders such as runs/*"
         )
     about, rows = read_log(log)
+    if not about and not rows:
+        raise UserError(f"{log}: found nothing in it that a training run writes, expected its log")
     return LoggedRun(log.parent.name, about, tuple(rows))
 
 
@@ -108,7 +113,8 @@ def compare(paths: Sequence[str], out: str | None = None) -> str:
         UserError: no run is there, or a log cannot be read.
     """
     found = [Path(path) for path in paths if (Path(path) / LOG_FILE).is_file() or Path(path).name == LOG_FILE]
-    runs = [read_run(path) for path in found or paths[:1]]
+    found = found or [Path(paths[0])]  # which may be a log of another name
+    runs = [read_run(path) for path in found]
     counts: dict[str, int] = {}
     named: dict[str, LoggedRun] = {}
     for run, path in zip(runs, found, strict=True):

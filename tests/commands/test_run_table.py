@@ -72,3 +72,19 @@ def test_the_command(tmp_path):
         text=True,
     )
     assert done.returncode == 0 and "0.5000" in done.stdout and (tmp_path / "comparison.png").exists(), done.stderr
+
+
+def test_a_log_may_have_any_name_and_has_to_hold_something(tmp_path):
+    log = (write_run(tmp_path / "a", [0.1]) / "log.jsonl").rename(tmp_path / "a" / "kept.jsonl")
+    assert "tsmsa" in compare([str(log)], str(tmp_path / "c.png"))
+    for text in ("", "{}", '{"epoch": "one"}'):
+        log.write_text(text)
+        with pytest.raises(UserError, match="kept.jsonl: found nothing in it that a training run writes"):
+            compare([str(log)], str(tmp_path / "c.png"))
+
+
+def test_figures_that_are_no_numbers_are_not_known(tmp_path):
+    odd = {"config": {"epochs": [], "model": None}}, {"epoch": 1, "loss": 10**400, "val": {"iou": "x", "pd": {}}}
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in odd))
+    assert read_run(tmp_path).figures()["epochs"] == "1/[]"
+    assert compare([str(tmp_path)], str(tmp_path / "c.png"))

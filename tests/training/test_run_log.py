@@ -52,11 +52,14 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path, tolerant):
     assert read_log(path, tolerant) == (ABOUT, [{"epoch": 1}])
 
 
+ODD_ROWS = ["[1]", "1e999", '{"config": 3}', '{"epoch": 2, "val": 7}', '{"epoch": 2, "val": [1]}', '{"warnings": 1}']
+
+
 @pytest.mark.parametrize(
     "line, text",
     [
         ("not json", "line 3: not json; expected the log of a training run"),
-        ("[1]", "line 3: expected an object, as a training run writes"),
+        *((line, "line 3: expected an object, as a training run writes") for line in ODD_ROWS),
         ("[" * 100_000, "line 3: not json"),
     ],
 )

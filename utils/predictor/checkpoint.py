@@ -28,6 +28,7 @@ from utils.system.untrusted import require_plain_archive, require_weights_size
 # 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.training.resume`.
 # 3: `settings`, a `ClipSettings`, instead of normalisation, num_frames and threshold beside the recipe.
 CHECKPOINT_VERSION = 3
+RUN_ADVICE = "the checkpoints before it are whole, make room and continue with --resume auto"
 LAST_NAMES = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
 REQUIRED_KEYS = ("version", "model", "settings", "config", "network")
 REQUIRED_KEYS_BEFORE_3 = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
@@ -38,13 +39,18 @@ EXPORTS = {  # by the ends of their names: what they are, and who runs them
 }
 
 
-def save_checkpoint(path: str | os.PathLike, content: dict[str, Any]) -> None:
+def save_checkpoint(path: str | os.PathLike, content: dict[str, Any], advice: str = RUN_ADVICE) -> None:
     """Write `content` to `path`: to a temporary name, flushed to disk, then moved into place.
+
+    Args:
+        path: of the file.
+        content: a plain dict.
+        advice: what to do where it cannot be written.
 
     Raises:
         UserError: the disk is full, or the file cannot be written; what was at `path` is still there.
     """
-    _save(Path(path), content)
+    _save(Path(path), content, advice=advice)
 
 
 def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
@@ -59,7 +65,9 @@ def save_last(folder: str | os.PathLike, content: dict[str, Any]) -> None:
     _save(paths[0], content, rotate)
 
 
-def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lambda: None) -> None:
+def _save(
+    path: Path, content: dict[str, Any], before: Callable[[], None] = lambda: None, advice: str = RUN_ADVICE
+) -> None:
     try:
         with atomic_write(path, before) as file:
             sealed = SealedFile(file)
@@ -69,10 +77,7 @@ def _save(path: Path, content: dict[str, Any], before: Callable[[], None] = lamb
         cause = error if isinstance(error, OSError) else error.__context__  # PyTorch hides the system's reason there
         if not isinstance(cause, OSError):
             raise
-        raise UserError(
-            f"{path}: cannot be saved ({cause.strerror}); the checkpoints before it are whole, make room "
-            "and continue with --resume auto"
-        ) from None
+        raise UserError(f"{path}: cannot be saved ({cause.strerror}); {advice}") from None
 
 
 def load_file(path: str | os.PathLike) -> Any:

@@ -174,11 +174,21 @@ def _read_rows(path: str | os.PathLike, tolerant: bool) -> Iterator[dict[str, An
             if tolerant or number == len(lines):
                 return
             raise UserError(f"{path}: line {number}: not json; expected the log of a training run") from None
-        if not isinstance(row, dict):
+        if not _is_row(row):
             if tolerant:
                 return
             raise UserError(f"{path}: line {number}: expected an object, as a training run writes")
         yield row
+
+
+def _is_row(row: Any) -> bool:
+    """Whether a line of a log has the objects that are read from it."""
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("config", {}), dict)
+        and isinstance(row.get("val") or {}, dict)
+        and isinstance(row.get("warnings", []), list)
+    )
 
 
 def flatten(row: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
