@@ -9,16 +9,26 @@ from typing import Any
 
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_table
+from utils.system.untrusted import read_text
 
 SUBSET_TITLES = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
+NUMBER = (int, float, type(None))
 FIGURE_TITLES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """The content of a `metrics.json`; raises `UserError` where there is none."""
+    """The content of a `metrics.json` of test.py; raises `UserError` where there is none."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected the figures that test.py writes")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(read_text(str(path)))
+        parts = [found[name] for name in SUBSET_TITLES if name in found]
+        known = bool(parts) and all(isinstance(part[key], NUMBER) for part in parts for key in FIGURE_TITLES)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        known = False
+    if not known:
+        raise UserError(f"{path}: found no figures, expected those that test.py writes; measure again")
+    return found
 
 
 def format_tests(tests: dict[str, dict[str, Any]]) -> str:

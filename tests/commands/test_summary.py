@@ -30,3 +30,13 @@ def test_a_folder_without_figures_is_named(tmp_path):
         main(tmp_path)
     result = subprocess.run([sys.executable, "-m", "utils.summary"], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 2 and result.stderr.startswith("error: usage")
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xc5\x00", b"", b"[1]", b"{}", b'{"overall": 3}', b'{"overall": {"pd": 1}}', b"[" * 10**5]
+)
+def test_a_file_without_figures_is_named(tmp_path, content):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "metrics.json").write_bytes(content)
+    with pytest.raises(UserError, match="metrics.json: (found no figures|not a text file)"):
+        main(tmp_path)

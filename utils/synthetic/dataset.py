@@ -176,7 +176,9 @@ def read_split(out: Path, split: str) -> dict[str, Any] | None:
     """The annotations of a split that was written to `out` before, or None."""
     try:
         found = json.loads((out / annotation_file(split)).read_text(encoding="utf-8"))
-        return found if found["info"]["generator"] == "utils.synthetic" else None
+        listed = [found[part] for part in ("images", "annotations", "sequences")]
+        own = found["info"]["generator"] == "utils.synthetic" and all(isinstance(part, list) for part in listed)
+        return found if own else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or not ours; the caller says so
 

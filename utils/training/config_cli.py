@@ -6,11 +6,11 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
+from utils.system.untrusted import read_text
 from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
 
 # Settings of one run and one machine: no part of what others take over as a recipe.
@@ -117,18 +117,14 @@ def parse_cli(
 def _read_recipe(path: str) -> TrainConfig:
     """The settings in a run's config.json, but for those of its data, its name and its machine."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json.loads(read_text(path))
         values = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in found.items()
             if name not in KEPT_OUT_OF_RECIPES
         }
         return TrainConfig(**values)
-    except OSError as error:
-        raise UserError(
-            f"--recipe: {path} cannot be read ({error.strerror}), expected the config.json of a run"
-        ) from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"--recipe: {path} is not the config.json of a run of this version ({error})") from None
 
 

@@ -175,7 +175,8 @@ def claim_folder(config: TrainConfig) -> None:
         UserError: it has some.
     """
     folder = config.folder
-    own = config.resume == "auto" or (config.resume and Path(config.resume).resolve().parent == folder.resolve())
+    beside = os.path.dirname(os.path.realpath(config.resume))
+    own = config.resume == "auto" or (config.resume and beside == os.path.realpath(folder))
     adopted = RUN_FILES if own else adopt_earlier(folder, LOG_FILE, b'"config"', RUN_FILES)
     OutputFolder(folder, "a training", adopted).claim(*RUN_FILES)
 
