@@ -20,6 +20,7 @@ from utils.datasets.dataset import open_dataset
 from utils.images.image_files import check_end, read_frame, read_mask
 from utils.predictor.checkpoint import load_file
 from utils.system.errors import UserError
+from utils.video.sources import open_sources
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +187,16 @@ def test_links_are_followed_and_devices_refused(tmp_path):
         for look in (read_frame, check_end):
             with pytest.raises(UserError, match="no regular file"):
                 look(root / "images/a" / name)
+
+
+@pytest.mark.parametrize("name", ["0.png", "0.tif", "0.mp4", "0.mat", "0.npy", "0.bin"])
+def test_a_pipe_is_no_source_and_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    for path in (tmp_path / name, *([tmp_path] if not name.endswith("bin") else [])):
+        with pytest.raises(UserError, match="found no regular file"):
+            for source in open_sources(path):
+                for _ in source:
+                    pass
 
 
 def test_nested_json_is_a_user_error(tmp_path):

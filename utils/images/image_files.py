@@ -221,6 +221,7 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
     if Path(path).suffix.lower() == ARRAY_SUFFIX:
         return open_array(path).shape[1:3]
     try:
+        require_regular(path, "an image file")
         size = page_size(path)
         if size:
             require_pixels(path, size[1], size[0])

@@ -77,6 +77,10 @@ def _open(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
     # it, a decoder's thread that reports waits for the interpreter's lock, whose holder may wait for that thread.
     av.logging.set_libav_level(QUIET)
     options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+    if not os.path.isfile(path) and os.path.exists(path):
+        raise UserError(
+            f"{path}: found no regular file, expected a video; copy it into one"
+        )  # a pipe may wait for ever
     with contextlib.ExitStack() as stack:
         try:
             container = stack.enter_context(av.open(os.path.abspath(path), options=options, metadata_errors="replace"))

@@ -113,7 +113,7 @@ class PageSource(FileSource):
 
 def pages_of(path: str | os.PathLike) -> Pages:
     """`list_pages` of files that are called TIFF; others, and those that cannot be opened, count as one page."""
-    if Path(path).suffix.lower() in TIFF_SUFFIXES:
+    if Path(path).suffix.lower() in TIFF_SUFFIXES and Path(path).is_file():  # opening a pipe would wait for ever
         with contextlib.suppress(OSError):
             return list_pages(path)
     return Pages((0,), 0, False)
