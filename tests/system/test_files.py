@@ -5,12 +5,19 @@ import os
 import pickle
 import stat
 
+import numpy as np
 import pytest
 
 from utils.datasets.coco import write_coco
 from utils.predictor.checkpoint import save_checkpoint
+from utils.predictor.prediction import from_boxes
+from utils.render.contact_sheet import Tile, draw_sheet
+from utils.render.curves import plot_runs
+from utils.render.overlay import draw
 from utils.system.errors import UserError, WriteError
-from utils.system.files import GrowingFile, atomic_write, whole_file, write_json, write_rows, writing
+from utils.system.files import GrowingFile, as_utf8, atomic_write, whole_file, write_json, write_rows, writing
+from utils.video.sources import open_sources
+from utils.video.writers import VideoWriter
 
 
 @pytest.mark.parametrize("lasting", [True, False])
@@ -108,3 +115,24 @@ def test_what_cannot_be_written_is_named_with_the_reason_and_what_to_do(tmp_path
         writing("a"),
     ):
         raise OSError("why")
+
+
+def test_libraries_get_names_in_utf8_and_no_others(tmp_path):
+    assert as_utf8(tmp_path / "é") == str(tmp_path / "é")
+    with pytest.raises(UserError, match="a name that is no UTF-8.*rename it"):
+        as_utf8(os.fsdecode(bytes(tmp_path) + b"/\xff.mp4"))
+
+
+def test_names_without_letters_crash_nothing(tmp_path):
+    """OpenCV ends the process with such texts and paths."""
+    odd = os.fsdecode(b"\xe4\xff")
+    picture = draw(np.zeros((48, 64), np.uint8), from_boxes(0, np.zeros((0, 6), np.float32), (48, 64), 0.5), title=odd)
+    assert picture.any()
+    assert draw_sheet([Tile(np.zeros((165, 165, 3), np.uint8), (odd, "x"))], "title").any()
+    plot_runs({"loss": {odd: ([1, 2], [0.5, 0.25])}}, tmp_path / "a.png")
+    folder = tmp_path / odd
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"x")
+    for action in (lambda: open_sources(folder / "a.mp4"), lambda: VideoWriter(folder / "b.mp4", 5)):
+        with pytest.raises(UserError, match="UTF-8|not a readable video"):
+            action()

@@ -13,7 +13,7 @@ from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress
 from utils.predictor.network_run import NetworkRun, StreamingRun
 from utils.system.errors import UserError
-from utils.system.files import require_file
+from utils.system.files import as_utf8, require_file
 
 METADATA_KEY = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
 DESCRIPTION_VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
@@ -74,8 +74,9 @@ def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
     options.log_severity_level = 3
+    name = as_utf8(path)
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions have no common class but this one
         text = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: not a readable ONNX file ({text}); export it again") from None

@@ -14,6 +14,7 @@ from utils.images.image_files import read_frame, write_picture
 from utils.metrics.breakdown import TargetLog
 from utils.render.overlay import FALSE_COLOUR, MISSED_COLOUR, PAPER_COLOUR, TEXT_COLOUR, TRUTH_COLOUR
 from utils.system.files import writing
+from utils.system.tables import on_one_line
 
 SIDE, ENLARGEMENT = 33, 5  # pixels of the frame that a picture shows, and how much larger
 COLUMNS, GAP, CAPTION_HEIGHT = 5, 10, 34
@@ -119,7 +120,7 @@ def draw_sheet(tiles: Sequence[Tile], title: str) -> np.ndarray:
     for index, tile in enumerate(tiles):
         y, x = 44 + index // COLUMNS * (side + CAPTION_HEIGHT + GAP), GAP + index % COLUMNS * (side + GAP)
         page[y : y + side, x : x + side] = tile.picture
-        for line, text in enumerate(tile.lines):
+        for line, text in enumerate(map(on_one_line, tile.lines)):
             size = min(0.38, 0.38 * side / max(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0], 1))
             cv2.putText(
                 page, text, (x, y + side + 13 + 14 * line), cv2.FONT_HERSHEY_SIMPLEX, size, TEXT_COLOUR, 1, cv2.LINE_AA

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from utils.system.files import whole_file
+from utils.system.tables import on_one_line
 
 RUNS_MARK = "training runs side by side, by python -m utils.log"  # is in their picture's file
 NOT_LOSSES = frozenset({"epoch", "lr", "clips", "clips_per_s", "data_s", "elapsed_s", "skipped", "replaced"})
@@ -150,7 +151,7 @@ def plot_runs(
     for one, (title, lines) in zip(axes, curves.items(), strict=False):
         for name, (x, y) in lines.items():
             if len(x):
-                one.plot(x, y, ".-", markersize=4, linewidth=1.2, label=name)
+                one.plot(x, y, ".-", markersize=4, linewidth=1.2, label=on_one_line(name))
         one.set(title=title, xlabel=xlabel)
     for spare in axes[len(curves) :]:
         spare.set_axis_off()

@@ -12,6 +12,7 @@ from utils.images.components import label
 from utils.images.grey_levels import Stretch
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.render.tracks import TrackPoint
+from utils.system.tables import on_one_line
 
 # BGR; told apart by people with any colour vision.
 FOUND_COLOUR = (235, 200, 60)
@@ -232,7 +233,7 @@ def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 def _text_size(text: str, size: float = 0.45) -> tuple[int, int]:
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    (width, height), _ = cv2.getTextSize(on_one_line(text), cv2.FONT_HERSHEY_SIMPLEX, size, 1)
     return width, height
 
 
@@ -240,7 +241,7 @@ def _write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, in
     """Text whose box has its upper left corner at (x, y)."""
     cv2.putText(
         picture,
-        text,
+        on_one_line(text),
         (int(x), int(y + _text_size(text, size)[1])),
         cv2.FONT_HERSHEY_SIMPLEX,
         size,

@@ -90,6 +90,20 @@ def encode_text(text: str) -> bytes:
     return text.encode("utf-8", PLAIN_FORM)
 
 
+def as_utf8(path: str | os.PathLike) -> str:
+    """A path for libraries that take UTF-8 only, and crash on other names, whatever Python takes file names for.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeEncodeError:  # not the name of a file
+        return os.fspath(path)
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: found a name that is no UTF-8, which not all can read; rename it") from None
+
+
 def _flush_folder(folder: Path) -> None:
     """Bring names to disk too: without this a power cut may undo a rename."""
     if not hasattr(os, "O_DIRECTORY"):  # elsewhere folders cannot be opened

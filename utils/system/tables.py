@@ -28,7 +28,10 @@ def format_value(value: Any, style: str = "") -> str:
 
 
 def on_one_line(text: str) -> str:
-    """A name that breaks no line and steers no terminal: blanks for breaks and tabs, � for other control characters."""
+    """A name that breaks no line and steers no terminal: blanks for breaks and tabs, � for what is no letter or sign.
+
+    OpenCV, which draws names into pictures, crashes on bytes that are no letters.
+    """
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " if letter.isspace() else "\ufffd" for letter in text)

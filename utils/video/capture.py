@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from utils.system.errors import UserError
+from utils.system.files import as_utf8
 from utils.system.untrusted import require_pixels
 
 VIDEO_SUFFIXES = frozenset(
@@ -241,7 +242,7 @@ def _open_by_opencv(path: str | os.PathLike) -> cv2.VideoCapture:
     os.environ[name] = f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
     try:
         # By FFmpeg only: another reader would take digits in the name for those of a sequence of images.
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        capture = cv2.VideoCapture(as_utf8(path), cv2.CAP_FFMPEG)
     finally:
         if before is None:
             del os.environ[name]

@@ -25,6 +25,7 @@ from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
 from utils.system.addresses import hide_in_text, hide_secrets, is_url
 from utils.system.errors import UserError
+from utils.system.files import as_utf8
 from utils.video.sources import FrameSource, SourceFrame, pages_of, video_frame
 
 STOP_REASON = "no more frames were asked for"
@@ -76,7 +77,7 @@ class LiveSource(FrameSource):
         if path.isdecimal():
             self.capture = cv2.VideoCapture(int(path))
         else:
-            self.capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, timeouts)
+            self.capture = cv2.VideoCapture(as_utf8(path), cv2.CAP_FFMPEG, timeouts)
         if not self.capture.isOpened():
             raise UserError(
                 f"{self.path}: cannot be opened, expected a camera's index or the URL of a stream; check "

@@ -14,7 +14,7 @@ from PIL import GifImagePlugin, Image
 
 from utils.images.image_files import write_picture
 from utils.system.errors import UserError
-from utils.system.files import GrowingFile, writing
+from utils.system.files import GrowingFile, as_utf8, writing
 from utils.video.mp4 import Segments, join, packets_of
 
 
@@ -37,6 +37,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: str | os.PathLike, fps: float) -> None:
+        as_utf8(path)  # it is read back at the end
         self.path, self.fps, self.count = Path(path), fps, 0
         self.part = self.path.with_suffix(f".part{self.path.suffix}")
         self.segments: Segments | None = None
