@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from nets.inference.folding import GreyNormalisation, fold_network
+from nets.inference.profile_stream import ProfileStream
 from nets.inference.streaming import Stream, can_stream
-from nets.multi_frame.every_frame import EveryFrameNetwork
+from nets.multi_frame.deeppro import ProfileNetwork
 
 MAX_FRAMES_OBSERVED = 8  # frames at once on a CPU; a clip's five together take down to half the time of one by one
 # Of convolutions and attention in each precision; None: as everything.
@@ -60,8 +61,9 @@ class Runtime:
             for module in self.network.modules():
                 if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)):
                     module.to(self.half)
-        if compile and not isinstance(self.network, EveryFrameNetwork):
-            for name in ("forward", "observe", "decide") if can_stream(self.network) else ("forward",):
+        if compile:
+            names = ("forward", "observe", "decide") if can_stream(self.network) else ("forward",)
+            for name in ("frames",) if isinstance(self.network, ProfileNetwork) else names:
                 setattr(self.network, name, torch.compile(getattr(self.network, name), dynamic=False))
         self._max_observed = sys.maxsize
         if compile:
@@ -75,6 +77,8 @@ class Runtime:
                 self.network.observe = RecordedFunction(self.network.observe)
                 self.network.decide = RecordedFunction(self.network.decide)
             self._stream = Stream(self.network)
+        elif isinstance(self.network, ProfileNetwork):
+            self._stream = ProfileStream(self.network)
 
     def windows(self, clips: Tensor) -> Tensor:
         """Clips (B, …) as the network takes them, on any device → its outputs (B, …), float32 on `device`."""
@@ -85,6 +89,18 @@ class Runtime:
         """The last `newest` maps of clips (B, T, H, W), of an `EveryFrameNetwork` → (B, newest, H, W), float32."""
         with torch.inference_mode(), self._autocast():
             return self.network.frames(self.to_device(clips), newest).float()
+
+    def open_stream(self) -> Callable[[Tensor], Tensor] | None:
+        """A stream of its own, as `__call__`, of a network that keeps more than contributions of frames; else None."""
+        if not isinstance(self.network, ProfileNetwork):
+            return None
+        stream = ProfileStream(self.network)
+
+        def step(frame: Tensor) -> Tensor:
+            with torch.inference_mode(), self._autocast():
+                return stream(self.to_device(frame)).float()
+
+        return step
 
     def __call__(self, frame: Tensor) -> Tensor:
         """The next frame of each of B sequences, (B, C, H, W) on any device → outputs (B, …), float32 on `device`."""

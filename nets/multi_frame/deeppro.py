@@ -6,6 +6,7 @@ Features are (B, C, T, H, W); kernel sizes are (time, row, column), and zero pad
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +68,9 @@ class ProfileConv(nn.Conv3d):
 
     def forward(self, x: Tensor, pad_time: bool = True) -> Tensor:
         """(B, in, T, H, W) → (B, out, T, H, W); without `pad_time` T is shorter by two times `reach`."""
+        if self.kernel_size == (1, 1, 1) and x.is_contiguous(memory_format=torch.channels_last_3d):
+            pixels = x.permute(0, 2, 3, 4, 1)  # one matrix product, without another layout of them
+            return F.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 4, 1, 2, 3)
         padding = (self.reach if pad_time else 0, *self.padding[1:])
         if self.kernel_size[1:] == (1, 1):  # over time alone: rows of frames, which is faster
             rows, kernel = x.flatten(3), self.kernel()[..., 0]
@@ -138,17 +142,25 @@ class TemporalProbe(nn.Module):
         self.conv = conv_norm_relu(ProfileConv(channels, channels))
 
     def forward(self, x: Tensor, newest: int) -> Tensor:
-        return self.finish(self.mix(x, range(x.shape[2]), newest))
+        return self.finish(self.mix(x.chunk(len(self.heads), 1), newest))
 
-    def mix(self, x: Tensor, times: range | list[int], newest: int) -> Tensor:
-        """The profiles mixed, for the last `newest` frames; `times`: the place in the clip of each frame of `x`."""
-        scale = 1 / math.sqrt(len(times))
+    def mix(self, parts: Sequence[Tensor], newest: int, times: list[int] | None = None) -> Tensor:
+        """Profiles mixed by the matrices.
+
+        Args:
+            parts: channels of each head, (B, C / heads, T, H, W).
+            newest: the last frames of the clip that are wanted.
+            times: the place in the clip of each frame of `parts`; None: they are in order.
+
+        Returns:
+            (B, C, newest, H, W).
+        """
         mixed = []
-        for head, part in zip(self.heads, x.chunk(len(self.heads), 1), strict=True):
-            rows = head.weight[-newest:]
-            rows = rows if isinstance(times, range) else rows[:, times]
+        for head, part in zip(self.heads, parts, strict=True):
+            rows = head.weight[-newest:] / math.sqrt(head.in_features)
+            rows = rows if times is None else rows[:, times]
             profiles = part.permute(0, 2, 3, 4, 1)  # as they lie in memory where channels are last
-            y = torch.matmul(scale * rows, profiles.flatten(2)) + head.bias[-newest:, None]
+            y = torch.matmul(rows, profiles.flatten(2)) + head.bias[-newest:, None]
             mixed.append(y.unflatten(2, profiles.shape[2:]))
         return torch.cat(mixed, -1).permute(0, 4, 1, 2, 3)
 
@@ -200,14 +212,18 @@ class ProfileNetwork(EveryFrameNetwork):
 
     def frames(self, clip: Tensor, newest: int | None = None) -> Tensor:
         check_clip(clip, self.in_channels, self.num_frames, self.multiple)
-        if min(clip.shape[-2:]) < self.smallest:
-            raise ValueError(
-                f"got a clip of shape {tuple(clip.shape)}, expected at least {self.smallest}×{self.smallest} pixels"
-            )
+        self.check_size(clip)
         newest = self.num_frames if newest is None else newest
         seen = self.num_frames if self.training else newest
         x = self.stem(clip.unsqueeze(1))
         return self.decide([level(x, seen) for level in self.levels])[:, -newest:]
+
+    def check_size(self, frames: Tensor) -> None:
+        """Refuse frames (…, H, W) that are too small to be pooled. Raises ValueError."""
+        if min(frames.shape[-2:]) < self.smallest:
+            raise ValueError(
+                f"got frames of shape {tuple(frames.shape)}, expected at least {self.smallest}×{self.smallest} pixels"
+            )
 
     def decide(self, maps: list[Tensor]) -> Tensor:
         """What the levels give for n frames, (B, 8, n, h, w) each, the first at full size → logits (B, n, H, W)."""

@@ -79,6 +79,13 @@ class EveryFrameRun(NetworkRun):
         """
         raise NotImplementedError
 
+    def open_stream(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """A sequence fed frame by frame: (H, W) → probability (H, W), as of the clip that ends with it, zeros in front.
+
+        None where whole clips are the only way.
+        """
+        return None
+
 
 @dataclass(frozen=True)
 class FunctionRun(NetworkRun):

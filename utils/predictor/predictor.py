@@ -193,13 +193,19 @@ class Predictor:
             else:
                 if windows is not None:
                     yield from map(self._restore_waiting, windows.end())
-                windows, finder = FrameWindows(self.settings, self._look), DefectFinder()
+                windows, finder = FrameWindows(self.settings, self._open_look()), DefectFinder()
             if self.settings.bad_pixels:
                 seen.defects = finder.see(frame, seen.step)
             yield from map(self._restore_waiting, windows.add(seen, companion))
             before = seen
         if windows is not None:
             yield from map(self._restore_waiting, windows.end())
+
+    def _open_look(self) -> Callable[[Sequence[SeenFrame], int], np.ndarray]:
+        """How the windows of a run are looked at: causal ones as a stream, but where bad pixels change past frames."""
+        causal = self.settings.max_delay == 0 and not self.settings.bad_pixels
+        step = self.run.open_stream() if causal else None
+        return self._look if step is None else lambda seen, newest: step(seen[-1].ready)[None]
 
     def _look(self, seen: Sequence[SeenFrame], newest: int) -> np.ndarray:
         """The last `newest` maps of up to T frames, zeros in front where they are fewer; defects are the last one's."""

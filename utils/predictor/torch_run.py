@@ -119,6 +119,12 @@ class EveryFrameTorchRun(TorchRun, EveryFrameRun):
         logits = self._time(f"clips, {newest} maps,", batch, self.runtime.frames, batch, newest)
         return logits.sigmoid().cpu().numpy()
 
+    def open_stream(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        step = None if self.compile else self.runtime.open_stream()
+        if step is None:
+            return None
+        return lambda frame: step(torch.from_numpy(frame)[None, None])[0, 0].sigmoid().cpu().numpy()
+
 
 def _images(frames: np.ndarray) -> Tensor:
     """Frames (N, H, W) or (N, C, H, W) → (N, C, H, W)."""
