@@ -6,14 +6,21 @@ import json
 
 import numpy as np
 import pytest
-from trees import coco, write_pairs, write_text
+from scripts import script
+from trees import coco, write, write_pairs, write_text
 
+from utils.clips.settings import ClipSettings
+from utils.clips.training_clips import ClipDataset, no_mask
+from utils.commands.describe import describe
 from utils.datasets.dataset import open_dataset
+from utils.datasets.frame_table import AllKeys, Sequences
 from utils.images.boxes import share_inside
 from utils.metrics.bootstrap import detection_draws
 from utils.metrics.coco_results import as_truth, naming_of
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.evaluate import compare_detections
+from utils.metrics.truth import true_boxes
+from utils.system.errors import UserError
 
 TARGET, CROWD = [10, 10, 18, 18, 0], [30, 0, 60, 20, 0]
 
@@ -181,3 +188,31 @@ def test_a_dataset_has_them_from_its_json_into_its_truth(tmp_path, flag):
     truth = zip(frames, result.overall.true, result.overall.ignored, strict=True)
     annotations = as_truth(truth, dataset, naming_of(dataset))["annotations"]
     assert [(item["bbox"], item["iscrowd"]) for item in annotations] == [([12, 10, 3, 3], 0), ([0, 0, 30, 8], 1)]
+
+
+def test_measuring_says_how_many_there_are(tmp_path):
+    write_pairs(tmp_path, ["a/0"], masks=False)
+    content = coco(["images/a/0.png"])
+    content["annotations"].append(content["annotations"][0] | {"id": 9, "bbox": [0, 0, 30, 8], "iscrowd": 1})
+    write_text(tmp_path / "annotations/instances_test.json", json.dumps(content))
+    dataset = open_dataset(tmp_path, "test", "boxes")
+    figures, lines = script("vid_map_coco").assess(compare_detections(dataset, {}), dataset, "x", 0.5, timed=False)
+    assert figures["overall"]["ignored_regions"] == 1 and any(line.startswith("1 regions to ignore") for line in lines)
+    assert any("1 regions to ignore (crowd, ignore, difficult)" in line for line in describe(str(tmp_path)))
+
+
+def test_a_frame_of_another_size_than_its_boxes_list_declares_is_told_when_it_is_read(tmp_path):
+    write_pairs(tmp_path, ["a/0", "a/1"], masks=False)
+    write(tmp_path / "images/a/1.png", np.zeros((12, 16), np.uint8))
+    write_text(tmp_path / "annotations/instances_test.json", json.dumps(coco(["images/a/0.png", "images/a/1.png"])))
+    dataset = open_dataset(tmp_path, "test", "boxes")
+    frames = dataset.frames
+    assert len(true_boxes(frames[0])) == len(true_boxes(frames[0], (24, 32))) == 1
+    with pytest.raises(UserError, match="a/1.png: its labels declare 32x24 .* has 16x12"):
+        true_boxes(frames[1])
+    with pytest.raises(UserError, match="a/1.png"):
+        compare_detections(dataset, {})
+    sequences = Sequences.of({"a": frames[1:]})
+    clips = ClipDataset(sequences, AllKeys(sequences), ClipSettings(1, (0.0, 1.0)), labels="boxes", mask_of=no_mask)
+    with pytest.raises(UserError, match="a/1.png: its labels declare 32x24"):
+        clips[0]

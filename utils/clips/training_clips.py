@@ -15,6 +15,7 @@ from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
 from utils.clips.transforms import NO_BOXES
 from utils.datasets.frame_table import Frame, Sequences
+from utils.datasets.quick_check import require_declared_size
 from utils.images.box_masks import mask_of_boxes
 from utils.images.boxes import IGNORED_CLASS
 from utils.images.image_files import read_frame, read_mask
@@ -194,7 +195,10 @@ class ClipDataset:
         name, position = self.keys[index]
         key = self.sequences[name][position]
         frames, masks = self.read(index)
-        boxes = boxes_to_learn(key) if self.labels == "boxes" else NO_BOXES
+        boxes = NO_BOXES
+        if self.labels == "boxes":
+            require_declared_size(key, frames.shape[1:])
+            boxes = boxes_to_learn(key)
         if self.transform is not None:
             frames, masks, boxes = self.transform(
                 frames, masks, boxes, np.random.default_rng((self.seed, epoch, index))

@@ -106,10 +106,12 @@ def _describe_targets(dataset: Dataset) -> list[str]:
     if boxes:
         sides = np.array([(x2 - x1, y2 - y1) for x1, y1, x2, y2, _ in boxes])
         empty = sum(frame.boxes == () for frame in dataset.frames)
+        ignored = sum(len(frame.ignored) for frame in dataset.frames)
         low, middle, high = np.quantile(sides.prod(1), (0.05, 0.5, 0.95))
         lines.append(
             f"boxes: {len(boxes)}, of {len({box[4] for box in boxes})} classes; area {middle:.0f} px² "
             f"(5 to 95 %: {low:.0f} to {high:.0f}); {empty} frames without a target"
+            + (f"; {ignored} regions to ignore (crowd, ignore, difficult)" if ignored else "")
         )
     masked = [frame for frame in dataset.frames if frame.mask]
     if masked:

@@ -84,7 +84,7 @@ def parse_line(line: str, number: Callable[[str], Any] = float) -> tuple[str, tu
     for word in words[first:]:
         *texts, text = word.split(",")
         corners, category = tuple(map(number, texts)), int(text)
-        if max(map(abs, corners)) > MAX_NUMBER or category > MAX_CLASS:
+        if not all(-MAX_NUMBER <= value <= MAX_NUMBER for value in corners) or category > MAX_CLASS:
             raise ValueError(f"found '{word[:60]}', which is beyond all images and classes")
         boxes.append((*corners, category))
     return name, tuple(boxes) or None

@@ -116,6 +116,17 @@ def find_label_problems(frame: Frame, size: tuple[int, int]) -> list[str]:
     return [f"{frame.image}: {text}" for text in found if text]
 
 
+def require_declared_size(frame: Frame, size: tuple[int, int]) -> None:
+    """Hold a frame's own (height, width) against the one that the list of its boxes declares.
+
+    Raises:
+        UserError: they differ.
+    """
+    problem = size_problem(frame.declared, size)
+    if problem:
+        raise UserError(f"{frame.image}: {problem}; {LABEL_ADVICE}")
+
+
 def check_classes(dataset: Dataset, num_classes: int) -> None:
     """Look at the classes of all boxes.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from utils.datasets.frame_table import Frame
+from utils.datasets.quick_check import require_declared_size
 from utils.images.box_masks import boxes_of_mask, mask_of_boxes
 from utils.images.image_files import image_size, read_mask
 from utils.metrics.detection import DetectionMetrics
@@ -25,6 +26,7 @@ def true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
     if frame.mask is not None:
         return read_mask(frame.mask, image.shape)
     if filled and frame.boxes is not None:
+        require_declared_size(frame, image.shape)
         return mask_of_boxes(image, frame.boxes, "box", dilate=False)
     raise UserError(f"{frame.image}: has no mask, expected one for every frame that is measured")
 
@@ -40,9 +42,12 @@ def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray
         `(G, 5)` float64 x1, y1, x2, y2 in pixels of the image, right and bottom exclusive, class from 0.
 
     Raises:
-        UserError: the frame has neither boxes nor mask, or its mask cannot be read.
+        UserError: the frame has neither boxes nor mask, its mask cannot be read, or it has another size than the list
+            of its boxes declares.
     """
     if frame.boxes is not None:
+        if frame.declared is not None:
+            require_declared_size(frame, shape or image_size(frame.image))
         return np.array(frame.boxes, np.float64).reshape(-1, 5)
     if frame.mask is None:
         raise UserError(f"{frame.image}: has neither boxes nor mask, expected one of them for every frame measured")
