@@ -134,8 +134,8 @@ class LevelStream:
 class ProfileStream:
     """One frame in, the logits for it out: equal to the network over the clip of T frames that ends with it.
 
-    A sequence begins after frames of zeros, in grey levels the mean. No gradients run through it. `reset()` starts a new one, and so do frames of
-    another shape; call it where the sequence changes and at a cut in the frame numbers.
+    A sequence begins after frames of zeros, in grey levels the mean. No gradients run through it. `reset()` starts a
+    new one, and so do frames of another shape; call it where the sequence changes and at a cut in the frame numbers.
 
     Args:
         network: in eval mode, best from `nets.inference.folding.fold_network`.
