@@ -1,11 +1,13 @@
 """The log of a run, read back."""
 
 import json
+import os
 
 import pytest
 
 from utils.system.errors import UserError
-from utils.training.run_log import EpochFigures, read_log
+from utils.training.config import TrainConfig
+from utils.training.run_log import EpochFigures, RunLog, read_log
 
 ABOUT = {"git": "abc", "config": {"model": "acm"}}
 
@@ -74,3 +76,11 @@ def test_a_log_that_is_not_there_is_empty_for_a_run_that_goes_on(tmp_path):
     assert read_log(tmp_path / "log.jsonl", tolerant=True) == ({}, [])
     with pytest.raises(UserError, match="cannot be read"):
         read_log(tmp_path / "log.jsonl")
+
+
+def test_a_folder_without_letters_has_no_events_and_a_warning(tmp_path, capsys):
+    log = RunLog(TrainConfig(out=str(tmp_path), name=os.fsdecode(b"\xe4")))
+    log.record(EpochFigures(1, {"loss": 0.5}, 2, 1.0, 0.0, 0.1))
+    log.close()
+    assert "which TensorBoard does not take" in capsys.readouterr().err
+    assert len(read_log(log.path)[1]) == 1 and (log.folder / "curves.png").exists()

@@ -19,7 +19,7 @@ from utils.system.distributed import command_prefix, rank
 from utils.system.errors import UserError
 from utils.system.files import encode_text, to_json_value, whole_file, write_json, writing
 from utils.system.machine import git_revision
-from utils.system.notices import warnings_given
+from utils.system.notices import warn, warnings_given
 from utils.system.tables import format_value
 from utils.system.untrusted import read_bytes
 from utils.training.config import TrainConfig
@@ -95,8 +95,6 @@ class RunLog:
         self.active = rank() == 0
         if not self.active:
             return
-        from torch.utils.tensorboard import SummaryWriter  # imports PyTorch, which reading a log does not need
-
         self.folder, self.history = config.folder, list(history or ())
         make_folder(self.folder)
         write_json(self.folder / "config.json", config.as_dict())
@@ -111,7 +109,7 @@ class RunLog:
         before = b"" if history is None or not commands.is_file() else commands.read_bytes()
         with whole_file(commands) as file:
             file.write(before + encode_text(shlex.join([*command_prefix(), *sys.argv]) + "\n"))
-        self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=len(self.history) + 1)
+        self.board = _open_board(self.folder / "tensorboard", len(self.history) + 1)
 
     def say(self, text: str) -> None:
         """Print a line that does not break a progress bar."""
@@ -127,16 +125,28 @@ class RunLog:
         self.history.append(row)
         with writing(self.path), open(self.path, "ab") as file:
             file.write(_encode_line(row))
-        for name, value in flatten(row):
-            if isinstance(value, (int, float)) and name != "epoch":
-                self.board.add_scalar(name, value, row["epoch"])
-        self.board.flush()
+        if self.board is not None:
+            for name, value in flatten(row):
+                if isinstance(value, (int, float)) and name != "epoch":
+                    self.board.add_scalar(name, value, row["epoch"])
+            self.board.flush()
         plot_history(self.history, self.folder / "curves.png")
 
     def close(self) -> None:
         """Finish the TensorBoard file."""
-        if self.active:
+        if self.active and self.board is not None:
             self.board.close()
+
+
+def _open_board(folder: Path, epoch: int) -> Any:
+    """A `SummaryWriter` from this epoch on; None, with a warning, where TensorBoard does not take the folder's name."""
+    from torch.utils.tensorboard import SummaryWriter  # imports PyTorch, which reading a log does not need
+
+    try:
+        return SummaryWriter(str(folder), purge_step=epoch)
+    except UnicodeEncodeError:
+        warn(f"{folder}: found a name that is no UTF-8, which TensorBoard does not take; its events are left out")
+        return None
 
 
 def _encode_line(row: dict[str, Any]) -> bytes:
