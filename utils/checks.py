@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +15,13 @@ from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import check_root
 from utils.datasets.problems import CollectingReport
-from utils.datasets.quick_check import DECODING_THREADS, LABEL_ADVICE, describe_wrong_mask, find_label_problems
+from utils.datasets.quick_check import (
+    DECODING_THREADS,
+    LABEL_ADVICE,
+    describe_wrong_mask,
+    find_label_problems,
+    tell_colours,
+)
 from utils.images.box_masks import boxes_of_mask
 from utils.images.frame_names import natural_key
 from utils.images.image_files import read_frame, read_mask, same_aspect
@@ -101,6 +108,8 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
     except UserError as error:
         report.add_broken(error)
         return report.lines, [], ""
+    with contextlib.suppress(UserError):  # which the frame's own line tells
+        tell_colours(dataset)
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
         bar = tqdm(
             pool.map(inspect, dataset.frames),

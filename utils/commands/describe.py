@@ -12,6 +12,7 @@ import numpy as np
 
 from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
 from utils.datasets.layouts import SEQUENCE_TREE
+from utils.datasets.quick_check import tell_colours
 from utils.datasets.split_names import split_of_folder
 from utils.datasets.splits import SPLITS, NoSplit
 from utils.images.box_masks import boxes_of_mask
@@ -78,6 +79,7 @@ def _describe_split(folder: str, split: str) -> str:
 
 def _describe_pictures(dataset: Dataset) -> list[str]:
     frames = _thin_out(dataset.frames)
+    tell_colours(dataset)
     mean, std = dataset.normalisation or measure_normalisation(frames)
     source = "as published" if dataset.normalisation else "in those"
     return [

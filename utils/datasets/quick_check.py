@@ -1,12 +1,15 @@
-"""The look over a dataset that every command takes before it starts: no file is decoded whole."""
+"""The look over a dataset that every command takes before it starts: only a few files are decoded whole."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.boxes import box_problem, size_problem
+from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.frame_names import never_consecutive
 from utils.images.image_files import check_end, image_size, same_aspect
 from utils.system.errors import UserError
@@ -17,15 +20,17 @@ LABEL_ADVICE = (
     "a dataset with boxes cut at the border"
 )
 MAX_TOLD = 10  # problems with boxes that an error lists
+COLOUR_FRAMES = 6  # that are looked at for colours
 DECODING_THREADS = 8  # decoding waits for the disk and runs outside the interpreter's lock
 
 
 def quick_check(dataset: Dataset) -> None:
     """The cheap part, which training runs first: that all files are whole, sizes of all masks, and all boxes.
 
-    Of every file only the first and last bytes are read. Frames of a sequence are taken to have the size of its first
-    one until a mask, a box or a declared size does not fit. Masks of another size but the same aspect are counted in
-    one warning on stderr, and so are sequences without any consecutive frames.
+    Of every file only the first and last bytes are read, but for a few frames that are looked at for colours. Frames of
+    a sequence are taken to have the size of its first one until a mask, a box or a declared size does not fit. Masks of
+    another size but the same aspect are counted in one warning on stderr, and so are frames in colour, and sequences
+    without any consecutive frames.
 
     Raises:
         UserError: the first file that is missing, truncated or no image, or mask of another aspect; else boxes of no
@@ -53,6 +58,7 @@ def quick_check(dataset: Dataset) -> None:
         if wrong:
             more = f"; and {len(wrong) - MAX_TOLD} more" if len(wrong) > MAX_TOLD else ""
             raise UserError(f"{'; '.join(wrong[:MAX_TOLD])}{more}; {LABEL_ADVICE}")
+        tell_colours(dataset)
     except UserError as error:
         raise UserError(f"{error}; `python -m utils.checks --data-root {dataset.root}` lists all problems") from None
     if apart := [
@@ -73,6 +79,21 @@ def quick_check(dataset: Dataset) -> None:
         warn(
             f"{len(resized)} masks have another size than their images, the first {resized[0]}; "
             "they are resized when read"
+        )
+
+
+def tell_colours(dataset: Dataset) -> None:
+    """Warn of frames in colour, by a few frames all over the dataset.
+
+    Raises:
+        UserError: one of these cannot be read.
+    """
+    frames = dataset.frames
+    places = sorted({round(place) for place in np.linspace(0, len(frames) - 1, min(COLOUR_FRAMES, len(frames)))})
+    if coloured := list_coloured([frames[place].image for place in places]):
+        warn(
+            f"{dataset.root}: {len(coloured)} of {len(places)} frames looked at are in colour, the first "
+            f"{coloured[0]}; they are {COLOUR_ADVICE}"
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from utils.images.colour import COLOUR_ADVICE, is_coloured
 from utils.images.image_files import MAX_GREY_LEVEL, to_grey, to_whole_levels, values_beyond_levels
 
 RANGE_PERCENTILES = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
@@ -79,10 +80,6 @@ def _has_fractions(image: np.ndarray) -> bool:
     return bool((image != np.rint(image)).any())
 
 
-# Mean difference between the channels beyond which colours carry something; coding leaves 1 or 2.
-MIN_COLOUR_DIFFERENCE = 12.0
-
-
 class GreyConverter:
     """Turns pictures of one source into grey; says once that they are in colour.
 
@@ -99,13 +96,8 @@ class GreyConverter:
         if picture.ndim == 2:
             return picture
         if self.notes is not None:
-            part = picture[::4, ::4].astype(np.float32)
-            scale = 1 if picture.dtype == np.uint8 else max(float(part.max()), 1e-6) / MAX_8_BIT_LEVEL
-            if np.ptp(part, axis=2).mean() > MIN_COLOUR_DIFFERENCE * scale:
-                self.notes.append(
-                    f"{self.path}: the frames are in colour and are turned grey, which does not bring "
-                    "back what a palette (pseudo-colour) stands for; record white-hot or black-hot"
-                )
+            if is_coloured(picture):
+                self.notes.append(f"{self.path}: the frames are in colour and are {COLOUR_ADVICE}")
             self.notes = None
         return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.dtype == np.uint8 else to_grey(picture)
 

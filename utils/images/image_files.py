@@ -18,7 +18,11 @@ from utils.system.errors import UserError
 from utils.system.files import atomic_write
 from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_pixels, require_regular
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat", ARRAY_SUFFIX})
+PORTABLE_MAPS = (".pgm", ".ppm", ".pnm", ".pbm")
+IMAGE_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".jp2", *PORTABLE_MAPS)
+    + (".mat", ARRAY_SUFFIX)
+)
 END_BYTES = 16  # at a file's end that show most files whole
 MAX_GREY_LEVEL = 65535  # the highest grey level
 MAX_OVERSHOOT = 0.05  # of the range, that resampling puts below 0

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.frame_names import (
     MIN_NAMES_FOR_STEP,
     DigitGroup,
@@ -246,6 +247,8 @@ class GrowingFolder(FrameSource):
             self._reader, self._step = order.reader, usual_step(numbers) or 1
             so_far = f"{self.path}: as far as the first {len(names)} files tell, "
             self.notes += [so_far + said for said in (order.said, first.said) if said]
+            if list_coloured([self.folder / names[0]]):
+                self.notes.append(f"{self.path}: the frames are in colour and are {COLOUR_ADVICE}")
         return told
 
     def _frames(self, names: list[str], levels: LevelMapper) -> Iterator[SourceFrame]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.folders import TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
 from utils.images.formats.tiff import Pages, list_pages
 from utils.images.formats.tiff_pages import read_pages
@@ -88,6 +89,8 @@ class FileSource(FrameSource):
         if self.problem:
             raise UserError(self.problem)
         levels = LevelMapper(self.path, self.notes)
+        if list_coloured([path for _, path in self.files[:1]]):
+            self.notes.append(f"{self.path}: the frames are in colour and are {COLOUR_ADVICE}")
         for number, path in self.files:
             yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path)
         if not self.files:
