@@ -13,7 +13,7 @@ from utils.images.alike_names import AlikeNames, find_spelt_alike
 from utils.images.folders import LeftOut, walk_folder
 from utils.images.frame_names import natural_key, to_number
 from utils.images.frame_order import order_frames
-from utils.images.image_files import IMAGE_SUFFIXES
+from utils.images.image_files import IMAGE_SUFFIXES, images_among
 from utils.system.errors import UserError
 from utils.system.notices import warn
 
@@ -62,8 +62,9 @@ def list_images(
         place = folder / below
         if labels and folder in labels.parents and (labels == place or labels in place.parents):
             continue
+        own = set(images_among(names))
         for name in names:
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+            if name in own:
                 groups.setdefault(below or folder.resolve().name, []).append(place / name)
             else:
                 left_out.add(f"{below}/{name}".lstrip("/"))

@@ -12,6 +12,7 @@ from utils.images.colour import is_coloured
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_frame
 from utils.system.notices import forget_warnings, warnings_given
 from utils.video.sources import open_sources
+from utils_coco.source_images import list_images
 
 
 def smooth(seed=0):
@@ -67,3 +68,18 @@ def test_other_formats_that_can_be_opened_are_images(tmp_path, suffix):
     assert difference.mean() < 20 if suffix in (".jpe", ".jp2") else difference.max() == 0
     assert len(open_dataset(tmp_path, "all", "images").frames) == 1
     assert [source.length for source in open_sources(path.parent)] == [1]
+
+
+def test_arrays_beside_images_are_left_out_and_said(tmp_path):
+    write(tmp_path / "images/s/0.png", picture())
+    write(tmp_path / "images/t/0.png", picture())
+    np.save(tmp_path / "images/s/0.npy", picture())
+    for count in (
+        lambda: len(open_dataset(tmp_path, "all", "images").frames),
+        lambda: len(list_images(tmp_path / "images")),
+        lambda: sum(source.length for source in open_sources(tmp_path / "images")),
+    ):
+        assert count() == 2 and "1 .npy" in warnings_given()[0]
+        forget_warnings()
+    (tmp_path / "images/s/0.png").unlink()
+    assert len(open_dataset(tmp_path, "all", "images").frames) == 2 and not warnings_given()

@@ -15,7 +15,7 @@ from utils.datasets.split_names import SPLITS_BY_WORD, word_of_folder
 from utils.images.alike_names import AlikeNames
 from utils.images.folders import LeftOut, is_passed_over, walk_folder
 from utils.images.frame_names import natural_key
-from utils.images.image_files import IMAGE_SUFFIXES
+from utils.images.image_files import IMAGE_SUFFIXES, images_among
 from utils.system.errors import UserError
 
 # Names of the layouts, for people and for the few places where one differs from another.
@@ -186,9 +186,10 @@ def _folder(root: str, where: str, left_out: LeftOut) -> Paths:
     tree.tell()
     folders = {f"{where}/{below}".rstrip("/"): names for below, names in tree.names.items()}
     for below in sorted(folders, key=natural_key):
+        images = set(images_among(folders[below]))
         for name in sorted(folders[below], key=natural_key):
             stem, ending = os.path.splitext(name)
-            if ending.lower() not in IMAGE_SUFFIXES:
+            if name not in images:
                 left_out.add(f"{below}/{name}")
                 continue
             key = f"{below}/{stem}"

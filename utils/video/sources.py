@@ -19,7 +19,7 @@ from utils.images.formats.tiff_pages import read_pages
 from utils.images.frame_names import natural_key
 from utils.images.frame_order import FrameSequence, order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
-from utils.images.image_files import IMAGE_SUFFIXES, image_size, read_values, to_grey
+from utils.images.image_files import IMAGE_SUFFIXES, image_size, images_among, read_values, to_grey
 from utils.system.addresses import hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.notices import warn
@@ -182,9 +182,10 @@ def _folder_sources(tree: FolderTree, below: str, name: str, left_out: LeftOut) 
     folder = Path(tree.path, below)
     files = sorted((folder / file for file in tree.names[below]), key=lambda path: natural_key(path.name))
     inner = sorted(tree.folders_in(below), key=natural_key)
-    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    names = set(images_among(tree.names[below]))
+    images = [path for path in files if path.name in names]
     if images:
-        left_out.add_all(path for path in files if path.suffix.lower() not in IMAGE_SUFFIXES)
+        left_out.add_all(path for path in files if path.name not in names)
         left_out.add_all(path for other in inner for path in tree.files_in(other))
         return _sources_of_images(folder, name, images)
     if (dataset := f"{below}/images".lstrip("/")) in tree.names:
