@@ -10,6 +10,7 @@ from utils.system.command_line import Parser
 from utils.system.errors import UserError
 
 MAX_TOLD = 30  # places that one message names
+CUT_ADVICE = "or give --cut, which cuts boxes at the border and leaves out those wholly outside"
 
 
 def add_cut_option(parser: Parser) -> None:
@@ -29,10 +30,13 @@ class Borders:
         cut: cut what reaches over a border; else that is a problem, and `require` lists all.
         exact: a box that reaches over by no more than a pixel, as rounding does, stays as it is; else it is cut too.
         centred: boxes were put around centroids, so that only those whose centre is outside are a problem.
+        cut_advice: how they can be cut, for errors.
     """
 
-    def __init__(self, cut: bool = False, exact: bool = False, centred: bool = False) -> None:
-        self.cut, self.exact, self.centred = cut, exact, centred
+    def __init__(
+        self, cut: bool = False, exact: bool = False, centred: bool = False, cut_advice: str = CUT_ADVICE
+    ) -> None:
+        self.cut, self.exact, self.centred, self.cut_advice = cut, exact, centred, cut_advice
         self.cut_boxes, self.left_out = 0, 0
         self.problems: dict[str, list[str]] = {}
         self.wrong_sizes: list[str] = []
@@ -99,7 +103,7 @@ class Borders:
             return
         lines = [f"{place}: {', '.join(found)}" for place, found in self.problems.items()]
         if any("outside" in problem for found in self.problems.values() for problem in found):
-            advice += ", or give --cut, which cuts boxes at the border and leaves out those wholly outside"
+            advice += f", {self.cut_advice}"
         raise UserError(f"{list_places(lines, 'places with boxes that do not fit their image')}; {advice}")
 
     def said(self) -> list[str]:

@@ -25,8 +25,10 @@ from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils.system.outputs import require_apart
-from utils_coco.borders import Borders, add_cut_option
+from utils_coco.borders import Borders
 from utils_coco.placing import place
+
+CUT_ADVICE = "or make a dataset with boxes cut at the border: `python -m utils_coco.import_labels … --cut`"
 
 
 def mask_path(frame: Frame, root: str, out: str) -> str:
@@ -70,7 +72,6 @@ def convert(
     overwrite: bool = False,
     quiet: bool = False,
     link: bool = False,
-    cut: bool = False,
 ) -> str:
     """Write a mask for every frame that has a box list's word on it; frames without targets get empty ones.
 
@@ -82,7 +83,6 @@ def convert(
         overwrite: replace masks that are there.
         quiet: no progress bar.
         link: with `out`, link images and lists instead.
-        cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
         One line that says what was made.
@@ -95,7 +95,7 @@ def convert(
     frames = [frame for frame in dataset.frames if frame.boxes is not None]
     if not frames:
         open_dataset(root, "all", "boxes")
-    boxes, borders = fit_frames(frames, Borders(cut))
+    boxes = fit_frames(frames)
     out = out or dataset.root
     _refuse_existing(dataset, frames, out, overwrite)
     elsewhere = os.path.abspath(out) != os.path.abspath(dataset.root)
@@ -108,23 +108,23 @@ def convert(
         said = _write(dataset, boxes, str(work), method, dilate, quiet)
     ignored = sum(len(frame.ignored) for frame in frames)
     more = [f"{ignored} regions to ignore (crowd, ignore, difficult) give no targets"] if ignored else []
-    return "; ".join([f"{len(frames)} masks in {out}: {said}", *more, *borders.said()])
+    return "; ".join([f"{len(frames)} masks in {out}: {said}", *more])
 
 
-def fit_frames(frames: Sequence[Frame], borders: Borders) -> tuple[list[tuple[Frame, list[Box]]], Borders]:
-    """Frames with their boxes inside of them, and `borders`, which has seen them.
+def fit_frames(frames: Sequence[Frame]) -> list[tuple[Frame, list[Box]]]:
+    """Frames with their boxes inside of them.
 
     Raises:
         UserError: boxes do not fit their images, or images have another size than the list of boxes declares.
     """
-    fitted = []
+    fitted, borders = [], Borders(cut_advice=CUT_ADVICE)
     for frame in frames:
         size = image_size(frame.image) if frame.boxes or frame.declared else (0, 0)
         borders.look_at_size(frame.image, frame.declared, size)
         boxes = [borders.fit(frame.image, box, size) for box in frame.boxes]
         fitted.append((frame, [box for box in boxes if box is not None]))
     borders.require("correct the annotation")
-    return fitted, borders
+    return fitted
 
 
 def _write(
@@ -167,11 +167,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         default=None,
         help="add one pixel on each of the four sides (default: for half-max)",
     )
-    add_cut_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace masks that are there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    options = (given.out, given.method, given.dilate, given.overwrite, given.quiet, given.link, given.cut)
+    options = (given.out, given.method, given.dilate, given.overwrite, given.quiet, given.link)
     print(convert(given.data_root, *options))
 
 

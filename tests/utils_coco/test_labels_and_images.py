@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from trees import coco, picture, write, write_text
 
@@ -175,17 +174,22 @@ def test_a_long_list_says_how_many_more_there_are():
         borders.require("correct them")
 
 
-def test_lists_and_masks_are_cut_on_request(tmp_path, images):
+def test_lists_are_cut_on_request(tmp_path, images):
     lists = write_text(tmp_path / "train.txt", "images/a/0.png 28,20,40,30,0\nimages/a/1.png 4,4,8,8,0\n")
-    for convert_list in (
-        lambda **more: txt_to_coco.convert(str(lists), str(tmp_path / "a.json"), quiet=True, **more),
-        lambda **more: boxes_to_masks.convert(str(tmp_path), method="box", dilate=False, quiet=True, **more),
-    ):
-        with pytest.raises(UserError, match="box 28,20,40,30 .*give --cut"):
-            convert_list()
-        assert "cut at their image's border: 1 boxes" in "\n".join(np.atleast_1d(convert_list(cut=True)))
-    assert boxes_of_mask(read_mask(tmp_path / "masks/a/0.png")).tolist() == [[28, 20, 32, 24]]
-    assert json.loads((tmp_path / "a.json").read_text())["annotations"][0]["bbox"] == [28, 20, 4, 4]
+    with pytest.raises(UserError, match="box 28,20,40,30 .*give --cut"):
+        txt_to_coco.convert(str(lists), str(tmp_path / "a.json"), quiet=True)
+    with pytest.raises(UserError, match="box 28,20,40,30 .*import_labels … --cut"):
+        boxes_to_masks.convert(str(tmp_path), method="box", dilate=False, quiet=True)
+    assert not (tmp_path / "masks").exists()
+    assert "cut at their image's border: 1 boxes" in txt_to_coco.convert(str(lists), quiet=True, cut=True)
+    content = json.loads((tmp_path / "train.json").read_text())
+    assert [item["bbox"] for item in content["annotations"]] == [[28, 20, 4, 4], [4, 4, 4, 4]]
+    content["annotations"][0]["bbox"] = [30, 22, 9, 9]
+    path = write_text(tmp_path / "b.json", json.dumps(content))
+    with pytest.raises(UserError, match="box 30,22,39,31 .*give --cut"):
+        coco_to_txt.convert(str(path))
+    coco_to_txt.convert(str(path), cut=True)
+    assert (tmp_path / "b.txt").read_text() == "images/a/0.png 30,22,32,24,0\nimages/a/1.png 4,4,8,8,0\n"
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
