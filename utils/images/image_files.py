@@ -12,11 +12,12 @@ from PIL import Image
 
 from utils.images.formats.arrays import ARRAY_SUFFIX, open_array, read_array
 from utils.images.formats.ends import BMP_HEADER_BYTES, ends_at_once, is_whole
+from utils.images.formats.mat_files import read_mat
 from utils.images.formats.tiff import TIFF_STARTS, page_size
 from utils.images.formats.tiff_pages import read_pages
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
-from utils.system.untrusted import read_bytes, read_mat, require_image_size, require_pixels, require_regular
+from utils.system.untrusted import read_bytes, require_image_size, require_pixels, require_regular
 
 PORTABLE_MAPS = (".pgm", ".ppm", ".pnm", ".pbm")
 IMAGE_SUFFIXES = frozenset(

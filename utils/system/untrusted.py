@@ -12,7 +12,6 @@ import io
 import os
 import stat
 import zipfile
-import zlib
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -21,13 +20,8 @@ from utils.system.errors import UserError
 
 MAX_IMAGE_PIXELS = 1 << 26  # of an image; 8192 x 8192
 SIZE_ADVICE = f"expected at most {MAX_IMAGE_PIXELS:,} pixels; cut or shrink it"
-MAX_FILE_BYTES = 1 << 30  # of an image file, or of the arrays in a .mat file
+MAX_FILE_BYTES = 1 << 30  # of an image file, or of the array in a .mat file
 MAX_WEIGHTS_GIB = 20  # more than any weights file of these networks
-NUMBER_KINDS = frozenset(
-    {"double", "single", "logical", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
-)
-_HEADER_BYTES = 128  # before the first element of a .mat file
-_COMPRESSED_KIND = 15  # of an element of a .mat file
 
 
 def read_bytes(path: str | os.PathLike, expected: str) -> np.ndarray:
@@ -147,54 +141,3 @@ def require_plain_archive(path: str | os.PathLike, kind: str) -> None:
             f"expected {kind}, whose tensors are stored uncompressed; fetch it again, from a source you "
             "trust"
         )
-
-
-def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
-    """The array `name` `(…)` of a MATLAB file up to version 7.2, None where there is no such array.
-
-    Compressed parts are unpacked up to `MAX_FILE_BYTES` only, and no array of other kinds than numbers is built.
-
-    Raises:
-        UserError: it cannot be read, or would need more than `MAX_FILE_BYTES` of memory.
-    """
-    from scipy.io import loadmat, whosmat  # takes 0.2 s, and few datasets are made of such files
-
-    data = read_bytes(path, "a .mat file").tobytes()
-    try:
-        plain = io.BytesIO(_unpack(path, data))
-        found = {entry[0]: entry[1:] for entry in whosmat(plain)}
-        if name not in found:
-            return None
-        shape, kind = found[name]
-        if kind not in NUMBER_KINDS or np.prod(shape, dtype=np.float64) * 8 > MAX_FILE_BYTES:
-            raise UserError(
-                f"{path}: found {name} of kind {kind} and shape {tuple(shape)}, expected numbers of at "
-                f"most {MAX_FILE_BYTES >> 20} MiB"
-            )
-        plain.seek(0)
-        return loadmat(plain, variable_names=[name])[name]
-    except (OSError, ValueError, TypeError, NotImplementedError, KeyError, IndexError, zlib.error) as error:
-        raise UserError(f"{path}: not a readable .mat file ({error}); fetch the file again") from None
-
-
-def _unpack(path: str | os.PathLike, data: bytes) -> bytes:
-    """A .mat file whose compressed elements are replaced by what is in them; other versions as they are."""
-    if len(data) < _HEADER_BYTES or data[:1] == b"\0" or data[126:128] not in (b"IM", b"MI"):
-        return data
-    order = "little" if data[126:128] == b"IM" else "big"
-    parts, at, room = [data[:_HEADER_BYTES]], _HEADER_BYTES, MAX_FILE_BYTES
-    while at + 8 <= len(data):
-        kind, size = (int.from_bytes(data[at + i : at + i + 4], order) for i in (0, 4))
-        element = data[at + 8 : at + 8 + size] if kind == _COMPRESSED_KIND else data[at : at + 8 + size]
-        if kind == _COMPRESSED_KIND:
-            unpacker = zlib.decompressobj()
-            element = unpacker.decompress(element, room)
-            if unpacker.unconsumed_tail:
-                raise UserError(
-                    f"{path}: found a .mat file of {len(data) >> 10:,} KiB that unpacks to more than "
-                    f"{MAX_FILE_BYTES >> 20} MiB; fetch it again, from a source you trust"
-                )
-        parts.append(element)
-        room = max(room - len(element), 1)
-        at += 8 + size
-    return b"".join(parts)
