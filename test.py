@@ -15,6 +15,7 @@ from typing import Any
 from utils.clips.settings import ClipSettings
 from utils.commands.inputs import (
     check_predictor,
+    describe_predictor,
     fit_to_budget,
     open_labelled,
     open_predictor,
@@ -208,7 +209,7 @@ def main(argv: list[str] | None = None) -> None:
     dataset = select_sequences(open_labelled(options.data_root, options.split, "masks"), options.sequences)
     out = results_folder(choice, options.out, dataset.root, "test", [dataset.root, options.budget_root])
     outputs = open_outputs(out, dataset if options.save_masks else None)
-    predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
+    predictor = open_predictor(choice, hardware_of(options), dataset)
     warn_without_motion(dataset, predictor.settings.num_frames, predictor.settings.name)
     truth = require_masks(dataset, predictor)
     predictor, chosen_on = fit_to_budget(
@@ -235,8 +236,7 @@ def main(argv: list[str] | None = None) -> None:
     content = {
         **figures,
         "sequences": sequences,
-        "weights": options.weights,
-        "model": predictor.settings.name,
+        **describe_predictor(choice, predictor),
         "dataset": dataset.name,
         "data_root": options.data_root,
         "split": options.split,

@@ -14,6 +14,7 @@ import numpy as np
 
 from utils.commands.inputs import (
     check_predictor,
+    describe_predictor,
     open_labelled,
     open_predictor,
     pick_rows,
@@ -77,14 +78,14 @@ def parse(argv: list[str] | None = None) -> Namespace:
     figures.add_argument("--class-agnostic", action="store_true", help="take all classes for one")
     figures.add_argument(
         "--draws",
-        type=number(int, 0),
+        type=number("draws"),
         default=bootstrap.DRAWS,
         metavar="N",
         help="resamples of the sequences for 95%% intervals (0: none, default: %(default)s)",
     )
     figures.add_argument(
         "--least-box",
-        type=number(float, 0),
+        type=number("least_box"),
         default=0.0,
         metavar="N",
         help="grow the boxes found to "
@@ -228,7 +229,7 @@ def main(argv: list[str] | None = None) -> None:
         about |= {"detections_from": options.detections, "model": model, "threshold": threshold}
         result = compare_detections(dataset, found, **counting)
     else:
-        predictor = open_predictor(choice, hardware_of(options), dataset.normalisation)
+        predictor = open_predictor(choice, hardware_of(options), dataset)
         model, threshold = predictor.settings.name, predictor.settings.threshold
         warn_without_motion(dataset, predictor.settings.num_frames, model)
         result = evaluate_detection(
@@ -241,8 +242,7 @@ def main(argv: list[str] | None = None) -> None:
             **counting,
         )
         about |= {
-            "weights": options.weights,
-            "model": model,
+            **describe_predictor(choice, predictor),
             "task": predictor.settings.task,
             "threshold": threshold,
             "seconds": result.seconds,

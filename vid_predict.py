@@ -44,14 +44,14 @@ def parse(argv: list[str] | None = None) -> Namespace:
     )
     data.add_argument(
         "--watch",
-        type=number(float, 0.1),
+        type=number("watch"),
         metavar="S",
         help="--source is a folder that grows: go on until no image came for S seconds",
     )
     add_preparation_options(parser)
     data.add_argument(
         "--max-frames",
-        type=number(int, 0),
+        type=number("max_frames"),
         default=0,
         metavar="N",
         help="only the first N frames of each sequence (0: all)",
@@ -90,13 +90,13 @@ def _add_output_options(parser: Parser) -> None:
     output.add_argument("--gif", action="store_true", help="write a GIF as well")
     output.add_argument(
         "--fps",
-        type=number(float, 0.1, 1000),
+        type=number("fps"),
         metavar="X",
         help=f"frames a second of the result (default: the source's, else {DEFAULT_FPS:g})",
     )
     output.add_argument(
         "--scale",
-        type=number(float, 0.05, 64),
+        type=number("scale"),
         metavar="X",
         help="enlargement of the pictures (default: so that the longer side has 640 pixels or more)",
     )

@@ -23,6 +23,7 @@ from benchmarks.measure import add_ratios, check_json, make_parser, report
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
+from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 from utils.system.machine import keep_memory
 from utils.training.config import TrainConfig
@@ -45,11 +46,13 @@ def main(argv: list[str] | None = None) -> None:
     """Measure every format and number of workers, with augmentation and without, and print a row for each way."""
     options = make_parser("data", __doc__.splitlines()[0])
     options.add_argument("--formats", nargs="+", choices=FORMATS, default=list(FORMATS))
-    options.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2], help="loader processes")
-    options.add_argument("--size", type=int, default=512, help="side of the frames")
-    options.add_argument("--frames", type=int, default=400, help="frames of all sequences together")
-    options.add_argument("--input-size", type=int, default=128, help="side of the crops that training sees")
-    options.add_argument("--batch", type=int, default=8, help="clips in a batch, as training takes them")
+    options.add_argument("--workers", nargs="+", type=number("workers"), default=[0, 1, 2], help="loader processes")
+    options.add_argument("--size", type=number("benchmark.side"), default=512, help="side of the frames")
+    options.add_argument("--frames", type=number("count"), default=400, help="frames of all sequences together")
+    options.add_argument(
+        "--input-size", type=number("input_size"), default=128, help="side of the crops that training sees"
+    )
+    options.add_argument("--batch", type=number("batch_size"), default=8, help="clips in a batch, as in training")
     options.set_defaults(rounds=3)
     with user_errors():
         chosen = options.parse_args(argv)
@@ -89,16 +92,16 @@ def write_sequences(folder: Path, suffix: str, count: int, size: int) -> dict[st
     for sequence in range(4):
         scene = cv2.GaussianBlur(rng.uniform(0, 255, (size, size)).astype(np.float32), (0, 0), 3)
         frames = []
-        for number in range(count // 4):
+        for place in range(count // 4):
             image = scene + rng.normal(0, 3, scene.shape)
             mask = np.zeros((size, size), np.uint8)
-            at = 16 + number % (size - 40)
+            at = 16 + place % (size - 40)
             mask[at : at + 3, at : at + 4] = 255
             image[mask > 0] += 60
-            paths = folder / f"{sequence}_{number}.{suffix}", folder / f"{sequence}_{number}_mask.png"
+            paths = folder / f"{sequence}_{place}.{suffix}", folder / f"{sequence}_{place}_mask.png"
             for path, content in zip(paths, (np.clip(image, 0, 255).astype(np.uint8), mask), strict=True):
                 cv2.imwrite(str(path), content)
-            frames.append(Frame(str(sequence), number, str(paths[0]), str(paths[1]), None))
+            frames.append(Frame(str(sequence), place, str(paths[0]), str(paths[1]), None))
         sequences[str(sequence)] = tuple(frames)
     return sequences
 

@@ -31,10 +31,10 @@ PICTURE_SIDE = 48  # pixels
 def main(argv: list[str] | None = None) -> None:
     """Make the dataset, measure in a process of its own, and print the figures."""
     options = Parser(prog="python -m benchmarks.index", description=__doc__.splitlines()[0])
-    options.add_argument("--lines", type=number(int, 100), default=1_000_000)
+    options.add_argument("--lines", type=number("benchmark.lines"), default=1_000_000)
     options.add_argument("--layout", choices=("sequences", "single"), default="sequences")
-    options.add_argument("--workers", type=number(int, 0), default=2)
-    options.add_argument("--clips", type=number(int, 1), default=5000, help="read by the loader before measuring")
+    options.add_argument("--workers", type=number("workers"), default=2)
+    options.add_argument("--clips", type=number("count"), default=5000, help="read by the loader before measuring")
     options.add_argument("--folder", help="make the dataset here and keep it (default: a temporary folder)")
     options.add_argument("--child", help="used by this command itself")
     with user_errors():

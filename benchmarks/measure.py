@@ -20,9 +20,9 @@ def make_parser(module: str, description: str) -> Parser:
     """A command line with the options that all benchmarks share."""
     options = Parser(prog=f"python -m benchmarks.{module}", description=description)
     options.add_argument("--json", type=Path, metavar="FILE", help="write the rows as a JSON list")
-    options.add_argument("--rounds", type=number(int, 1), default=10, help="runs of each variant; the median counts")
+    options.add_argument("--rounds", type=number("rounds"), default=10, help="runs of each variant; the median counts")
     options.add_argument("--quick", action="store_true", help="two rounds at small sizes: does it run at all?")
-    options.add_argument("--threads", type=number(int, 0), default=0, help="CPU threads (0: PyTorch's choice)")
+    options.add_argument("--threads", type=number("threads"), default=0, help="CPU threads (0: PyTorch's choice)")
     return options
 
 

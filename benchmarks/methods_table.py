@@ -230,14 +230,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     parser.add_argument(
         "--threads",
-        type=number(int, 0),
+        type=number("threads"),
         default=1,
         metavar="N",
         help="CPU threads of the networks (default: %(default)s; 0: PyTorch's choice)",
     )
     parser.add_argument(
         "--frames",
-        type=number(int, 0),
+        type=number("limit"),
         default=20,
         metavar="N",
         help="frames to time (default: %(default)s; 0: only what the files say)",

@@ -20,6 +20,7 @@ from utils.metrics.breakdown import TargetLog
 from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
+from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 
 TARGET_COUNTS = (1, 3, 30)  # in a frame
@@ -28,8 +29,8 @@ TARGET_COUNTS = (1, 3, 30)  # in a frame
 def main(argv: list[str] | None = None) -> None:
     """Measure both ways at each number of targets in a frame, and print a row for each."""
     options = make_parser("metrics", __doc__.splitlines()[0])
-    options.add_argument("--size", type=int, default=512, help="side of the frames")
-    options.add_argument("--frames", type=int, default=50, help="frames of a run")
+    options.add_argument("--size", type=number("benchmark.side"), default=512, help="side of the frames")
+    options.add_argument("--frames", type=number("count"), default=50, help="frames of a run")
     with user_errors():
         chosen = options.parse_args(argv)
         check_json(chosen.json)
@@ -67,15 +68,15 @@ def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, 
 
     def everything() -> dict[str, float]:
         parts, log = [SegmentationMetrics(rule) for rule in MASK_RULES], TargetLog(TargetFacts(None))
-        for number, (prediction, mask) in enumerate(frames):
+        for place, (prediction, mask) in enumerate(frames):
             probability = cv2.GaussianBlur(prediction.astype(np.float32), (5, 5), 1)
             for part in parts:
                 part.update(prediction, mask, probability)
             log(
-                Frame("sequence", number, str(number), None, None),
+                Frame("sequence", place, str(place), None, None),
                 grey,
                 mask,
-                Prediction(number, probability, prediction, ()),
+                Prediction(place, probability, prediction, ()),
             )
         return parts[0].compute()
 

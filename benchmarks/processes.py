@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import check_json, make_parser, report
+from utils.system.command_line import number
 from utils.system.distributed import process_group, processes, rank
 from utils.system.errors import UserError, user_errors
 
@@ -39,9 +40,9 @@ class TrainingSteps:
 def main(argv: list[str] | None = None) -> None:
     """Train with each number of processes and print a row for each, or be one of these processes."""
     options = make_parser("processes", __doc__.splitlines()[0])
-    options.add_argument("--processes", nargs="+", type=int, default=[1, 2])
-    options.add_argument("--size", type=int, default=128, help="side of the clips")
-    options.add_argument("--batch", type=int, default=8, help="clips in a batch of all processes together")
+    options.add_argument("--processes", nargs="+", type=number("processes"), default=[1, 2])
+    options.add_argument("--size", type=number("benchmark.side"), default=128, help="side of the clips")
+    options.add_argument("--batch", type=number("batch_size"), default=8, help="clips in a batch of all of them")
     options.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU for each process")
     options.add_argument(
         "--result",

@@ -40,9 +40,11 @@ IMAGE_DECODED = "document.querySelector('.stage img').decode().then(() => true)"
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line."""
     parser = Parser(prog="python -m benchmarks.report", description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", type=number(int, 1), default=10, metavar="N", help="default: %(default)s")
-    parser.add_argument("--frames", type=number(int, SEQUENCES), default=2000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--size", type=number(int, 64), default=256, metavar="N", help="side of a frame, pixels")
+    parser.add_argument("--methods", type=number("count"), default=10, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--frames", type=number("benchmark.frames"), default=2000, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument("--size", type=number("benchmark.side"), default=256, metavar="N", help="side of a frame")
     parser.add_argument("--browser", metavar="FILE", help="Chromium to open it with, through playwright")
     parser.add_argument("--out", metavar="FILE", help="keep the page")
     return parser.parse_args(argv)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Call, CallCost, add_ratios, alternate, check_json, count_cost, make_parser, report
+from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 from utils.system.machine import keep_memory, pick_device
 
@@ -47,10 +48,12 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument(
         "--sizes",
         nargs="+",
-        type=int,
+        type=number("side"),
         help="sides of the frames (default: 512 and 256 for TSMSA, 512 for SSTNet; training steps: 256)",
     )
-    options.add_argument("--batches", nargs="+", type=int, default=[1, 4], help="clips, or streams, at once")
+    options.add_argument(
+        "--batches", nargs="+", type=number("batch_size"), default=[1, 4], help="clips, or streams, at once"
+    )
     options.add_argument("--work", nargs="+", choices=("inference", "training"), default=["inference", "training"])
     options.add_argument("--bf16", action="store_true", help="half precision too")
     options.add_argument(

@@ -31,9 +31,9 @@ BATCH_SIZE = 2
 def main(argv: list[str] | None = None) -> None:
     """Record the memory of a training run, print the curve and its slope, and write or draw it where asked."""
     options = Parser(prog="python -m benchmarks.steady", description=__doc__.splitlines()[0])
-    options.add_argument("--steps", type=number(int, 10), default=2000)
-    options.add_argument("--workers", type=number(int, 0), default=1)
-    options.add_argument("--input-size", type=number(int, 32), default=64)
+    options.add_argument("--steps", type=number("benchmark.steps"), default=2000)
+    options.add_argument("--workers", type=number("workers"), default=1)
+    options.add_argument("--input-size", type=number("input_size"), default=64)
     options.add_argument("--json", help="write the curve here")
     options.add_argument("--out", help="draw the curve here (PNG)")
     with user_errors():

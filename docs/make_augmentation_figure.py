@@ -22,6 +22,7 @@ from utils.clips.clones import TargetAugmentation
 from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import open_dataset
 from utils.images.components import label_targets
+from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import whole_file
 
@@ -48,7 +49,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="training sequences to take the last clip of (default: the first two with targets well inside its frames)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the augmentation (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=number("seed"), default=0, metavar="N", help="of the augmentation (default: %(default)s)"
+    )
     return parser.parse_args(argv)
 
 

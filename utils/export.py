@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from utils.commands.exported_program import export_program, measure_deviation, side_multiple
+from utils.commands.options import add_normalisation_option
 from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number
@@ -42,6 +43,7 @@ class ExportSettings:
 
     Args:
         weights: the checkpoint.
+        normalisation: for weights that do not hold it.
         format: of `ENDINGS`.
         streaming: one frame and the state in, the result and the next state out; else whole clips in.
         precision: `float32`, `fp16` or `int8`.
@@ -52,6 +54,7 @@ class ExportSettings:
     """
 
     weights: str
+    normalisation: tuple[float, float] | None = None
     format: str = "onnx"
     streaming: bool = False
     precision: str = "float32"
@@ -82,6 +85,7 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
     parser = Parser(prog="python -m utils.export", description=__doc__.splitlines()[0])
     network, output, calibration = map(parser.group, ("Network", "Output", "Calibration"))
     network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    add_normalisation_option(parser)
     output.add_argument("--format", choices=ENDINGS, default=ExportSettings.format, help="default: %(default)s")
     output.add_argument(
         "--streaming",
@@ -96,7 +100,7 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
         "measure what that costs with test.py (default: %(default)s)",
     )
     output.add_argument(
-        "--opset", type=number(int, 18, 23), default=ExportSettings.opset, help="of ONNX (default: %(default)s)"
+        "--opset", type=number("opset"), default=ExportSettings.opset, help="of ONNX (default: %(default)s)"
     )
     output.add_argument("--out", metavar="FILE", help="default: beside the weights, such as best-streaming.onnx")
     calibration.add_argument(
@@ -106,7 +110,7 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
     )
     calibration.add_argument(
         "--calibration-clips",
-        type=number(int, 1),
+        type=number("calibration_clips"),
         metavar="N",
         default=ExportSettings.calibration_clips,
         help="of these frames, evenly spread (default: %(default)s)",
@@ -224,7 +228,9 @@ def export(given: ExportSettings) -> str:
     """
     from utils.predictor.weights import read_weights
 
-    weights = read_weights(given.weights)
+    weights = read_weights(given.weights, given.normalisation)
+    if weights.note:
+        print(weights.note)
     out = given.path
     make_folder(out.parent)
     advice = "check the space left and the permissions there, or give another --out"

@@ -204,12 +204,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", choices=("train", "test"), default="test", help="default: test")
     parser.add_argument(
         "--stride",
-        type=number(int, 1),
+        type=number("stride"),
         default=1,
         metavar="N",
         help="keep every Nth frame; those written are numbered 0, 1, 2, … (default: 1)",
     )
-    parser.add_argument("--max-frames", type=number(int, 1), metavar="N", help="keep at most N frames of each video")
+    parser.add_argument(
+        "--max-frames", type=number("max_frames"), metavar="N", help="keep at most N frames of each video (0: all)"
+    )
     parser.add_argument("--one-class", action="store_true", help=f"one category for all classes, {TARGET_CATEGORY}")
     add_cut_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a json that is there (never frames)")

@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--test", nargs="+", default=(), metavar="SEQUENCE", help="sequences to test on")
     parser.add_argument(
         "--test-fraction",
-        type=number(float, 0, 0.9),
+        type=number("test_fraction"),
         default=0.2,
         metavar="X",
         help="without --test, and without folders train and test: the last share of the sequences, or "
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--box-side",
-        type=number(float, 1, 1000),
+        type=number("box_side"),
         default=7.0,
         metavar="PX",
         help="of the boxes around centroids (default: %(default)s)",

@@ -234,11 +234,12 @@ def _read_coco(labels: Path, found: ReadLabels) -> None:
     for path, own in _files(labels, ".json"):
         folder = own.rpartition("/")[0]
         content = load_coco(str(path))
+        entries = coco_entries(content, str(path))  # holds annotations and categories to be what they are taken for
         scores = [item.get("score") for item in content["annotations"]]
         found.scores += [score for score in scores if type(score) in (int, float) and math.isfinite(score)]
         categories = sorted(content["categories"], key=lambda item: item["id"])
         names = [category_name(item, f"class{number}") for number, item in enumerate(categories)]
-        for entry in coco_entries(content, str(path)):
+        for entry in entries:
             key = entry.path.replace("\\", "/")
             if ".." in key.split("/"):
                 raise UserError(f"{path}: found '{entry.path}', which may lead out of the images' folder; correct it")

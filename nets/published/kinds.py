@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 BACKBONE_PREFIX = "backbone."
-STATE_KEYS = ("model", "state_dict", "model_state_dict")  # keys under which weights files hold their state dict
+# Keys under which weights files hold their state dict.
+STATE_KEYS = ("model", "state_dict", "model_state_dict", "net", "network", "params", "weights")
+WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.")  # that may stand in front of all names of one
 # What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck.
 NETWORK_PREFIXES = (
     ("sstnet", "neck.conv_ref."),
@@ -22,14 +24,21 @@ NETWORK_PREFIXES = (
 
 
 def extract_state(content: Any) -> dict[str, Tensor]:
-    """The state dict in a weights file's content, there or one level down, without a leading `module.`; {} for none."""
+    """The state dict in a weights file's content, {} for none.
+
+    It may stand one level down, and its names may have parallel, compiled or wrapping modules in front (`WRAPPERS`),
+    once or several times.
+    """
     if not isinstance(content, Mapping):
         return {}
     for key in STATE_KEYS:
         if isinstance(content.get(key), Mapping):
             content = content[key]
             break
-    return {str(name).removeprefix("module."): value for name, value in content.items() if isinstance(value, Tensor)}
+    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    while prefix := next((one for one in WRAPPERS if state and all(name.startswith(one) for name in state)), ""):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def identify_network(state: Mapping[str, Tensor]) -> str:
@@ -46,7 +55,7 @@ def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     They are those of its backbone, and, where it holds the parts, `num_classes`, `num_frames`, `num_slices`,
     `num_layers`.
     """
-    blocks = _count(state, r"backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
+    blocks = count_of(state, r"backbone\.backbone\.dark2\.1\.m\.(\d+)\.")
     base = state["backbone.backbone.stem.conv.conv.weight"].shape[0]
     options: dict[str, Any] = {"depth": round(blocks / 3, 2), "width": base / 64}
     if identify_network(state) == "sstnet":
@@ -56,7 +65,7 @@ def sstnet_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
             ("num_slices", r"SSTNet\.cell_list\.(\d)\d\."),
             ("num_layers", r"SSTNet\.cell_list\.\d(\d)\."),
         ):
-            if count := _count(state, pattern):
+            if count := count_of(state, pattern):
                 options[name] = count
     return options
 
@@ -68,15 +77,15 @@ def tsmsa_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
         "num_slices": r"SSTCell\.cell_list\.(\d)\d\.",
         "num_layers": r"SSTCell\.cell_list\.\d(\d)\.",
     }
-    return {name: _count(state, pattern) for name, pattern in patterns.items()}
+    return {name: count_of(state, pattern) for name, pattern in patterns.items()}
 
 
 def profile_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The options of DeepPro and DeepPro-Plus that a state dict of it tells: `num_frames`."""
-    return {"num_frames": next(len(value) for name, value in state.items() if ".QK_heads.0.weight" in name)}
+    """The options of DeepPro and DeepPro-Plus that a state dict of it tells, in any names: `num_frames`."""
+    return {"num_frames": next((len(value) for name, value in state.items() if name.endswith("heads.0.weight")), 0)}
 
 
-def _count(state: Mapping[str, Tensor], pattern: str) -> int:
+def count_of(state: Mapping[str, Tensor], pattern: str) -> int:
     """One more than the largest number that group 1 of `pattern` finds in a name; 0 where it finds none."""
     found = (re.match(pattern, name) for name in state)
     return 1 + max((int(match.group(1)) for match in found if match), default=-1)

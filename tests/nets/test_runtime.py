@@ -185,13 +185,13 @@ def test_the_other_benchmarks_run(tmp_path, capsys):
     ("module", "arguments", "message"),
     [
         (speed, ["--sizes", "100"], "--sizes: found 100, expected multiples of 32"),
-        (speed, ["--batches", "0"], "--batches: found 0"),
+        (speed, ["--batches", "0"], "--batches: found '0'"),
         (speed, ["--network", "tsmsa"], "unrecognized arguments: --network"),
         (speed, ["--json", "no/such/folder/file"], "expected a file in a folder that exists"),
         (speed, ["--rounds", "0"], "found '0', expected int at least 1"),
         (data, ["--workers", "-1"], "--workers"),
         (scaling, ["--of", "time"], "invalid choice: 'time'"),
-        (metrics, ["--size", "8"], "--size: found 8"),
+        (metrics, ["--size", "8"], "--size: found '8'"),
     ],
 )
 def test_mistakes_are_one_line(module, arguments, message, capsys):

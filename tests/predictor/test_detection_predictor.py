@@ -314,7 +314,8 @@ def test_weights_that_are_none(golden, checkpoint, tmp_path):
         ({}, "found no weights, expected"),
         ([1, 2], "found no weights, expected"),
         ({"backbone.backbone.dark2.0.conv.weight": torch.zeros(2)}, "found a YOLOX, whose backbone"),
-        ({"network": {}}, "not a checkpoint of this project"),
+        ({"network": {}}, "found no weights, expected"),
+        ({"network": {}, "model": {}, "config": {}, "a": 1}, "not a checkpoint of this project"),
     ):
         torch.save(content, tmp_path / "odd.pth")
         with pytest.raises(UserError, match=text):

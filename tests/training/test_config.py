@@ -153,14 +153,14 @@ def test_the_defaults_depend_on_the_network():
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--loss", "focal_iou"], "--loss: found focal_iou, expected yolox for sstnet"),
-        (["--fit", "crop"], "--fit: found crop, expected letterbox for sstnet"),
+        (["--loss", "focal_iou"], "--loss: found 'focal_iou', expected yolox for sstnet"),
+        (["--fit", "crop"], "--fit: found 'crop', expected letterbox for sstnet"),
         (["--train-crop", "100"], "--train-crop: found 100, expected a multiple of 32"),
         (["--batch-augmentation"], "--batch-augmentation: is for segmentation, which sstnet does not do"),
         (["--target-weight", "5"], "--target-weight: is for segmentation"),
         (["--model", "tsmsa", "--width", "0.25"], "--width: is for detection, which tsmsa does not do"),
-        (["--model", "tsmsa", "--loss", "yolox"], "--loss: found yolox, expected focal_iou or"),
-        (["--model", "tsmsa", "--fit", "letterbox"], "--fit: found letterbox, expected crop or resize for tsmsa"),
+        (["--model", "tsmsa", "--loss", "yolox"], "--loss: found 'yolox', expected focal_iou or"),
+        (["--model", "tsmsa", "--fit", "letterbox"], "--fit: found 'letterbox', expected crop or resize for tsmsa"),
         (["--num-frames", "1"], "--num-frames: found 1, expected at least 2 for sstnet"),
         (["--width", "0.01"], "--width"),
         (["--num-classes", "0"], "--num-classes"),

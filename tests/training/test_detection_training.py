@@ -283,7 +283,7 @@ def test_weights_that_do_not_fit_are_one_line(data, tmp_path, first):
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
     cases["unknown"] = (tmp_path / "other.pth", {}, "recognised neither.*layer.weight")
     torch.save([1, 2], tmp_path / "list.pth")
-    cases["list"] = (tmp_path / "list.pth", {}, "recognised neither.*no tensors")
+    cases["list"] = (tmp_path / "list.pth", {}, "recognised neither.*no weights")
     (tmp_path / "cut.pt").write_bytes(first.read_bytes()[:-1000])
     cases["cut"] = (tmp_path / "cut.pt", {}, "not a readable checkpoint")
     for weights, changes, message in cases.values():

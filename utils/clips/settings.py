@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from utils.images.fit import FITS
 from utils.images.normalise import Normalisation
+from utils.system.command_line import BOUNDS, shown
 from utils.system.errors import UserError
 
 TASKS = ("segmentation", "detection")
@@ -41,7 +43,7 @@ class ClipSettings:
             take, as published (`utils.predictor.every_frame`).
 
     Raises:
-        ValueError: an unknown task or fit, or a fit without its size.
+        ValueError: an unknown task or fit, a fit without its size, or a number beyond its bounds.
     """
 
     num_frames: int
@@ -59,15 +61,20 @@ class ClipSettings:
     max_delay: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("num_frames", "threshold", "frame_step", "input_size", "num_classes", "max_delay"):
+            value, bounds = getattr(self, name), BOUNDS[name]
+            if not bounds.hold(value) and not (name in ("input_size", "max_delay") and value is None):
+                raise ValueError(f"got {name} {shown(value)}, expected {bounds}")
         if self.task not in TASKS or self.fit not in FITS:
             raise ValueError(
-                f"got task '{self.task}' and fit '{self.fit}', expected one of {', '.join(TASKS)} and one "
+                f"got task {shown(self.task)} and fit {shown(self.fit)}, expected one of {', '.join(TASKS)} and one "
                 f"of {', '.join(FITS)}"
             )
         if self.fit != "crop" and not self.input_size:
             raise ValueError(f"got fit '{self.fit}' without an input_size, expected the side of the square")
-        levels = tuple(tuple(map(float, value)) if np.ndim(value) else float(value) for value in self.normalisation)
-        object.__setattr__(self, "normalisation", levels)
+        object.__setattr__(self, "normalisation", _levels(self.normalisation))
+        if self.task == "segmentation" and any(isinstance(value, tuple) for value in self.normalisation):
+            raise ValueError(f"got normalisation {shown(self.normalisation)} for segmentation, expected two numbers")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
@@ -87,7 +94,21 @@ class ClipSettings:
         """
         unknown = sorted(values.keys() - {item.name for item in dataclasses.fields(cls)})
         if unknown:
-            raise UserError(
-                f"{source}: found settings {', '.join(unknown)}, which this version does not know; update it"
-            )
+            found = shorten(", ".join(map(str, unknown)), 200)
+            raise UserError(f"{source}: found settings {found}, which this version does not know; update it")
         return cls(**values)
+
+
+def _levels(normalisation: Any) -> Normalisation:
+    """A mean and a standard deviation as floats, each one number or three; raises `ValueError` for anything else."""
+    normalisation = normalisation.tolist() if hasattr(normalisation, "tolist") else normalisation
+    if not isinstance(normalisation, (list, tuple)) or len(normalisation) != 2:
+        raise ValueError(f"got normalisation {shown(normalisation)}, expected a mean and a standard deviation")
+    levels = []
+    for name, value in zip(("channel_mean", "channel_std"), normalisation, strict=True):
+        value = value.tolist() if hasattr(value, "tolist") else value  # of numpy
+        parts = tuple(value) if isinstance(value, (list, tuple)) else (value,)
+        if len(parts) not in (1, 3) or not all(map(BOUNDS[name].hold, parts)):
+            raise ValueError(f"got normalisation {shown(normalisation)}, expected {BOUNDS[name]}, once or three times")
+        levels.append(tuple(map(float, parts)) if isinstance(value, (list, tuple)) else float(value))
+    return tuple(levels)

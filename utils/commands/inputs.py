@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.commands.options import Budget, Hardware, PredictorChoice
-from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.datasets.quick_check import quick_check
 from utils.images.alike_names import find_spelt_alike
@@ -19,6 +19,7 @@ from utils.predictor.every_frame import describe_windows, require_delay
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
 from utils.system.files import require_file
+from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils.training.selection import choose_threshold, hold_out
 
@@ -79,14 +80,14 @@ def find_predictor(source: str) -> PredictorChoice:
 
 
 def open_predictor(
-    choice: PredictorChoice, hardware: Hardware, normalisation: Normalisation | None = None, quiet: bool = False
+    choice: PredictorChoice, hardware: Hardware, dataset: Dataset | None = None, quiet: bool = False
 ) -> Predictor:
     """The predictor of a choice.
 
     Args:
         choice: checked by `check_predictor`, or from `find_predictor`.
         hardware: that networks run on; methods take the CPU.
-        normalisation: of the dataset that is measured, for weights files that hold none.
+        dataset: that is measured; its grey levels are those of weights files that hold none.
         quiet: else what was recognised in weights that do not describe themselves is printed.
 
     Raises:
@@ -96,8 +97,20 @@ def open_predictor(
         if choice.max_delay is not None:
             raise UserError("--max-delay: found with --method, which predicts each frame as it comes; leave it out")
         return classical_predictor(choice.method, DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold)
+
+    def find_levels() -> tuple[Normalisation, str]:
+        if dataset.normalisation:
+            return dataset.normalisation, "from the dataset table"
+        mean, std = measure_normalisation(dataset.frames)
+        warn(
+            f"{choice.weights}: holds no mean and standard deviation of grey levels; taking those of the frames of "
+            f"{dataset.name}, {mean:g} and {std:g}; give those of its training with --normalisation MEAN,STD"
+        )
+        return (mean, std), f"measured on the frames of {dataset.name}"
+
+    levels = choice.normalisation or (find_levels if dataset else None)
     predictor = Predictor.from_checkpoint(
-        choice.weights, hardware.device, choice.threshold, normalisation, hardware.precision, hardware.compile
+        choice.weights, hardware.device, choice.threshold, levels, hardware.precision, hardware.compile
     )
     if choice.max_delay is not None:
         require_delay(predictor.settings, choice.max_delay)
@@ -107,6 +120,12 @@ def open_predictor(
     if predictor.settings.every_frame and not quiet:
         print(describe_windows(predictor.settings))
     return predictor
+
+
+def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[str, Any]:
+    """What predicted, for metrics.json; `weights_note` is there where the weights do not say all that is needed."""
+    note = {"weights_note": predictor.note} if predictor.note else {}
+    return {"weights": choice.weights, **note, "model": predictor.settings.name}
 
 
 def fit_to_budget(

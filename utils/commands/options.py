@@ -16,7 +16,7 @@ from utils.metrics.figures import EMPTY_FRAMES
 from utils.metrics.published_countings import COUNTINGS
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.frame_preparation import RAW_WINDOW
-from utils.system.command_line import Parser, number
+from utils.system.command_line import BOUNDS, Parser, number, shown
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig
 
@@ -30,12 +30,15 @@ class PredictorChoice:
         method: name of a classical method, where there are no weights.
         threshold: of probability or score in [0, 1]; None: the weights' own, or that of all methods.
         max_delay: as of `ClipSettings`, for networks that mark every frame of a clip.
+        normalisation: mean and standard deviation of the grey levels that weights were trained on, for files that do
+            not hold them; None: the dataset's, where there is one.
     """
 
     weights: str | None = None
     method: str | None = None
     threshold: float | None = None
     max_delay: int | None = None
+    normalisation: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,25 @@ class Budget:
 def parse_window(text: str) -> Window:
     """`type=` of an option: `7000,9000` are grey levels, `p0.5,p99.9` percentiles of the frames."""
     found = re.fullmatch(r"(p?)(\d+(?:\.\d+)?),(p?)(\d+(?:\.\d+)?)", text.strip())
-    if not found or found[1] != found[3] or float(found[2]) >= float(found[4]) or (found[1] and float(found[4]) > 100):
+    low, high = (float(found[2]), float(found[4])) if found else (0.0, 0.0)
+    most = 100 if found and found[1] else BOUNDS["window"].most
+    if not found or found[1] != found[3] or not low < high <= most:
         raise argparse.ArgumentTypeError(
-            f"found '{text}', expected levels such as 7000,9000, or percentiles such as p0.5,p99.9, the lower one first"
+            f"found {shown(text)}, expected levels such as 7000,9000, or percentiles such as p0.5,p99.9, the lower one "
+            "first"
         )
-    return Window(float(found[2]), float(found[4]), bool(found[1]))
+    return Window(low, high, bool(found[1]))
+
+
+def parse_normalisation(text: str) -> tuple[float, float]:
+    """`type=` of an option: mean and standard deviation of grey levels."""
+    try:
+        mean, std = map(float, text.split(","))
+    except ValueError:
+        mean, std = 0.0, 0.0
+    if not BOUNDS["channel_mean"].hold(mean) or not BOUNDS["channel_std"].hold(std):
+        raise argparse.ArgumentTypeError(f"found {shown(text)}, expected MEAN,STD in grey levels, such as 95.5,34.2")
+    return mean, std
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:
@@ -88,8 +105,8 @@ def parse_region(text: str) -> tuple[int, int, int, int]:
         values = tuple(map(int, found.groups())) if found else ()
     except ValueError:  # Python makes no integer of thousands of digits
         values = ()
-    if not values or min(values[2:]) < 8:
-        raise argparse.ArgumentTypeError(f"found '{text}', expected x,y,w,h in whole pixels, w and h at least 8")
+    if not values or min(values[2:]) < 8 or not all(map(BOUNDS["roi"].hold, values)):
+        raise argparse.ArgumentTypeError(f"found {shown(text)}, expected x,y,w,h in whole pixels, w and h at least 8")
     return values
 
 
@@ -98,7 +115,7 @@ def add_preparation_options(parser: Parser) -> None:
     group = parser.group("Data")
     group.add_argument(
         "--stride",
-        type=number(int, 1),
+        type=number("stride"),
         default=1,
         metavar="N",
         help="every Nth frame only: slow targets move further in a clip (default: %(default)s)",
@@ -137,25 +154,36 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
     )
     group.add_argument(
         "--threshold",
-        type=number(float, 0, 1),
+        type=number("threshold"),
         metavar="X",
         help="probability or score above which a pixel or a box is predicted (default: the "
         f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
         "deviations, with the method's own k)",
     )
-
     group.add_argument(
         "--max-delay",
-        type=number(int, 0),
+        type=number("max_delay"),
         metavar="N",
         help="networks that mark every frame of a clip, such as deeppro: predictions come up to N frames late, 0 for "
         "none (default: as late as overlapping windows, whose maximum counts, take)",
+    )
+    add_normalisation_option(parser)
+
+
+def add_normalisation_option(parser: Parser) -> None:
+    """--normalisation, for weights files that hold none."""
+    parser.group("Network").add_argument(
+        "--normalisation",
+        type=parse_normalisation,
+        metavar="MEAN,STD",
+        help="of the grey levels that the weights were trained on, for a state dict, which does not hold them "
+        "(default: the dataset's, where there is one)",
     )
 
 
 def choice_of(options: Namespace) -> PredictorChoice:
     """What `add_predictor_options` asked for."""
-    return PredictorChoice(options.weights, options.method, options.threshold, options.max_delay)
+    return PredictorChoice(options.weights, options.method, options.threshold, options.max_delay, options.normalisation)
 
 
 def add_budget_options(parser: Parser) -> None:
@@ -163,7 +191,7 @@ def add_budget_options(parser: Parser) -> None:
     group = parser.group("Choosing")
     group.add_argument(
         "--fa-budget",
-        type=number(float, 0, 1),
+        type=number("fa_budget"),
         metavar="X",
         help="choose the threshold on training "
         "frames set aside, never on those measured: the most targets found at a false-alarm rate of at "
@@ -171,7 +199,7 @@ def add_budget_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--false-budget",
-        type=number(float, 0),
+        type=number("false_budget"),
         default=float("inf"),
         metavar="X",
         help="with --fa-budget: and at most X false components a frame",
@@ -191,7 +219,7 @@ def add_budget_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--val-fraction",
-        type=number(float, 0, 1),
+        type=number("val_fraction"),
         default=TrainConfig().val_fraction,
         metavar="X",
         help="with --fa-budget and without --val-sequences: the share set aside (default: %(default)s)",
@@ -224,7 +252,11 @@ def add_data_options(parser: Parser) -> None:
     group.add_argument("--split", choices=("test", "train", "all"), default="test", help="default: %(default)s")
     group.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="only these sequences")
     group.add_argument(
-        "--limit", type=number(int, 0), default=0, metavar="N", help="only the first N frames of each sequence (0: all)"
+        "--limit",
+        type=number("limit"),
+        default=0,
+        metavar="N",
+        help="only the first N frames of each sequence (0: all)",
     )
 
 
@@ -234,7 +266,7 @@ def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:
     group.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
     group.add_argument(
         "--batch-size",
-        type=number(int, 1),
+        type=number("batch_size"),
         default=1,
         metavar="N",
         help="clips that go through the network together (default: %(default)s)",
@@ -254,7 +286,7 @@ def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:
     if reading_ahead:
         group.add_argument(
             "--workers",
-            type=number(int, 0),
+            type=number("workers"),
             default=2,
             metavar="N",
             help="threads that read frames ahead (default: %(default)s)",
@@ -286,7 +318,7 @@ def add_detail_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--draws",
-        type=number(int, 0),
+        type=number("draws"),
         default=bootstrap.DRAWS,
         metavar="N",
         help="resamples of the sequences for 95%% intervals (0: none, default: %(default)s)",

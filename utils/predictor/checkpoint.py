@@ -16,13 +16,16 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import torch
 
 from nets import DETECTORS
 from utils.clips.settings import ClipSettings
 from utils.predictor.checksum import SealedFile, check_seal
+from utils.predictor.schema import require_checkpoint
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
+from utils.system.pickles import UnsafePickle, holds_program, require_plain_pickles
 from utils.system.untrusted import require_plain_archive, require_weights_size
 
 # 1: as first published. 2: the position inside an epoch, random states, scaler, history; see `utils.training.resume`.
@@ -32,6 +35,13 @@ RUN_ADVICE = "the checkpoints before it are whole, make room and continue with -
 LAST_NAMES = ("last.pt", "last-1.pt", "last-2.pt")  # the newest checkpoints of a run, newest first
 REQUIRED_KEYS = ("version", "model", "settings", "config", "network")
 REQUIRED_KEYS_BEFORE_3 = ("version", "model", "normalisation", "num_frames", "threshold", "config", "network")
+STATE_DICT_ADVICE = "where it was made, save its state dict: torch.save(network.state_dict(), 'state.pt')"
+# Figures that were saved beside weights as numpy's numbers; `require_plain_pickles` lets no other type of it pass.
+_NUMPY_GLOBALS = [
+    (np.dtype, "numpy.dtype"),
+    *((np.float64().__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *{type(np.dtype(kind)) for kind in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"},
+]
 EXPORTS = {  # by the ends of their names: what they are, and who runs them
     ".onnx": "an ONNX export, which test.py and vid_predict.py run, but nothing is exported or trained from",
     ".pt2": "a torch.export program, which code of your own runs by `torch.export.load`; of the exports test.py and "
@@ -95,10 +105,19 @@ def load_file(path: str | os.PathLike) -> Any:
     require_weights_size(path, "a checkpoint")
     try:
         sealed = check_seal(path)  # first, so that damage is called damage
+        if holds_program(path):
+            raise UnsafePickle("a TorchScript program")
         require_plain_archive(path, "a checkpoint")
+        require_plain_pickles(path)
         if not sealed:
             _require_whole(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY_GLOBALS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UnsafePickle as error:
+        raise UserError(
+            f"{path}: not a readable checkpoint: found {error}, more than tensors and plain values that it "
+            f"holds; {STATE_DICT_ADVICE}"
+        ) from None
     except (
         pickle.UnpicklingError,
         RuntimeError,
@@ -131,6 +150,11 @@ def _require_whole(path: str | os.PathLike) -> None:
             raise zipfile.BadZipFile(f"checksum of {damaged}")
 
 
+def is_checkpoint(content: Any) -> bool:
+    """Whether a file's content means to be a checkpoint of this project, whole or not; else it is weights alone."""
+    return isinstance(content, dict) and sum(key in content for key in REQUIRED_KEYS) > 2
+
+
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Read a checkpoint of this project.
 
@@ -145,7 +169,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
-    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read.
+    """`content` of the file at `path`, where it is a checkpoint of this project that this code can read, see `schema`.
 
     One of an earlier version gets `settings`.
 
@@ -163,10 +187,11 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
             f"{path}: not a checkpoint of this project (no {', '.join(missing)}); a plain state dict "
             "can be given to training with --weights"
         )
-    if not before_3:
-        return content
     try:
-        return {**content, "version": CHECKPOINT_VERSION, "settings": _settings_before_3(content)}
+        if before_3:
+            content = {**content, "version": CHECKPOINT_VERSION, "settings": _settings_before_3(content)}
+        require_checkpoint(content)
+        return content
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ import numpy as np
 from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress
 from utils.predictor.network_run import NetworkRun, StreamingRun
+from utils.predictor.schema import require_number, require_plain
+from utils.system.command_line import shown
 from utils.system.errors import UserError
 from utils.system.files import as_utf8, require_file
 
 METADATA_KEY = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
 DESCRIPTION_VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
+NOT_DESCRIBED = "found a description that is none of a network, or of another one"
 MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.decode_detections`
 
 
@@ -52,7 +56,11 @@ def open_onnx(
         )
     session = open_session(path, threads)
     about = read_description(session, path)
-    settings = ClipSettings.from_dict(about["settings"], path)
+    try:
+        settings = ClipSettings.from_dict(about["settings"], path)
+        _require_fit(session, about, settings)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
     make = StreamingOnnxRun if about["streaming"] else OnnxRun
     return make(session, settings.task), settings, about["multiple"]
 
@@ -95,18 +103,57 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
     Raises:
         UserError: it is a file of something else, or of a later version.
     """
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: {NOT_DESCRIBED} ({error}); export it again") from None
     if text is None:
         raise UserError(f"{path}: found an ONNX file of something else, expected one made by `python -m utils.export`")
-    about = json.loads(text)
-    if about["version"] > DESCRIPTION_VERSION:
+    try:
+        return _check_description(json.loads(text), path)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
+
+
+def _check_description(about: Any, path: str | os.PathLike) -> dict[str, Any]:
+    """A description of any version as one of this version; raises `ValueError` and its kin where it is none."""
+    require_plain("a description", about)
+    version = about["version"]
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"found version {shown(version)}, expected 1 or {DESCRIPTION_VERSION}")
+    if version > DESCRIPTION_VERSION:
         raise UserError(
-            f"{path}: exported by version {about['version']}, this code reads up to {DESCRIPTION_VERSION}; update it"
+            f"{path}: exported by version {version}, this code reads up to {DESCRIPTION_VERSION}; update it"
         )
-    if about["version"] == 1:
+    if version == 1:
         settings = {"fit": "crop", **about.pop("predictor")}
         about |= {"multiple": settings.pop("multiple", 32), "settings": settings}
+    if not isinstance(about["streaming"], bool):
+        raise ValueError(f"found streaming {shown(about['streaming'])}, expected true or false")
+    require_number("multiple", about["multiple"], "multiple")
+    for stride in about.get("state_strides", ()):
+        require_number("a stride of the state", stride, "state_stride")
     return about
+
+
+def _require_fit(session: Any, about: dict[str, Any], settings: ClipSettings) -> None:
+    """Hold the network's inputs and outputs to what its description says; raises `ValueError`."""
+    frames, *states = (item.shape for item in session.get_inputs())
+    outputs = len(session.get_outputs())
+    detects, streaming = settings.task == "detection", about["streaming"]
+    rank = 4 + (detects and not streaming)
+    if len(frames) != rank or bool(states) != streaming or outputs != 1 + detects + len(states):
+        raise ValueError(
+            f"{1 + len(states)} inputs, the first of {len(frames)} sides, and {outputs} outputs, for {settings.task}"
+            f"{', streaming' if streaming else ''}"
+        )
+    if not streaming and frames[-3] != settings.num_frames:
+        raise ValueError(f"clips of {shown(frames[-3])} frames and of {settings.num_frames}")
+    for shape in states:
+        if len(shape) != 5 or shape[0] != settings.num_frames - 1 or not isinstance(shape[2], int):
+            raise ValueError(f"a state of shape {shown(shape)} for clips of {settings.num_frames} frames")
+    if streaming and len(about["state_strides"]) != len(states):
+        raise ValueError(f"{len(about['state_strides'])} strides for {len(states)} states")
 
 
 def detections_of(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -135,7 +182,14 @@ class OnnxRun(NetworkRun):
         self.inputs = [item.name for item in session.get_inputs()]
 
     def __call__(self, clips: np.ndarray) -> Any:
-        return self._results(self.session.run(None, {self.inputs[0]: np.ascontiguousarray(clips, np.float32)}))
+        return self._results(self._run({self.inputs[0]: np.ascontiguousarray(clips, np.float32)}))
+
+    def _run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self.session.run(None, feeds)
+        except Exception as error:  # the runtime's exceptions have no common class but this one
+            text = " ".join(str(error).split())[:200]
+            raise UserError(f"the ONNX network cannot be run on these frames ({text}); export it again") from None
 
     def _results(self, outputs: Sequence[np.ndarray]) -> Any:
         if self.task == "segmentation":
@@ -185,7 +239,7 @@ class StreamingOnnxRun(OnnxRun, StreamingRun):
         else:
             state = [np.stack(parts)[:, None] for parts in zip(*(seen.parts for seen in past), strict=True)]
         feeds = dict(zip(self.inputs, [key.frame[None], *state], strict=True))
-        outputs = self.session.run(None, feeds)
+        outputs = self._run(feeds)
         key.parts = [part[-1, 0] for part in outputs[self.results :]]
         return self._results(outputs)
 

@@ -72,17 +72,18 @@ class Predictor:
         path: str | os.PathLike,
         device: str | None = None,
         threshold: float | None = None,
-        normalisation: Normalisation | None = None,
+        normalisation: Normalisation | Callable[[], tuple[Normalisation, str]] | None = None,
         precision: str = "float32",
         compile: bool = False,
     ) -> Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
         Args:
-            path: a checkpoint of this project, a state dict of the published SSTNet or TSMSA, or an `.onnx` export.
+            path: a checkpoint of this project, a state dict of one of its networks (`utils.predictor.weights`), or an
+                `.onnx` export.
             device: `cpu`, `cuda` or `cuda:N`; default: `cuda` where there is one, else `cpu`.
             threshold: instead of the file's own.
-            normalisation: the dataset's, for files that hold none (a published TSMSA).
+            normalisation: for files that hold none (state dicts), or a function that finds it and says where.
             precision: as of `from_network`.
             compile: likewise.
 

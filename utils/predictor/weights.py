@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -16,20 +17,17 @@ from utils.system.errors import UserError
 try:
     from torch import Tensor, nn
 
-    from nets import DETECTORS, Model, build_model
+    from nets import DETECTORS, NETWORKS, Model, build_model
     from nets.multi_frame.every_frame import EveryFrameNetwork
-    from nets.published.kinds import (
-        BACKBONE_PREFIX,
-        extract_state,
-        identify_network,
-        profile_options,
-        sstnet_options,
-        tsmsa_options,
-    )
+    from nets.published.kinds import BACKBONE_PREFIX, extract_state, sstnet_options
     from nets.published.loading import abridge, load_published
+    from nets.published.recognise import Recognised, build_empty, recognise
+    from nets.single_frame.key_frame import KeyFrameNetwork
     from nets.sstnet import SSTNet
     from utils.clips.settings import ClipSettings
-    from utils.predictor.checkpoint import check_content, load_file
+    from utils.images.normalise import Normalisation
+    from utils.predictor.checkpoint import check_content, is_checkpoint, load_file, task_of
+    from utils.predictor.schema import require_model
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "torchvision"):
         raise
@@ -42,13 +40,15 @@ except ModuleNotFoundError as error:
 # ImageNet's, in 8-bit grey levels, one for each of R, G and B.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SSTNET_SIZE = 512
+# Names of those whose classes are called otherwise.
 RELEASE_NAMES = {
-    "sstnet": "SSTNet",
-    "tsmsa": "TSMSA",
+    "yolox": "YOLOX",
     "resunet_dtum": "ResUNet-DTUM",
     "deeppro": "DeepPro",
     "deeppro_plus": "DeepPro-Plus",
 }
+TEMPORAL_OPTIONS = ("num_slices", "num_layers")  # of a detector's branch that serves training only
+LevelSource = Callable[[], tuple[Normalisation, str]]  # finds a normalisation, and says where
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,23 @@ class Weights:
     note: str = ""
 
 
-def read_weights(path: str | os.PathLike, normalisation: Sequence[float] | None = None) -> Weights:
+def read_weights(path: str | os.PathLike, normalisation: Normalisation | LevelSource | None = None) -> Weights:
     """Build the network of a weights file, in evaluation form: detectors without their temporal branch.
 
     Args:
-        path: a checkpoint of this project (its averaged weights are taken where it has them), or a plain state dict in
-            the names of a published network (`RELEASE_NAMES`), with or without a leading `module.`.
-        normalisation: (mean, standard deviation) of the frames' grey levels; needed for published segmentation
-            networks only, whose files do not hold them.
+        path: a checkpoint of this project (its averaged weights are taken where it has them), or a plain state dict of
+            one of its networks, in its own or in published names, with or without a leading `module.`.
+        normalisation: (mean, standard deviation) of the frames' grey levels, or a function that finds them and says
+            where; asked for by files that do not hold them, which are all state dicts but the published SSTNet's.
 
     Raises:
         UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
     """
     content = load_file(path)
     try:
-        if isinstance(content, dict) and "network" in content:
+        if is_checkpoint(content):
             return _read_own(path, check_content(path, content))
-        return _read_published(path, extract_state(content), normalisation)
+        return _read_state(path, extract_state(content), normalisation)
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None
 
@@ -88,77 +88,119 @@ def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     name, options = content["model"]["name"], dict(content["model"]["options"])
     if name in DETECTORS:
         options["temporal"] = False  # it serves training only
+    state = content.get("ema") or content["network"]
+    require_fit(name, options, state, False)
     model = build_model(name, **options)
-    model.network.load_state_dict(content.get("ema") or content["network"])
-    return Weights(model, ClipSettings.from_dict(content["settings"], path))
+    model.network.load_state_dict(state)
+    settings = ClipSettings.from_dict(content["settings"], path)
+    told = {"task": task_of(name), "every_frame": isinstance(model.network, EveryFrameNetwork)}
+    told |= {key: options[key] for key in ("num_frames", "num_classes") if key in options}
+    for key, value in told.items():
+        if getattr(settings, key) != value:
+            raise ValueError(f"found settings with {key} {getattr(settings, key)}, expected {value}, as its {name} has")
+    return Weights(model, settings)
 
 
-PUBLISHED_OPTIONS = {
-    "tsmsa": tsmsa_options,
-    "resunet_dtum": lambda state: {},
-    "deeppro": profile_options,
-    "deeppro_plus": profile_options,
-}
-
-
-def _read_published(
-    path: str | os.PathLike, state: Mapping[str, Tensor], normalisation: Sequence[float] | None
+def _read_state(
+    path: str | os.PathLike, state: Mapping[str, Tensor], levels: Normalisation | LevelSource | None
 ) -> Weights:
-    kind = identify_network(state)
-    if kind == "sstnet":
-        options = sstnet_options(state)
-        settings = ClipSettings(
-            options["num_frames"],
-            IMAGENET,
-            "detection",
-            fit="letterbox",
-            input_size=SSTNET_SIZE,
-            num_classes=options["num_classes"],
-            name=kind,
-        )
-        text = (
-            f"{options['num_classes']} class(es), frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}, ImageNet's "
-            "mean and standard deviation of 8-bit RGB"
-        )
-        model = build_model(kind, **options, temporal=False)
-    elif kind in RELEASE_NAMES:
-        if normalisation is None:
-            raise UserError(
-                f"{path}: found a state dict of the published {RELEASE_NAMES[kind]}, which does not hold its frames' "
-                "mean and standard deviation; use it where the dataset is known, as in test.py, or fine-tune it "
-                "with --weights and use that checkpoint"
-            )
-        options = PUBLISHED_OPTIONS[kind](state)
-        model = build_model(kind, **options)
-        frames, every_frame = model.network.num_frames, isinstance(model.network, EveryFrameNetwork)
-        settings = ClipSettings(frames, normalisation, name=kind, every_frame=every_frame)
-        text = f"grey mean {normalisation[0]:g}, std {normalisation[1]:g}"
-        if kind == "tsmsa":
-            text = f"{options['num_slices']} slice(s), {text}"
-    else:
-        found = (
-            "a YOLOX, whose backbone can be trained from with --weights"
-            if kind
-            else f"{len(state)} entries such as {abridge(list(state), 3)}"
-            if state
-            else "no weights"
-        )
-        raise UserError(
-            f"{path}: found {found}, expected a checkpoint of this project or the published "
-            f"{' or '.join(RELEASE_NAMES.values())}; give another --weights"
-        )
-    report = load_published(model.network, state)
-    return Weights(
-        model,
-        settings,
-        f"{path}: published {RELEASE_NAMES[kind]} release, {len(state)} entries of which "
-        f"{len(report.dropped)} do not serve the prediction: {settings.num_frames} "
-        f"frames, {text}",
+    found = recognise(state)
+    if len(found) != 1 or found[0].name == "yolox":
+        raise UserError(f"{path}: {_not_one(found, state)}; give another --weights")
+    (kind,) = found
+    name, detects = kind.name, kind.name in DETECTORS
+    options = {key: value for key, value in kind.options.items() if not (detects and key in TEMPORAL_OPTIONS)}
+    require_model({"name": name, "options": options})
+    if detects:
+        options["temporal"] = False  # it serves training only
+    normalisation, source = _levels_for(path, kind, levels)
+    require_fit(name, options, state, kind.published)
+    model = build_model(name, **options)
+    unused = load_state(model.network, state, kind.published)
+    settings = ClipSettings(
+        1 if isinstance(model.network, KeyFrameNetwork) else model.network.num_frames,
+        normalisation,
+        "detection" if detects else "segmentation",
+        fit="letterbox" if detects else "crop",
+        input_size=SSTNET_SIZE if detects else None,
+        num_classes=options.get("num_classes", 1),
+        name=name,
+        every_frame=isinstance(model.network, EveryFrameNetwork),
     )
+    parts = [f"{settings.num_frames} frame(s)"]
+    if detects:
+        parts += [f"{settings.num_classes} class(es)", f"frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}"]
+    elif "num_slices" in options:
+        parts.append(f"{options['num_slices']} slice(s)")
+    unsaid = (
+        f"it holds no threshold ({settings.threshold:g}), no alignment and no repair of bad pixels (neither is done)"
+    )
+    title = f"{_title(kind)} {'release' if kind.published else 'weights'}"
+    about = f"{len(state)} entries of which {unused} do not serve the prediction: {', '.join([*parts, source])}"
+    return Weights(model, settings, f"{path}: {title}, {about}; {unsaid}")
 
 
-KIND_TEXTS = {kind: f"published {name} weights" for kind, name in RELEASE_NAMES.items()} | {"yolox": "YOLOX weights"}
-NETWORKS_OF_KIND = {kind: (kind,) for kind in RELEASE_NAMES} | {"yolox": ("sstnet",)}
+def _levels_for(
+    path: str | os.PathLike, kind: Recognised, levels: Normalisation | LevelSource | None
+) -> tuple[Normalisation, str]:
+    """The normalisation of a state dict's frames, and in words where it comes from."""
+    detects = kind.name in DETECTORS
+    if detects and (levels is None or callable(levels)):
+        return IMAGENET, "ImageNet's mean and standard deviation of 8-bit RGB"
+    if levels is None:
+        raise UserError(
+            f"{path}: found a state dict of the {_title(kind)}, which does not hold its frames' mean and standard "
+            "deviation; give them with --normalisation MEAN,STD, or fine-tune it with --weights and use that checkpoint"
+        )
+    levels, source = levels() if callable(levels) else (levels, "as given")
+    return levels, f"grey mean {levels[0]:g}, std {levels[1]:g} ({source})"
+
+
+def require_fit(name: str, options: Mapping[str, Any], state: Mapping[str, Tensor], published: bool) -> None:
+    """Load names and shapes alone, before a network takes memory; raises as of `load_state`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that without memory nothing is copied
+        load_state(build_empty(name, options), {key: value.to("meta") for key, value in state.items()}, published)
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor], published: bool) -> int:
+    """Load a state dict, all or nothing; gives how many of its entries are of no use.
+
+    Raises:
+        ValueError, RuntimeError: it does not match.
+    """
+    if published:
+        return len(load_published(network, state).dropped)
+    network.load_state_dict(state)
+    return 0
+
+
+def _title(kind: Recognised) -> str:
+    name = RELEASE_NAMES.get(kind.name) or NETWORKS[kind.name].__name__
+    return name if kind.name == "yolox" else f"published {name}" if kind.published else f"{name} of this project"
+
+
+def _not_one(found: Sequence[Recognised], state: Mapping[str, Tensor]) -> str:
+    """What is wrong with a state dict that is not of exactly one network."""
+    if len(found) > 1:
+        told = " or ".join(
+            " ".join([one.name, *(f"--{key.replace('_', '-')} {value}" for key, value in one.options.items())])
+            for one in found
+        )
+        return (
+            f"found a state dict that fits {told}, which its names do not tell apart; start a training from it with "
+            "--weights and --model, --num-slices and --num-layers as they were, and use that checkpoint"
+        )
+    if found:
+        return (
+            "found a YOLOX, whose backbone can be trained from with --weights, expected a checkpoint or a state dict "
+            "of one of this project's networks"
+        )
+    entries = f"{len(state)} entries such as {abridge(list(state), 3)}" if state else "no weights"
+    return (
+        f"found {entries}, expected a checkpoint of this project, or a state dict of {', '.join(sorted(NETWORKS))} in "
+        "this project's or in published names"
+    )
 
 
 def load_weights(network: nn.Module, path: str, model: str) -> str:
@@ -183,11 +225,11 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
     """
     content = load_file(path)
     try:
-        if isinstance(content, dict) and "network" in content:
+        if is_checkpoint(content):
             return f"{path}: {_start_from_checkpoint(network, check_content(path, content), path, model)}"
-        return f"{path}: {_start_from_published(network, extract_state(content), path, model)}"
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: weights do not fit this network: {error}") from None
+        return f"{path}: {_start_from_state(network, extract_state(content), path, model)}"
+    except (RuntimeError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: weights do not fit this network: {shorten(str(error), 600)}") from None
 
 
 def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, model: str) -> str:
@@ -197,35 +239,40 @@ def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: st
             f"{path}: found a checkpoint of {found}, expected one of {model}; give --model {found}, or other --weights"
         )
     state, text = content["ema"] or content["network"], f"recognised a checkpoint of {found}"
+    return _take_own(network, state, text, {name: content["model"]["options"].get(name) for name in ("depth", "width")})
+
+
+def _take_own(network: nn.Module, state: Mapping[str, Tensor], text: str, options: Mapping[str, Any]) -> str:
+    """Start from a state dict in this project's names; a detector takes what fits."""
     if not isinstance(network, SSTNet):
         network.load_state_dict(state)
         return text
     target = network.state_dict()
     values = {name: value for name, value in state.items() if name in target and value.shape == target[name].shape}
     missing = [name for name in target if name not in values]
-    _require_backbone(missing, {name: content["model"]["options"].get(name) for name in ("depth", "width")})
+    _require_backbone(missing, options)
     network.load_state_dict({**target, **values})
     return f"{text}: {_summary(target, missing, [name for name in state if name not in values])}"
 
 
-def _start_from_published(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
-    kind = identify_network(state)
-    if not kind:
+def _start_from_state(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
+    found = recognise(state)
+    networks = {"sstnet" if one.name == "yolox" else one.name for one in found}
+    if not found:
+        raise UserError(f"{path}: recognised neither a checkpoint nor published weights: {_not_one(found, state)}")
+    if model not in networks:
         raise UserError(
-            f"{path}: recognised neither a checkpoint nor published weights: found "
-            f"{abridge(list(state), 3) or 'no tensors'}, expected the names of "
-            f"{' or '.join(KIND_TEXTS.values())}"
+            f"{path}: found {' or '.join(map(_title, found))} weights, expected weights of {model}; give "
+            f"--model {' or '.join(sorted(networks))}, or other --weights"
         )
-    if model not in NETWORKS_OF_KIND[kind]:
-        raise UserError(
-            f"{path}: found {KIND_TEXTS[kind]}, expected weights of {model}; give "
-            f"--model {NETWORKS_OF_KIND[kind][0]}, or other --weights"
-        )
-    text = f"recognised {KIND_TEXTS[kind]}"
+    kind = next(one for one in found if one.name in (model, "yolox"))
+    text = f"recognised {_title(kind)} weights"
+    if not kind.published:
+        return _take_own(network, state, text, kind.options)
     if not isinstance(network, SSTNet):
         load_published(network, state)
         return text
-    taken = {name: value for name, value in state.items() if kind == "sstnet" or name.startswith(BACKBONE_PREFIX)}
+    taken = {name: value for name, value in state.items() if kind.name == "sstnet" or name.startswith(BACKBONE_PREFIX)}
     report = load_published(network, taken, strict=False)
     _require_backbone(report.missing, sstnet_options(state))
     unused = [*report.unexpected, *(name for name in state if name not in taken)]

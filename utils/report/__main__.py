@@ -43,14 +43,14 @@ def parse(argv: list[str] | None = None) -> Namespace:
     figures, output = parser.group("Figures"), parser.group("Output")
     figures.add_argument(
         "--least-box",
-        type=number(float, 0),
+        type=number("least_box"),
         default=0.0,
         metavar="N",
         help="grow the boxes found to sides of N pixels for AP50, as datasets such as DAUB draw no box below 8x8",
     )
     figures.add_argument(
         "--draws",
-        type=number(int, 1),
+        type=number("report.draws"),
         default=bootstrap.DRAWS,
         metavar="N",
         help="resamples of the sequences for intervals (default: %(default)s)",
@@ -63,7 +63,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
     )
     output.add_argument(
         "--frames",
-        type=number(int, 0),
+        type=number("report.frames"),
         default=DEFAULT_FRAMES,
         metavar="N",
         help="frames that can be looked at in the page, a stretch of every sequence (default: %(default)s)",
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     shown = frozenset(frame.image for frame in picked)
     methods = []
     for name, choice in zip(names, choices, strict=True):
-        predictor = open_predictor(choice, hardware_of(options), dataset.normalisation, quiet=True)
+        predictor = open_predictor(choice, hardware_of(options), dataset, quiet=True)
         warn_without_motion(dataset, predictor.settings.num_frames, name)
         methods.append(
             measure(

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from utils.datasets.splits import SPLITS
-from utils.synthetic.config import SyntheticConfig
+from utils.synthetic.config import SyntheticConfig, bounds_name
 from utils.synthetic.dataset import read_split, write_dataset
-from utils.system.command_line import Parser, number
+from utils.system.command_line import Parser, number, shown
 from utils.system.errors import UserError, user_errors
 
 METAVARS = {
@@ -43,23 +43,26 @@ def _parser() -> Parser:
     hints = get_type_hints(SyntheticConfig)
     for item in fields(SyntheticConfig):
         pair, kind = isinstance(item.default, tuple), hints[item.name]
-        shown = " ".join(map(str, item.default)) if pair else item.default
+        default = " ".join(map(str, item.default)) if pair else item.default
         given: dict[str, Any] = {"default": argparse.SUPPRESS, "help": item.metadata["help"]}
-        if shown != "":
-            given["help"] += f" (default: {shown})"
+        if default != "":
+            given["help"] += f" (default: {default})"
         if kind is bool:
             given["action"] = argparse.BooleanOptionalAction
         elif item.name == "size":
             given |= {"nargs": "+", "metavar": "N", "type": str}
         elif pair:
-            given |= {"type": type(item.default[0]), "nargs": 2, "metavar": METAVARS[item.name]}
+            given |= {"type": number(bounds_name(item.name)), "nargs": 2, "metavar": METAVARS[item.name]}
         else:
-            given |= {"type": kind, "metavar": METAVARS_BY_TYPE[kind]}
+            given |= {
+                "type": kind if kind is str else number(bounds_name(item.name)),
+                "metavar": METAVARS_BY_TYPE[kind],
+            }
         parser.group(item.metadata["group"]).add_argument("--" + item.name.replace("_", "-"), **given)
     machine = parser.group("Machine")
     machine.add_argument(
         "--workers",
-        type=number(int, 0),
+        type=number("workers"),
         default=min(os.cpu_count() or 1, 8),
         metavar="N",
         help="processes that share the work; the result does not depend on it (default: %(default)s)",
@@ -70,12 +73,12 @@ def _parser() -> Parser:
 
 def _parse_size(words: list[str]) -> tuple[int, int]:
     """`128`, `96x128` or `96 128`: height and width."""
-    numbers = [word for given in words for word in given.lower().split("x")]
-    if len(numbers) not in (1, 2) or not all(number.isdecimal() for number in numbers):
+    sides = [word for given in words for word in given.lower().split("x")]
+    if len(sides) not in (1, 2) or not all(side.isdecimal() and len(side) < 10 for side in sides):
         raise UserError(
-            f"--size: found {' '.join(words)}, expected HEIGHTxWIDTH like 96x128, or one number; change --size"
+            f"--size: found {shown(' '.join(words))}, expected HEIGHTxWIDTH like 96x128, or one number; change --size"
         )
-    return int(numbers[0]), int(numbers[-1])
+    return int(sides[0]), int(sides[-1])
 
 
 def main(argv: Sequence[str] | None = None) -> None:

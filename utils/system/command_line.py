@@ -1,4 +1,8 @@
-"""Command lines whose mistakes are one clear line."""
+"""Command lines whose mistakes are one clear line, and the table of what numbers may be, wherever they come from.
+
+`BOUNDS` holds for options, recipe files, label tables, checkpoints and exports alike. Its ends are generous, beyond
+anything useful, but finite: nothing within them asks for a process, an array or a network that no machine has.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,195 @@ import argparse
 import dataclasses
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, NoReturn
 
 from utils.system.errors import UserError
 from utils.system.files import writing
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Numbers from `least` to `most`.
+
+    Args:
+        kind: `int` or `float`; whole numbers are floats too, truth values are neither.
+        least, most: the ends.
+        above, below: the lower, the upper end itself is none of them.
+    """
+
+    kind: type
+    least: float
+    most: float
+    above: bool = False
+    below: bool = False
+
+    def hold(self, value: Any) -> bool:
+        """Whether `value`, of any type, is one of these numbers."""
+        if isinstance(value, bool) or not isinstance(value, Real if self.kind is float else Integral):
+            return False
+        return self.least <= value <= self.most and not (
+            (self.above and value == self.least) or (self.below and value == self.most)
+        )
+
+    def __str__(self) -> str:
+        low = f"more than {self.least:g}" if self.above else f"at least {self.least:,g}"
+        high = f"below {self.most:g}" if self.below else f"at most {self.most:,.0f}"
+        if not self.below and self.most < 100:
+            high = f"at most {self.most:g}"
+        return f"{self.kind.__name__} {low} and {high}"
+
+
+def _whole(least: int, most: int) -> Bounds:
+    return Bounds(int, least, most)
+
+
+def _real(least: float, most: float) -> Bounds:
+    return Bounds(float, least, most)
+
+
+_COUNT, _COUNT_FROM_1 = _whole(0, 10**9), _whole(1, 10**9)
+_SHARE, _FACTOR = _real(0, 1), _real(0, 10**6)
+BOUNDS: dict[str, Bounds] = {
+    # the machine
+    "workers": _whole(0, 256),
+    "threads": _whole(0, 1024),
+    "processes": _whole(1, 256),
+    "cache_mb": _whole(0, 1 << 22),
+    "batch_size": _whole(1, 1 << 16),
+    "checkpoint_every": _COUNT,
+    "skip_non_finite": _COUNT,
+    "seed": _whole(0, 2**31 - 1),
+    # clips and networks
+    "num_frames": _whole(1, 64),
+    "frame_step": _whole(0, 64),
+    "max_delay": _whole(0, 1000),
+    "num_slices": _whole(1, 16),
+    "num_layers": _whole(1, 16),
+    "num_classes": _whole(1, 1000),
+    "depth": Bounds(float, 0, 10, above=True),
+    "width": _real(1 / 64, 8),
+    "init_std": _real(0, 10),
+    "in_channels": _whole(1, 64),
+    "channels": _whole(1, 4096),
+    "blocks": _whole(1, 100),
+    "input_size": _whole(32, 4096),
+    "train_crop": _whole(0, 4096),
+    "multiple": _whole(1, 1024),
+    "state_stride": _whole(1, 1024),
+    "opset": _whole(18, 23),
+    "channel_mean": _real(-(10**6), 10**6),
+    "channel_std": Bounds(float, 0, 10**6, above=True),
+    # losses and the schedule
+    "epochs": _whole(1, 10**6),
+    "clips_per_epoch": _real(0, 10**9),
+    "accumulate": _whole(1, 10**6),
+    "lr": Bounds(float, 0, 1000, above=True),
+    "beta2": Bounds(float, 0, 1, below=True),
+    "momentum": Bounds(float, 0, 1, below=True),
+    "weight_decay": _real(0, 1000),
+    "milestones": _whole(0, 10**6),
+    "milestone_factor": _SHARE,
+    "warmup": _SHARE,
+    "ema": Bounds(float, 0, 1, below=True),
+    "ema_ramp": _COUNT,
+    "recalibrate": _whole(0, 10**6),
+    "clip_gradient": _FACTOR,
+    "target_weight": _FACTOR,
+    "motion_weight": _FACTOR,
+    # augmentation
+    "target_probability": _SHARE,
+    "clones": _whole(0, 1000),
+    "clone_scale": Bounds(float, 0, 1, above=True),
+    "intensity": _real(0, 100),
+    # choosing and measuring
+    "val_fraction": Bounds(float, 0, 1, below=True),
+    "val_every": _whole(1, 10**6),
+    "fa_budget": _SHARE,
+    "false_budget": _FACTOR,
+    "threshold": _SHARE,
+    "draws": _whole(0, 50_000),
+    "report.draws": _whole(1, 50_000),
+    "least_box": _real(0, 8192),
+    "limit": _COUNT,
+    "report.frames": _whole(0, 100_000),
+    # footage
+    "stride": _whole(1, 10**6),
+    "max_frames": _COUNT,
+    "watch": _real(0.1, 10**7),
+    "fps": _real(0.1, 1000),
+    "scale": _real(0.05, 64),
+    "roi": _whole(0, 1 << 26),
+    "window": _real(0, 10**6),
+    "calibration_clips": _whole(1, 100_000),
+    # labels
+    "test_fraction": _real(0, 0.9),
+    "box_side": _real(1, 1000),
+    # synthetic sequences
+    "train_sequences": _whole(0, 100_000),
+    "test_sequences": _whole(0, 100_000),
+    "synthetic.frames": _whole(5, 100_000),
+    "synthetic.size": _whole(48, 8192),  # a target, its ring and its way need so much
+    "bits": _whole(8, 16),
+    "test_seed": _whole(0, 2**31 - 1),
+    "pictures": _whole(-1, 10**9),
+    "snr": Bounds(float, 0, 1000, above=True),
+    "low_share": _SHARE,
+    "empty_share": _SHARE,
+    "dark_share": _SHARE,
+    "still_share": _SHARE,
+    "look_share": _SHARE,
+    "targets": _whole(1, 100),
+    "area": _real(0.1, 1000),
+    "speed": _real(0.3, 8),
+    "acceleration": Bounds(float, 0, 1000, below=True),
+    "pan": Bounds(float, 0, 1000, below=True),
+    "jitter": Bounds(float, 0, 1000, below=True),
+    "noise": Bounds(float, 0, 1000, above=True, below=True),
+    "contrast": Bounds(float, 0, 1000, below=True),
+    "hot_pixels": Bounds(float, 0, 1000, below=True),
+    "blinking_pixels": Bounds(float, 0, 1000, below=True),
+    "glints": Bounds(float, 0, 1000, below=True),
+    "structures": Bounds(float, 0, 1000, below=True),
+    # benchmarks
+    "rounds": _whole(1, 10**6),
+    "side": _whole(32, 8192),
+    "count": _COUNT_FROM_1,
+    "benchmark.side": _whole(64, 8192),
+    "benchmark.frames": _whole(20, 10**6),
+    "benchmark.lines": _whole(100, 10**9),
+    "benchmark.steps": _whole(10, 10**9),
+}
+
+
+def number(name: str) -> Callable[[str], Any]:
+    """A `type=` for options: a number within `BOUNDS[name]`."""
+    bounds = BOUNDS[name]
+
+    def convert(text: str) -> Any:
+        try:
+            value = bounds.kind(text)
+        except ValueError:  # also of integers of thousands of digits
+            value = None
+        if not bounds.hold(value):
+            raise argparse.ArgumentTypeError(f"found {shown(text)}, expected {bounds}")
+        return value
+
+    return convert
+
+
+def shown(value: Any) -> str:
+    """`value` of whatever a stranger wrote, short enough for a message."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python does not write integers of thousands of digits
+        return "a number of thousands of digits"
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,19 +249,3 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-
-
-def number(kind: Callable[[str], Any], least: float, most: float = float("inf")) -> Callable[[str], Any]:
-    """A `type=` for options: an int or float from `least` to `most`."""
-
-    def convert(text: str) -> Any:
-        expected = f"at least {least}" if most == float("inf") else f"{least} to {most}"
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"found '{text}', expected {kind.__name__} {expected}")
-        return value
-
-    return convert

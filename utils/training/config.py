@@ -14,7 +14,7 @@ from typing import Any
 from utils.clips.settings import ClipSettings
 from utils.images.fit import FITS
 from utils.images.normalise import Normalisation
-from utils.system.command_line import declare_option
+from utils.system.command_line import BOUNDS, declare_option, shown
 from utils.system.errors import UserError
 
 SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
@@ -191,67 +191,42 @@ class TrainConfig:
     quiet: bool = _machine(False, "no progress bars")
 
     def __post_init__(self) -> None:
+        self._require_types()
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise UserError(f"--{flag(name)}: found '{getattr(self, name)}', expected one of {', '.join(known)}")
-        for name in (
-            "epochs",
-            "batch_size",
-            "num_frames",
-            "num_slices",
-            "num_layers",
-            "num_classes",
-            "val_every",
-            "accumulate",
-        ):
-            self._require(getattr(self, name) >= 1, name, "at least 1")
-        for name in ("lr", "depth"):
-            self._require(getattr(self, name) > 0, name, "more than 0")
-        for name in (
-            "frame_step",
-            "workers",
-            "cache_mb",
-            "clips_per_epoch",
-            "clones",
-            "seed",
-            "weight_decay",
-            "intensity",
-            "clip_gradient",
-            "threads",
-            "fa_budget",
-            "false_budget",
-            "target_weight",
-            "motion_weight",
-            "init_std",
-            "ema_ramp",
-            "recalibrate",
-            "checkpoint_every",
-            "skip_non_finite",
-        ):
-            self._require(getattr(self, name) >= 0, name, "0 or more")
-        for name in ("target_probability", "warmup", "threshold", "milestone_factor"):
-            self._require(0 <= getattr(self, name) <= 1, name, "between 0 and 1")
-        for name in ("ema", "val_fraction", "momentum", "beta2"):
-            self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
-        self._require(self.input_size >= 32 and self.input_size % 32 == 0, "input_size", "a multiple of 32")
-        self._require(self.train_crop >= 0 and self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
+            self._require(getattr(self, name) in known, name, f"one of {', '.join(known)}")
+        self._require(self.input_size % 32 == 0, "input_size", "a multiple of 32")
+        self._require(self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
         self._require(
             self.clips_per_epoch < 1 or self.clips_per_epoch == int(self.clips_per_epoch),
             "clips_per_epoch",
             "a whole number, or a share below 1",
         )
         self._require(
-            len(self.clone_scale) == 2 and 0 < self.clone_scale[0] <= self.clone_scale[1] <= 1,
+            len(self.clone_scale) == 2 and self.clone_scale[0] <= self.clone_scale[1],
             "clone_scale",
             "two numbers, 0 < low <= high <= 1",
         )
         self._require_for_model()
 
+    def _require_types(self) -> None:
+        """Hold every value, as of a recipe file, to its type and to `BOUNDS`."""
+        for item in dataclasses.fields(self):
+            value, bounds = getattr(self, item.name), BOUNDS.get(item.name)
+            several = isinstance(item.default, tuple)
+            if several:
+                self._require(isinstance(value, tuple), item.name, "a list")
+            parts = value if several else (value,)
+            if bounds:
+                self._require(all(map(bounds.hold, parts)), item.name, str(bounds))
+            else:
+                kind = bool if isinstance(item.default, bool) else str
+                fits = all(isinstance(part, kind) for part in parts)
+                self._require(fits, item.name, "true or false" if kind is bool else "text")
+
     def _require_for_model(self) -> None:
         """What one kind of network asks for and another does not."""
         if self.detector:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
-            self._require(int(64 * self.width) >= 1, "width", "at least 1/64")
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
         if self.model == "resunet_dtum":
             self._require(self.num_frames == 5, "num_frames", "5 for resunet_dtum")
@@ -265,7 +240,7 @@ class TrainConfig:
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
-            raise UserError(f"--{flag(name)}: found {getattr(self, name)}, expected {expected}")
+            raise UserError(f"--{flag(name)}: found {shown(getattr(self, name))}, expected {expected}")
 
     @property
     def folder(self) -> Path:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
-from utils.system.command_line import Parser
+from utils.system.command_line import BOUNDS, Parser, number
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
@@ -41,10 +41,9 @@ def _add_option(parser: Parser, item: dataclasses.Field, kind: Any, default: Any
     if kind is bool:
         keywords["action"] = argparse.BooleanOptionalAction
     elif "tuple" in str(kind):
-        part = next((part for part in (int, float) if part.__name__ in str(kind)), str)
-        keywords |= {"type": part, "nargs": "*"}
+        keywords |= {"type": number(item.name) if item.name in BOUNDS else str, "nargs": "*"}
     else:
-        keywords |= {"type": kind, "metavar": kind.__name__.upper()}
+        keywords |= {"type": number(item.name) if item.name in BOUNDS else kind, "metavar": kind.__name__.upper()}
         if item.name in CHOICES:
             keywords["metavar"] = "{" + ",".join(CHOICES[item.name]) + "}"
     parser.group(item.metadata["group"]).add_argument(f"--{flag(item.name)}", **keywords)

@@ -9,10 +9,12 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from utils.datasets.frame_table import Frame
 from utils.predictor.checkpoint import LAST_NAMES, load_checkpoint
+from utils.predictor.schema import require_training_state
 from utils.system.errors import UserError
 from utils.system.outputs import OutputFolder, adopt_earlier, plain_folder
 from utils.training.config import TrainConfig
@@ -67,7 +69,11 @@ def last_checkpoint(config: TrainConfig) -> tuple[dict[str, Any] | None, list[st
                 f"{path}: holds weights but no training state; give last.pt of a run, or start a new run "
                 "from it with --weights"
             )
-        content = _upgrade(content, path)
+        try:
+            content = _upgrade(content, path)
+            require_training_state(content)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(f"{path}: cannot be continued from: {shorten(str(error), 300)}") from None
         lines += _compare_recipes(content, config, path)
         progress = content["progress"]
         lines.append(

@@ -122,12 +122,12 @@ class TrainingRun:
     def _restore(self, content: dict[str, Any]) -> None:
         try:
             self.learner.load(content)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            self.progress = Progress.from_dict(content["progress"])
+            self.learner.begin_epoch(self.config.seed, self.progress.epoch, rank())
+            if len(content["random"]) == processes():
+                self.learner.load_random_states(content["random"][rank()])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise UserError(f"--resume: the checkpoint does not fit this network: {error}") from None
-        self.progress = Progress.from_dict(content["progress"])
-        self.learner.begin_epoch(self.config.seed, self.progress.epoch, rank())
-        if len(content["random"]) == processes():
-            self.learner.load_random_states(content["random"][rank()])
 
     def train(self) -> dict[str, Any]:
         """All epochs that are left; gives the best figures."""
