@@ -15,7 +15,7 @@ from utils.commands.inputs import open_predictor
 from utils.commands.options import Hardware, PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.predictor.predictor import Predictor
-from utils.predictor.weights import load_weights, read_weights
+from utils.predictor.weights import RELEASE_NAMES, load_weights, read_weights
 from utils.system.errors import UserError
 
 COMPARISON = sorted(NETWORKS.keys() - {"tsmsa", "sstnet"})
@@ -60,7 +60,8 @@ def test_networks_in_published_names_are_told_by_them(golden, tmp_path, name, pr
     frames = {"resunet_dtum": 5, "deeppro": 40, "deeppro_plus": 40}.get(name, 1)
     assert predictor.settings.name == name and predictor.settings.num_frames == frames
     assert predictor.settings.every_frame == name.startswith("deeppro")
-    assert f"published {NETWORKS[name].__name__} release" in predictor.note and "as given" in predictor.note
+    title = RELEASE_NAMES.get(name, NETWORKS[name].__name__)
+    assert f"published {title} release" in predictor.note and "as given" in predictor.note
     network = build_model(name).network
     assert "recognised published" in load_weights(network, str(tmp_path / "x.pth.tar"), name)
     other = "unet" if name != "unet" else "acm"

@@ -203,6 +203,8 @@ def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> 
         UserError: unreadable, or of another aspect than `shape`.
     """
     image = to_grey(read_picture(path))
+    if not np.isfinite(image).all():
+        raise UserError(f"{path}: found values that are no finite numbers, expected a mask; replace it")
     mask = image > max(int(image.max(initial=0)) // 2, 0)
     if shape is not None and mask.shape != tuple(shape):
         if not same_aspect(mask.shape, tuple(shape)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from tokenize import TokenError  # of a header, which is Python's text
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def open_array(path: str | os.PathLike) -> np.ndarray:
     try:
         require_regular(path, "a .npy file")
         array = np.lib.format.open_memmap(path, "r")
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError, MemoryError) as error:
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, ArithmeticError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
         raise UserError(f"{path}: not a readable .npy file ({reason}), {expected}; write the file again") from None
     shape = array.shape
