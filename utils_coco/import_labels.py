@@ -21,15 +21,15 @@ from utils.system.files import writing
 from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
-from utils_coco.label_formats import LABEL_KINDS, ReadLabels, guess_kind, mask_files, read_boxes
+from utils_coco.label_formats import LABEL_KINDS, ImageName, ReadLabels, guess_kind, mask_files, read_boxes
 from utils_coco.label_tables import NamedBox
 from utils_coco.new_dataset import fit_boxes, write_dataset
-from utils_coco.source_images import Lookup, list_images
+from utils_coco.source_images import Lookup, list_images, split_by_labels
 
 
 @dataclass
 class Match:
-    """Boxes, masks and declared (height, width) by the keys of the images they belong to.
+    """Boxes, masks, declared (height, width) and the splits of label files by the keys of the images they belong to.
 
     `lost` are the keys of labels whose image is not there, `notes` warnings about what was passed over, and `said`
     lines about what was found.
@@ -38,6 +38,7 @@ class Match:
     boxes: dict[str, list[NamedBox]] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    splits: dict[str, set[str]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -67,16 +68,18 @@ def match_labels(
     masks = mask_files(labels) if kind == "masks" else {}
     read = ReadLabels() if kind == "masks" else read_boxes(kind, labels, size_of, side)
     found.notes, found.said = read.notes, read.said
-    for key in (*masks, *read.images):
-        image = lookup.find(key)
+    for name in (*map(ImageName, masks), *read.images):
+        image = lookup.find(name.path, name.split)
         if image is None:
-            found.lost.append(key)
+            found.lost.append(name.path)
         elif kind == "masks":
-            found.masks[image.key] = masks[key]
+            found.masks[image.key] = masks[name.path]
         else:
-            own = read.images[key]
+            own = read.images[name]
             found.boxes.setdefault(image.key, []).extend(own.boxes)
             found.sizes |= {image.key: own.size} if own.size else {}
+            found.splits.setdefault(image.key, set()).add(name.split)
+    lookup.alike.tell(str(labels))
     if not (found.boxes or found.masks or found.lost):
         raise UserError(f"{labels}: found no masks, expected images; give another --labels or --kind")
     if not (found.boxes or found.masks):
@@ -136,6 +139,8 @@ def convert(
     matched = match_labels(Lookup(found), source, kind, side, image_size)
     for note in matched.notes:
         warn(note)
+    if not test:
+        found = split_by_labels(found, matched.splits)
     borders = Borders(cut, centred=kind == "centroids")
     fitted = {} if matched.masks else fit_boxes(found, matched.boxes, matched.sizes, borders)
     with writing(out, "give another --out"), build_folder(root) as work:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY, coco_entries, load_coco
 from utils.datasets.json_formats import IGNORE_FLAGS, category_name
+from utils.datasets.split_names import split_of, split_of_folder
 from utils.images.boxes import shares_problem, within_first_pixel
 from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
@@ -25,13 +28,22 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.class_names import ClassNames, is_names_file
 from utils_coco.label_tables import NamedBox, as_flag, read_table, table_kind
+from utils_coco.unread_formats import UnreadFiles, name_format, name_xml
 
 SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
 LABEL_KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
+SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json"}  # of their files
 VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
 MAX_CLASS = 9999  # a number beyond is a slip
 MASK_ENDINGS = ("", "_pixels0", "_mask", "-mask", "_gt")
+
+
+class ImageName(NamedTuple):
+    """What labels call an image; `split` is "train" or "test" where the label file is called so, else ""."""
+
+    path: str
+    split: str = ""
 
 
 @dataclass
@@ -40,25 +52,35 @@ class LabelledImage:
 
     boxes: list[NamedBox] = field(default_factory=list)
     size: tuple[int, int] | None = None
+    source: Path | None = None  # the file of several images that named it first
 
 
 @dataclass
 class ReadLabels:
-    """What labels say of all images, by what they call these.
+    """What labels say of all images, by what they call these; `repeated` counts boxes that several files have.
 
     Images that a label file without boxes names are among them. `notes` are warnings about what was passed over, `said`
     lines about what was found, `scores` numbers that stand behind boxes.
     """
 
-    images: dict[str, LabelledImage] = field(default_factory=dict)
+    images: dict[ImageName, LabelledImage] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    unread: UnreadFiles = field(default_factory=UnreadFiles)
+    repeated: int = 0
 
-    def add(self, key: str, boxes: Sequence[NamedBox], size: tuple[int, int] | None = None) -> None:
-        """Take up boxes of an image."""
-        image = self.images.setdefault(key, LabelledImage())
-        image.boxes.extend(boxes)
+    def add(
+        self, key: str, boxes: Sequence[NamedBox], size: tuple[int, int] | None = None, labels: Path | None = None
+    ) -> None:
+        """Take up boxes of an image, of the split that the file `labels`, or a folder in `key`, is called after."""
+        split = split_of(labels.name) if labels else ""
+        split = split or next(filter(None, map(split_of_folder, key.split("/")[:-1])), "")
+        image = self.images.setdefault(ImageName(key, split), LabelledImage())
+        image.source = image.source or labels
+        fresh = [box for box in boxes if box not in image.boxes] if image.source != labels else boxes
+        self.repeated += len(boxes) - len(fresh)
+        image.boxes.extend(fresh)
         image.size = image.size or size
 
     def note_scores(self, labels: Path) -> None:
@@ -88,11 +110,14 @@ def guess_kind(labels: Path) -> str | None:
     """The kind of the labels in a folder or file, by the first file that tells.
 
     Raises:
-        UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids.
+        UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids;
+            or there are only labels of formats that are not read.
     """
-    unclear = None
+    unclear, unread = None, UnreadFiles()
     for path in [labels] if labels.is_file() else _files_below(labels):
         suffix = path.suffix.lower()
+        if unread.takes(path):
+            continue
         if suffix == ".xml":
             return "voc"
         if suffix == ".json":
@@ -106,6 +131,7 @@ def guess_kind(labels: Path) -> str | None:
             return "yolo"
     if unclear:
         raise unclear
+    unread.refuse()
     images = labels.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in _files_below(labels))
     return "masks" if images else None
 
@@ -155,10 +181,26 @@ def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> ReadL
     else:
         _read_tables(labels, kind, side, found)
     if not found.images:
+        found.unread.refuse()
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")
+    _note_others(labels, SUFFIXES.get(kind, ".csv"), found)
+    found.notes += found.unread.said()
+    if found.repeated:
+        found.notes.append(f"{labels}: {found.repeated} boxes are in several label files, and count once")
     found.note_scores(labels)
     found.note_shares(labels)
     return found
+
+
+def _note_others(labels: Path, suffix: str, found: ReadLabels) -> None:
+    """Note label files of other suffixes; those in one folder are taken to be like the first of them."""
+    groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in _files_below(labels) if labels.is_dir() else ():
+        if path.suffix.lower() in SUFFIXES.values() and path.suffix.lower() != suffix:
+            groups[path.parent, path.suffix.lower()].append(path)
+    for paths in groups.values():
+        if name := name_format(paths[0]):
+            found.unread.files.setdefault(name, []).extend(paths)
 
 
 def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
@@ -177,12 +219,14 @@ def _read_yolo(labels: Path, sizes: SizeLookup, found: ReadLabels) -> None:
     A number behind them, such as a score, is passed over. Other text, such as a README, that no image is called like
     is passed over.
     """
-    names = ClassNames(labels)
+    names, polygons = ClassNames(labels), 0
     for path, key in _files(labels, ".txt"):
         boxes, size = [], sizes(key)
         if is_names_file(path):
             continue
-        if size is None and (path.stem.lower() in NAMES_WITHOUT_LABELS or not _is_yolo(path)):
+        if size is None and (
+            path.stem.lower() in NAMES_WITHOUT_LABELS or found.unread.takes(path) or not _is_yolo(path)
+        ):
             continue
         height, width = size or (math.nan, math.nan)
         for row, line in enumerate(read_text(str(path)).splitlines(), 1):
@@ -190,21 +234,41 @@ def _read_yolo(labels: Path, sizes: SizeLookup, found: ReadLabels) -> None:
             if not words:
                 continue
             try:
-                number, (cx, cy, w, h, *more) = int(words[0]), map(float, words[1:])
+                number, (cx, cy, w, h, *more) = int(words[0]), _box_around(words[1:])
+                polygons += len(words) > 6
                 sound = len(more) < 2 and all(0 <= value <= 1.001 for value in (cx, cy, w, h))
                 sound = sound and 0 <= number <= MAX_CLASS and all(map(math.isfinite, more))
             except ValueError:
                 sound = False
             if not sound:
                 raise UserError(
-                    f"{path}: line {row}: found '{line.strip()[:60]}', expected class cx cy w h, four "
-                    "shares of the image's sides; correct that line"
+                    f"{path}: line {row}: found '{line.strip()[:60]}', expected class cx cy w h, four shares of the "
+                    "image's sides, or class and the points of a polygon, also in shares; correct that line"
                 )
             corners = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
             boxes.append(NamedBox(*corners, names.find(path, number)))
             found.scores += more
         found.add(key, boxes)
     found.said += names.said()
+    if polygons:
+        count = sum(len(image.boxes) for image in found.images.values())
+        found.notes.append(f"{labels}: {polygons} of {count} labels are polygons; the boxes around them are taken")
+
+
+def _box_around(words: Sequence[str]) -> list[float]:
+    """cx cy w h of a label's numbers: these themselves and what follows them, or of the polygon that they are.
+
+    Raises:
+        ValueError: they may be something else, such as a box with a score and a track, or key points.
+    """
+    values = [float(word) for word in words]
+    if len(values) < 6:
+        return values
+    tracked = len(values) == 6 and words[5].isdecimal()
+    if len(values) % 2 or tracked or not all(0 <= value <= 1.001 for value in values):
+        raise ValueError
+    x, y = values[::2], values[1::2]
+    return [(min(x) + max(x)) / 2, (min(y) + max(y)) / 2, max(x) - min(x), max(y) - min(y)]
 
 
 def _read_voc(labels: Path, found: ReadLabels) -> None:
@@ -216,6 +280,8 @@ def _read_voc(labels: Path, found: ReadLabels) -> None:
             raise UserError(f"{path}: found a document type or entities, expected a plain VOC file; remove them")
         try:
             boxes, root = [], ElementTree.fromstring(text)
+            if root.tag != "annotation" and found.unread.takes(path, name_xml(root)):
+                continue
             for item in root.iter("object"):
                 x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in VOC_CORNERS)
                 raw.append((x1, y1, x2, y2))
@@ -233,6 +299,8 @@ def _read_coco(labels: Path, found: ReadLabels) -> None:
     """Names of images may begin in the json's folder; `iscrowd` and the like are regions to ignore."""
     for path, own in _files(labels, ".json"):
         folder = own.rpartition("/")[0]
+        if found.unread.takes(path):
+            continue
         content = load_coco(str(path))
         entries = coco_entries(content, str(path))  # holds annotations and categories to be what they are taken for
         scores = [item.get("score") for item in content["annotations"]]
@@ -248,14 +316,14 @@ def _read_coco(labels: Path, found: ReadLabels) -> None:
                 for ignored, boxes in ((False, entry.boxes), (True, entry.ignored))
                 for *corners, number in boxes
             ]
-            found.add(f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), boxes, entry.size)
+            found.add(f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), boxes, entry.size, path)
 
 
 def _read_tables(labels: Path, kind: str, side: float, found: ReadLabels) -> None:
     for path, key in _files(labels, ".csv"):
         table = read_table(path, key, kind, side)
         for row in table:
-            found.add(row.image, row.boxes, row.size)
+            found.add(row.image, row.boxes, row.size, path)
             found.scores += [] if row.score is None else [row.score]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -130,6 +130,28 @@ def _test_sequences(names: Sequence[str], test: Sequence[str], fraction: float) 
     if not fraction or len(names) == 1:
         return set()
     return set(names[len(names) - max(1, round(fraction * len(names))) :])
+
+
+def split_by_labels(images: Sequence[SourceImage], splits: Mapping[str, Collection[str]]) -> list[SourceImage]:
+    """The images in the splits that their label files are called after, where folders do not tell them.
+
+    Args:
+        images: as `list_images` gives them.
+        splits: by an image's key, "train" and "test", or "" for labels that do not tell.
+
+    Raises:
+        UserError: labels of both splits are about one image.
+    """
+    told = set().union(*splits.values()) - {""}
+    if len(told) < 2 or split_by_folders({image.sequence for image in images}):
+        return list(images)
+    for image in images:
+        if len(own := set(splits.get(image.key, ())) - {""}) > 1:
+            raise UserError(
+                f"{image.path}: found labels for training and for testing of this image, expected one split; take it "
+                f"out of one of the label files ({', '.join(sorted(own))}), or give the sequences for testing by --test"
+            )
+    return [replace(image, split=max(splits.get(image.key, ()), default="") or image.split) for image in images]
 
 
 class Lookup:

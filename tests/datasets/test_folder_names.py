@@ -130,3 +130,16 @@ def test_an_exact_name_comes_first_and_two_that_are_alike_are_an_error(tmp_path)
     with pytest.raises(UserError, match="found images/s/A and images/s/a"):
         files.find("S/a.png")
     assert files.find("S/b.png") is None
+
+
+def test_folders_in_capital_letters_are_named(tmp_path):
+    write_pairs(tmp_path, ["s/0"])
+    (tmp_path / "masks").rename(tmp_path / "Masks")
+    with pytest.raises(UserError, match="found no masks"):
+        open_dataset(tmp_path, "all", "masks")
+    assert "Masks: is not read, expected masks/ in small letters" in warnings_given()[0]
+    (tmp_path / "images").rename(tmp_path / "Images")
+    with pytest.raises(
+        UserError, match="found Images/, expected the folder of a dataset; give the folder that holds images/"
+    ):
+        open_dataset(tmp_path, "all", "images")

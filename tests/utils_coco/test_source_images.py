@@ -3,8 +3,8 @@
 import unicodedata
 
 import pytest
-from labelling import mask
-from trees import picture, target_mask, touch, write
+from labelling import mask, yolo
+from trees import picture, target_mask, touch, write, write_coco
 
 from utils.datasets.dataset import open_dataset
 from utils.system.errors import UserError
@@ -91,3 +91,50 @@ def test_names_may_differ_in_unicode_form_and_case(tmp_path):
     assert key_of(images.find("S2/img_1")) == "s2/IMG_1" and images.find("S3/img_1") is None
     images.alike.tell("labels")
     assert "names spelt otherwise than their files: " in warnings_given()[0]
+
+
+def counts(root):
+    """By split, how many boxes the frames of each sequence have."""
+    return {
+        split: {
+            name: [len(frame.boxes) for frame in own]
+            for name, own in open_dataset(root, split, "boxes").sequences.items()
+        }
+        for split in ("train", "test")
+    }
+
+
+def test_boxes_of_images_called_alike_in_two_split_folders_stay_apart(tmp_path):
+    for split, boxes in (("train", 1), ("val", 2)):
+        write(tmp_path / f"img/{split}2017/s/0.png", picture())
+        found = [(1 + 5 * i, 2, 3, 3) for i in range(boxes)]
+        write_coco(tmp_path / f"lab/instances_{split}2017.json", ["s/0.png"], found)
+    convert(str(tmp_path / "img"), str(tmp_path / "lab"), str(tmp_path / "out"))
+    assert counts(tmp_path / "out") == {"train": {"train2017/s": [1]}, "test": {"val2017/s": [2]}}
+
+
+@pytest.mark.parametrize("names", [("instances_train2017.json", "instances_val2017.json"), ("train.json", "test.json")])
+def test_label_files_tell_the_split_where_folders_do_not(tmp_path, names):
+    for sequence, name in zip("ba", names, strict=True):
+        write(tmp_path / f"img/{sequence}/0.png", picture())
+        write_coco(tmp_path / f"lab/{name}", [f"{sequence}/0.png"])
+    convert(str(tmp_path / "img"), str(tmp_path / "lab"), str(tmp_path / "out"))
+    assert counts(tmp_path / "out") == {"train": {"b": [1]}, "test": {"a": [1]}}
+    convert(str(tmp_path / "img"), str(tmp_path / "lab"), str(tmp_path / "out2"), test=["b"])
+    assert counts(tmp_path / "out2") == {"train": {"a": [1]}, "test": {"b": [1]}}
+
+
+def test_folders_of_labels_tell_the_split_too(tmp_path):
+    for key in ("train/a0", "val/a1"):
+        write(tmp_path / f"img/{key.partition('/')[2]}.png", picture())
+        yolo(tmp_path / "lab", key)
+    convert(str(tmp_path / "img"), str(tmp_path / "lab"), str(tmp_path / "out"), one_class=True)
+    assert counts(tmp_path / "out") == {"train": {"train/img": [1]}, "test": {"test/img": [1]}}
+
+
+def test_an_image_of_both_splits_is_an_error(tmp_path):
+    write(tmp_path / "img/a/0.png", picture())
+    for name in ("train", "val"):
+        write_coco(tmp_path / f"lab/{name}.json", ["a/0.png"])
+    with pytest.raises(UserError, match="a/0.png: found labels for training and for testing"):
+        convert(str(tmp_path / "img"), str(tmp_path / "lab"), str(tmp_path / "out"))

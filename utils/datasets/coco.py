@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.compact_lists import Box, Entry
-from utils.datasets.json_formats import declared_size, is_ignored, load_json, require_coco
+from utils.datasets.json_formats import complete_coco, declared_size, is_ignored, load_json, require_coco
 from utils.images.boxes import shares_problem
 from utils.system.errors import UserError
 from utils.system.files import whole_file
@@ -27,7 +27,7 @@ def load_coco(path: str) -> dict[str, Any]:
     Raises:
         UserError: not json, or not a COCO file.
     """
-    return require_coco(load_json(path, COCO_ADVICE), path, COCO_ADVICE)
+    return require_coco(complete_coco(load_json(path, COCO_ADVICE), path), path, COCO_ADVICE)
 
 
 def read_coco(path: str) -> tuple[Entry, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from utils.system.errors import UserError
+from utils.system.notices import warn
 from utils.system.untrusted import MAX_IMAGE_PIXELS, read_text
 
 MAX_NUMBER = MAX_IMAGE_PIXELS  # no image is longer; a coordinate, an area or a score beyond is a slip
@@ -55,6 +56,7 @@ def _is_box(value: Any) -> bool:
 
 
 ID = Field(_is_id, "an integer")
+IMAGE_ID = Field(lambda value: _is_id(value) or _is_text(value), "an integer or text")
 TEXT = Field(_is_text, f"text of at most {MAX_CHARACTERS} characters")
 BOX = Field(_is_box, "[x, y, w, h], four finite numbers in pixels")
 NUMBER = Field(_is_number, "a finite number")
@@ -64,13 +66,13 @@ LABEL = Field(lambda value: _is_id(value) or _is_text(value), "an integer or tex
 
 SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "images": {
-        "id": ID,
+        "id": IMAGE_ID,
         "file_name": Field(lambda value: _is_text(value) and bool(value), TEXT.expected),
         "width": SIDE,
         "height": SIDE,
     },
     "annotations": {
-        "image_id": ID,
+        "image_id": IMAGE_ID,
         "category_id": ID,
         "bbox": BOX,
         "id": LABEL,
@@ -224,3 +226,75 @@ def name_json_file(path: str) -> str:
         return name_json(json.loads(read_text(path)))
     except (UserError, ValueError, RecursionError):
         return ""
+
+
+def complete_coco(content: Any, path: str) -> Any:
+    """Bring other forms of a COCO file's `content` into the usual one, and return it.
+
+    Polygons without `bbox` get the box around them, with a warning; ids in quotes become what the file calls an image,
+    or the number of a category, where there is one such.
+
+    Raises:
+        UserError: segmentations are run lengths, and there is no `bbox`.
+    """
+    if not isinstance(content, dict):
+        return content
+    images, annotations, categories = (
+        [item for item in _list(content, part) if isinstance(item, dict)]
+        for part in ("images", "annotations", "categories")
+    )
+    boxed = [_add_box(item, path) for item in annotations if item.get("bbox") in (None, [])]
+    if any(boxed):
+        warn(f"{path}: {sum(boxed)} annotations have polygons and no 'bbox'; the boxes around these are taken")
+    _unquote(categories, "id", annotations, "category_id")
+    known = {item.get("id") for item in images if isinstance(item.get("id"), (int, str))}
+    if any(isinstance(item.get("image_id"), (int, str)) and item["image_id"] not in known for item in annotations):
+        by_number: dict[int, list[Any]] = {}
+        for name in known:
+            if (number := _to_number(name)) is not None:
+                by_number.setdefault(number, []).append(name)
+        for item in annotations:
+            alike = by_number.get(_to_number(item.get("image_id")), ())
+            if len(alike) == 1:
+                item["image_id"] = alike[0]
+    return content
+
+
+def _list(content: dict[str, Any], key: str) -> list[Any]:
+    found = content.get(key)
+    return found if isinstance(found, list) else []
+
+
+def _add_box(item: dict[str, Any], path: str) -> bool:
+    """Give an annotation the `bbox` around its polygons, where it has some."""
+    shape = item.get("segmentation")
+    if isinstance(shape, dict) and "counts" in shape:
+        raise UserError(
+            f"{path}: found a segmentation in run lengths (RLE) without a 'bbox', which is not read, expected boxes or "
+            "polygons; export them"
+        )
+    polygons = shape if isinstance(shape, list) and all(isinstance(part, list) for part in shape) else []
+    values = [value for part in polygons for value in part]
+    if len(values) < 6 or len(values) % 2 or not all(type(value) in (int, float) for value in values):
+        return False
+    x, y = values[::2], values[1::2]
+    item["bbox"] = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    return True
+
+
+def _to_number(name: Any) -> int | None:
+    """An id as a number, where it is one or consists of at most 18 digits."""
+    if type(name) is int:
+        return name
+    return int(name) if isinstance(name, str) and name.isdecimal() and len(name) <= 18 else None
+
+
+def _unquote(items: list[dict[str, Any]], key: str, others: list[dict[str, Any]], other_key: str) -> None:
+    """Make numbers of ids in quotes, of which no two are the same number."""
+    numbers = [_to_number(item.get(key)) for item in items]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return
+    for part, name in ((items, key), (others, other_key)):
+        for item in part:
+            number = _to_number(item.get(name))
+            item[name] = item.get(name) if number is None else number

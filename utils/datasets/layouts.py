@@ -17,12 +17,14 @@ from utils.images.folders import LeftOut, is_passed_over, walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES, images_among
 from utils.system.errors import UserError
+from utils.system.notices import warn
 
 # Names of the layouts, for people and for the few places where one differs from another.
 SEQUENCE_TREE = "sequence folders"  # SEQUENCE/images/FRAME.png
 IMAGE_TREE = "image tree"  # images/SEQUENCE/FRAME.png
 SPLIT_TREE = "split folders"  # images/SPLIT/SEQUENCE/FRAME.png
 SINGLE_FRAMES = "single frames"  # images/NAME.png
+DATASET_FOLDERS = ("images", "masks", "annotations", "img_idx")
 SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
 
 
@@ -237,6 +239,8 @@ def list_files(root: str) -> Files:
     """
     sequences = [] if os.path.isdir(os.path.join(root, "images")) else _sequence_folders(root)
     left_out = LeftOut()
+    for name, meant in _misspelt(root):
+        warn(f"{os.path.join(root, name)}: is not read, expected {meant}/ in small letters; rename it if it is meant")
     images = Paths() if sequences else _folder(root, "images", left_out)
     for name in sequences:
         for folder in ("Mix", "images"):
@@ -263,6 +267,13 @@ def list_files(root: str) -> Files:
         images = images.take(sorted(images, key=natural_key))
     masks = masks.take([*(key for key in images if key in masks), *(key for key in masks if key not in images)])
     return Files(root, layout, images, masks)
+
+
+def _misspelt(root: str) -> list[tuple[str, str]]:
+    """Folders of `root` that are called like those of a dataset but for letter case, and what these are called."""
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    return [(name, name.lower()) for name in names if name.lower() in DATASET_FOLDERS and name.lower() not in names]
 
 
 def _is_one_sequence(folder: Path) -> bool:
@@ -313,6 +324,7 @@ def check_root(root: str | os.PathLike) -> str:
         found, near = "one sequence of a dataset", [path.parent]
     elif path.is_dir():
         found, near = "neither images/ nor SequenceN/ folders", _nearby(path)
+        found = next((f"{name}/" for name, meant in _misspelt(str(path)) if meant == "images"), found)
     else:
         found = "a file" if path.exists() else "no such folder"
         existing = next(parent for parent in path.parents if parent.is_dir())

@@ -1,0 +1,116 @@
+"""Label formats that are recognised, so that they can be named, and are not read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from utils.datasets.json_formats import name_json_file
+from utils.system.errors import UserError
+from utils.system.untrusted import read_text
+
+NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+MAX_LINES_LOOKED_AT = 20
+UNSAFE_XML = re.compile("<!ENTITY|<!DOCTYPE")
+MOT_NAMES = ("gt", "det")
+GENERIC_ADVICE = "export them as COCO, YOLO or Pascal VOC"
+
+
+def name_xml(root: ElementTree.Element) -> str:
+    """The format of an xml; "" where it is, or was meant as, Pascal VOC."""
+    if root.tag == "annotations" and (root.find("image") is not None or root.find("track") is not None):
+        return "CVAT"
+    for tag, name in (
+        ("annotations", "CVAT"),
+        ("sequence", "UA-DETRAC"),
+        ("dataset", "dlib (imglab)"),
+        ("HRSC_Image", "HRSC2016"),
+        ("viper", "ViPER"),
+        ("tagset", "TagSet"),
+    ):
+        if root.tag == tag:
+            return name
+    if root.find("objects/object/points") is not None:
+        return "FAIR1M"
+    found = root.find("object")
+    if found is not None and found.find("bndbox") is None:
+        if found.find("robndbox") is not None:
+            return "roLabelImg (rotated boxes)"
+        if found.find("polygon") is not None:
+            return "LabelMe polygons"
+    return "" if root.tag == "annotation" else f"an xml of <{root.tag[:40]}>"
+
+
+def name_text(path: Path, text: str) -> str:
+    """The format of a text file; "" where it may be YOLO's, or is none of these."""
+    lines = [line.strip() for line in text.splitlines()[:MAX_LINES_LOOKED_AT] if line.strip()]
+    if not lines:
+        return ""
+    if re.match(r"(imagesource|gsd):", lines[0]):
+        return "DOTA"
+    rows = [[word for word in re.split(r"[,\s]+", line) if word] for line in lines]
+    numeric = all(NUMBER.fullmatch(word) for row in rows for word in row)
+    commas = "," in lines[0]
+    count = len(rows[0])
+    if any(len(row) != count for row in rows):
+        return ""
+    if numeric and path.stem.lower().startswith("groundtruth") or (numeric and count == 4):
+        return "one box a frame, as in OTB, LaSOT, GOT-10k and VOT"
+    if numeric and commas:
+        if count in (6, 7, 9, 10):
+            return "MOTChallenge, or VisDrone-VID and UAVDT" if path.stem.lower() not in MOT_NAMES else "MOTChallenge"
+        return "VisDrone (boxes of one image)" if count == 8 else ""
+    if not commas and count >= 9 and all(map(NUMBER.fullmatch, rows[0][:8])) and not NUMBER.fullmatch(rows[0][8]):
+        return "DOTA"
+    if not commas and count >= 15 and sum(bool(NUMBER.fullmatch(word)) for word in rows[0]) == count - 1:
+        return "KITTI"
+    return ""
+
+
+def name_format(path: Path) -> str:
+    """The format of a label file that is recognised and not read; "" for all others, broken ones too."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return name_json_file(str(path))
+    try:
+        if suffix == ".xml" and not UNSAFE_XML.search(text := read_text(str(path))):
+            return name_xml(ElementTree.fromstring(text))
+        return name_text(path, read_text(str(path))) if suffix == ".txt" else ""
+    except (UserError, ElementTree.ParseError):
+        return ""  # whoever reads it says what is wrong
+
+
+class UnreadFiles:
+    """Files that were recognised as something that is not read, by what they are."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, list[Path]] = {}
+
+    def takes(self, path: Path, name: str | None = None) -> bool:
+        """Look at a file, and keep it where it is such.
+
+        Args:
+            path: of the file.
+            name: of its format, as of `name_format`, if that is known.
+        """
+        name = name_format(path) if name is None else name
+        if name:
+            self.files.setdefault(name, []).append(path)
+        return bool(name)
+
+    def said(self) -> list[str]:
+        """A line for each kind of files."""
+        return [
+            f"{paths[0]}: found {name}, which is passed over (the first of {len(paths)} such files)"
+            for name, paths in self.files.items()
+        ]
+
+    def refuse(self) -> None:
+        """Raise `UserError` where labels are among them; other things, called `a …`, are none."""
+        for name, paths in self.files.items():
+            if not name.startswith(("a ", "an ")):
+                raise UserError(
+                    f"{paths[0]}: found labels of the format {name} (the first of {len(paths)} such files), which "
+                    f"is not read; {GENERIC_ADVICE}, or say with --kind what else is to be read"
+                )
