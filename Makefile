@@ -8,7 +8,8 @@ DEMO ?= demo
 DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
 
 OLDEST := .venv-oldest/bin/python
-OLDEST_TESTS := tests/images tests/video tests/clips tests/datasets tests/nets tests/predictor tests/metrics tests/render
+OLDEST_TESTS := tests/images tests/video tests/clips tests/nets tests/predictor tests/metrics tests/render tests/commands/test_export.py \
+	tests/commands/test_export_files.py tests/system/test_processes.py
 # the oldest Python that is here: a name may be there without a Python behind it
 OLDEST_PYTHON ?= $(shell for name in python3.10 python3; do $$name -c '' 2>/dev/null && echo $$name && break; done)
 

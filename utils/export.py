@@ -206,7 +206,7 @@ def make_torch_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarra
     import torch
 
     program = torch.export.load(path).module()
-    return lambda arrays: [part.numpy() for part in program(*map(torch.from_numpy, arrays))]
+    return lambda arrays: [part.detach().numpy() for part in program(*map(torch.from_numpy, arrays))]
 
 
 def make_onnx_runner(path: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:

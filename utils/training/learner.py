@@ -18,7 +18,7 @@ from utils.system.distributed import average_gradients, copy_first, gather, mean
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """A seed for one epoch of one process."""
     entropy = (seed, epoch, rank) if rank else (seed, epoch)
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]) >> 1
 
 
 AMP_DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
