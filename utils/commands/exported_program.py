@@ -68,7 +68,7 @@ def export_program(weights: Any, streaming: bool) -> tuple[Any, Any, tuple]:
         shapes = ({0: batch, clip.dim() - 2: sides[-2], clip.dim() - 1: sides[-1]},)
     with torch.no_grad():
         program = torch.export.export(module, arguments, dynamic_shapes=shapes)
-    if torch.__version__.startswith("2.9."):  # its checks of a state's shapes name what is not there, and stop the program
+    if torch.__version__.startswith("2.9."):  # its checks of a state stop every program
         program._guards_code = []
     return program, module, arguments
 
