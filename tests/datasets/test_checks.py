@@ -147,10 +147,11 @@ def test_single_frames_show_no_motion_which_is_told(tmp_path, capsys, names, num
 
 
 def test_test_py_says_and_keeps_that_no_clip_shows_motion(tmp_path, capsys):
-    write_pairs(tmp_path, ["0", "1"])
-    write_text(tmp_path / "test.txt", "images/0.png\nimages/1.png\n")
+    data = str(tmp_path / "data")
+    write_pairs(tmp_path / "data", ["0", "1"])
+    write_text(tmp_path / "data/test.txt", "images/0.png\nimages/1.png\n")
     for method in ("top-hat", "frame-difference"):
-        arguments = ["--method", method, "--data-root", str(tmp_path), "--out", str(tmp_path / "out"), "--quiet"]
+        arguments = ["--method", method, "--data-root", data, "--out", str(tmp_path / "out"), "--quiet"]
         script("test").main([*arguments, "--no-details", "--no-curve"])
         kept = json.loads((tmp_path / "out/metrics.json").read_text())["warnings"]
         assert [line in capsys.readouterr().err for line in kept] == [True] * (method != "top-hat")

@@ -21,7 +21,7 @@ FLAWS = {
     "a category without id": ("categories", "{}", "'id', an integer: found nothing"),
     "an id of words": ("categories", '{"id": "a"}', "'id', an integer"),
     "an id that is true": ("images", f'{{"id": true, "file_name": "{NAME}"}}', "found true"),
-    "an id beyond 64 bits": ("images", f'{{"id": {"9" * 30}, "file_name": "{NAME}"}}', "an integer: found 999"),
+    "an id beyond 64 bits": ("images", f'{{"id": {"9" * 30}, "file_name": "{NAME}"}}', "an integer or text: found 999"),
     "no name": ("images", '{"id": 1}', "'file_name'"),
     "an empty name": ("images", '{"id": 1, "file_name": ""}', "'file_name'"),
     "a long name": ("images", f'{{"id": 1, "file_name": "{"a" * 5000}"}}', "at most 4096 characters"),
