@@ -11,7 +11,7 @@ from utils.clips.cache import SharedCache
 from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
-from utils.datasets.dataset import measure_normalisation
+from utils.datasets.dataset import measure_levels
 from utils.datasets.frame_table import Frame
 from utils.system.errors import UserError
 from utils.training.loader import EpochSampler
@@ -84,7 +84,7 @@ def test_clips_whose_every_frame_is_a_sample_hold_all_masks_and_zeros_before_the
 
 def test_sixteen_bit_frames_keep_their_units(tmp_path):
     frames = write_sequence(tmp_path, "a", [300, 301], dtype=np.uint16)
-    assert measure_normalisation(frames)[0] == 300.5
+    assert measure_levels(frames)[0] == 300.5
     clips = ClipDataset({"a": frames}, [("a", 1)], ClipSettings(2, (300.5, 0.5)))
     assert clips[0]["clip"][:, 0, 0].tolist() == [-1.0, 1.0]
 
@@ -169,9 +169,9 @@ def test_frames_of_two_sizes_in_one_clip_are_named(tmp_path):
 
 def test_flat_pictures_cannot_be_normalised(tmp_path):
     with pytest.raises(UserError, match="every pixel"):
-        measure_normalisation(write_sequence(tmp_path, "a", [7]))
+        measure_levels(write_sequence(tmp_path, "a", [7]))
     with pytest.raises(UserError, match="no training frames"):
-        measure_normalisation([])
+        measure_levels([])
 
 
 def test_the_sampler_draws_each_clip_once_an_epoch_in_an_order_of_its_own():

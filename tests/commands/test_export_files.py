@@ -14,7 +14,7 @@ from nets.inference.exportable import ClipExport, StreamExport
 from utils import export
 from utils.clips.settings import ClipSettings
 from utils.commands.quantise import clips_of, pick_evenly
-from utils.predictor.frame_preparation import Intake, raw_window_for
+from utils.predictor.frame_preparation import intake_for
 from utils.predictor.onnx_run import METADATA_KEY
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import read_weights
@@ -117,7 +117,7 @@ def test_calibration_sees_what_inference_sees(tmp_path):
         return np.zeros((1, *clips.shape[-2:]), np.float32)
 
     recorder = dataclasses.replace(predictor, run=run)
-    intake = Intake(raw=raw_window_for(predictor.settings.normalisation))
+    intake = intake_for(predictor.settings)
     assert len(list(recorder.stream_with(intake.frames(open_sources(tmp_path / "frames")[0])))) == 24
     found = clips_of(predictor, str(tmp_path / "frames"), 3)
     assert [clip.dtype for clip in found] == [np.float32] * 3 and np.abs(found).max() < 6  # standard deviations

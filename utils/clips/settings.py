@@ -41,6 +41,7 @@ class ClipSettings:
             before their run of frames have zeros there, once normalised, instead of the first frame again.
         max_delay: then, how many frames later predictions may come, 0 to T - 1; None: as many as overlapping windows
             take, as published (`utils.predictor.every_frame`).
+        bits: 8 where no level of the training frames was above 255, else 16; None where nobody knows.
 
     Raises:
         ValueError: an unknown task or fit, a fit without its size, or a number beyond its bounds.
@@ -59,6 +60,7 @@ class ClipSettings:
     name: str = ""
     every_frame: bool = False
     max_delay: int | None = None
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("num_frames", "threshold", "frame_step", "input_size", "num_classes", "max_delay"):

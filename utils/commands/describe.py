@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
+from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.layouts import SEQUENCE_TREE
 from utils.datasets.quick_check import tell_colours
 from utils.datasets.split_names import split_of_folder
@@ -80,7 +80,7 @@ def _describe_split(folder: str, split: str) -> str:
 def _describe_pictures(dataset: Dataset) -> list[str]:
     frames = _thin_out(dataset.frames)
     tell_colours(dataset)
-    mean, std = dataset.normalisation or measure_normalisation(frames)
+    mean, std = dataset.normalisation or measure_levels(frames)[:2]
     source = "as published" if dataset.normalisation else "in those"
     return [
         _describe_levels([read_frame(frame.image) for frame in frames]),

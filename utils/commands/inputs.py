@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.commands.options import Budget, Hardware, PredictorChoice
-from utils.datasets.dataset import Dataset, measure_normalisation, open_dataset
+from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.datasets.quick_check import quick_check
 from utils.images.alike_names import find_spelt_alike
@@ -101,7 +101,7 @@ def open_predictor(
     def find_levels() -> tuple[Normalisation, str]:
         if dataset.normalisation:
             return dataset.normalisation, "from the dataset table"
-        mean, std = measure_normalisation(dataset.frames)
+        mean, std, _ = measure_levels(dataset.frames)
         warn(
             f"{choice.weights}: holds no mean and standard deviation of grey levels; taking those of the frames of "
             f"{dataset.name}, {mean:g} and {std:g}; give those of its training with --normalisation MEAN,STD"

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -216,8 +217,16 @@ def _subsets(sequences: Sequences, snr: dict[str, list[float]], spec: DatasetSpe
     return {"snr_le_3": frozenset(low), "snr_gt_3": frozenset(high)} if low or high else {}
 
 
-def measure_normalisation(frames: Sequence[Frame], limit: int = 200) -> tuple[float, float]:
-    """Mean and standard deviation of the grey levels over (evenly spaced, at most `limit`) frames.
+class LevelStatistics(NamedTuple):
+    """Mean, standard deviation and highest of grey levels."""
+
+    mean: float
+    std: float
+    highest: float
+
+
+def measure_levels(frames: Sequence[Frame], limit: int = 200) -> LevelStatistics:
+    """What the grey levels are over (evenly spaced, at most `limit`) frames.
 
     Raises:
         UserError: there is no frame, or all pixels are equal.
@@ -225,12 +234,13 @@ def measure_normalisation(frames: Sequence[Frame], limit: int = 200) -> tuple[fl
     if not frames:
         raise UserError("no training frames to measure the normalisation on; check the split")
     step = max(1, len(frames) // limit)
-    count, total, squares = 0, 0.0, 0.0
+    count, total, squares, highest = 0, 0.0, 0.0, 0.0
     for frame in frames[::step]:
         image = read_frame(frame.image).astype(np.float64)
         count, total, squares = count + image.size, total + image.sum(), squares + (image**2).sum()
+        highest = max(highest, float(image.max()))
     mean = total / count
     std = max(squares / count - mean**2, 0.0) ** 0.5
     if std == 0:
         raise UserError(f"{frames[0].image}: every pixel of the training frames is {mean:g}; expected pictures")
-    return round(mean, 4), round(std, 4)
+    return LevelStatistics(round(mean, 4), round(std, 4), highest)

@@ -19,6 +19,7 @@ from utils.metrics.detection import DetectionMetrics
 from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.truth import count_boxes, true_boxes, true_mask
+from utils.predictor.frame_preparation import intake_for
 from utils.predictor.prediction import Prediction, suppress_for_pictures
 from utils.predictor.predictor import Predictor
 from utils.system.distributed import gather, processes, rank
@@ -306,7 +307,8 @@ def _predict(
         mininterval=0.5,
     ) as bar:
         for _, loaded in groupby(filter(None, read_ahead(load, frames, workers)), key=lambda item: item[0].sequence):
-            items = ((frame.number, image, (frame, truth)) for frame, image, truth in loaded)
+            intake = intake_for(predictor.settings, dataset.root)
+            items = ((*intake.take(frame.number, image), (frame, truth)) for frame, image, truth in loaded)
             for (frame, truth), prediction in predictor.stream_with(items, batch_size):
                 yield frame, truth, prediction
                 bar.update()

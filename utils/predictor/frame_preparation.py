@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 
+from utils.clips.settings import ClipSettings
 from utils.images.grey_levels import MAX_8_BIT_LEVEL, USUAL_PERCENTILES, SlowRange, Window, noise_of, require_grey
 from utils.predictor.prediction import Component, Prediction
 from utils.system.errors import UserError
+from utils.system.notices import warn
 from utils.video.sources import SourceFrame
 
 RAW_WINDOW = Window(*USUAL_PERCENTILES, percent=True)  # of raw frames, for a network that has learnt from 8 bits
 
 
-def raw_window_for(normalisation: Sequence[float | Sequence[float]]) -> Window | None:
-    """How raw frames are to be shown to a network with this `(mean, std)`, of grey or of R, G and B.
+def raw_window_for(settings: ClipSettings) -> Window | None:
+    """How raw frames are to be shown to a network with these settings.
 
-    Where the mean is a level of 8 bits by `RAW_WINDOW`; None, as they are, to one that has learnt from raw frames, and
-    to a classical method, whose mean is 0.
+    To one that has learnt from 8 bits, which its mean tells where nothing else does, by `RAW_WINDOW`; None, as they
+    are, to one that has learnt from raw frames, and to a classical method, whose mean is 0.
     """
-    return RAW_WINDOW if 0 < np.max(normalisation[0]) <= MAX_8_BIT_LEVEL else None
+    mean = np.max(settings.normalisation[0])
+    bits = settings.bits or (8 if 0 < mean <= MAX_8_BIT_LEVEL else 16)
+    return RAW_WINDOW if bits == 8 else None
+
+
+def raw_notice(place: str) -> str:
+    """What is said of raw frames, of a source or a dataset called `place`, once it is known that there are some."""
+    return (
+        f"{place}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW_WINDOW} as 0 to "
+        "255, or more where that would be noise"
+    )
 
 
 class Intake:
@@ -62,8 +76,12 @@ class Intake:
         for frame in source:
             first = frame.number if first is None else first
             if (frame.number - first) % self.stride == 0:
-                shown = self.prepare(frame.image)
-                yield first + (frame.number - first) // self.stride + self.gap, shown, frame
+                yield *self.take(first + (frame.number - first) // self.stride, frame.image), frame
+
+    def take(self, number: int, image: np.ndarray) -> tuple[int, np.ndarray]:
+        """The number for clips of the next frame, whose own is `number`, and what the network sees; else `prepare`."""
+        shown = self.prepare(image)
+        return number + self.gap, shown
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """A frame `(H, W)` uint8 or uint16, the next one of its sequence, as the network is to see it.
@@ -84,7 +102,7 @@ class Intake:
                     "expected a region inside it"
                 )
             image = image[y : y + h, x : x + w]
-        if self.raw and not self.window and image.max() > MAX_8_BIT_LEVEL:
+        if self.raw and not self.window and image.dtype != np.uint8 and image.max() > MAX_8_BIT_LEVEL:
             self.window, self.gap = self.raw, 1  # in one clip, all would seem to move
             self.on_raw()
         if self.window:
@@ -122,6 +140,19 @@ class Intake:
             boxes=boxes,
             components=tuple(_move_component(one, x, y) for one in prediction.components),
         )
+
+
+def intake_for(settings: ClipSettings, place: str = "", **options: Any) -> Intake:
+    """What prepares one sequence's frames for a network with these settings, raw ones as it needs them.
+
+    Args:
+        settings: of the network, or of a classical method.
+        place: of the frames, for people; a warning says that there are raw ones. By default nothing is said.
+        options: of `Intake`.
+    """
+    if place:
+        options["on_raw"] = partial(warn, raw_notice(place))
+    return Intake(raw=raw_window_for(settings), **options)
 
 
 def _move_component(found: Component, x: int, y: int) -> Component:

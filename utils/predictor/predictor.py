@@ -22,7 +22,7 @@ from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation, normalise
 from utils.predictor.every_frame import FrameWindows, Waiting
-from utils.predictor.frame_preparation import Intake, raw_window_for
+from utils.predictor.frame_preparation import intake_for
 from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun, StreamingRun
 from utils.predictor.onnx_run import open_onnx
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
@@ -164,7 +164,7 @@ class Predictor:
         Raises:
             ValueError: numbers do not ascend, or a frame is not `(H, W)`.
         """
-        intake = Intake(raw=raw_window_for(self.settings.normalisation))
+        intake = intake_for(self.settings)
         numbered = (item[:2] if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
         source = (SourceFrame(*item, "", None) for item in numbered)
         for frame, prediction in self.stream_with(intake.frames(source), batch_size):

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from utils.images.grey_levels import Stretch, Window
 from utils.images.normalise import Normalisation
-from utils.predictor.frame_preparation import RAW_WINDOW, Intake, raw_window_for
+from utils.predictor.frame_preparation import Intake, intake_for, raw_notice
 from utils.predictor.predictor import Predictor
 from utils.render.overlay import Trails, draw
 from utils.render.result_files import RESULT_FILES, Results, Tally
@@ -79,10 +79,7 @@ def note(text: str) -> None:
 
 def tell_raw(source: FrameSource) -> None:
     """Say how raw frames are shown to the network."""
-    note(
-        f"{source.path}: raw frames; the network, which has learnt from 8 bits, sees their percentiles {RAW_WINDOW} "
-        "as 0 to 255, or more where that would be noise (--window)"
-    )
+    note(f"{raw_notice(source.path)} (--window)")
 
 
 def check_look(path: str, image: np.ndarray, normalisation: Normalisation) -> None:
@@ -300,14 +297,8 @@ def describe_run(source: FrameSource, count: int, seconds: float) -> list[str]:
 
 def make_intake(settings: RenderSettings, predictor: Predictor, on_raw: Callable[[], object] = lambda: None) -> Intake:
     """What prepares the frames of one sequence; `on_raw` is called where raw frames begin."""
-    return Intake(
-        settings.stride,
-        settings.roi,
-        settings.window,
-        settings.invert,
-        raw_window_for(predictor.settings.normalisation),
-        on_raw,
-    )
+    options = {"stride": settings.stride, "roi": settings.roi, "window": settings.window, "invert": settings.invert}
+    return intake_for(predictor.settings, **options, on_raw=on_raw)
 
 
 def open_writers(settings: RenderSettings, out: Path, name: str, fps: float, side_by_side: bool) -> list[Any]:

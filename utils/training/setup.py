@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from nets import Model, build_model
@@ -13,8 +12,8 @@ from nets.blocks import use_channels_last
 from utils.clips.augment import augment_batch
 from utils.clips.target_speed import measure_frame_step
 from utils.clips.training_clips import box_mask, file_mask
-from utils.datasets.dataset import Dataset, measure_normalisation
-from utils.images.image_files import read_frame
+from utils.datasets.dataset import Dataset, measure_levels
+from utils.images.grey_levels import MAX_8_BIT_LEVEL
 from utils.images.normalise import Normalisation
 from utils.predictor.weights import IMAGENET, load_weights
 from utils.system.distributed import synchronise_norm
@@ -53,9 +52,11 @@ class TrainingSetup:
         torch.manual_seed(config.seed)
         self.training, self.validation = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
         learnt_from = self.training.frames()
-        self.grey = dataset.normalisation or measure_normalisation(learnt_from)
-        self.full_scale = float(np.iinfo(read_frame(learnt_from[0].image).dtype).max)
-        self.settings = config.clip_settings(self._normalisation())
+        levels = None if dataset.normalisation else measure_levels(learnt_from)
+        self.grey = dataset.normalisation or levels[:2]
+        bits = 16 if (levels.highest if levels else self.grey[0]) > MAX_8_BIT_LEVEL else 8
+        self.full_scale = float(2**bits - 1)
+        self.settings = dataclasses.replace(config.clip_settings(self._normalisation()), bits=bits)
         self.weights_note = ""
         self.model = self._build()
         self.sampler, self.loader = build_loader(
