@@ -7,11 +7,15 @@ import os
 import shutil
 from pathlib import Path
 
+from utils.datasets.split_names import split_folder_of
+from utils.images.folders import walk_folder
 from utils.system.errors import UserError
 
 
 def place(source: Path, target: Path, link: bool = False) -> None:
     """Make the file or folder `source` appear as `target`; what is already there and the same stays.
+
+    Of a folder that is copied, links are followed as readers of datasets do, so that links in circles end.
 
     Args:
         source: path of what is there.
@@ -26,8 +30,11 @@ def place(source: Path, target: Path, link: bool = False) -> None:
     if link:
         _link(source, target)
     elif source.is_dir():
-        for item in sorted(source.iterdir()):
-            place(item, target / item.name)
+        tree = walk_folder(source, part_of=split_folder_of)
+        tree.tell()
+        for below, names in tree.names.items():
+            for name in names:
+                place(source / below / name, target / below / name)
     else:
         _copy(source, target)
 

@@ -11,6 +11,7 @@ from utils.datasets.layouts import list_files
 from utils.datasets.split_names import split_of_folder
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
+from utils_coco.placing import place
 
 
 @pytest.mark.parametrize("name", ["train", "Train", "training", "train2017", "train_set", "trainset", "TRAIN2007"])
@@ -143,3 +144,15 @@ def test_folders_in_capital_letters_are_named(tmp_path):
         UserError, match="found Images/, expected the folder of a dataset; give the folder that holds images/"
     ):
         open_dataset(tmp_path, "all", "images")
+
+
+def test_a_copy_of_a_dataset_ends_where_links_lead_in_circles(tmp_path):
+    for split in ("train", "test"):
+        touch(tmp_path / "disk", ["s/0.png"])
+        (tmp_path / "set/images").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"set/images/{split}").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk/round").symlink_to(tmp_path / "set")
+    (tmp_path / "disk/s/back").symlink_to("..")
+    place(tmp_path / "set/images", tmp_path / "copy/images")
+    copied = [path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*.png")]
+    assert sorted(copied) == ["images/test/s/0.png", "images/train/s/0.png"]

@@ -26,6 +26,7 @@ OTHERS = {
     "studio": ([{"data": {}, "annotations": []}], "Label Studio"),
     "numbers": ([1, 2], "a list"),
     "settings": ({"lr": 1, "epochs": 2}, "a json with the keys lr, epochs"),
+    "letters": ({"\ud800\n": 1}, "a json with the keys \\ud800\\n,"),
     "nothing": ({}, "a json with no keys"),
     "word": ("x", "a str"),
 }

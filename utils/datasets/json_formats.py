@@ -212,7 +212,7 @@ def name_json(content: Any) -> str:
         return "VGG Image Annotator (VIA)"
     if {"images", "annotations"} & keys:
         return ""
-    return f"a json with {'the keys ' + ', '.join(list(keys)[:4]) if keys else 'no keys'}"
+    return f"a json with {'the keys ' + ', '.join(shorten(key)[1:-1] for key in list(keys)[:4]) if keys else 'no keys'}"
 
 
 def _first(items: Any) -> dict[str, Any]:
@@ -296,5 +296,5 @@ def _unquote(items: list[dict[str, Any]], key: str, others: list[dict[str, Any]]
         return
     for part, name in ((items, key), (others, other_key)):
         for item in part:
-            number = _to_number(item.get(name))
-            item[name] = item.get(name) if number is None else number
+            if (number := _to_number(item.get(name))) is not None:
+                item[name] = number

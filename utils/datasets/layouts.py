@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from utils.datasets.building import is_partial
-from utils.datasets.split_names import SPLITS_BY_WORD, word_of_folder
+from utils.datasets.split_names import SPLITS_BY_WORD, split_folder_of, word_of_folder
 from utils.images.alike_names import AlikeNames
 from utils.images.folders import LeftOut, is_passed_over, walk_folder
 from utils.images.frame_names import natural_key
@@ -173,18 +173,12 @@ class Files:
         self._alike.tell(self.root)
 
 
-def _split_folder(below: str) -> str:
-    """The split folder that a folder of `images/` lies in, or ""."""
-    top = below.partition("/")[0]
-    return top if word_of_folder(top) else ""
-
-
 def _folder(root: str, where: str, left_out: LeftOut) -> Paths:
     """The images of a folder by their keys, in natural order within each folder below it; other files are counted."""
     found, folder = Paths(), os.path.join(root, where)
     if not os.path.isdir(folder):
         return found
-    tree = walk_folder(folder, IMAGE_SUFFIXES, _split_folder)
+    tree = walk_folder(folder, IMAGE_SUFFIXES, split_folder_of)
     tree.tell()
     folders = {f"{where}/{below}".rstrip("/"): names for below, names in tree.names.items()}
     for below in sorted(folders, key=natural_key):

@@ -31,3 +31,9 @@ def word_of_folder(name: str) -> str:
 def split_of_folder(name: str) -> str:
     """The split that a folder is called after: "train", "test" or ""."""
     return SPLITS_BY_WORD.get(word_of_folder(name), "")
+
+
+def split_folder_of(below: str) -> str:
+    """The folder called after a split with which the path of another folder begins, or ""."""
+    top = below.partition("/")[0]
+    return top if word_of_folder(top) else ""
