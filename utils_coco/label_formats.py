@@ -133,6 +133,7 @@ def guess_kind(labels: Path) -> str | None:
         raise unclear
     unread.refuse()
     images = labels.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in _files_below(labels))
+    unread.refuse(all_kinds=not images)
     return "masks" if images else None
 
 
@@ -181,7 +182,7 @@ def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> ReadL
     else:
         _read_tables(labels, kind, side, found)
     if not found.images:
-        found.unread.refuse()
+        found.unread.refuse(all_kinds=True)
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")
     _note_others(labels, SUFFIXES.get(kind, ".csv"), found)
     found.notes += found.unread.said()

@@ -106,11 +106,14 @@ class UnreadFiles:
             for name, paths in self.files.items()
         ]
 
-    def refuse(self) -> None:
-        """Raise `UserError` where labels are among them; other things, called `a …`, are none."""
+    def refuse(self, all_kinds: bool = False) -> None:
+        """Raise `UserError` where labels are among them; with `all_kinds` for other things too, called `a …`."""
         for name, paths in self.files.items():
+            count = f"(the first of {len(paths)} such files)"
             if not name.startswith(("a ", "an ")):
                 raise UserError(
-                    f"{paths[0]}: found labels of the format {name} (the first of {len(paths)} such files), which "
-                    f"is not read; {GENERIC_ADVICE}, or say with --kind what else is to be read"
+                    f"{paths[0]}: found labels of the format {name} {count}, which is not read; {GENERIC_ADVICE}, or "
+                    "say with --kind what else is to be read"
                 )
+            if all_kinds:
+                raise UserError(f"{paths[0]}: found {name} {count}, expected labels; give another --labels")

@@ -156,3 +156,11 @@ def test_a_copy_of_a_dataset_ends_where_links_lead_in_circles(tmp_path):
     place(tmp_path / "set/images", tmp_path / "copy/images")
     copied = [path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*.png")]
     assert sorted(copied) == ["images/test/s/0.png", "images/train/s/0.png"]
+
+
+def test_links_to_themselves_are_no_folders(tmp_path):
+    write_pairs(tmp_path, ["s/0"])
+    for link in ("loop", "Sequence1", "images/self"):
+        (tmp_path / link).symlink_to(link.rpartition("/")[2])
+    assert len(open_dataset(tmp_path, "all").frames) == 1
+    assert len(warnings_given()) == 1 and "images/self: a link that leads nowhere" in warnings_given()[0]

@@ -106,6 +106,13 @@ def test_masks_stay_masks_beside_a_json_of_settings(tmp_path, images):
     assert "kind 'masks'" in convert(str(images), str(tmp_path / "lab"), str(tmp_path / "out"))[0]
 
 
+@pytest.mark.parametrize("kind", ["auto", "coco"])
+def test_a_json_that_is_no_list_of_labels_is_told_as_what_it_is(tmp_path, images, kind):
+    write_text(tmp_path / "lab/x.json", as_json({"threshold": 3}))
+    with pytest.raises(UserError, match="x.json: found a json with the keys threshold .*expected labels"):
+        take(tmp_path, kind=kind)
+
+
 def shares(points):
     return " ".join(f"{value / side:.6f}" for point in points for value, side in zip(point, SIZE[::-1], strict=True))
 

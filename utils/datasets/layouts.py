@@ -202,7 +202,7 @@ def _sequence_folders(root: str) -> list[str]:
     if not os.path.isdir(root):
         return []
     with os.scandir(root) as entries:
-        names = sorted(e.name for e in entries if SEQUENCE_FOLDER.fullmatch(e.name) and e.is_dir())
+        names = sorted(e.name for e in entries if SEQUENCE_FOLDER.fullmatch(e.name) and os.path.isdir(e.path))
     return sorted(
         (n for n in names if any(os.path.isdir(os.path.join(root, n, d)) for d in ("images", "Mix"))), key=natural_key
     )
@@ -266,7 +266,7 @@ def list_files(root: str) -> Files:
 def _misspelt(root: str) -> list[tuple[str, str]]:
     """Folders of `root` that are called like those of a dataset but for letter case, and what these are called."""
     with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir())
+        names = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
     return [(name, name.lower()) for name in names if name.lower() in DATASET_FOLDERS and name.lower() not in names]
 
 
