@@ -215,12 +215,12 @@ def test_whatever_the_damage_the_checkpoint_before_is_taken(tmp_path, damage):
         save_last(
             config.folder,
             {
-                "model": {},
+                "model": {"name": "tsmsa", "options": {}},
                 "settings": {},
                 "config": config.as_dict(),
                 "network": {"weight": torch.full((50,), float(epoch))},
-                "optimizer": {},
-                "progress": {"epoch": epoch, "step": 0},
+                "progress": {"epoch": epoch, "step": 0, "best": {}, "history": []},
+                **{"data": {}, "random": [], "optimizer": {}, "schedule": {}},
             },
         )
     newest = config.folder / "last.pt"
