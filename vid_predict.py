@@ -38,7 +38,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
         "--source",
         required=True,
         metavar="PATH",
-        help="folder of images, image, TIFF of many pages, "
+        help="folder of images, image, TIFF or .npy of many frames, "
         "video, camera index or URL; of a folder with subfolders of images, or of a dataset, every "
         "sequence",
     )

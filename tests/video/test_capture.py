@@ -8,6 +8,8 @@ import pytest
 from films import deep_film, film
 from trees import picture, write
 
+from utils.predictor.prediction import from_probability
+from utils.render.result_files import as_record
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils.system.untrusted import MAX_IMAGE_PIXELS
@@ -151,6 +153,8 @@ def test_frames_at_no_constant_rate_are_all_there(tmp_path):
     ):
         (source,) = open_sources(deep_film(tmp_path / name, images, codec, kind, times))
         assert [round(1000 * frame.time) for frame in source] == times
+        record = as_record(list(source)[9], from_probability(9, np.zeros((48, 64), np.float32), 0.5), None, 0)
+        assert record["time"] == times[9] / 1000
     assert not warnings_given()
 
 

@@ -44,7 +44,7 @@ def test_stacks_in_a_folder_are_sequences(tmp_path):
         (folder / f"{number}.tif").unlink()
     assert [source.name for source in open_sources(tmp_path)] == ["own/a", "own/b", "own/own"]
     time.sleep(0.06)
-    with pytest.raises(UserError, match="a.tif: found a TIFF of many pages in a folder that is watched"):
+    with pytest.raises(UserError, match="a.tif: found a stack of many frames in a folder that is watched"):
         list(GrowingFolder(folder, patience=0.1))
 
 

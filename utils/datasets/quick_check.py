@@ -11,6 +11,7 @@ from utils.datasets.frame_table import Frame
 from utils.images.boxes import box_problem, size_problem
 from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.frame_names import never_consecutive
+from utils.images.grey_levels import DepthWatch
 from utils.images.image_files import check_end, image_size, same_aspect
 from utils.system.errors import UserError
 from utils.system.notices import warn
@@ -42,11 +43,11 @@ def quick_check(dataset: Dataset) -> None:
     small: list[str] = []
     try:
         for frames in dataset.sequences.values():
-            first = image_size(frames[0].image)
+            first, depth = image_size(frames[0].image), DepthWatch()
             for frame in frames:
-                for path in (frame.image, frame.mask):
-                    if path:
-                        check_end(path)
+                depth.see(frame.image, check_end(frame.image))
+                if frame.mask:
+                    check_end(frame.mask)
                 size = image_size(frame.mask) if frame.mask else first
                 if size != first and size != (own := image_size(frame.image)):
                     if not same_aspect(size, own):

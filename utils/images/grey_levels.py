@@ -13,12 +13,30 @@ import numpy as np
 
 from utils.images.colour import COLOUR_ADVICE, is_coloured
 from utils.images.image_files import MAX_GREY_LEVEL, to_grey, to_whole_levels, values_beyond_levels
+from utils.system.notices import warn
 
 RANGE_PERCENTILES = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
 # Range and noise below which whole levels are too coarse for a frame with fractions.
 MAX_FINE_RANGE, MAX_FINE_NOISE = 64, 0.2
 MIDDLE_LEVEL = 32768  # the level of what lies in the middle of the first frame's range
 RANGE_HEADROOM = 8  # times the first frame's range that levels have room for: later frames may be hotter or colder
+
+
+class DepthWatch:
+    """Warns once of frames of 8 bits and of more in one sequence, such as previews among raw frames."""
+
+    def __init__(self) -> None:
+        self.first: dict[int, str] = {}
+
+    def see(self, path: str, bits: int | None) -> None:
+        """Take in a frame's file and the bits of its levels, 8 or 16; None are not known."""
+        if bits and bits not in self.first:
+            self.first[bits] = path
+            if len(self.first) == 2:
+                warn(
+                    f"{self.first[8]}: a frame of 8 bits in one sequence with frames of more, such as {self.first[16]};"
+                    " their levels mean different things; if these are previews, move them into a folder of their own"
+                )
 
 
 class LevelMapper:
@@ -37,9 +55,12 @@ class LevelMapper:
         self.path, self.notes = path, notes
         self.decided = self.told = False
         self.factor, self.middle = 0.0, 0.0
+        self.depths = DepthWatch()
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """A frame `(H, W)` of any type as whole levels, `(H, W)` uint8 or uint16."""
+    def __call__(self, image: np.ndarray, path: str = "") -> np.ndarray:
+        """A frame `(H, W)` of any type, of the file `path` if any, as whole levels, `(H, W)` uint8 or uint16."""
+        if path and image.min() < image.max():
+            self.depths.see(path, 8 if image.dtype.itemsize == 1 else 16)
         if image.dtype in (np.uint8, np.uint16, np.bool_):
             return to_whole_levels(image)
         finite = np.isfinite(image)

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from utils.images.formats.arrays import ARRAY_SUFFIX, open_array, read_array
-from utils.images.formats.ends import BMP_HEADER_BYTES, ends_at_once, is_whole
+from utils.images.formats.ends import BMP_HEADER_BYTES, ends_at_once, is_whole, told_bits
 from utils.images.formats.mat_files import read_mat
-from utils.images.formats.tiff import TIFF_STARTS, page_size
+from utils.images.formats.tiff import TIFF_STARTS, page_bits, page_size
 from utils.images.formats.tiff_pages import read_pages
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
@@ -71,15 +71,17 @@ def _truncated(path: str | os.PathLike, size: int) -> UserError:
     return UserError(f"{path}: truncated image ({size} bytes, its end is missing); fetch the file again")
 
 
-def check_end(path: str | os.PathLike) -> None:
+def check_end(path: str | os.PathLike) -> int | None:
     """Look at the first and last bytes of an image file, and only where these do not show it whole, at all of them.
+
+    Returns:
+        Bits of its levels as it says: 8, or 16 for all that is more; None where it does not say.
 
     Raises:
         UserError: it is missing, empty, or ends early (PNG, JPEG and BMP).
     """
     if Path(path).suffix.lower() == ARRAY_SUFFIX:
-        open_array(path)
-        return
+        return 8 if open_array(path).dtype.itemsize == 1 else 16
     try:
         require_regular(path, "an image file")
         with open(path, "rb") as file:
@@ -92,6 +94,8 @@ def check_end(path: str | os.PathLike) -> None:
         raise UserError(f"{path}: an empty file; fetch the file again")
     if not ends_at_once(head, tail, size) and not is_whole(read_bytes(path, "an image file").tobytes()):
         raise _truncated(path, size)
+    bits = page_bits(path) if head[:4] in TIFF_STARTS else told_bits(head)
+    return bits and (16 if bits > 8 else 8)
 
 
 def to_grey(image: np.ndarray) -> np.ndarray:

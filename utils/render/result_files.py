@@ -67,7 +67,7 @@ class Tally:
 
 
 def as_record(frame: SourceFrame, prediction: Prediction, targets: int | None, hits: int) -> dict[str, Any]:
-    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels.
+    """One frame of predictions.json; boxes are x1, y1, x2, y2 and centroids x, y in original pixels, times seconds.
 
     A detector's `components` are its boxes above the threshold, as drawn; `detections` are all that it found.
 
@@ -80,6 +80,7 @@ def as_record(frame: SourceFrame, prediction: Prediction, targets: int | None, h
     record: dict[str, Any] = {
         "number": frame.number,
         "name": frame.name,
+        **({} if frame.time is None else {"time": round(frame.time, 6)}),
         "components": [
             {
                 "score": round(found.score, 6),

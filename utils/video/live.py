@@ -260,10 +260,10 @@ class GrowingFolder(FrameSource):
             path = self.folder / name
             if len(pages_of(path).whole) > 1:
                 raise UserError(
-                    f"{path}: found a TIFF of many pages in a folder that is watched, expected one image a "
-                    "file; give the TIFF itself as --source, once it is complete"
+                    f"{path}: found a stack of many frames in a folder that is watched, expected one image a "
+                    "file; give the stack itself as --source, once it is complete"
                 )
-            image = levels(read_values(path))
+            image = levels(read_values(path), str(path))
             self.used += 1
             yield SourceFrame(number, image, path.stem, str(path))
 

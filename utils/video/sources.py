@@ -14,6 +14,7 @@ import numpy as np
 
 from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.folders import TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
+from utils.images.formats.arrays import ARRAY_SUFFIX, open_array, picture_of
 from utils.images.formats.tiff import Pages, list_pages
 from utils.images.formats.tiff_pages import read_pages
 from utils.images.frame_names import natural_key
@@ -92,7 +93,7 @@ class FileSource(FrameSource):
         if list_coloured([path for _, path in self.files[:1]]):
             self.notes.append(f"{self.path}: the frames are in colour and are {COLOUR_ADVICE}")
         for number, path in self.files:
-            yield SourceFrame(number, levels(read_values(path)), Path(path).stem, path)
+            yield SourceFrame(number, levels(read_values(path), path), Path(path).stem, path)
         if not self.files:
             grey = GreyConverter(self.path, self.notes)
             with Capture(self.path) as capture:
@@ -104,18 +105,28 @@ class FileSource(FrameSource):
 
 @dataclass(frozen=True)
 class PageSource(FileSource):
-    """Those `pages` of one TIFF file, by their places in it; numbers count from 0."""
+    """Those `pages` of one TIFF file, or frames of one array, by their places in it; numbers count from 0."""
 
     pages: tuple[int, ...] = ()
 
     def __iter__(self) -> Iterator[SourceFrame]:
         levels = LevelMapper(self.path, self.notes)
-        for number, page in enumerate(read_pages(self.path, self.pages, numbered=True)):
+        if self.path.lower().endswith(ARRAY_SUFFIX):
+            pages = map(picture_of, open_array(self.path))
+        else:
+            pages = read_pages(self.path, self.pages, numbered=True)
+        for number, page in enumerate(pages):
             yield SourceFrame(number, levels(to_grey(page)), video_frame(number)[1], None)
 
 
 def pages_of(path: str | os.PathLike) -> Pages:
-    """`list_pages` of files that are called TIFF; others, and those that cannot be opened, count as one page."""
+    """`list_pages` of files that are called TIFF, and the frames of arrays.
+
+    Others, and those that cannot be opened, count as one page.
+    """
+    if Path(path).suffix.lower() == ARRAY_SUFFIX:
+        with contextlib.suppress(UserError):
+            return Pages(tuple(range(len(open_array(path)))), 0, False)
     if Path(path).suffix.lower() in TIFF_SUFFIXES and Path(path).is_file():  # opening a pipe would wait for ever
         with contextlib.suppress(OSError):
             return list_pages(path)
@@ -131,10 +142,10 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
     """Find out what `path` is and list its sequences; only the first frame of a video is decoded.
 
     Args:
-        path: an image, a TIFF of many pages, a video, a folder of images (one sequence), or a folder whose subfolders
-            hold images or that holds videos (one sequence each, in natural order). Images whose names are of several
-            videos are several sequences. Where a folder has a subfolder `images` instead of images, that one is meant,
-            as in the folder of a dataset. TIFFs of many pages among images are sequences of their own.
+        path: an image, a TIFF or `.npy` of many frames, a video, a folder of images (one sequence), or a folder whose
+            subfolders hold images or that holds videos (one sequence each, in natural order). Images whose names are of
+            several videos are several sequences. Where a folder has a subfolder `images` instead of images, that one is
+            meant, as in the folder of a dataset. TIFFs of many pages among images are sequences of their own.
 
     Returns:
         Sources, whose names are unique; where some of several cannot be opened, these say why in `problem`.

@@ -10,7 +10,7 @@ import re
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-JPEG_SCAN = 0xDA
+PNG_DEPTH_AT = 24
 JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # in coded data zeros and restart marks are no markers
 BMP_START, BMP_HEADER_BYTES = b"BM", 54
 BMP_PLAIN_KINDS = (0, 3, 6)  # of compression: none
@@ -35,6 +35,13 @@ def ends_at_once(head: bytes, tail: bytes, size: int) -> bool:
     if head.startswith(JPEG_START):
         return tail.endswith(JPEG_END)
     return not head.startswith(BMP_START) or bmp_is_whole(head, size)
+
+
+def told_bits(head: bytes) -> int | None:
+    """Bits of a file's levels by its first `BMP_HEADER_BYTES` bytes: 8, or 16 for all that is more; None: not told."""
+    if head.startswith(PNG_START) and len(head) > PNG_DEPTH_AT:
+        return 16 if head[PNG_DEPTH_AT] > 8 else 8
+    return 8 if head.startswith((JPEG_START, BMP_START)) else None
 
 
 def _png_is_whole(data: bytes) -> bool:

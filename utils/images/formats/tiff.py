@@ -130,6 +130,21 @@ def list_pages(path: str | os.PathLike) -> Pages:
         return Pages(tuple(whole), missing, False)
 
 
+def page_bits(path: str | os.PathLike) -> int | None:
+    """Bits of the levels of a TIFF file's first page, None where its table does not say, and of other files.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as opened:
+        file = TiffFile(opened)
+        try:
+            _, table = next(file.tables(), (0, {})) if file.known else (0, {})
+        except EOFError:
+            return None
+        return max(table.get(BITS_TAG, ()), default=None)
+
+
 def page_size(path: str | os.PathLike) -> tuple[int, int] | None:
     """(height, width) of a TIFF file's first page; None where its table does not say, and of other files.
 
