@@ -65,7 +65,7 @@ def write_dataset(
     Returns:
         Lines that say what was written.
     """
-    names = sorted({box.name for _, own in fitted.values() for box in own}, key=natural_key)
+    names, alone = _class_names([box for _, own in fitted.values() for box in own])
     classes = [TARGET_CATEGORY] if one_class or not names else names
     said = []
     for split in ("train", "test"):
@@ -87,16 +87,31 @@ def write_dataset(
         more = ", …" if len(classes) > MAX_LISTED_CLASSES else ""
         listed = (f"{number} {name}" for number, name in enumerate(classes[:MAX_LISTED_CLASSES]))
         said.append(f"classes: {', '.join(listed)}{more}")
+    if alone and len(classes) > 1:
+        said.append(f"regions to ignore called {', '.join(alone[:MAX_LISTED_CLASSES])} count for every class")
     return said
+
+
+def _class_names(boxes: Sequence[NamedBox]) -> tuple[list[str], list[str]]:
+    """Names of the targets' classes, in natural order, and those that only regions to ignore have."""
+    targets, regions = ({box.name for box in boxes if box.ignored == wanted} for wanted in (False, True))
+    return sorted(targets, key=natural_key), sorted(regions - targets, key=natural_key)
 
 
 def _numbered(
     image: SourceImage, size: tuple[int, int], boxes: Sequence[NamedBox], classes: Sequence[str]
 ) -> tuple[str, tuple[int, int], list[tuple]]:
-    """Name, (height, width) and boxes of an image, of the classes 0, 1, …; of a single class all are of that."""
-    numbers = {name: number for number, name in enumerate(classes)}
+    """Name, (height, width) and boxes of an image, of the classes 0, 1, …; of a single class all are of that.
+
+    A region to ignore of another class, such as `ignored regions` or `DontCare`, becomes one of every class.
+    """
+    numbers = {name: [number] for number, name in enumerate(classes)}
     return (
         f"images/{image.name}",
         size,
-        [(*(round(value, 4) for value in box[:4]), numbers.get(box.name, 0), box.ignored) for box in boxes],
+        [
+            (*(round(value, 4) for value in box[:4]), number, box.ignored)
+            for box in boxes
+            for number in numbers.get(box.name, range(len(classes)))
+        ],
     )

@@ -283,6 +283,17 @@ def test_regions_to_ignore_are_kept_in_every_format(tmp_path, images):
         assert [item["iscrowd"] for item in written] == [0, 1]
 
 
+def test_regions_of_no_targets_class_count_for_every_class(tmp_path, images):
+    rows = ["a/0,12,10,3,3,bird,0", "a/0,2,2,8,7,ignored regions,1", "a/1,12,10,3,3,drone,0", "a/1,2,2,8,7,drone,1"]
+    table(tmp_path, "\n".join(["image,x,y,w,h,class,ignore", *rows]))
+    said, _, frames = imported(tmp_path, images)
+    assert (
+        "classes: 0 bird, 1 drone" in said and "regions to ignore called ignored regions count for every class" in said
+    )
+    assert frames[0].boxes == ((12, 10, 15, 13, 0),) and [box[4] for box in frames[0].ignored] == [0, 1]
+    assert frames[1].boxes == ((12, 10, 15, 13, 1),) and frames[1].ignored == ((2, 2, 10, 9, 1),)
+
+
 @pytest.mark.parametrize("word, said", [("maybe", "found 'maybe', expected 0 or 1"), ("2", "found '2'")])
 def test_a_flag_that_says_neither_stops(tmp_path, images, word, said):
     voc(tmp_path / "labels/a/0.xml", (13, 11, 15, 13), more=f"<difficult>{word}</difficult>")
