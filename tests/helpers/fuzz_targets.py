@@ -243,7 +243,7 @@ def _read_results(folder):
     read_results(folder / "detections.json", naming_of(open_dataset(folder / "data", "train")))
 
 
-def _content():
+def content_of_a_checkpoint():
     """A small checkpoint, as training leaves it."""
     torch.manual_seed(0)
     config = TrainConfig(frame_step=1, data_root="x")
@@ -268,18 +268,19 @@ def _content():
 
 
 def _checkpoint(folder):
-    save_checkpoint(folder / "0.pt", _content())
+    save_checkpoint(folder / "0.pt", content_of_a_checkpoint())
     return folder / "0.pt"
 
 
 def _old_checkpoint(folder):
-    torch.save(_content(), folder / "0.pt", _use_new_zipfile_serialization=False)
+    torch.save(content_of_a_checkpoint(), folder / "0.pt", _use_new_zipfile_serialization=False)
     return folder / "0.pt"
 
 
 def _plain_state(folder):
     torch.save(
-        {"state_dict": {f"module.{name}": value for name, value in _content()["network"].items()}}, folder / "0.pt"
+        {"state_dict": {f"module.{name}": value for name, value in content_of_a_checkpoint()["network"].items()}},
+        folder / "0.pt",
     )
     return folder / "0.pt"
 
@@ -322,7 +323,7 @@ def _read_weights(folder):
         raise refused[0]
 
 
-def _onnx_model(about):
+def onnx_model(about):
     clips = helper.make_tensor_value_info("clips", TensorProto.FLOAT, ["B", 5, "H", "W"])
     found = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["B", "H", "W"])
     axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
@@ -337,20 +338,20 @@ def _onnx_model(about):
     return model.SerializeToString()
 
 
-def _about():
+def description():
     settings = ClipSettings(5, (100.0, 30.0), name="tsmsa").as_dict()
     return {"version": 2, "streaming": False, "opset": 20, "precision": "float32", "settings": settings, "multiple": 8}
 
 
 def _export(folder):
-    (folder / "0.onnx").write_bytes(_onnx_model(json.dumps(_about() | {"state_strides": []})))
+    (folder / "0.onnx").write_bytes(onnx_model(json.dumps(description() | {"state_strides": []})))
     return folder / "0.onnx"
 
 
 def _change_about(data, rng):
     model = onnx.load_from_string(data)
     text = mutate(model.metadata_props[0].value.encode(), rng, "json").decode("utf-8", "replace")
-    return _onnx_model(text)
+    return onnx_model(text)
 
 
 def _run_export(folder):

@@ -164,3 +164,8 @@ def test_no_file_of_a_camera_has_its_secret_in_name_or_content(tmp_path, monkeyp
         assert secret not in said
         assert not [path for path in files if secret in str(path.relative_to(tmp_path))]
         assert not [path for path in files if secret.encode() in path.read_bytes() and len(secret) > 3]
+
+
+def test_messages_show_the_ends_of_endless_names():
+    text = str(UserError(f"a.txt: found {'x' * 70000} and {'y' * 300}, expected a name"))
+    assert len(text) < 1000 and "found xxx" in text and "…" in text and "y" * 300 in text

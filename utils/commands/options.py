@@ -18,6 +18,7 @@ from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.frame_preparation import RAW_WINDOW
 from utils.system.command_line import BOUNDS, Parser, number, shown
 from utils.system.errors import UserError
+from utils.system.machine import is_device
 from utils.training.config import TrainConfig
 
 
@@ -96,6 +97,13 @@ def parse_normalisation(text: str) -> tuple[float, float]:
     if not BOUNDS["channel_mean"].hold(mean) or not BOUNDS["channel_std"].hold(std):
         raise argparse.ArgumentTypeError(f"found {shown(text)}, expected MEAN,STD in grey levels, such as 95.5,34.2")
     return mean, std
+
+
+def parse_device(text: str) -> str:
+    """`type=` of an option: the name of a device, which may not be there."""
+    if not is_device(text):
+        raise argparse.ArgumentTypeError(f"found {shown(text)}, expected cpu, cuda or cuda:N")
+    return text
 
 
 def parse_region(text: str) -> tuple[int, int, int, int]:
@@ -263,7 +271,9 @@ def add_data_options(parser: Parser) -> None:
 def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:
     """Options about how the network is run; --workers where frames can be read ahead."""
     group = parser.group("Machine")
-    group.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)")
+    group.add_argument(
+        "--device", type=parse_device, metavar="NAME", help="cpu, cuda, cuda:1 … (default: cuda where there is one)"
+    )
     group.add_argument(
         "--batch-size",
         type=number("batch_size"),

@@ -131,6 +131,7 @@ def load_file(path: str | os.PathLike) -> Any:
         MemoryError,
         OverflowError,
         RecursionError,
+        AssertionError,  # by which PyTorch checks some files
         zipfile.BadZipFile,
         zlib.error,
         lzma.LZMAError,

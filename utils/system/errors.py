@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 
 from utils.system.addresses import hide_in_text
 from utils.system.streams import lasting_streams
+
+WORD = re.compile(r"\S+")
+MAX_WORD = 600  # letters of a name that a message shows; a path of more is no file's
+
+
+def _abridge(word: re.Match) -> str:
+    """A word, of one that somebody made endless its two ends."""
+    return word[0] if len(word[0]) <= MAX_WORD else f"{word[0][: MAX_WORD // 2]}…{word[0][-MAX_WORD // 4 :]}"
 
 
 class UserError(Exception):
@@ -18,7 +27,7 @@ class UserError(Exception):
     """
 
     def __init__(self, text: str) -> None:
-        super().__init__(hide_in_text(text))
+        super().__init__(WORD.sub(_abridge, hide_in_text(text)))
 
 
 class Interrupted(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from utils.system.errors import UserError
 
+DEVICE_NAME = re.compile(r"cpu|cuda(:\d{1,3})?")
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of glibc's malloc.h
 
 
@@ -36,6 +38,11 @@ def keep_memory() -> None:
             mallopt(parameter, size)
 
 
+def is_device(name: str) -> bool:
+    """Whether a name is of a device that networks run on here, be it there or not; PyTorch knows others, as `meta`."""
+    return DEVICE_NAME.fullmatch(name) is not None
+
+
 def pick_device(name: Any = None) -> Any:
     """A `torch.device` by its name; without one, `cuda` where there is one, else `cpu`.
 
@@ -46,6 +53,8 @@ def pick_device(name: Any = None) -> Any:
 
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        if not is_device(str(device)):
+            raise RuntimeError("no such device here")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # PyTorch built without CUDA asserts
         raise UserError(

@@ -16,6 +16,7 @@ from utils.images.fit import FITS
 from utils.images.normalise import Normalisation
 from utils.system.command_line import BOUNDS, declare_option, shown
 from utils.system.errors import UserError
+from utils.system.machine import is_device
 
 SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
 CHOICES = {
@@ -194,6 +195,7 @@ class TrainConfig:
         self._require_types()
         for name, known in CHOICES.items():
             self._require(getattr(self, name) in known, name, f"one of {', '.join(known)}")
+        self._require(not self.device or is_device(self.device), "device", "cpu, cuda or cuda:N")
         self._require(self.input_size % 32 == 0, "input_size", "a multiple of 32")
         self._require(self.train_crop % 32 == 0, "train_crop", "a multiple of 32")
         self._require(

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any, get_type_hints
 
 from utils.system.command_line import BOUNDS, Parser, number
@@ -124,7 +125,8 @@ def _read_recipe(path: str) -> TrainConfig:
         }
         return TrainConfig(**values)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"--recipe: {path} is not the config.json of a run of this version ({error})") from None
+        reason = shorten(str(error), 300)
+        raise UserError(f"--recipe: {path} is not the config.json of a run of this version ({reason})") from None
 
 
 def _kind_of(model: str) -> str:
