@@ -34,6 +34,8 @@ def world(tmp_path):
     (tmp_path / "data/annotations").symlink_to(tmp_path / "labels")
     (tmp_path / "data/images/circle").symlink_to(tmp_path / "data")
     (tmp_path / "link").symlink_to(tmp_path / "data")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/best.pt").symlink_to(tmp_path / "runs/a/best.pt")
     (tmp_path / "empty").mkdir()
     return tmp_path
 
@@ -57,11 +59,12 @@ def world(tmp_path):
         ("labels", "is"),
         ("runs/a", "holds"),
         ("runs", "holds"),
+        ("linked", "holds"),
     ],
 )
 def test_a_folder_that_is_holds_or_lies_in_what_is_read_is_refused(world, out, how):
     with pytest.raises(UserError, match=f"^--out: found .*, which {how} what is read .*; give another --out$"):
-        require_apart(world / out, [world / "data", world / "runs/a/best.pt"])
+        require_apart(world / out, [world / "data", world / "linked/best.pt"])
 
 
 @pytest.mark.parametrize("out", ["empty", "new", "runs/a/test", "runs/b", "pool/kept/new", "data2", "dat", "raw/other"])

@@ -79,7 +79,8 @@ def require_apart(out: str | os.PathLike, read: Iterable[str | os.PathLike], opt
     """
     above, own = _identities(out), _identity(out)
     for name, path, whole in _places(read):
-        there = _identities(path)
+        folder = os.path.dirname(os.path.abspath(path))  # of a link the one that it lies in itself
+        there = [*_identities(path), *_identities(folder)]
         if own in there:
             how = "is" if own == there[0] and whole else "holds"
         elif whole and there[0] in above:
