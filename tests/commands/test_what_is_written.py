@@ -1,6 +1,7 @@
 """Commands write nothing among what they read, nothing over what they have not made, and whole files or none."""
 
 import builtins
+import dataclasses
 import errno
 import json
 import os
@@ -21,8 +22,10 @@ from utils.commands.inputs import BUNDLED_WEIGHTS
 from utils.system.errors import UserError, WriteError
 from utils.system.files import write_json
 from utils.system.outputs import RECORD_FILE
+from utils.training.config import TrainConfig
 from utils.training.launch import launch
 from utils.training.recipes import SEGMENTATION_FIRST
+from utils.training.resume import claim_folder
 from utils_coco import boxes_to_masks, coco_to_txt, csv_to_coco, import_labels, masks_to_coco, txt_to_coco
 
 SIZE = ["--size", "48x64", "--frames", "5"]
@@ -198,6 +201,23 @@ def test_a_training_leaves_weights_of_others(made, tmp_path, monkeypatch, capfd)
         )
     assert "best.pt: found something there already, and a training writes over nothing" in capfd.readouterr().err
     assert (tmp_path / "best.pt").read_bytes() == b"fetched"
+
+
+@pytest.mark.parametrize("bundled", [True, False])
+def test_a_training_leaves_weights_that_are_passed_on(made, tmp_path, bundled):
+    if bundled:
+        commands(made)["bundle"](tmp_path)
+    else:  # by an earlier version
+        shutil.copytree(made / "run", tmp_path, dirs_exist_ok=True)
+    before = contents(tmp_path)
+    config = TrainConfig(out=str(tmp_path.parent), name=tmp_path.name)
+    with pytest.raises(UserError, match="last.pt|best.pt: found"):
+        claim_folder(config)
+    assert contents(tmp_path) == before
+    claim_folder(dataclasses.replace(config, name=f"{tmp_path.name}-other"))
+    (tmp_path / RECORD_FILE).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "best.pt", tmp_path / "last.pt")
+    claim_folder(config)  # now it is the folder of a run of an earlier version
 
 
 @pytest.mark.parametrize("name", ["test", "map", "predict", "report", "log", "bundle", "synthetic"])

@@ -183,7 +183,10 @@ def claim_folder(config: TrainConfig) -> None:
     folder = config.folder
     beside = os.path.dirname(os.path.realpath(config.resume))
     own = config.resume == "auto" or (config.resume and beside == os.path.realpath(folder))
-    adopted = RUN_FILES if own else adopt_earlier(folder, LOG_FILE, b'"config"', RUN_FILES)
+    begun = any(
+        (folder / name).exists() for name in LAST_NAMES
+    )  # weights that are passed on have a log, but none of them
+    adopted = RUN_FILES if own else adopt_earlier(folder, LOG_FILE, b'"config"', RUN_FILES) if begun else ()
     OutputFolder(folder, "a training", adopted).claim(*RUN_FILES)
 
 
