@@ -452,7 +452,8 @@ ENTRY = {"image_id": 11, "category_id": 7, "bbox": [1, 2, 8, 8], "score": 0.5}
         ([ENTRY | {"image_id": [11]}], "expected COCO results"),
         ([ENTRY | {"bbox": [9, 9, -8, 8]}], "has a box of -8x8 pixels"),
         ([ENTRY, ENTRY | {"image_id": 99}], "entry 1 is about image 99, which is none of the 8"),
-        ([ENTRY | {"image_id": "s1/0"}], "entry 0 is about image 's1/0'"),
+        ([ENTRY | {"image_id": "s9/0"}], 'entry 0 is about image "s9/0"'),
+        ([ENTRY | {"image_id": "s1/0"}, ENTRY | {"image_id": "0"}], 'entry 0 is about image "s1/0"'),
         ([ENTRY | {"category_id": 1}], "has category 1, expected one of 7"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,11 @@ from utils.datasets.layouts import list_files
 from utils.datasets.lists import find_lists
 from utils.datasets.problems import Report
 from utils.datasets.splits import SPLITS
+from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
+from utils.system.notices import warn
 
+MAX_DIGITS = 19  # of a name that is a number
 EXPECTED = "expected COCO results, a list of {image_id, category_id, bbox: [x, y, w, h], score}"
 
 
@@ -123,7 +126,8 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
     """Read COCO results, wherever they were made.
 
     Args:
-        path: of the json file.
+        path: of the json file; it speaks of images by their ids or, where not all are such, by names of their files,
+            with or without folders and endings, as far as these tell one.
         naming: of the dataset they are about.
         any_class: take all categories for class 0.
 
@@ -137,15 +141,16 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
     if not isinstance(content, list):
         keys = f" with {', '.join(map(str, list(content)[:4]))}" if isinstance(content, dict) else ""
         raise UserError(f"{path}: found a {type(content).__name__}{keys}, {EXPECTED}")
-    images = {number: image for image, number in naming.ids.items()}
+    entries = [_read_entry(path, index, item) for index, item in enumerate(content)]
+    images = _find_images(path, naming, dict.fromkeys(image for image, *_ in entries))
     classes = {item["id"]: index for index, item in enumerate(naming.categories)}
     rows: dict[str, list[list[float]]] = defaultdict(list)
-    for index, item in enumerate(content):
-        image, category, box, score = _read_entry(path, index, item)
+    for index, (image, category, box, score) in enumerate(entries):
         if image not in images:
             raise UserError(
-                f"{path}: entry {index} is about image {image!r}, which is none of the {len(images)} of "
-                f"this split; expected ids of {_describe_source(naming)}; give the results of this --split"
+                f"{path}: entry {index} is about image {shorten(image, 80)}, which is none of the {len(naming.ids)} of "
+                f"this split; expected ids of {_describe_source(naming)}, or names of files; give the results of this "
+                "--split"
             )
         if not any_class and category not in classes:
             raise UserError(
@@ -156,6 +161,43 @@ def read_results(path: str | os.PathLike, naming: Naming, any_class: bool = Fals
         x, y, w, h = box
         rows[images[image]].append([x, y, x + w, y + h, score, 0 if any_class else classes[category]])
     return {image: np.array(found, np.float64) for image, found in rows.items()}
+
+
+def _find_images(path: str | os.PathLike, naming: Naming, given: Iterable[Any]) -> dict[Any, str]:
+    """What results call images → `Frame.image`; what is unknown is left out. That names are taken is said."""
+    images: dict[Any, str] = {number: image for image, number in naming.ids.items()}
+    given = list(given)
+    if all(one in images for one in given):
+        return images
+    names = _images_by_name(naming.ids)
+    stems = [(int(name), image) for name, image in names.items() if name.isdecimal() and len(name) < MAX_DIGITS]
+    counts = Counter(number for number, _ in stems)
+    numbers = {number: image for number, image in stems if counts[number] == 1}  # 000007.png is 7 for some programs
+    found = {one: names.get(_bare_name(str(one))) or numbers.get(one) for one in given}
+    if not all(found.values()):
+        return images
+    warn(f"{path}: not all of its image ids are ids of {_describe_source(naming)}; all are taken for names of files")
+    return found
+
+
+def _bare_name(name: str) -> str:
+    """A path with `/` alone, from its first folder on, and without the ending of an image."""
+    name = name.replace("\\", "/").lstrip("./")
+    return os.path.splitext(name)[0] if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES else name
+
+
+def _images_by_name(images: Iterable[str]) -> dict[str, str]:
+    """Images by every end of their paths, without the ending, that no other one has."""
+    found: dict[str, str] = {}
+    several: set[str] = set()
+    for image in images:
+        name = _bare_name(Path(image).as_posix())
+        while name:
+            if name in found:
+                several.add(name)
+            found[name] = image
+            name = name.partition("/")[2]
+    return {name: image for name, image in found.items() if name not in several}
 
 
 def _describe_source(naming: Naming) -> str:
