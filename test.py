@@ -22,6 +22,7 @@ from utils.commands.inputs import (
     pick_rows,
     results_folder,
     select_sequences,
+    warn_without_targets,
 )
 from utils.commands.options import (
     add_budget_options,
@@ -39,7 +40,8 @@ from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.evaluate import Evaluation, evaluate_sequences
-from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
+from utils.metrics.rules import MASK_RULES
+from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
@@ -206,25 +208,23 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(argv)
     choice, budget = choice_of(options), budget_of(options)
     check_predictor(choice)
-    dataset = select_sequences(open_labelled(options.data_root, options.split, "masks"), options.sequences)
+    whole = open_labelled(options.data_root, options.split, "masks")
+    dataset = select_sequences(whole, options.sequences, options.ignore_value)
     out = results_folder(choice, options.out, dataset.root, "test", [dataset.root, options.budget_root])
     outputs = open_outputs(out, dataset if options.save_masks else None)
     predictor = open_predictor(choice, hardware_of(options), dataset)
     warn_without_motion(dataset, predictor.settings.num_frames, predictor.settings.name)
     truth = require_masks(dataset, predictor)
-    predictor, chosen_on = fit_to_budget(
-        predictor, budget, batch_size=options.batch_size, workers=options.workers, quiet=options.quiet
-    )
+    reading = {"batch_size": options.batch_size, "workers": options.workers, "quiet": options.quiet}
+    predictor, chosen_on = fit_to_budget(predictor, budget, ignore=options.ignore_value, **reading)
     log = None if options.no_details else TargetLog(TargetFacts(dataset), options.rule)
     result = evaluate_sequences(
         predictor,
         dataset,
         rule=options.rule,
         curve=not options.no_curve,
-        batch_size=options.batch_size,
-        workers=options.workers,
+        **reading,
         limit=options.limit,
-        quiet=options.quiet,
         title="testing",
         on_frame=mask_writer(outputs) if options.save_masks else None,
         extra_rules=MASK_RULES,
@@ -233,6 +233,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts_of(result).items()}
+    warn_without_targets(dataset, figures["overall"])
     content = {
         **figures,
         "sequences": sequences,
@@ -245,6 +246,7 @@ def main(argv: list[str] | None = None) -> None:
         "rule": options.rule,
         "limit": options.limit,
         "truth": truth,
+        "ignore_value": options.ignore_value,
         **pace_of(result),
     }
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)

@@ -20,6 +20,7 @@ from utils.commands.inputs import (
     pick_rows,
     results_folder,
     select_sequences,
+    warn_without_targets,
 )
 from utils.commands.options import (
     add_data_options,
@@ -167,7 +168,7 @@ def assess(
     parts = {"overall": result.overall} | result.subsets
     figures = {name: metrics.compute(threshold) for name, metrics in parts.items()}
     sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
-    overall = figures["overall"]
+    overall = warn_without_targets(dataset, figures["overall"])
     lines = [
         f"{dataset.name} ({dataset.layout}), split {dataset.split}; {model}, precision, recall and F1 of scores "
         f"above {threshold:.4g} at IoU {MIN_IOU:g}",
@@ -211,7 +212,7 @@ def main(argv: list[str] | None = None) -> None:
     if options.detections and not Path(options.detections).is_file():
         raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
     whole = open_labelled(options.data_root, options.split, "boxes")
-    dataset, naming = select_sequences(whole, options.sequences), naming_of(whole)
+    dataset, naming = select_sequences(whole, options.sequences, options.ignore_value, masks=False), naming_of(whole)
     out = results_folder(choice, options.out, options.data_root, "map", [options.detections, dataset.root])
     about = {
         "dataset": dataset.name,
@@ -220,6 +221,7 @@ def main(argv: list[str] | None = None) -> None:
         "limit": options.limit,
         "class_agnostic": options.class_agnostic,
         "least_box": options.least_box,
+        "ignore_value": options.ignore_value,
     }
     counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
     found = read_results(options.detections, naming, options.class_agnostic) if options.detections else {}
@@ -258,10 +260,8 @@ def main(argv: list[str] | None = None) -> None:
     write_json(out / "metrics.json", content | {"warnings": warnings_given()})  # before all else, which may fail
     write_boxes(result, dataset, naming, out)
     write_curves(content["curve"], content["overall"], out)
-    lines.append(
-        f"figures in {out / 'metrics.json'}, boxes in {out / 'detections.json'}, curves in {out / 'pr_curve.png'}"
-    )
-    print("\n".join(lines))
+    paths = (out / name for name in ("metrics.json", "detections.json", "pr_curve.png"))
+    print("\n".join([*lines, "figures in {}, boxes in {}, curves in {}".format(*paths)]))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from utils.commands.inputs import check_predictor, open_predictor, results_folder, take_bundled
 from utils.commands.options import (
     add_hardware_options,
+    add_ignore_option,
     add_predictor_options,
     add_preparation_options,
     choice_of,
@@ -61,6 +62,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
         metavar="FOLDER",
         help="dataset or folder of masks: tell hits from false alarms, and show the truth beside the prediction",
     )
+    add_ignore_option(parser)
     add_predictor_options(parser, "the SSTNet in weights/")
     network.add_argument(
         "--motion-compensation",
@@ -122,7 +124,9 @@ def main(argv: list[str] | None = None) -> None:
     check_predictor(choice)
     live = bool(options.watch) or is_live(options.source)
     sources = find_sources(options.source, options.watch)
-    truth = open_truth(options.truth) if options.truth else None
+    if options.ignore_value is not None and not options.truth:
+        raise UserError("--ignore-value: is about the masks of --truth, which is not given; give both, or leave it out")
+    truth = open_truth(options.truth, options.ignore_value) if options.truth else None
     if truth:
         truth.require(sources)
     name = sources[0].name if len(sources) == 1 else Path(options.source).name

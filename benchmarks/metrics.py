@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks.measure import add_ratios, alternate, check_json, make_parser, report
 from utils.datasets.frame_table import Frame
 from utils.metrics.breakdown import TargetLog
-from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
+from utils.metrics.rules import MASK_RULES
+from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.system.command_line import number

@@ -32,7 +32,12 @@ def _overlap(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Ten
     return (intersection + 1) / (p_sum + y_sum - intersection + 1)
 
 
-def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
+def _blank(ignored: Tensor | None, *planes: Tensor) -> list[Tensor]:
+    """Planes (B, 1, H, W) that are 0, without gradient, where pixels are ignored."""
+    return list(planes) if ignored is None else [plane.masked_fill(ignored, 0) for plane in planes]
+
+
+def focal_iou(probability: Tensor, mask: Tensor, ignored: Tensor | None = None) -> Tensor:
     """Focal-IoU loss of TSMSA, a *sum* over all pixels of the batch (networks trained with it see large values).
 
     With p <- 0.999 (p - 0.5) + 0.5, f = (1 - exp(-bce))^2 bce and the IoU of the whole batch, a pixel counts
@@ -42,32 +47,35 @@ def focal_iou(probability: Tensor, mask: Tensor) -> Tensor:
     Args:
         probability: (B, 1, H, W) float in [0, 1].
         mask: same shape, 0/1 of any dtype.
+        ignored: same shape, bool: pixels that have no part in any sum.
 
     Returns:
         A scalar >= 0.
     """
     probability = 0.999 * (_wide(probability) - 0.5) + 0.5
     mask = mask.to(probability.dtype)
-    iou = _overlap(probability, mask)
+    iou = _overlap(*_blank(ignored, probability, mask))
     bce = -(mask * probability.log() + (1 - mask) * (1 - probability).log())
     focal = torch.expm1(-bce).square() * bce
     balance = 0.25 + 0.5 * mask
-    return count_processes() * (balance * (1 - iou) * focal ** (0.5 * iou + 0.5)).sum()
+    (pixels,) = _blank(ignored, balance * (1 - iou) * focal ** (0.5 * iou + 0.5))
+    return count_processes() * pixels.sum()
 
 
-def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False) -> Tensor:
+def soft_iou(probability: Tensor, mask: Tensor, per_sample: bool = False, ignored: Tensor | None = None) -> Tensor:
     """Soft-IoU loss, 1 - (sum py + 1) / (sum p + sum y - sum py + 1).
 
     Args:
         probability: (B, 1, H, W) float in [0, 1].
         mask: same shape, 0/1 of any dtype.
         per_sample: the sums run over each sample, with the mean taken afterwards, instead of over the batch.
+        ignored: same shape, bool: pixels that have no part in any sum.
 
     Returns:
         A scalar in [0, 1).
     """
     probability = _wide(probability)
-    mask = mask.to(probability.dtype)
+    probability, mask = _blank(ignored, probability, mask.to(probability.dtype))
     return 1 - _overlap(probability, mask, per_sample).mean()
 
 
@@ -89,7 +97,7 @@ def _location(probability: Tensor, mask: Tensor) -> Tensor:
     return (1 - length + 4 / math.pi**2 * angle.square()).mean()
 
 
-def sls_iou(probability: Tensor, mask: Tensor, epoch: int, warm_up: int = 5) -> Tensor:
+def sls_iou(probability: Tensor, mask: Tensor, epoch: int, warm_up: int = 5, ignored: Tensor | None = None) -> Tensor:
     """Scale- and location-sensitive loss of MSHNet.
 
     From "Infrared Small Target Detection with Scale and Location Sensitivity", CVPR 2024.
@@ -104,12 +112,13 @@ def sls_iou(probability: Tensor, mask: Tensor, epoch: int, warm_up: int = 5) -> 
         mask: same shape, 0/1 of any dtype.
         epoch: counted from 0.
         warm_up: the last epoch of the plain IoU.
+        ignored: same shape, bool: pixels that have no part in any sum.
 
     Returns:
         A scalar.
     """
     probability = _wide(probability)
-    mask = mask.to(probability.dtype)
+    probability, mask = _blank(ignored, probability, mask.to(probability.dtype))
     dims = (1, 2, 3)
     intersection, p_sum, y_sum = (probability * mask).sum(dims), probability.sum(dims), mask.sum(dims)
     iou = _quotient(intersection, p_sum + y_sum - intersection)
@@ -126,7 +135,7 @@ def _quotient(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(empty, 0.0, numerator / torch.where(empty, 1.0, denominator))
 
 
-def clip_iou(probability: Tensor, mask: Tensor) -> Tensor:
+def clip_iou(probability: Tensor, mask: Tensor, ignored: Tensor | None = None) -> Tensor:
     """Loss of DeepPro, 1 - mean over clips of sum py / (sum p + sum y - sum py), without smoothing.
 
     The sums run over all frames of a clip; one without targets counts 1 and has no gradient.
@@ -134,24 +143,30 @@ def clip_iou(probability: Tensor, mask: Tensor) -> Tensor:
     Args:
         probability: (B, T, H, W) float in [0, 1].
         mask: same shape, 0/1 of any dtype.
+        ignored: same shape, bool: pixels that have no part in any sum.
 
     Returns:
         A scalar in [0, 1].
     """
-    return sls_iou(probability, mask, epoch=0)
+    return sls_iou(probability, mask, epoch=0, ignored=ignored)
 
 
-def weighted_bce(logits: Tensor, mask: Tensor, target_weight: float = 200.0) -> Tensor:
+def weighted_bce(logits: Tensor, mask: Tensor, target_weight: float = 200.0, ignored: Tensor | None = None) -> Tensor:
     """Mean over pixels of binary cross entropy, a pixel weighing 1 + target_weight * y.
 
     Args:
         logits: (B, 1, H, W) float.
         mask: same shape, 0/1 of any dtype.
         target_weight: of targets' pixels, beyond 1.
+        ignored: same shape, bool: pixels that the mean is not over.
     """
     logits = _wide(logits)
     mask = mask.to(logits.dtype)
-    return F.binary_cross_entropy_with_logits(logits, mask, weight=1 + target_weight * mask)
+    weight = 1 + target_weight * mask
+    if ignored is None:
+        return F.binary_cross_entropy_with_logits(logits, mask, weight=weight)
+    (pixels,) = _blank(ignored, F.binary_cross_entropy_with_logits(logits, mask, weight=weight, reduction="none"))
+    return count_processes() * pixels.sum() / sum_over_processes((~ignored).sum().to(pixels)).clamp(min=1)
 
 
 class Criterion(nn.Module):
@@ -162,8 +177,8 @@ class Criterion(nn.Module):
 
     epoch: int = 0
 
-    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Logits and mask (B, 1, H, W) → {name: weighted loss}."""
+    def losses(self, logits: Tensor, mask: Tensor, ignored: Tensor | None = None) -> dict[str, Tensor]:
+        """Logits, mask and what is ignored, bool, each (B, 1, H, W) → {name: weighted loss}."""
         raise NotImplementedError
 
     def forward(self, logits: Tensor | Sequence[Tensor], targets: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -172,7 +187,8 @@ class Criterion(nn.Module):
         Args:
             logits: (B, 1, H, W) float, or a list/tuple of such tensors (deep supervision; each loss is averaged over
                 the entries).
-            targets: "mask" (B, 1, H, W) bool or 0/1 float.
+            targets: "mask" (B, 1, H, W) bool or 0/1 float; maybe "ignored", likewise, bool: pixels that have no part
+                in the losses.
 
         Raises:
             ValueError: shapes differ, or a list is empty.
@@ -186,22 +202,22 @@ class Criterion(nn.Module):
                 raise ValueError(
                     f"got logits {tuple(output.shape)} and mask {tuple(mask.shape)}, expected both (B, 1, H, W)"
                 )
-        named = [self.losses(_wide(output), mask) for output in outputs]
+        named = [self.losses(_wide(output), mask, targets.get("ignored")) for output in outputs]
         return {name: torch.stack([losses[name] for losses in named]).mean() for name in named[0]}
 
 
 class FocalIoU(Criterion):
     """{"focal_iou"}: the published loss of TSMSA, see `focal_iou`."""
 
-    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        return {"focal_iou": focal_iou(logits.sigmoid(), mask)}
+    def losses(self, logits: Tensor, mask: Tensor, ignored: Tensor | None = None) -> dict[str, Tensor]:
+        return {"focal_iou": focal_iou(logits.sigmoid(), mask, ignored)}
 
 
 class SoftIoU(Criterion):
     """{"soft_iou"}: see `soft_iou`, over the batch."""
 
-    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        return {"soft_iou": soft_iou(logits.sigmoid(), mask)}
+    def losses(self, logits: Tensor, mask: Tensor, ignored: Tensor | None = None) -> dict[str, Tensor]:
+        return {"soft_iou": soft_iou(logits.sigmoid(), mask, ignored=ignored)}
 
 
 class SLSIoU(Criterion):
@@ -211,15 +227,15 @@ class SLSIoU(Criterion):
         super().__init__()
         self.warm_up = warm_up
 
-    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        return {"sls_iou": sls_iou(logits.sigmoid(), mask, self.epoch, self.warm_up)}
+    def losses(self, logits: Tensor, mask: Tensor, ignored: Tensor | None = None) -> dict[str, Tensor]:
+        return {"sls_iou": sls_iou(logits.sigmoid(), mask, self.epoch, self.warm_up, ignored)}
 
 
 class ClipIoU(Criterion):
     """{"clip_iou"}: see `clip_iou`."""
 
-    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        return {"clip_iou": clip_iou(logits.sigmoid(), mask)}
+    def losses(self, logits: Tensor, mask: Tensor, ignored: Tensor | None = None) -> dict[str, Tensor]:
+        return {"clip_iou": clip_iou(logits.sigmoid(), mask, ignored)}
 
 
 class BCESoftIoU(Criterion):
@@ -230,10 +246,10 @@ class BCESoftIoU(Criterion):
         self.bce_weight = bce_weight
         self.target_weight = target_weight
 
-    def losses(self, logits: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    def losses(self, logits: Tensor, mask: Tensor, ignored: Tensor | None = None) -> dict[str, Tensor]:
         return {
-            "bce": self.bce_weight * weighted_bce(logits, mask, self.target_weight),
-            "soft_iou": soft_iou(logits.sigmoid(), mask, per_sample=True),
+            "bce": self.bce_weight * weighted_bce(logits, mask, self.target_weight, ignored),
+            "soft_iou": soft_iou(logits.sigmoid(), mask, per_sample=True, ignored=ignored),
         }
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from tqdm import tqdm
 
@@ -20,11 +21,21 @@ from utils.datasets.quick_check import (
     LABEL_ADVICE,
     describe_wrong_mask,
     find_label_problems,
+    mask_paths,
     tell_colours,
 )
 from utils.images.box_masks import boxes_of_mask
 from utils.images.frame_names import natural_key
-from utils.images.image_files import read_frame, read_mask, same_aspect
+from utils.images.image_files import read_frame, same_aspect
+from utils.images.masks.meaning import (
+    IGNORE_HELP,
+    MOSTLY,
+    IgnoreChoice,
+    MaskMeaning,
+    look_over_masks,
+    parse_ignore_value,
+)
+from utils.images.masks.values import ignored_of, read_mask_values, targets_of
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 
@@ -40,8 +51,8 @@ class FrameCheck:
     targets: int = 0
 
 
-def inspect(frame: Frame) -> FrameCheck:
-    """Decode a frame and its mask, and compare them with each other and with the boxes."""
+def inspect(frame: Frame, meaning: MaskMeaning) -> FrameCheck:
+    """Decode a frame and its mask, of that meaning, and compare them with each other and with the boxes."""
     found = FrameCheck()
     try:
         image = read_frame(frame.image)
@@ -53,7 +64,7 @@ def inspect(frame: Frame) -> FrameCheck:
             found.hints.append(f"{frame.image}: every pixel is {image.min()}; an empty picture?")
     if frame.mask:
         try:
-            _inspect_mask(frame, found)
+            _inspect_mask(frame, found, meaning)
         except UserError as error:
             found.problems.append(str(error))
     else:
@@ -63,8 +74,10 @@ def inspect(frame: Frame) -> FrameCheck:
     return found
 
 
-def _inspect_mask(frame: Frame, found: FrameCheck) -> None:
-    values = read_frame(frame.mask)
+def _inspect_mask(frame: Frame, found: FrameCheck, meaning: MaskMeaning) -> None:
+    rule = meaning.rule
+    content = read_mask_values(frame.mask)
+    values, labels = rule.plane_of(content), rule.labels_of(content)
     if found.size and values.shape != found.size:
         if same_aspect(values.shape, found.size):
             (h, w), (own_h, own_w) = values.shape, found.size
@@ -74,19 +87,31 @@ def _inspect_mask(frame: Frame, found: FrameCheck) -> None:
             )
         else:
             found.problems.append(describe_wrong_mask(frame, values.shape, found.size))
-    top = int(values.max())
-    between = int(((values > 0) & (values < top)).sum())
-    if between:
+    targets, ignored = targets_of(labels), ignored_of(labels)
+    known = values if ignored is None else values[~ignored]
+    top = float(known.max(initial=0))
+    between = int(((known > 0) & (known < top)).sum())
+    share = int(targets.sum()) / max(known.size, 1)
+    if 0 < top <= rule.above:
         found.problems.append(
-            f"{frame.mask}: {between} pixels between 0 and {top}, expected two values; those above "
-            "half count as target, write the mask again as PNG to be exact"
+            f"{frame.mask}: values of at most {top:g}, where other masks of this dataset have {2 * rule.above:g}; it "
+            "counts as a mask without a target, write it again"
         )
-    elif top and values.min() == top:
+    elif between and rule.above:
+        found.problems.append(
+            f"{frame.mask}: {between} pixels between 0 and {top:g}, expected two values; those above "
+            f"{rule.above:g} count as target, write the mask again as PNG to be exact"
+        )
+    elif share == 1:
         found.problems.append(f"{frame.mask}: every pixel is target; replace the mask")
-    found.targets = len(boxes_of_mask(read_mask(frame.mask)))
+    elif share > MOSTLY:
+        found.problems.append(f"{frame.mask}: {share:.0%} of the pixels are target; if it is inverted, invert it")
+    found.targets = len(boxes_of_mask(targets))
 
 
-def check(root: str, split: str = "all", need: str = "labels", quiet: bool = False) -> tuple[list[str], list[str], str]:
+def check(
+    root: str, split: str = "all", need: str = "labels", quiet: bool = False, ignore: IgnoreChoice = None
+) -> tuple[list[str], list[str], str]:
     """Look at every file of a dataset.
 
     Args:
@@ -94,6 +119,7 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
         split: "train", "test" or "all", see `utils.datasets.open_dataset`.
         need: the labels that every frame must have, see there.
         quiet: no progress bar.
+        ignore: as of `utils.images.masks.meaning.look_over_masks`.
 
     Returns:
         Problems, hints (which are no problems), and a line of figures, empty where no frame could be listed.
@@ -110,9 +136,10 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
         return report.lines, [], ""
     with contextlib.suppress(UserError):  # which the frame's own line tells
         tell_colours(dataset)
+    meaning = look_over_masks(mask_paths(dataset), ignore)
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
         bar = tqdm(
-            pool.map(inspect, dataset.frames),
+            pool.map(partial(inspect, meaning=meaning), dataset.frames),
             total=len(dataset.frames),
             desc="checking",
             unit="frame",
@@ -122,7 +149,28 @@ def check(root: str, split: str = "all", need: str = "labels", quiet: bool = Fal
         checks = list(bar)
     problems = report.lines + [line for item in checks for line in item.problems]
     hints = [line for item in checks for line in item.hints]
+    if meaning.problem:
+        problems.append(f"{root}: {meaning.problem}")
+    if meaning.note and not meaning.problem:
+        (hints if meaning.labels else problems).append(f"{root}: {meaning.note}")
+    problems += _find_splits_without_targets(dataset, checks)
     return problems, hints, _summary(dataset, checks)
+
+
+def _find_splits_without_targets(dataset: Dataset, checks: Sequence[FrameCheck]) -> list[str]:
+    """A line for the whole, or for the training split, where not one frame holds a target."""
+    held = {frame.image for frame, found in zip(dataset.frames, checks, strict=True) if found.targets}
+    if not held:
+        return [f"{dataset.root}: none of the {len(checks)} frames holds a target; correct the labels"]
+    if dataset.split != "all":
+        return []
+    try:
+        training = open_dataset(dataset.root, "train", "images", CollectingReport()).frames
+    except UserError:  # there is no such split
+        return []
+    if any(frame.image in held for frame in training):
+        return []
+    return [f"{dataset.root}: none of the {len(training)} training frames holds a target; correct the labels"]
 
 
 def _summary(dataset: Dataset, checks: Sequence[FrameCheck]) -> str:
@@ -150,9 +198,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="labels",
         help="labels that every frame must have (default: those that the dataset has)",
     )
+    parser.add_argument("--ignore-value", type=parse_ignore_value, metavar="N", help=IGNORE_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    problems, hints, summary = check(given.data_root, given.split, given.need, given.quiet)
+    problems, hints, summary = check(given.data_root, given.split, given.need, given.quiet, given.ignore_value)
     problems = list(dict.fromkeys(" ".join(line.split()) for line in problems))
     for line in [*problems, *(f"hint: {hint}" for hint in hints)]:
         print(line)

@@ -15,6 +15,7 @@ if not __package__:  # run as a file
 
 from utils.datasets.building import build_folder
 from utils.images.image_files import image_size
+from utils.images.masks.meaning import look_over_masks
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
@@ -145,6 +146,8 @@ def convert(
     fitted = {} if matched.masks else fit_boxes(found, matched.boxes, matched.sizes, borders)
     with writing(out, "give another --out"), build_folder(root) as work:
         said = write_dataset(work, found, matched.masks, fitted, one_class, link) + matched.said + borders.said()
+    if matched.masks:
+        said += [f"masks: {line}" for line in look_over_masks([str(path) for path in matched.masks.values()]).say()]
     lost = matched.lost
     more = [f"left out: labels of {len(lost)} images that are not there, the first {lost[0]}"] if lost else []
     return [f"{out}: from labels of the kind '{kind}'", *said, *more, f"next: python -m utils.datasets describe {out}"]

@@ -17,9 +17,12 @@ from utils.datasets.building import build_folder
 from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.quick_check import understand_masks
 from utils.datasets.splits import NoSplit
 from utils.images.box_masks import boxes_of_mask
-from utils.images.image_files import image_size, read_mask
+from utils.images.image_files import image_size
+from utils.images.masks.meaning import IGNORE_HELP, IgnoreChoice, parse_ignore_value
+from utils.images.masks.values import read_mask
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
@@ -43,14 +46,19 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     def frames() -> Iterator[tuple[str, tuple[int, int], list[Box]]]:
         for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
             size = image_size(frame.image)
-            boxes = boxes_of_mask(read_mask(frame.mask, size)).tolist()
+            boxes = boxes_of_mask(read_mask(frame.mask, size, frame.mask_rule)).tolist()
             yield Path(os.path.relpath(frame.image, dataset.root)).as_posix(), size, [(*box, 0) for box in boxes]
 
     return coco_of_boxes(frames(), [TARGET_CATEGORY])
 
 
 def convert(
-    root: str, split: str | None = None, out: str | None = None, overwrite: bool = False, quiet: bool = False
+    root: str,
+    split: str | None = None,
+    out: str | None = None,
+    overwrite: bool = False,
+    quiet: bool = False,
+    ignore: IgnoreChoice = None,
 ) -> list[str]:
     """Write `instances_SPLIT.json` from a dataset's masks.
 
@@ -60,12 +68,14 @@ def convert(
         out: folder of the json files; default: `annotations/` in `root`.
         overwrite: replace files that are there.
         quiet: no progress bar.
+        ignore: as of `utils.datasets.quick_check.understand_masks`.
 
     Returns:
         A line for each file written.
 
     Raises:
-        UserError: no masks, no such split, a file there already, or a folder that cannot be written.
+        UserError: no masks, masks whose meaning cannot be told, no such split, a file there already, or a folder that
+            cannot be written.
     """
     folder = Path(out) if out else Path(root) / "annotations"
     datasets: list[Dataset] = []
@@ -85,6 +95,7 @@ def convert(
         found = boxed
     if found and not overwrite:
         raise UserError(f"{found[0]}: found boxes already, expected none; give --overwrite to replace them, or --out")
+    datasets = understand_masks(*datasets, ignore=ignore)
     contents = [coco_of(dataset, quiet) for dataset in datasets]  # a broken mask stops before anything is written
     with writing(folder, "give another --out"), build_folder(folder, merge=True) as work:
         for content, path in zip(contents, paths, strict=True):
@@ -105,9 +116,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", help="folder of the json files (default: annotations/ in the dataset)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--ignore-value", type=parse_ignore_value, metavar="N", help=IGNORE_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
-    print("\n".join(convert(given.data_root, given.split, given.out, given.overwrite, given.quiet)))
+    lines = convert(given.data_root, given.split, given.out, given.overwrite, given.quiet, given.ignore_value)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

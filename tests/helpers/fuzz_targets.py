@@ -26,7 +26,8 @@ from utils.clips.settings import ClipSettings
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import open_dataset
 from utils.datasets.quick_check import quick_check
-from utils.images.image_files import image_size, read_frame, read_mask
+from utils.images.image_files import image_size, read_frame
+from utils.images.masks.values import read_mask
 from utils.metrics.coco_results import naming_of, read_results
 from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
 from utils.predictor.onnx_run import METADATA_KEY

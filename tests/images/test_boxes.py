@@ -16,7 +16,8 @@ from trees import coco, picture, real_data, target_mask, touch, write, write_coc
 from utils.datasets.dataset import open_dataset
 from utils.images.box_masks import boxes_of_mask, convert_boxes, half_max_mask, mask_of_boxes
 from utils.images.boxes import box_problem
-from utils.images.image_files import read_frame, read_mask
+from utils.images.image_files import read_frame
+from utils.images.masks.values import read_mask
 from utils.system.errors import UserError
 from utils_coco import boxes_to_masks, masks_to_coco
 

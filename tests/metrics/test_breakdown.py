@@ -13,7 +13,8 @@ from utils.datasets.dataset import open_dataset
 from utils.images.components import label
 from utils.metrics.breakdown import TargetLog
 from utils.metrics.evaluate import evaluate_sequences
-from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics, outcome
+from utils.metrics.rules import MASK_RULES, outcome
+from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts, chains, notes_of
 from utils.predictor.classical import classical_predictor
 from utils.render.contact_sheet import ENLARGEMENT, SIDE, alarm_tiles, draw_sheet, miss_tiles

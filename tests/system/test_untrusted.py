@@ -17,7 +17,8 @@ from trees import coco, picture, write, write_pairs, write_text
 
 from utils.datasets.coco import read_coco
 from utils.datasets.dataset import open_dataset
-from utils.images.image_files import check_end, read_frame, read_mask
+from utils.images.image_files import check_end, read_frame
+from utils.images.masks.values import read_mask
 from utils.predictor.checkpoint import load_file
 from utils.system.errors import UserError
 from utils.video.sources import open_sources

@@ -7,7 +7,7 @@ from trees import coco, picture, write, write_text
 
 from utils.datasets.dataset import open_dataset
 from utils.images.box_masks import boxes_of_mask
-from utils.images.image_files import read_mask
+from utils.images.masks.values import read_mask
 from utils.system.errors import UserError
 from utils.system.notices import hold_warnings
 from utils_coco import boxes_to_masks, coco_to_txt, txt_to_coco

@@ -32,11 +32,11 @@ def augment_batch(
     Sample i is concatenated with sample i+1 (the last one with the first; a single sample with itself) and resized back
     to H x W with nearest neighbour, i.e. every second row or column is kept, for odd sizes too. Nearest neighbour would
     erase a target one pixel wide in every second case, so a pixel of the new mask is set where either of its two pixels
-    was.
+    was, and ignored where either was ignored.
 
     Args:
         frames: (B, T, H, W).
-        masks: (B, 1, H, W), bool or 0/1 of any dtype.
+        masks: (B, 1, H, W), bool or 0/1 of any dtype, 2 where pixels are ignored.
         axis: 2, above each other, or 3, side by side; drawn if None.
         generator: that draws it.
         published: nearest neighbour for the mask as well.

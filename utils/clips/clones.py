@@ -10,6 +10,7 @@ import numpy as np
 from utils.clips.transforms import NO_BOXES, ClipTransform, check_clip
 from utils.images.boxes import IGNORED_CLASS
 from utils.images.components import label_targets
+from utils.images.masks.values import ignored_of, join_labels, targets_of
 
 SKIRT_PX = 2  # pixels around the mask in which the skirts of a target's point spread fade out
 BACKGROUND_RING_PX = 4  # pixels beyond the skirts that tell the local background
@@ -56,6 +57,9 @@ class TargetAugmentation(ClipTransform):
     255, or at 65535 where the clip exceeds 255. With "replace" (published) pixels of the mask replace those of the new
     place, whose position is clamped frame by frame with the clone's own size.
 
+    Ignored pixels are no target that is cloned and no background to measure, and no clone is put where it would cover
+    or, with "add", come near them: in one frame of the clip or in all.
+
     A clone's mask never has fewer than min(2, the original's) pixels (one where "replace" shrinks its box to a pixel).
     A box belongs to the target that has most pixels in it; it moves and shrinks with each clone of that target, whole
     in the image with "add", cut at the image's edge with "replace".
@@ -92,7 +96,7 @@ class TargetAugmentation(ClipTransform):
 
         Args:
             frames: (T, H, W) float32 in the sensor's units.
-            masks: (T, H, W) bool.
+            masks: (T, H, W) bool, or labels.
             boxes: (N, 5) of the key frame.
             rng: draws the clones' scales, contrasts and places.
 
@@ -103,16 +107,18 @@ class TargetAugmentation(ClipTransform):
             ValueError: the shapes of frames and masks differ.
         """
         check_clip(frames, masks)
-        frames, masks = frames.copy(), masks.astype(bool)
+        frames, ignored = frames.copy(), ignored_of(masks)
+        masks = targets_of(masks).astype(bool)
         way = _Adding(self.contrast, self.tries) if self.mode == "add" else _Replacing()
         targets = []
         for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
-            targets += way.cut(frame, mask, index, boxes if index == len(frames) - 1 else NO_BOXES)
+            hidden = None if ignored is None else ignored[index]
+            targets += way.cut(frame, mask, index, boxes if index == len(frames) - 1 else NO_BOXES, hidden)
         placed = [boxes]
         for _ in range(self.copies if targets else 0):
             scale = rng.uniform(*self.scale)
-            placed += way.place(frames, masks, [way.shrink(target, scale) for target in targets], rng)
-        return frames, masks, np.concatenate(placed)
+            placed += way.place(frames, masks, [way.shrink(target, scale) for target in targets], rng, ignored)
+        return frames, join_labels(masks, ignored), np.concatenate(placed)
 
 
 @dataclass(frozen=True)
@@ -122,10 +128,12 @@ class _Adding:
     contrast: tuple[float, float]
     tries: int
 
-    def cut(self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
+    def cut(
+        self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray, ignored: np.ndarray | None = None
+    ) -> list[_Patch]:
         """Every target of a frame as its contrast over the local background, fading out within `SKIRT_PX`.
 
-        Targets at the image's border are left out.
+        Targets at the image's border are left out; `ignored` (H, W) bool are no background.
         """
         labels, places = label_targets(mask)
         owners = _owners(labels, boxes)
@@ -143,7 +151,8 @@ class _Adding:
             others = (found > 0) & (target == 0)
             if others.any():  # a neighbour's light belongs neither to this target nor to its background
                 others = cv2.dilate(others.astype(np.uint8), _SQUARE, iterations=SKIRT_PX) > 0
-            ring = values[(skirt == 0) & ~others]
+            around = (skirt == 0) & ~others
+            ring = values[around if ignored is None else around & ~ignored[here]]
             background = np.median(ring) if ring.size else values.min()
             weight = (target + near + skirt).astype(np.float32) / 3
             weight[others & (target == 0)] = 0
@@ -185,9 +194,14 @@ class _Adding:
         return _Patch(patch.frame, patch.y, patch.x, values, mask, boxes)
 
     def place(
-        self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
+        self,
+        frames: np.ndarray,
+        masks: np.ndarray,
+        clones: list[_Patch],
+        rng: np.random.Generator,
+        ignored: np.ndarray | None = None,
     ) -> list[np.ndarray]:
-        """Places the clones, if there is room, and returns their boxes."""
+        """Places the clones, if there is room that is not `ignored` (T, H, W) bool, and returns their boxes."""
         factor = np.float32(rng.uniform(*self.contrast))
         size = frames.shape[1:]
         boxes = np.array([_extent(clone) for clone in clones])  # (N, 4): y0, x0, y1, x1, displacement still zero
@@ -199,7 +213,8 @@ class _Adding:
         for _ in range(self.tries):
             shift = rng.integers(low, high + 1)
             moved = boxes + np.tile(shift, 2)
-            if all(_is_free(masks[clone.frame], box) for clone, box in zip(clones, moved, strict=True)):
+            taken = [masks] if ignored is None else [masks, ignored]
+            if all(_is_free(a[clone.frame], box) for clone, box in zip(clones, moved, strict=True) for a in taken):
                 break
         else:
             return []
@@ -216,7 +231,9 @@ class _Adding:
 class _Replacing:
     """The mode "replace" of `TargetAugmentation`: cuts out pixels, and places them anywhere, as published."""
 
-    def cut(self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray) -> list[_Patch]:
+    def cut(
+        self, frame: np.ndarray, mask: np.ndarray, index: int, boxes: np.ndarray, ignored: np.ndarray | None = None
+    ) -> list[_Patch]:
         """Every target of a frame in its bounding box, as it is."""
         labels, places = label_targets(mask)
         owners = _owners(labels, boxes)
@@ -237,16 +254,28 @@ class _Replacing:
         return _Patch(patch.frame, patch.y, patch.x, values, _never_empty(mask, share, patch.mask), boxes)
 
     def place(
-        self, frames: np.ndarray, masks: np.ndarray, clones: list[_Patch], rng: np.random.Generator
+        self,
+        frames: np.ndarray,
+        masks: np.ndarray,
+        clones: list[_Patch],
+        rng: np.random.Generator,
+        ignored: np.ndarray | None = None,
     ) -> list[np.ndarray]:
-        """Places the clones and returns their boxes."""
+        """Places the clones, unless one would cover what is `ignored` (T, H, W) bool, and returns their boxes."""
         size = np.array(frames.shape[1:])
         limit = np.array([displacement_range(length) for length in size])
         shift = rng.integers(-limit, limit + 1)
         boxes = []
-        for clone in clones:
-            y, x = np.clip((clone.y, clone.x) + shift, 0, size - clone.mask.shape)
-            here = slice(y, y + clone.mask.shape[0]), slice(x, x + clone.mask.shape[1])
+        corners = [np.clip((clone.y, clone.x) + shift, 0, size - clone.mask.shape) for clone in clones]
+        areas = [
+            (slice(y, y + clone.mask.shape[0]), slice(x, x + clone.mask.shape[1]))
+            for clone, (y, x) in zip(clones, corners, strict=True)
+        ]
+        if ignored is not None and any(
+            (ignored[clone.frame][area] & clone.mask).any() for clone, area in zip(clones, areas, strict=True)
+        ):
+            return []
+        for clone, (y, x), here in zip(clones, corners, areas, strict=True):
             frames[clone.frame][here][clone.mask] = clone.values[clone.mask]
             masks[clone.frame][here] |= clone.mask
             moved = _move_boxes(clone.boxes, (0, 0), np.array((y - clone.y, x - clone.x)))

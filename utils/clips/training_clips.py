@@ -18,7 +18,8 @@ from utils.datasets.frame_table import Frame, Sequences
 from utils.datasets.quick_check import require_declared_size
 from utils.images.box_masks import mask_of_boxes
 from utils.images.boxes import IGNORED_CLASS
-from utils.images.image_files import read_frame, read_mask
+from utils.images.image_files import read_frame
+from utils.images.masks.values import ignored_of, join_labels, read_labels, read_mask, targets_of
 from utils.images.normalise import normalise
 from utils.system.errors import UserError
 
@@ -27,8 +28,13 @@ MEASURED_BYTES = 1 << 10  # of a frame, on average
 
 
 def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """The mask on disk, `(H, W)` bool, of a frame that reads as `image`."""
-    return read_mask(frame.mask, image.shape)
+    """The targets of the mask on disk, `(H, W)` bool, of a frame that reads as `image`."""
+    return read_mask(frame.mask, image.shape, frame.mask_rule)
+
+
+def file_labels(frame: Frame, image: np.ndarray) -> np.ndarray:
+    """Targets and ignored pixels of the mask on disk, `(H, W)` as of `utils.images.masks.values.read_labels`."""
+    return read_labels(frame.mask, image.shape, frame.mask_rule)
 
 
 def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
@@ -57,12 +63,12 @@ class ClipDataset:
         sequences: frames of each sequence in order; every frame has a mask, or `boxes` for a detector.
         keys: the key frames, as `(sequence name, position)`.
         settings: how the network sees clips; sizes are left to `transform`.
-        transform: `(frames (T, H, W), masks (T, H, W) bool, boxes (N, 5), rng) → the same, frames float32`, e.g. crops
+        transform: `(frames (T, H, W), masks (T, H, W), boxes (N, 5), rng) → the same, frames float32`, e.g. crops
             and augmentation; `boxes` are those of the key frame, see `utils.clips.transforms`.
         seed: with the epoch and the clip's index it seeds `rng`, so that a sample does not depend on the worker.
         cache_bytes: memory for decoded frames, of this process and loader processes together.
         labels: "mask" or "boxes", what a sample holds.
-        mask_of: the mask of a frame, from the frame and its image.
+        mask_of: the mask of a frame, bool or labels, from the frame and its image.
         replace_bad: a clip with an unreadable frame is replaced by the next one that can be read, and the sample says
             so under `"replaced"`; else its error is raised.
     """
@@ -101,7 +107,8 @@ class ClipDataset:
             index: of the key frame in `keys`.
 
         Returns:
-            Frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)` bool.
+            Frames `(T, H, W)` in grey levels, of the files' dtype, or aligned, float32; masks `(T, H, W)` bool, or
+            labels where some pixels are ignored (`utils.images.masks.values.MaskRule.labels_of`).
 
         Raises:
             UserError: a frame is unreadable, or of another size than the others.
@@ -143,8 +150,14 @@ class ClipDataset:
         return self._get("defects", telling[-1], lambda: find_defects([self._image(i) for i in telling]))
 
     def _mask(self, index: int, image: np.ndarray) -> np.ndarray:
-        bits = self._get("mask", index, lambda: np.packbits(self.mask_of(self.frames[index], image), 1))
-        return np.unpackbits(bits, 1, image.shape[1]).view(bool)
+        def pack() -> np.ndarray:
+            labels = self.mask_of(self.frames[index], image)
+            planes = [plane for plane in (targets_of(labels), ignored_of(labels)) if plane is not None]
+            return np.packbits(np.concatenate(planes), 1)  # what is ignored below the targets
+
+        rows = np.unpackbits(self._get("mask", index, pack), 1, image.shape[1]).view(bool)
+        height = image.shape[0]
+        return join_labels(rows[:height], rows[height:] if len(rows) > height else None)
 
     def _align(
         self, chosen: list[int], images: list[np.ndarray], masks: list[np.ndarray]
@@ -153,7 +166,12 @@ class ClipDataset:
         shifts = shifts_to_last(steps)
         return (
             align_clip(images, shifts),
-            [mask > 0 for mask in align_clip([mask.astype(np.uint8) for mask in masks], np.rint(shifts))],
+            [
+                moved.astype(mask.dtype)
+                for mask, moved in zip(
+                    masks, align_clip([mask.astype(np.uint8) for mask in masks], np.rint(shifts)), strict=True
+                )
+            ],
         )
 
     def _shift(self, index: int) -> np.ndarray:
@@ -172,9 +190,9 @@ class ClipDataset:
 
         Returns:
             `{"clip": normalised (T, H, W), or (3, T, H, W), float32, "key": the key frame's path}` with its `"mask"`
-            (1, H, W) float32, with `settings.every_frame` those of all frames (T, H, W), or its `"boxes"` (N, 5)
-            float32, x1, y1, x2, y2, class in pixels of the clip; the class of a region to ignore is
-            `utils.images.boxes.IGNORED_CLASS`.
+            (1, H, W) float32, 0, 1, or 2 where it is ignored, with `settings.every_frame` those of all frames
+            (T, H, W), or its `"boxes"` (N, 5) float32, x1, y1, x2, y2, class in pixels of the clip; the class of a
+            region to ignore is `utils.images.boxes.IGNORED_CLASS`.
 
         Raises:
             UserError: a frame is unreadable, or of another size than the others; with `replace_bad`, no clip can be

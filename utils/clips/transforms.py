@@ -1,8 +1,9 @@
 """Size and appearance of training clips: the same change for all frames of a clip, images, masks and boxes together.
 
-Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool; boxes (N, 5) float64 are those of the
-key frame, the last one: x1, y1, x2, y2 in its pixels, right and bottom exclusive, and class, or `IGNORED_CLASS` for a
-region in which nobody says what is a target. Every transform returns new arrays.
+Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool, or uint8 labels where some pixels
+are ignored (`utils.images.masks.values`), and stay so; boxes (N, 5) float64 are those of the key frame, the last one:
+x1, y1, x2, y2 in its pixels, right and bottom exclusive, and class, or `IGNORED_CLASS` for a region in which nobody
+says what is a target. Every transform returns new arrays.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from utils.images.boxes import IGNORED_CLASS, cut
 from utils.images.components import label_targets
 from utils.images.fit import MARGIN_GREY, Letterbox, resize_mask, resize_plane
+from utils.images.masks.values import ignored_of, join_labels, targets_of
 
 NO_BOXES = np.zeros((0, 5))
 
@@ -35,7 +37,7 @@ class ClipTransform:
 
         Args:
             frames: (T, H, W) float32.
-            masks: (T, H, W) bool.
+            masks: (T, H, W) bool, or labels.
             boxes: (N, 5) of the key frame.
             rng: draws what is drawn.
 
@@ -63,7 +65,7 @@ def resize_clip(frames: np.ndarray, masks: np.ndarray, size: int | tuple[int, in
 
     Along an axis that shrinks, frames are averaged over areas, else interpolated linearly. A pixel of the new mask is
     set where targets cover at least half of it; a target that would vanish keeps the pixel it covers most, so every
-    8-connected target is still there (close neighbours may grow together).
+    8-connected target is still there (close neighbours may grow together). What is ignored is resized likewise.
 
     Args:
         frames: (T, H, W) float32.
@@ -78,7 +80,14 @@ def resize_clip(frames: np.ndarray, masks: np.ndarray, size: int | tuple[int, in
     if frames.shape[1:] == (height, width):
         return frames.copy(), masks.copy()
     resized = np.stack([resize_plane(frame, height, width) for frame in frames])
-    return resized, np.stack([resize_mask(mask, height, width) for mask in masks])
+    return resized, np.stack([_resize_labels(mask, height, width) for mask in masks])
+
+
+def _resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`resize_mask` of targets, and of ignored pixels; where both would be it is a target."""
+    ignored = ignored_of(labels)
+    resized = None if ignored is None else resize_mask(ignored, height, width)
+    return join_labels(resize_mask(targets_of(labels), height, width), resized)
 
 
 def random_crop(
@@ -105,7 +114,7 @@ def random_crop(
     pad = _padding_to(frames, size)
     if np.any(pad):
         frames, masks = np.pad(frames, pad, mode="symmetric"), np.pad(masks, pad, mode="symmetric")
-    targets = label_targets(masks[-1])[1] if rng.random() < target_probability else []
+    targets = label_targets(targets_of(masks[-1]))[1] if rng.random() < target_probability else []
     here = _draw_place(frames.shape[1:], targets, size, rng)
     return frames[here].copy(), masks[here].copy()
 
@@ -195,11 +204,11 @@ def letterbox_clip(
     check_clip(frames, masks)
     place = Letterbox(frames.shape[1:], (size, size), margin)
     (top, left), (height, width) = place.corner, place.inner
-    moved = np.zeros((len(masks), size, size), bool)
+    moved = np.zeros((len(masks), size, size), masks.dtype)
     for mask, canvas in zip(masks, moved, strict=True):
         if mask.any():
             inner = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-            canvas[top : top + height, left : left + width] = inner > 0
+            canvas[top : top + height, left : left + width] = inner
     return np.stack([place.frame(frame, full_scale) for frame in frames]), moved, place.to_input(boxes)
 
 

@@ -12,13 +12,15 @@ import numpy as np
 
 from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.layouts import SEQUENCE_TREE
-from utils.datasets.quick_check import tell_colours
+from utils.datasets.quick_check import mask_paths, tell_colours
 from utils.datasets.split_names import split_of_folder
 from utils.datasets.splits import SPLITS, NoSplit
 from utils.images.box_masks import boxes_of_mask
 from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
-from utils.images.image_files import IMAGE_SUFFIXES, read_frame, read_mask, read_values
+from utils.images.image_files import IMAGE_SUFFIXES, read_frame, read_values
+from utils.images.masks.meaning import look_over_masks
+from utils.images.masks.values import read_mask
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.system.notices import hold_warnings
@@ -117,10 +119,12 @@ def _describe_targets(dataset: Dataset) -> list[str]:
         )
     masked = [frame for frame in dataset.frames if frame.mask]
     if masked:
-        masks = [read_mask(frame.mask) for frame in _thin_out(masked)]
+        meaning = look_over_masks(mask_paths(dataset))
+        masks = [read_mask(frame.mask, rule=meaning.rule) for frame in _thin_out(masked)]
         counts = [len(boxes_of_mask(mask)) for mask in masks]
         pixels = sum(int(mask.sum()) for mask in masks) / max(sum(counts), 1)
         lines.append(f"masks: {np.mean(counts):.2f} targets a frame, {pixels:.0f} px each, in {len(masks)} looked at")
+        lines += [f"masks: {line}" for line in meaning.say()]
     return lines
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from utils.commands.options import Budget, Hardware, PredictorChoice
 from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.frame_table import Sequences
-from utils.datasets.quick_check import quick_check
+from utils.datasets.quick_check import quick_check, understand_masks
 from utils.images.alike_names import find_spelt_alike
+from utils.images.masks.meaning import IgnoreChoice
 from utils.images.normalise import Normalisation
 from utils.metrics.evaluate import evaluate_sequences
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, classical_predictor
@@ -129,13 +130,20 @@ def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[st
 
 
 def fit_to_budget(
-    predictor: Predictor, budget: Budget | None, *, batch_size: int = 1, workers: int = 2, quiet: bool = False
+    predictor: Predictor,
+    budget: Budget | None,
+    *,
+    ignore: IgnoreChoice = None,
+    batch_size: int = 1,
+    workers: int = 2,
+    quiet: bool = False,
 ) -> tuple[Predictor, dict[str, float] | None]:
     """The predictor at the threshold that a budget asks for, and its figures on the frames it was chosen on.
 
     Args:
         predictor: at any threshold.
         budget: of false alarms, and the frames; without one the predictor stays as it is.
+        ignore: as of `utils.datasets.quick_check.understand_masks`.
         batch_size: clips that go through the network together.
         workers: threads that read frames ahead.
         quiet: no progress bar.
@@ -145,7 +153,7 @@ def fit_to_budget(
     """
     if budget is None:
         return predictor, None
-    training = open_dataset(budget.root, "train", need="masks")
+    (training,) = understand_masks(open_dataset(budget.root, "train", need="masks"), ignore=ignore)
     _, aside = hold_out(training.sequences, budget.val_sequences, budget.val_fraction)
     if not aside:
         raise UserError(
@@ -222,11 +230,19 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
     return open_dataset(root, split, need=prefer if kinds.get(prefer, True) else other)
 
 
-def select_sequences(dataset: Dataset, names: Sequence[str]) -> Dataset:
+def select_sequences(
+    dataset: Dataset, names: Sequence[str], ignore: IgnoreChoice = None, masks: bool = True
+) -> Dataset:
     """The dataset with these sequences, all where none is named; files, masks and boxes of them are looked over.
 
+    Args:
+        dataset: the whole.
+        names: of the sequences.
+        ignore: as of `utils.datasets.quick_check.understand_masks`.
+        masks: whether masks are what is true, also of frames that have boxes.
+
     Raises:
-        UserError: there is no such sequence, or a file, mask or box cannot be used.
+        UserError: there is no such sequence, a file, mask or box cannot be used, or what the masks mean cannot be told.
     """
     names = find_spelt_alike(names, dataset.sequences, "--sequences")
     unknown = [name for name in names if name not in dataset.sequences]
@@ -241,7 +257,21 @@ def select_sequences(dataset: Dataset, names: Sequence[str]) -> Dataset:
     if names:
         dataset = dataclasses.replace(dataset, sequences=Sequences.of(dataset.sequences).select(names))
     quick_check(dataset)
+    if masks or any(frame.boxes is None for frame in dataset.frames):
+        (dataset,) = understand_masks(dataset, ignore=ignore)
     return dataset
+
+
+def warn_without_targets(dataset: Dataset, figures: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Warn where nothing that was measured holds a target; returns the figures.
+
+    Args:
+        dataset: that was measured.
+        figures: of the whole, with the number of `targets`.
+    """
+    if not figures["targets"]:
+        warn(f"{dataset.root}: none of the frames measured holds a target: only false alarms say something")
+    return figures
 
 
 def pick_rows(sequences: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 from utils.images.grey_levels import Window
+from utils.images.masks.meaning import IGNORE_HELP, parse_ignore_value
 from utils.metrics import bootstrap
 from utils.metrics.figures import EMPTY_FRAMES
 from utils.metrics.published_countings import COUNTINGS
@@ -266,6 +267,12 @@ def add_data_options(parser: Parser) -> None:
         metavar="N",
         help="only the first N frames of each sequence (0: all)",
     )
+    add_ignore_option(parser)
+
+
+def add_ignore_option(parser: Parser) -> None:
+    """--ignore-value, for masks."""
+    parser.group("Data").add_argument("--ignore-value", type=parse_ignore_value, metavar="N", help=IGNORE_HELP)
 
 
 def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:

@@ -17,7 +17,8 @@ from utils.metrics.breakdown import BANDS, Band, TargetLog
 from utils.metrics.evaluate import Evaluation
 from utils.metrics.figures import EMPTY_FRAMES, ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
-from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
+from utils.metrics.rules import MASK_RULES
+from utils.metrics.segmentation import SegmentationMetrics
 from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
 from utils.system.tables import align_cells, format_table, format_value
 

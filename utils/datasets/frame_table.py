@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from utils.datasets.compact_lists import Box, Rows, Sizes, Texts, boxes_at
+from utils.images.masks.values import MaskRule
 
 NO_MASK = -1
 WHOLE_PATH = "\0"  # in place of an ending: the beginning is the path already
@@ -30,6 +32,7 @@ class Frame:
     `ignored` are regions like them in which nobody says what is a target (a crowd, an object that is too difficult):
     what is found there is neither right nor wrong. `declared` is the (height, width) that the list of boxes says of
     the image, None where it does not.
+    `mask_rule` says which values of the mask are targets; None where nobody has looked at the dataset's masks.
     """
 
     sequence: str
@@ -39,6 +42,7 @@ class Frame:
     boxes: tuple[Box, ...] | None
     ignored: tuple[Box, ...] = ()
     declared: tuple[int, int] | None = None
+    mask_rule: MaskRule | None = field(default=None, compare=False)
 
 
 class FrameColumns:
@@ -49,6 +53,7 @@ class FrameColumns:
 
     def __init__(self, root: str = "") -> None:
         self.root = root
+        self.mask_rule: MaskRule | None = None
         self.numbers: Any = array("q")
         self.places: dict[tuple[str, str], int] = {}
         self.image: Any = array("i")
@@ -112,6 +117,7 @@ class FrameColumns:
             boxes,
             self.ignored.get(row, ()),
             self.declared.at(row),
+            self.mask_rule,
         )
 
 
@@ -164,10 +170,11 @@ class Sequences(Mapping[str, FrameTable]):
             return sequences
         columns, stems, ends = FrameColumns(), [], [0]
         for frames in sequences.values():
-            stems += [
-                columns.add(frame.number, frame.image, frame.mask, frame.boxes, frame.ignored, frame.declared)
-                for frame in frames
-            ]
+            for frame in frames:
+                stems.append(
+                    columns.add(frame.number, frame.image, frame.mask, frame.boxes, frame.ignored, frame.declared)
+                )
+                columns.mask_rule = columns.mask_rule or frame.mask_rule
             ends.append(len(stems))
         return cls(Texts(sequences), [columns.close(stems)], np.zeros(len(ends) - 1), ends[:-1], ends[1:])
 
@@ -221,6 +228,13 @@ class Sequences(Mapping[str, FrameTable]):
         kept = np.zeros(len(self), bool)
         kept[[self.names.find(name) for name in names]] = True
         return self.cut(0, np.where(kept, self.lengths(), 0))
+
+    def with_mask_rule(self, rule: MaskRule) -> Sequences:
+        """The same frames, whose masks are read by `rule`."""
+        tables = [copy(table) for table in self.tables]
+        for table in tables:
+            table.mask_rule = rule
+        return Sequences(self.names, tables, self.source, self.start, self.stop)
 
     def join(self, others: Iterable[tuple[str, Sequences]]) -> Sequences:
         """These, then others under names with a prefix."""

@@ -1,20 +1,26 @@
-"""The look over a dataset that every command takes before it starts: only a few files are decoded whole."""
+"""The look over a dataset that every command takes before it starts: only a few images are decoded, and all masks."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from utils.datasets.dataset import Dataset
-from utils.datasets.frame_table import Frame
+from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.frame_table import Frame, Sequences
+from utils.datasets.problems import CollectingReport
 from utils.images.boxes import box_problem, size_problem
 from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.frame_names import never_consecutive
 from utils.images.grey_levels import DepthWatch
 from utils.images.image_files import check_end, image_size, same_aspect
+from utils.images.masks.meaning import IgnoreChoice, look_over_masks
+from utils.images.masks.values import read_mask
 from utils.system.errors import UserError
-from utils.system.notices import warn
+from utils.system.notices import hold_warnings, warn
 
 LABEL_ADVICE = (
     "correct the annotation, or give the images that were labelled; `python -m utils_coco.import_labels … --cut` makes "
@@ -149,6 +155,17 @@ def require_declared_size(frame: Frame, size: tuple[int, int]) -> None:
         raise UserError(f"{frame.image}: {problem}; {LABEL_ADVICE}")
 
 
+def has_target(frames: Iterable[Frame], boxes: bool) -> bool:
+    """Whether any of the frames has a box, or else a mask that holds a target; looks no further than that one."""
+    if boxes:
+        return any(frame.boxes for frame in frames)
+    for frame in frames:
+        with contextlib.suppress(UserError):  # of a mask that cannot be read: whoever reads it for its frame tells
+            if frame.mask and read_mask(frame.mask, rule=frame.mask_rule).any():
+                return True
+    return False
+
+
 def check_classes(dataset: Dataset, num_classes: int) -> None:
     """Look at the classes of all boxes.
 
@@ -175,3 +192,39 @@ def describe_wrong_mask(frame: Frame, size: tuple[int, int], own: tuple[int, int
         f"{frame.mask}: mask of {size[1]}x{size[0]} (w x h), expected {own[1]}x{own[0]} like its image, or the "
         "same aspect; replace the mask"
     )
+
+
+def mask_paths(*parts: Dataset) -> list[str]:
+    """All masks of the dataset whose splits the parts are, as far as its images can be listed."""
+    known = list(parts)
+    if parts[0].split != "all":
+        with contextlib.suppress(UserError), hold_warnings():  # of the other split; these were listed
+            known.append(open_dataset(parts[0].root, "all", "images", CollectingReport()))
+    return list(dict.fromkeys(frame.mask for part in known for frame in part.frames if frame.mask))
+
+
+def understand_masks(*parts: Dataset, ignore: IgnoreChoice = None) -> list[Dataset]:
+    """Splits of one dataset, whose frames then know what the values of their masks mean.
+
+    Every mask of the dataset, of both splits, is decoded once; what there is to say is a warning.
+
+    Args:
+        parts: splits of one dataset.
+        ignore: as of `utils.images.masks.meaning.look_over_masks`.
+
+    Returns:
+        The parts with the dataset's rule in every frame.
+
+    Raises:
+        UserError: what the masks mean cannot be told.
+    """
+    paths = mask_paths(*parts)
+    if not paths:
+        return list(parts)
+    root = parts[0].root
+    found = look_over_masks(paths, ignore)
+    if found.problem:
+        raise UserError(f"{root}: {found.problem}")
+    for line in found.warnings:
+        warn(f"{root}: {line}")
+    return [replace(part, sequences=Sequences.of(part.sequences).with_mask_rule(found.rule)) for part in parts]

@@ -153,3 +153,16 @@ def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
         chosen.append(block[stays])
         waiting = waiting[BLOCK_OF_BOXES:][~clash[stays, BLOCK_OF_BOXES:].any(0)]
     return np.concatenate(chosen)
+
+
+def leave_out_ignored(boxes: np.ndarray, ignored: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Boxes `(N, 4 or more)` without those of which more than half of the pixels are ignored and none is a target's.
+
+    Args:
+        boxes: x1, y1, x2, y2, … in pixels.
+        ignored: `(H, W)` bool.
+        targets: likewise.
+    """
+    places = [box_pixels(box, ignored.shape) for box in boxes]
+    kept = [targets[place].any() or np.count_nonzero(ignored[place]) * 2 <= ignored[place].size for place in places]
+    return boxes[np.array(kept, bool)]

@@ -1,4 +1,4 @@
-"""From an image file to a grey frame or a boolean mask."""
+"""From an image file to a grey frame."""
 
 from __future__ import annotations
 
@@ -191,33 +191,6 @@ def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether two `(height, width)` have the same ratio, up to rounding."""
     (h, w), (oh, ow) = size, other
     return abs(w * oh - ow * h) <= ASPECT_TOLERANCE * min(w * oh, ow * h)
-
-
-def read_mask(path: str | os.PathLike, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Read a target mask.
-
-    Args:
-        path: an image; pixels above half of the file's largest value (at least 1) are target.
-        shape: `(H, W)` of the frame; a mask of another size but the same aspect is resized (nearest neighbour).
-
-    Returns:
-        `(H, W)` bool.
-
-    Raises:
-        UserError: unreadable, or of another aspect than `shape`.
-    """
-    image = to_grey(read_picture(path))
-    if not np.isfinite(image).all():
-        raise UserError(f"{path}: found values that are no finite numbers, expected a mask; replace it")
-    mask = image > max(int(image.max(initial=0)) // 2, 0)
-    if shape is not None and mask.shape != tuple(shape):
-        if not same_aspect(mask.shape, tuple(shape)):
-            raise UserError(
-                f"{path}: mask of {mask.shape[1]}x{mask.shape[0]} (w x h), expected {shape[1]}x{shape[0]} "
-                "like its image, or the same aspect; replace the mask"
-            )
-        mask = cv2.resize(mask.astype(np.uint8), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST) > 0
-    return mask
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:

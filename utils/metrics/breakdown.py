@@ -14,7 +14,7 @@ from utils.datasets.frame_table import Frame
 from utils.images.components import Components, peaks_of
 from utils.metrics.bootstrap import DRAWS, SEED, draw_sequences, interval
 from utils.metrics.figures import ratio
-from utils.metrics.segmentation import outcome
+from utils.metrics.rules import outcome
 from utils.metrics.target_facts import Target, TargetFacts, chains
 from utils.predictor.prediction import Prediction
 

@@ -13,21 +13,21 @@ from tqdm import tqdm
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
-from utils.images.boxes import grow
+from utils.images.boxes import grow, leave_out_ignored
 from utils.images.image_files import read_frame
+from utils.images.masks.values import ignored_of, targets_of
 from utils.metrics.detection import DetectionMetrics
 from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
-from utils.metrics.truth import count_boxes, true_boxes, true_mask
+from utils.metrics.shares import join_parts, pick_share, sum_up
+from utils.metrics.truth import count_boxes, ignored_pixels, true_boxes, true_labels
 from utils.predictor.frame_preparation import intake_for
-from utils.predictor.prediction import Prediction, suppress_for_pictures
+from utils.predictor.prediction import Prediction, leave_out, suppress_for_pictures
 from utils.predictor.predictor import Predictor
-from utils.system.distributed import gather, processes, rank
 from utils.system.errors import UserError
 from utils.system.threads import read_ahead
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
-Metrics = TypeVar("Metrics", SegmentationMetrics, DetectionMetrics)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,11 @@ class _MaskCounts:
         self.by_counting = {name: CompatMetrics(name) for name in countings}
         self.curve, self.of_boxes = curve, of_boxes
 
-    def add(self, frame: Frame, mask: np.ndarray, prediction: Prediction) -> None:
-        """Count one frame with its true mask `(H, W)` bool."""
+    def add(self, frame: Frame, labels: np.ndarray, prediction: Prediction) -> Prediction:
+        """Count one frame with its true labels `(H, W)`; returns the prediction without what is ignored."""
+        mask, ignored = targets_of(labels), ignored_of(labels)
+        if ignored is not None:
+            prediction = leave_out(prediction, ignored, mask)
         probability = prediction.probability if self.curve else None
         own: dict[str, Any] = {}
         if self.of_boxes:
@@ -90,16 +93,17 @@ class _MaskCounts:
             }
         for name, parts in self.by_rule.items():
             parts.setdefault(frame.sequence, SegmentationMetrics(name)).update(
-                prediction.mask, mask, probability, **own
+                prediction.mask, mask, probability, ignored=ignored, **own
             )
         for faulty in self.by_counting.values():
-            faulty.update(prediction.mask, mask)
+            faulty.update(prediction.mask, mask, ignored=ignored)
+        return prediction
 
     def evaluation(self, dataset: Dataset, seconds: float, counting: float) -> Evaluation:
         """All that was counted, by the first of the rules; times in seconds. Every process takes part."""
         rule = next(iter(self.by_rule))
-        by_rule = {name: _join(dataset, parts) for name, parts in self.by_rule.items()}
-        overall, subsets = _sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
+        by_rule = {name: join_parts(dataset, parts) for name, parts in self.by_rule.items()}
+        overall, subsets = sum_up(dataset, by_rule[rule], lambda: SegmentationMetrics(rule))
         return Evaluation(
             overall,
             subsets,
@@ -148,7 +152,7 @@ def evaluate_sequences(
         extra_rules: further rules to count by.
         countings: faulty ones (`utils.metrics.published_countings`) to count by as well, in a single process.
         observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
-            prediction; its time counts as counting.
+            prediction without what is ignored; its time counts as counting.
 
     Raises:
         UserError: a file cannot be read, or a frame has no mask.
@@ -157,16 +161,16 @@ def evaluate_sequences(
 
     def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, (image, true_mask(frame, image, counts.of_boxes))
+        return frame, image, (image, true_labels(frame, image, counts.of_boxes))
 
     began, counting = time.perf_counter(), 0.0
-    for frame, (image, mask), prediction in _predict(
+    for frame, (image, labels), prediction in _predict(
         predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
     ):
         predicted = time.perf_counter()
-        counts.add(frame, mask, prediction)
+        judged = counts.add(frame, labels, prediction)
         if observe is not None:
-            observe(frame, image, mask, prediction)
+            observe(frame, image, targets_of(labels), judged)
         counting += time.perf_counter() - predicted
         if on_frame is not None:
             on_frame(frame, prediction)
@@ -206,7 +210,7 @@ def evaluate_detection(
     """
     settings = predictor.settings
 
-    def load(frame: Frame) -> tuple[Frame, np.ndarray, np.ndarray]:
+    def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple]:
         image = read_frame(frame.image)
         boxes = true_boxes(frame, image.shape)
         if classes and len(boxes) and boxes[:, 4].max() >= settings.num_classes:
@@ -215,22 +219,23 @@ def evaluate_detection(
                 f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
                 "other weights, or --class-agnostic"
             )
-        return frame, image, boxes
+        return frame, image, (boxes, ignored_pixels(frame, image.shape))
 
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
-    for frame, boxes, prediction in _predict(
+    for frame, (boxes, ignored), prediction in _predict(
         predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
     ):
         counted = metrics.setdefault(frame.sequence, DetectionMetrics())
-        found = round_detections(grow(prediction.detections, least_side))
+        seen = leave_out(prediction, *ignored) if ignored else prediction
+        found = round_detections(grow(seen.detections, least_side))
         detections.setdefault(frame.sequence, []).append((frame, count_boxes(counted, frame, found, boxes, classes)))
         if on_frame is not None:
             on_frame(frame, prediction)
-    metrics = _join(dataset, metrics)
-    overall, subsets = _sum_up(dataset, metrics, DetectionMetrics)
-    listed = [item for part in _join(dataset, detections).values() for item in part]
+    metrics = join_parts(dataset, metrics)
+    overall, subsets = sum_up(dataset, metrics, DetectionMetrics)
+    listed = [item for part in join_parts(dataset, detections).values() for item in part]
     return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
 
 
@@ -252,9 +257,10 @@ def compare_detections(
     for name, frames in dataset.sequences.items():
         metrics[name] = DetectionMetrics()
         for frame in frames[: limit or None]:
-            own = grow(found.get(frame.image, np.zeros((0, 6))), least_side)
+            ignored, own = ignored_pixels(frame), found.get(frame.image, np.zeros((0, 6)))
+            own = grow(leave_out_ignored(own, *ignored) if ignored else own, least_side)
             detections.append((frame, count_boxes(metrics[name], frame, own, true_boxes(frame), classes)))
-    overall, subsets = _sum_up(dataset, metrics, DetectionMetrics)
+    overall, subsets = sum_up(dataset, metrics, DetectionMetrics)
     return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
 
 
@@ -296,7 +302,7 @@ def _predict(
 
     `load` gives frame, image and truth, or None for a frame to leave out.
     """
-    frames = [frame for name in _share_of_process(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
+    frames = [frame for name in pick_share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
     with tqdm(
         total=len(frames),
         desc=title or None,
@@ -312,34 +318,3 @@ def _predict(
             for (frame, truth), prediction in predictor.stream_with(items, batch_size):
                 yield frame, truth, prediction
                 bar.update()
-
-
-def _share_of_process(dataset: Dataset, limit: int) -> list[str]:
-    """The sequences that this process predicts: each belongs to one process, and all have about as many frames."""
-    loads = [0] * processes()
-    own = []
-    for name in sorted(dataset.sequences, key=lambda name: -len(dataset.sequences[name])):
-        least = loads.index(min(loads))
-        loads[least] += len(dataset.sequences[name][: limit or None])
-        if least == rank():
-            own.append(name)
-    return [name for name in dataset.sequences if name in own]
-
-
-def _join(dataset: Dataset, parts: dict[str, Item]) -> dict[str, Item]:
-    """What all processes have for their sequences, in the dataset's order."""
-    everything = {name: part for own in gather(parts) for name, part in own.items()}
-    return {name: everything[name] for name in dataset.sequences if name in everything}
-
-
-def _sum_up(
-    dataset: Dataset, parts: dict[str, Metrics], make: Callable[[], Metrics]
-) -> tuple[Metrics, dict[str, Metrics]]:
-    """The whole and the dataset's subsets, from the sequences."""
-    overall, subsets = make(), {name: make() for name in dataset.subsets}
-    for name, part in parts.items():
-        overall.merge(part)
-        for subset, members in dataset.subsets.items():
-            if name in members:
-                subsets[subset].merge(part)
-    return overall, subsets

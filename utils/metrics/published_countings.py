@@ -65,9 +65,9 @@ class CompatMetrics(SegmentationMetrics):
         super().__init__(COUNTINGS[counting].rule)
         self.counting = counting
 
-    def update(self, prediction: Any, mask: Any, probability: Any = None) -> None:
+    def update(self, prediction: Any, mask: Any, probability: Any = None, ignored: Any = None) -> None:
         """As of `SegmentationMetrics`; `probability` is not used."""
-        super().update(prediction, mask)
+        super().update(prediction, mask, ignored=ignored)
 
     def _frame(
         self,
@@ -77,9 +77,10 @@ class CompatMetrics(SegmentationMetrics):
         targets: Components,
         boxes: np.ndarray | None = None,
         threshold: float = 0.5,
+        ignored: np.ndarray | None = None,
     ) -> None:
         if self.counting != "skip-empty" or mask.any():
-            super()._frame(prediction, mask, None, targets)
+            super()._frame(prediction, mask, None, targets, ignored=ignored)
 
     def _tally(
         self,

@@ -21,29 +21,29 @@ of its pixels; predicted pixels outside the 9×9 around all target pixels are fa
 Around means inside the frame: windows end at its border.
 Boxes, where they are given, are components as they are, also where they touch or overlap; pixels count as masks have
 them, and so does the rule `shooting`.
+
+Ignored pixels are as if they were not there: they belong to no prediction, no target and not to all pixels, before
+components are made. A box is left out where more than half of its pixels are ignored and none is a target's.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 
-from utils.images.boxes import raster_order
+from utils.images.boxes import leave_out_ignored, raster_order
 from utils.images.components import (
     Components,
     components_of_boxes,
     label,
     label_levels,
-    label_pixels,
     match,
-    peaks_of,
     repeat_at_levels,
 )
 from utils.metrics.figures import NIOU_BITS, TALLIES, curves, figures
+from utils.metrics.rules import MASK_RULES, shoot
 
-MASK_RULES = ("centroid", "shooting")
 # Evenly spaced in the logit from −4 to 12: networks differ in where their scores lie, and the interesting end of a
 # Pd-Fa curve is at probabilities like 0.9999. Contains 0.5.
 DEFAULT_THRESHOLDS = 1 / (1 + np.exp(-np.linspace(-4, 12, 65)))
@@ -94,6 +94,7 @@ class SegmentationMetrics:
         boxes: np.ndarray | None = None,
         true_boxes: np.ndarray | None = None,
         threshold: float = 0.5,
+        ignored: Any = None,
     ) -> None:
         """Count one frame or a batch of frames.
 
@@ -105,6 +106,7 @@ class SegmentationMetrics:
                 above `threshold` are the prediction's components, instead of the mask's.
             true_boxes: of a single frame, `(K, 4 or more)` x1, y1, x2, y2: the targets, instead of the mask's.
             threshold: of the scores of `boxes`.
+            ignored: pixels that are left out of all counts, like `prediction`.
 
         Raises:
             ValueError: shapes differ or are not one of the above, a probability is outside [0, 1], or boxes come with a
@@ -113,23 +115,28 @@ class SegmentationMetrics:
         """
         prediction, mask = _as_boolean(prediction, "prediction"), _as_boolean(mask, "mask")
         probability = None if probability is None else _as_array(probability).astype(np.float32, copy=False)
-        for name, other in (("mask", mask), ("probability", probability)):
+        ignored = None if ignored is None else _as_boolean(ignored, "ignored")
+        for name, other in (("mask", mask), ("probability", probability), ("ignored", ignored)):
             if other is not None and other.shape != prediction.shape:
                 raise ValueError(f"{name} has shape {other.shape}, expected {prediction.shape} like the prediction")
         if prediction.ndim not in (2, 3):
             raise ValueError(f"prediction has shape {prediction.shape}, expected (H, W) or (B, H, W)")
         if probability is not None and not (probability.min(initial=0) >= 0 and probability.max(initial=0) <= 1):
             raise ValueError(f"probabilities reach from {probability.min()} to {probability.max()}, expected 0 to 1")
+        if ignored is not None:
+            prediction, mask = prediction & ~ignored, mask & ~ignored
+            probability = None if probability is None else np.where(ignored, np.float32(0), probability)
         if prediction.ndim == 2:
+            if ignored is not None and boxes is not None:
+                boxes = leave_out_ignored(boxes, ignored, mask)
             targets = label(mask) if true_boxes is None else components_of_boxes(raster_order(true_boxes), mask.shape)
-            self._frame(prediction, mask, probability, targets, boxes, threshold)
+            self._frame(prediction, mask, probability, targets, boxes, threshold, ignored)
             return
         if boxes is not None or true_boxes is not None:
             raise ValueError(f"got boxes with a batch of {len(prediction)} frames, expected them frame by frame")
         for index in range(len(prediction)):
-            self._frame(
-                prediction[index], mask[index], None if probability is None else probability[index], label(mask[index])
-            )
+            own = (None if plane is None else plane[index] for plane in (probability, ignored))
+            self._frame(prediction[index], mask[index], next(own), label(mask[index]), ignored=next(own))
 
     def _frame(
         self,
@@ -139,6 +146,7 @@ class SegmentationMetrics:
         targets: Components,
         boxes: np.ndarray | None = None,
         threshold: float = 0.5,
+        ignored: np.ndarray | None = None,
     ) -> None:
         counts = self._counts
         pixel = np.flatnonzero(prediction)
@@ -147,7 +155,7 @@ class SegmentationMetrics:
         for name, value in tally.items():
             counts[name] += value
         counts["frames"] += 1
-        counts["pixels"] += mask.size
+        counts["pixels"] += mask.size - (0 if ignored is None else int(np.count_nonzero(ignored)))
         counts["targets"] += len(targets)
         target_pixels = int(np.count_nonzero(mask))
         counts["target_pixels"] += target_pixels
@@ -160,10 +168,15 @@ class SegmentationMetrics:
             counts["empty_right"] += 1
         if probability is not None:
             found = None if boxes is None else _components_at(boxes, mask.shape, self.thresholds)
-            self._frame_curve(probability, mask, targets, found)
+            self._frame_curve(probability, mask, targets, found, ignored)
 
     def _frame_curve(
-        self, probability: np.ndarray, mask: np.ndarray, targets: Components, found: Components | None
+        self,
+        probability: np.ndarray,
+        mask: np.ndarray,
+        targets: Components,
+        found: Components | None,
+        ignored: np.ndarray | None,
     ) -> None:
         """Count at every threshold. Only pixels above the lowest one take part (see `label_levels`)."""
         counts, thresholds = self._counts, self.thresholds
@@ -172,7 +185,8 @@ class SegmentationMetrics:
         for name, value in self._tally(pixel, height, len(thresholds), mask, targets, found).items():
             counts[f"curve_{name}"] += value
         bins = (np.abs(probability).view(np.uint32) >> 16).reshape(-1)
-        counts["all_bins"] += np.bincount(bins, minlength=_PIXEL_BINS)
+        known = bins if ignored is None else bins[~ignored.reshape(-1)]
+        counts["all_bins"] += np.bincount(known, minlength=_PIXEL_BINS)
         counts["target_bins"] += np.bincount(bins[mask.reshape(-1)], minlength=_PIXEL_BINS)
         counts["frames_with_probability"] += 1
 
@@ -305,45 +319,10 @@ def _count_reaching(height: np.ndarray, levels: int) -> np.ndarray:
 def _tally_shooting(
     pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray, targets: Components
 ) -> dict[str, np.ndarray]:
-    found, outside = _shoot(pixel, height, mask, targets)
+    found, outside = shoot(pixel, height, mask, targets)
     components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
     return {
         "matched": _count_reaching(found, levels),
         "false_pixels": _count_reaching(height[outside], levels),
         "false_components": _count_levels(components.level, levels),
     }
-
-
-def _shoot(
-    pixel: np.ndarray, height: np.ndarray, mask: np.ndarray, targets: Components
-) -> tuple[np.ndarray, np.ndarray]:
-    """The highest level at which each target is found by the shooting rule, and which pixels are false."""
-    raised = np.zeros(mask.shape, np.uint16)
-    raised.reshape(-1)[pixel] = height
-    near = cv2.dilate(raised, np.ones((3, 3), np.uint8)).reshape(-1)[targets.pixel]
-    found = peaks_of(targets, near)
-    zone = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)).reshape(-1) > 0
-    return found, ~zone[pixel]
-
-
-def outcome(rule: str, prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[np.ndarray, Components]:
-    """Which targets of one frame are found, and the false components: what `SegmentationMetrics` counts.
-
-    Args:
-        rule: one of `MASK_RULES`.
-        prediction: `(H, W)` bool.
-        mask: the true targets, likewise.
-        targets: `label(mask)`.
-
-    Returns:
-        `(len(targets),)` bool, and the components that are false.
-    """
-    if rule == "shooting":
-        pixel = np.flatnonzero(prediction)
-        found, outside = _shoot(pixel, np.ones(len(pixel), np.int64), mask, targets)
-        return found > 0, label_pixels(pixel[outside], mask.shape[1])
-    components = label(prediction)
-    taken = match(targets.centroid, components.centroid)
-    found = np.zeros(len(targets), bool)
-    found[taken[taken >= 0]] = True
-    return found, label_pixels(components.pixel[taken[components.owner] < 0], mask.shape[1])

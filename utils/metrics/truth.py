@@ -7,13 +7,14 @@ import numpy as np
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import require_declared_size
 from utils.images.box_masks import boxes_of_mask, mask_of_boxes
-from utils.images.image_files import image_size, read_mask
+from utils.images.image_files import image_size
+from utils.images.masks.values import IGNORED, TARGET, read_labels, read_mask
 from utils.metrics.detection import DetectionMetrics
 from utils.system.errors import UserError
 
 
-def true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
-    """The true mask of a frame, `(H, W)` bool.
+def true_labels(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
+    """What is true of a frame's pixels, labels `(H, W)` as of `utils.images.masks.values.read_labels`.
 
     Args:
         frame: of a dataset.
@@ -24,7 +25,7 @@ def true_mask(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
         UserError: there is no mask, or it cannot be read.
     """
     if frame.mask is not None:
-        return read_mask(frame.mask, image.shape)
+        return read_labels(frame.mask, image.shape, frame.mask_rule)
     if filled and frame.boxes is not None:
         require_declared_size(frame, image.shape)
         return mask_of_boxes(image, frame.boxes, "box", dilate=False)
@@ -51,8 +52,26 @@ def true_boxes(frame: Frame, shape: tuple[int, int] | None = None) -> np.ndarray
         return np.array(frame.boxes, np.float64).reshape(-1, 5)
     if frame.mask is None:
         raise UserError(f"{frame.image}: has neither boxes nor mask, expected one of them for every frame measured")
-    boxes = boxes_of_mask(read_mask(frame.mask, shape or image_size(frame.image)))
+    boxes = boxes_of_mask(read_mask(frame.mask, shape or image_size(frame.image), frame.mask_rule))
     return np.concatenate([boxes, np.zeros((len(boxes), 1))], 1)
+
+
+def ignored_pixels(frame: Frame, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Which pixels are ignored and which are targets, `(H, W)` bool each, where `true_boxes` are those of a mask.
+
+    None where nothing is ignored.
+
+    Args:
+        frame: of a dataset.
+        shape: `(H, W)` of its image, where it is known already.
+
+    Raises:
+        UserError: the mask cannot be read.
+    """
+    if frame.boxes is not None or frame.mask is None or frame.mask_rule is None or frame.mask_rule.ignore is None:
+        return None
+    labels = read_labels(frame.mask, shape or image_size(frame.image), frame.mask_rule)
+    return labels == IGNORED, labels == TARGET
 
 
 def merge_classes(boxes: np.ndarray) -> np.ndarray:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from utils.images.boxes import box_pixels, suppress
+from utils.images.boxes import box_pixels, leave_out_ignored, suppress
 from utils.images.components import boxes_of, label, label_levels, match, peaks_of
 
 PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
@@ -148,6 +148,26 @@ def from_probability(number: int, probability: np.ndarray, threshold: float) -> 
     """The prediction of a segmentation network that gives `probability` `(H, W)` float32 for frame `number`."""
     mask = probability > threshold
     return Prediction(number, probability, mask, components_of(mask, probability), threshold)
+
+
+def leave_out(prediction: Prediction, ignored: np.ndarray, targets: np.ndarray) -> Prediction:
+    """A prediction without what is ignored.
+
+    Its pixels there are not predicted, before components are made; of a detector `leave_out_ignored` decides.
+
+    Args:
+        prediction: of a frame of H×W pixels.
+        ignored: `(H, W)` bool.
+        targets: likewise.
+    """
+    if not ignored.any():
+        return prediction
+    if prediction.boxes is not None:
+        boxes = leave_out_ignored(prediction.boxes, ignored, targets)
+        prediction = from_boxes(prediction.number, boxes, ignored.shape, prediction.threshold)
+    probability, mask = np.where(ignored, np.float32(0), prediction.probability), prediction.mask & ~ignored
+    components = prediction.components if prediction.boxes is not None else components_of(mask, probability)
+    return replace(prediction, probability=probability, mask=mask, components=components)
 
 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:

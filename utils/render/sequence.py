@@ -241,7 +241,7 @@ def predict(
                 seen = make_intake(settings, predictor).prepare(frame.image)
                 check_look(source.path, seen, predictor.settings.normalisation)
             prediction = intake.restore(prediction, frame)
-            targets = truth.of(source, frame) if truth else None
+            prediction, targets = truth.judge(source, frame, prediction) if truth else (prediction, None)
             tracked = results.add(frame, prediction, targets)
             if trails:
                 trails.update(frame.number, tracked)

@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import check_root
+from utils.datasets.quick_check import understand_masks
 from utils.images.alike_names import AlikeNames
 from utils.images.folders import walk_folder
-from utils.images.image_files import IMAGE_SUFFIXES, read_mask
-from utils.predictor.prediction import Component, box_component, components_of
+from utils.images.image_files import IMAGE_SUFFIXES
+from utils.images.masks.meaning import IgnoreChoice, look_over_masks
+from utils.images.masks.values import IGNORED, MaskRule, ignored_of, read_labels, targets_of
+from utils.predictor.prediction import Component, Prediction, box_component, components_of, leave_out
 from utils.system.errors import UserError
+from utils.system.notices import warn
 from utils.video.sources import FrameSource, SourceFrame, video_frame
 
 
@@ -25,11 +31,25 @@ class TrueLabels:
     boxes: tuple[tuple[float, ...], ...] | None = None
 
 
-class Truth:
-    """Looks up the true targets of a source's frames; `path` is the folder that they are from."""
+@dataclass(frozen=True, eq=False)
+class FrameTruth:
+    """The true targets of a frame, and where its mask may ignore pixels its labels `(H, W)`, else None."""
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.path = Path(path)
+    targets: tuple[Component, ...]
+    labels: np.ndarray | None = None
+
+
+class Truth:
+    """Looks up the true targets of a source's frames.
+
+    Args:
+        path: the folder that they are from.
+        ignore: as of `utils.datasets.quick_check.understand_masks`.
+    """
+
+    def __init__(self, path: str | os.PathLike, ignore: IgnoreChoice = None) -> None:
+        self.path, self.ignore = Path(path), ignore
+        self.rule: MaskRule | None = None
 
     def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
         """What is known about a frame, None where nothing is.
@@ -48,15 +68,40 @@ class Truth:
         for source in sources:
             files = [(source.name, number, Path(path).stem, path) for number, path in source.files]
             names += files or [(source.name, *video_frame(number), None) for number in range(source.length or 0)]
-        if names and not any(self.find(*name) is not None for name in names):
+        found = [labels for name in names if (labels := self.find(*name)) is not None]
+        if names and not found:
             raise UserError(
                 f"{self.path}: holds no truth for the {len(names)} frames of the source, the first called "
                 f"{names[0][2]} in {names[0][0]}; expected masks of those names, or the dataset they are "
                 "from; check --truth"
             )
+        self.decide(found)
+
+    def decide(self, found: Sequence[TrueLabels]) -> None:
+        """Find out what the values of the masks mean, of which so many belong to the source.
+
+        Raises:
+            UserError: that cannot be told.
+        """
 
     def of(self, source: FrameSource, frame: SourceFrame) -> tuple[Component, ...] | None:
-        """The true targets of a frame, `()` where it has none, None where nothing is known about it.
+        """The true targets of `look`."""
+        found = self.look(source, frame)
+        return None if found is None else found.targets
+
+    def judge(
+        self, source: FrameSource, frame: SourceFrame, prediction: Prediction
+    ) -> tuple[Prediction, tuple[Component, ...] | None]:
+        """The prediction without what is ignored (`utils.predictor.prediction.leave_out`), and what `of` gives."""
+        found = self.look(source, frame)
+        if found is None:
+            return prediction, None
+        if found.labels is None:
+            return prediction, found.targets
+        return leave_out(prediction, found.labels == IGNORED, targets_of(found.labels)), found.targets
+
+    def look(self, source: FrameSource, frame: SourceFrame) -> FrameTruth | None:
+        """What is true of a frame, None where nothing is known about it.
 
         Raises:
             UserError: its mask cannot be read, or has another aspect than the frame.
@@ -65,8 +110,9 @@ class Truth:
         if found is None:
             return None
         if found.mask is not None:
-            return components_of(read_mask(found.mask, frame.image.shape))
-        return tuple(box_component(box) for box in found.boxes or ())
+            labels = read_labels(found.mask, frame.image.shape, self.rule)
+            return FrameTruth(components_of(targets_of(labels)), None if ignored_of(labels) is None else labels)
+        return FrameTruth(tuple(box_component(box) for box in found.boxes or ()))
 
 
 class DatasetTruth(Truth):
@@ -76,12 +122,14 @@ class DatasetTruth(Truth):
     name (a copy) or number (a video).
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | os.PathLike, ignore: IgnoreChoice = None) -> None:
+        super().__init__(path, ignore)
         self.by_file: dict[str, TrueLabels] = {}
         self.by_name: dict[tuple[str, str], TrueLabels] = {}
         self.by_number: dict[tuple[str, int], TrueLabels] = {}
-        for frame in open_dataset(path, "all", need="images").frames:
+        (dataset,) = understand_masks(open_dataset(path, "all", need="images"), ignore=ignore)
+        for frame in dataset.frames:
+            self.rule = frame.mask_rule
             if frame.mask is not None or frame.boxes is not None:
                 labels = TrueLabels(frame.mask, frame.boxes)
                 self.by_file[os.path.realpath(frame.image)] = labels
@@ -101,8 +149,8 @@ class DatasetTruth(Truth):
 class MaskTruth(Truth):
     """Masks `SEQUENCE/NAME.png` or `NAME.png` that are called like the frames (`NAME_pixels0.png` will do)."""
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        super().__init__(path)
+    def __init__(self, path: str | os.PathLike, ignore: IgnoreChoice = None) -> None:
+        super().__init__(path, ignore)
         self.masks: dict[str, str] = {}
         tree = walk_folder(self.path, IMAGE_SUFFIXES)
         tree.tell()
@@ -124,23 +172,34 @@ class MaskTruth(Truth):
             self.alike.tell(str(self.path), counted=False)
         return TrueLabels(self.masks[found]) if found else None
 
+    def decide(self, found: Sequence[TrueLabels]) -> None:
+        """See `Truth`; where the source's frames are not known yet, all images of the folder count as masks."""
+        paths = [labels.mask for labels in found if labels.mask] or list(self.masks.values())
+        meaning = look_over_masks(list(dict.fromkeys(paths)), self.ignore)
+        if meaning.problem:
+            raise UserError(f"{self.path}: {meaning.problem}")
+        self.rule = meaning.rule
+        for line in meaning.warnings:
+            warn(f"{self.path}: {line}")
 
-def open_truth(path: str | os.PathLike) -> Truth:
+
+def open_truth(path: str | os.PathLike, ignore: IgnoreChoice = None) -> Truth:
     """The true targets in a folder.
 
     Args:
         path: of a dataset with masks or boxes (`DatasetTruth`), or of masks (`MaskTruth`).
+        ignore: as of `utils.datasets.quick_check.understand_masks`.
 
     Raises:
-        UserError: there is no such folder, or it holds no masks and no boxes.
+        UserError: there is no such folder, it holds no masks and no boxes, or what its masks mean cannot be told.
     """
     if not Path(path).is_dir():
         raise UserError(f"{path}: no such folder; expected a dataset or a folder of masks; check --truth")
     try:
         check_root(Path(path))
     except UserError:  # it is no dataset
-        return MaskTruth(path)
-    return DatasetTruth(path)
+        return MaskTruth(path, ignore)
+    return DatasetTruth(path, ignore)
 
 
 def _nothing_found(path: str | os.PathLike) -> UserError:

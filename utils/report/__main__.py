@@ -9,7 +9,14 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from utils.commands.inputs import find_predictor, names_of, open_labelled, open_predictor, select_sequences
+from utils.commands.inputs import (
+    find_predictor,
+    names_of,
+    open_labelled,
+    open_predictor,
+    select_sequences,
+    warn_without_targets,
+)
 from utils.commands.options import add_data_options, add_hardware_options, hardware_of
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
@@ -24,6 +31,7 @@ from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import encode_text, whole_file
 from utils.system.machine import pick_device
+from utils.system.notices import warnings_given
 from utils.system.outputs import require_new_or_own
 
 MARK = "python -m utils.report"  # is in both files
@@ -118,9 +126,9 @@ def collect_frames(
 def main(argv: list[str] | None = None) -> None:
     """Measure every method, write the page and the table, and print the table."""
     options = parse(argv)
-    names = names_of(options.methods)
-    choices = [find_predictor(source) for source in options.methods]
-    dataset = select_sequences(open_labelled(options.data_root, options.split, "masks"), options.sequences)
+    names, choices = names_of(options.methods), [find_predictor(source) for source in options.methods]
+    labelled = open_labelled(options.data_root, options.split, "masks")
+    dataset = select_sequences(labelled, options.sequences, options.ignore_value)
     out = Path(options.out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out: found '{options.out}', expected a file NAME.html")
@@ -150,7 +158,7 @@ def main(argv: list[str] | None = None) -> None:
                 quiet=options.quiet,
             )
         )
-    figures = methods[0].figures
+    figures = warn_without_targets(dataset, methods[0].figures)
     about = Measurement(
         dataset.name,
         dataset.split,
@@ -160,6 +168,7 @@ def main(argv: list[str] | None = None) -> None:
         describe_machine(options.device),
         bootstrap.Resampling(len(methods[0].sequences), options.draws),
         shlex.join([*MARK.split(), *(sys.argv[1:] if argv is None else argv)]),
+        tuple(warnings_given()),
     )
     table = "\n\n".join([markdown(methods, about), compare_countings(methods), f"Made by `{MARK}`."])
     single = all(len(frames) == 1 for frames in dataset.sequences.values())

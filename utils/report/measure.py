@@ -16,7 +16,8 @@ from utils.metrics.breakdown import TargetLog
 from utils.metrics.detection import BOX_RULES, DetectionMetrics
 from utils.metrics.evaluate import Evaluation, evaluate_sequences, round_detections
 from utils.metrics.published_countings import COUNTINGS
-from utils.metrics.segmentation import MASK_RULES, SegmentationMetrics
+from utils.metrics.rules import MASK_RULES
+from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
 from utils.metrics.truth import count_boxes, true_boxes
 from utils.predictor.prediction import Prediction

@@ -52,7 +52,7 @@ class MethodResult:
         name: for people.
         threshold: that it was measured at.
         frames_per_second: reading and predicting.
-        rules: figures by each of `utils.metrics.segmentation.MASK_RULES`, those of `centroid` with the single numbers
+        rules: figures by each of `utils.metrics.rules.MASK_RULES`, those of `centroid` with the single numbers
             of its curve.
         detection: figures of its boxes (`DetectionMetrics.compute`).
         sequences: of every sequence the figures by the rule `centroid`.
@@ -101,6 +101,7 @@ class Measurement:
         machine: that predicted, for people.
         resampling: how intervals were made.
         command: that made the page.
+        warnings: about the data, a line each.
     """
 
     dataset: str
@@ -111,3 +112,4 @@ class Measurement:
     machine: str
     resampling: Resampling
     command: str
+    warnings: tuple[str, ...] = ()

@@ -92,7 +92,8 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
             cells.append(text)
         lines.append(cells)
     names = {part: escape_markdown(getattr(about, part)) for part in ("dataset", "split", "machine")}
-    return "\n".join([*markdown_rows(lines), "", caption(replace(about, **names))])
+    escaped = replace(about, **names, warnings=tuple(map(escape_markdown, about.warnings)))
+    return "\n".join([*markdown_rows(lines), "", caption(escaped)])
 
 
 def compare_countings(methods: Sequence[MethodResult]) -> str:
@@ -125,7 +126,7 @@ def caption(about: Measurement) -> str:
         f"{resampling.sequences} {kinds}. Pd, Fa and F1 by components whose centroids are less than 3 px apart, "
         "each matched once; nIoU over frames with targets; brackets: "
         f"{LEVEL:.0%} intervals, {resampling.draws} resamples of the {kind}s{few}. Speed on {about.machine}, "
-        "reading included."
+        "reading included." + "".join(f" Warning: {line}." for line in about.warnings)
     )
 
 

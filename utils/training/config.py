@@ -13,6 +13,7 @@ from typing import Any
 
 from utils.clips.settings import ClipSettings
 from utils.images.fit import FITS
+from utils.images.masks.meaning import IGNORE_HELP, choose_ignored
 from utils.images.normalise import Normalisation
 from utils.system.command_line import BOUNDS, declare_option, shown
 from utils.system.errors import UserError
@@ -49,6 +50,7 @@ class TrainConfig:
     extra_roots: tuple[str, ...] = _data(
         (), "further datasets whose training sequences join, under the names FOLDER/SEQUENCE"
     )
+    ignore_value: str = _data("", IGNORE_HELP, "segmentation")
     name: str = _data("", "name of the run; its files go to OUT/NAME (default: DATASET_MODEL)")
     out: str = _data("runs", "folder that holds the runs")
     model: str = _network("tsmsa", "network; the other options' defaults depend on it")
@@ -208,6 +210,7 @@ class TrainConfig:
             "clone_scale",
             "two numbers, 0 < low <= high <= 1",
         )
+        choose_ignored(self.ignore_value)
         self._require_for_model()
 
     def _require_types(self) -> None:

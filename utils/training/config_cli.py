@@ -18,6 +18,7 @@ from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, Trai
 KEPT_OUT_OF_RECIPES = (
     "data_root",
     "extra_roots",
+    "ignore_value",
     "name",
     "out",
     "weights",

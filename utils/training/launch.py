@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from utils.datasets.dataset import join_datasets, open_dataset
-from utils.datasets.quick_check import check_classes, quick_check, warn_without_motion
+from utils.datasets.dataset import Dataset, join_datasets, open_dataset
+from utils.datasets.quick_check import check_classes, has_target, quick_check, understand_masks, warn_without_motion
+from utils.images.masks.meaning import choose_ignored
 from utils.system.command_line import make_folder
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError, user_errors
+from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils.training.config import TrainConfig
 from utils.training.config_cli import parse_cli
+from utils.training.selection import hold_out
 
 
 def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> None:
@@ -33,7 +36,10 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
             quick_check(part)
             if config.detector:
                 check_classes(part, config.num_classes)
+        if not config.detector:
+            found = [understand_masks(part, ignore=choose_ignored(config.ignore_value))[0] for part in found]
         dataset = join_datasets(found[0], found[1:])
+        require_targets(dataset, config)
         warn_without_motion(dataset, config.num_frames, config.model)
         require_apart(config.folder, [config.data_root, *config.extra_roots, *filter(None, [config.weights])])
         if rank() == 0:
@@ -45,3 +51,27 @@ def launch(recipes: Mapping[str, Sequence[TrainConfig]], description: str) -> No
 
             train = record(train)  # torchrun's report shows the error of the process that failed first
         train(config, dataset)
+
+
+def require_targets(dataset: Dataset, config: TrainConfig) -> None:
+    """Make sure that there is something to learn from, and warn where there is nothing to choose on.
+
+    Args:
+        dataset: the training split.
+        config: the recipe, which says what is set aside.
+
+    Raises:
+        UserError: no frame to learn from holds a target.
+    """
+    training, aside = hold_out(dataset.sequences, config.val_sequences, config.val_fraction)
+    label = "box" if config.detector else "mask with a target"
+    if not has_target(training.frames(), config.detector):
+        raise UserError(
+            f"{dataset.root}: none of the {len(training.frames())} frames to learn from has a {label}; expected "
+            f"targets to learn; `python -m utils.checks --data-root {dataset.root}` says what the labels hold"
+        )
+    if len(aside) and not has_target(aside.frames(), config.detector):
+        warn(
+            f"{dataset.root}: none of the {len(aside.frames())} frames set aside for validation has a {label}: the "
+            "best epoch and threshold cannot be chosen by what is found; name others with --val-sequences"
+        )

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from utils.images.masks.values import IGNORED, TARGET
 from utils.system.distributed import average_gradients, copy_first, gather, mean_over_processes, postpone_exchange
 
 
@@ -44,6 +45,7 @@ class Learner:
         freeze_norm: batch norm keeps its stored statistics.
         every_frame: the network gives a map for every frame of a clip, as the masks do.
         augment: `(clip, mask, generator) → (clip, mask)` on the device, over the whole batch; for masks only.
+        ignoring: masks may hold `IGNORED`, which then has no part in the losses.
     """
 
     network: nn.Module
@@ -58,6 +60,7 @@ class Learner:
     freeze_norm: bool = False
     augment: Callable | None = None
     every_frame: bool = False
+    ignoring: bool = False
     generator: torch.Generator = field(default_factory=torch.Generator)
 
     def __post_init__(self) -> None:
@@ -112,6 +115,9 @@ class Learner:
         clip, targets = batch["clip"].to(self.device, non_blocking=True), targets_of(batch, self.device)
         if self.augment is not None:
             clip, targets["mask"] = self.augment(clip, targets["mask"], self.generator)
+        if self.ignoring:
+            labels = targets["mask"]
+            targets = {"mask": (labels == TARGET).to(labels), "ignored": labels == IGNORED}
         if self.channels_last and clip.dim() == 4:
             clip = clip.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, AMP_DTYPES[self.amp], enabled=self.amp != "off"):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler, default_collate
 from utils.clips.augment import TrainTransform
 from utils.clips.clones import TargetAugmentation
 from utils.clips.settings import ClipSettings
-from utils.clips.training_clips import ClipDataset, box_mask, file_mask, no_mask
+from utils.clips.training_clips import ClipDataset, box_mask, file_labels, no_mask
 from utils.clips.transforms import ClipTransform, GeometricAugmentation, IntensityJitter
 from utils.datasets.frame_table import AllKeys, Sequences
 from utils.images.fit import MARGIN_GREY, margin_level
@@ -67,7 +67,7 @@ def build_loader(
     Raises:
         UserError: the batch cannot be shared out to the processes.
     """
-    mask_of = file_mask
+    mask_of = file_labels
     if config.detector:
         mask_of = box_mask if config.clones_targets else no_mask
     several = processes()

@@ -14,6 +14,7 @@ from utils.clips.target_speed import measure_frame_step
 from utils.clips.training_clips import box_mask, file_mask
 from utils.datasets.dataset import Dataset, measure_levels
 from utils.images.grey_levels import MAX_8_BIT_LEVEL
+from utils.images.masks.meaning import choose_ignored
 from utils.images.normalise import Normalisation
 from utils.predictor.weights import IMAGENET, load_weights
 from utils.system.distributed import synchronise_norm
@@ -96,6 +97,7 @@ class TrainingSetup:
             config.freeze_norm,
             stitch if config.batch_augmentation else None,
             config.every_frame,
+            not config.detector and isinstance(choose_ignored(config.ignore_value), int),
         )
 
     def _normalisation(self) -> Normalisation:

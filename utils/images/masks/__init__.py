@@ -1,0 +1,1 @@
+"""Mask files: their values, what these mean, and the labels of a frame that come of them."""
