@@ -1,7 +1,10 @@
 """Videos of more than 8 bits, lists of other files, files that end early, and frames at no constant rate."""
 
+import functools
+import http.server
 import os
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from utils.system.notices import warnings_given
 from utils.system.untrusted import MAX_IMAGE_PIXELS
 from utils.video import capture
 from utils.video.capture import Capture
+from utils.video.live import LiveSource, is_live
 from utils.video.sources import open_sources
 
 RAW = [7000 + picture(number, (48, 64), np.uint16) // 32 for number in range(5)]
@@ -193,3 +197,26 @@ def test_options_of_the_environment_are_left_as_they_were(tmp_path, monkeypatch)
     monkeypatch.delenv(name)
     frames_of(path)
     assert name not in os.environ
+
+
+def test_a_stream_opens_no_files_and_a_file_url_is_a_file(tmp_path):
+    path = deep_film(tmp_path / "a b.mkv", [picture(number, (48, 64)) for number in range(3)])
+    for url in (f"file://{path}", f"async:file://{path}", f"cache:file://{path}", f"concat://{path}"):
+        with pytest.raises(UserError, match="cannot be opened"):
+            LiveSource(url, patience=1)
+    address = path.as_uri()
+    assert not is_live(address) and is_live("rtsp://camera/file") and len(frames_of(address)) == 3
+
+
+def test_a_stream_of_more_than_eight_bits_says_so(tmp_path):
+    deep_film(tmp_path / "x.mkv", RAW, kind="gray12le")
+    deep_film(tmp_path / "y.mkv", [picture(number, (48, 64)) for number in range(3)], kind="gray")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, told in (("x.mkv", 1), ("y.mkv", 1)):
+            source = LiveSource(f"http://127.0.0.1:{server.server_port}/{name}", patience=5)
+            assert next(iter(source)).image.shape == (48, 64)
+            assert len(warnings_given()) == told
+        server.shutdown()
+    assert "has 12 bits a level, of which the upper 8 are read live" in warnings_given()[0]

@@ -35,6 +35,8 @@ DOUBTFUL = (
     "says that its 16 bits a pixel are colours of 5 bits each, which writers of raw grey levels say by mistake; if it "
     "holds grey levels, write them with a codec that knows so, such as FFV1"
 )
+OPTIONS_VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # of the environment
+DEEP_CAMERA_FORMATS = {b"Y10 ": 10, b"Y12 ": 12, b"Y14 ": 14, b"Y16 ": 16}
 QUIET = -8  # FFmpeg's level at which it says nothing
 MAX_SPREAD_OF_TIMES = 0.2  # of a step, by which frames of a constant rate lie beside their places
 SLACK_SECONDS = 1.0  # by which the sound may end after the picture
@@ -235,22 +237,40 @@ class Capture:
         return f"{self.count} frames could be read{lost}" if lost else ""
 
 
-def _open_by_opencv(path: str | os.PathLike) -> cv2.VideoCapture:
+@contextlib.contextmanager
+def opencv_options(text: str) -> Iterator[None]:
+    """What OpenCV opens within this context FFmpeg opens with these options, `KEY;VALUE|KEY;VALUE`."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    name = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-    before = os.environ.get(name)
-    os.environ[name] = f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
+    before = os.environ.get(OPTIONS_VARIABLE)
+    os.environ[OPTIONS_VARIABLE] = text
     try:
-        # By FFmpeg only: another reader would take digits in the name for those of a sequence of images.
-        capture = cv2.VideoCapture(as_utf8(path), cv2.CAP_FFMPEG)
+        yield
     finally:
         if before is None:
-            del os.environ[name]
+            del os.environ[OPTIONS_VARIABLE]
         else:
-            os.environ[name] = before
+            os.environ[OPTIONS_VARIABLE] = before
+
+
+def _open_by_opencv(path: str | os.PathLike) -> cv2.VideoCapture:
+    with opencv_options(f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"):
+        # By FFmpeg only: another reader would take digits in the name for those of a sequence of images.
+        capture = cv2.VideoCapture(as_utf8(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise unreadable(path)
     return capture
+
+
+def told_bits(capture: cv2.VideoCapture) -> int:
+    """Bits of a live source's levels where they are more than the 8 that OpenCV gives, else 0."""
+    codec, pixels = (
+        (int(capture.get(key)) & 0xFFFFFFFF).to_bytes(4, "little")
+        for key in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)
+    )
+    for tag in (pixels, pixels[::-1]):  # FFmpeg's own: a letter for the kind, planes, their sizes, bits
+        if tag[:1] in (b"Y", b"G") and tag[1:2] in b"1234" and 8 < tag[3] <= 16:
+            return tag[3]
+    return DEEP_CAMERA_FORMATS.get(codec, 0)
 
 
 def picture_of(frame: Any) -> np.ndarray:

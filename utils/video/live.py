@@ -27,6 +27,8 @@ from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
 from utils.system.addresses import hide_in_text, hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.files import as_utf8
+from utils.system.notices import warn
+from utils.video.capture import OPTIONS_VARIABLE, opencv_options, told_bits
 from utils.video.sources import FrameSource, SourceFrame, pages_of, video_frame
 
 STOP_REASON = "no more frames were asked for"
@@ -34,9 +36,16 @@ SETTLING_SECONDS = 0.05  # seconds without change after which a file counts as w
 OPENCV_LOG_ERRORS = 2  # the level of OpenCV's log at which it tells errors, no warnings
 
 
+# A stream opens no files, whatever it names; TCP is what OpenCV itself asks RTSP for.
+STREAM_OPTIONS = (
+    "rtsp_transport;tcp|protocol_whitelist;http,https,httpproxy,tls,tcp,udp,udplite,rtp,srtp,rtsp,rtmp,rtmpe,rtmps,rtmpt,"
+    "rtmpte,rtmpts,srt,rist,mmsh,mmst,ftp,sftp,crypto,data"
+)
+
+
 def is_live(path: str) -> bool:
-    """Whether `path` is a camera's index or a URL; a file or folder that is there and called so comes first."""
-    return (path.isdecimal() and not os.path.exists(path)) or is_url(path)
+    """Whether `path` is a camera's index or a URL but a file's; a file or folder that is called so comes first."""
+    return (path.isdecimal() and not os.path.exists(path)) or (is_url(path) and not path.lower().startswith("file:"))
 
 
 def _say_errors_only() -> None:
@@ -64,7 +73,6 @@ class LiveSource(FrameSource):
     problem = ""
 
     def __init__(self, path: str, patience: float = 10.0) -> None:
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         if "OPENCV_LOG_LEVEL" not in os.environ:  # what it warns of is said by the error below and by `report`
             _say_errors_only()
         self.path, self.patience, self.notes = hide_secrets(path), patience, []
@@ -78,11 +86,17 @@ class LiveSource(FrameSource):
         if path.isdecimal():
             self.capture = cv2.VideoCapture(int(path))
         else:
-            self.capture = cv2.VideoCapture(as_utf8(path), cv2.CAP_FFMPEG, timeouts)
+            with opencv_options(os.environ.get(OPTIONS_VARIABLE) or STREAM_OPTIONS):
+                self.capture = cv2.VideoCapture(as_utf8(path), cv2.CAP_FFMPEG, timeouts)
         if not self.capture.isOpened():
             raise UserError(
                 f"{self.path}: cannot be opened, expected a camera's index or the URL of a stream; check "
                 "that it is there and not used by another program"
+            )
+        if bits := told_bits(self.capture):
+            warn(
+                f"{self.path}: has {bits} bits a level, of which the upper 8 are read live; record it into a file, or "
+                "as images of 16 bits into a folder (--watch), to have them all"
             )
         fps = self.capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0 < fps < 1000 else None

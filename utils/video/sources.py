@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 
@@ -154,6 +156,8 @@ def open_sources(path: str | os.PathLike) -> list[FrameSource]:
         UserError: missing, no frames there, or nothing that can be opened.
     """
     given, path = str(path), Path(path)
+    if given.lower().startswith("file://"):
+        path = Path(url2pathname(urlsplit(given).path))
     if not path.exists():
         shown = hide_secrets(given) if is_url(given) else path
         raise UserError(
