@@ -64,12 +64,14 @@ def find_pair(folder: Path, places: FilePlaces) -> tuple[ImagesAndLabels | None,
         try:
             with hold_warnings():  # which importing will say
                 kind = kind_of(labels)
-                if not kind or (kind == "masks" and labels in (images, *images.parents)):
+                if not kind or (kind == "masks" and labels in images.parents):
                     continue
                 lookup = lookup_of(images, labels if images in labels.parents else None)
+                if kind == "masks" and labels == images and not any(image.mask for image in lookup.images):
+                    continue
                 found = match_labels(lookup, labels, kind, 1.0, lambda _: (1, 1))
                 count = len(found.boxes) + len(found.masks)
-                fits = kind != "masks" or _are_masks(labels, list(found.masks.values()))
+                fits = kind != "masks" or labels == images or _are_masks(labels, list(found.masks.values()))
         except UserError as error:
             problems.setdefault(labels, str(error))
             continue

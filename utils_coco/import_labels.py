@@ -5,6 +5,7 @@ Labels: masks, YOLO, Pascal VOC, COCO, csv of boxes, or csv of centroids. Which 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -66,15 +67,14 @@ def match_labels(
         image = lookup.find(key)
         return size(image.path) if image else None
 
-    masks = mask_files(labels) if kind == "masks" else {}
+    if kind == "masks":
+        _match_masks(lookup, labels, found)
     read = ReadLabels() if kind == "masks" else read_boxes(kind, labels, size_of, side)
     found.notes, found.said = read.notes, read.said
-    for name in (*map(ImageName, masks), *read.images):
+    for name in read.images:
         image = lookup.find(name.path, name.split)
         if image is None:
             found.lost.append(name.path)
-        elif kind == "masks":
-            found.masks[image.key] = masks[name.path]
         else:
             own = read.images[name]
             found.boxes.setdefault(image.key, []).extend(own.boxes)
@@ -82,13 +82,36 @@ def match_labels(
             found.splits.setdefault(image.key, set()).add(name.split)
     lookup.alike.tell(str(labels))
     if not (found.boxes or found.masks or found.lost):
-        raise UserError(f"{labels}: found no masks, expected images; give another --labels or --kind")
+        raise UserError(
+            f"{labels}: found no masks, expected pictures in a folder of their own, or beside the images, called "
+            "NAME_mask.png or the like; give another --labels or --kind"
+        )
     if not (found.boxes or found.masks):
         raise UserError(
             f"{labels}: found labels of {len(found.lost)} images, the first {found.lost[0]}, none of which "
             "is among the images; give another --images, or rename them alike"
         )
     return found
+
+
+def _match_masks(lookup: Lookup, labels: Path, found: Match) -> None:
+    """Find the image of each mask; in a folder that holds images, only what lies there as a mask of one counts."""
+    beside = {os.path.realpath(image.mask): image for image in lookup.images if image.mask}
+    places = {os.path.realpath(place) for place in {image.path.parent for image in lookup.images}}
+    for path, keys in mask_files(labels):
+        if (real := os.path.realpath(path)) in beside:
+            image = beside[real]
+        elif os.path.dirname(real) in places:
+            continue
+        else:
+            image = next(filter(None, map(lookup.find, keys)), None)
+        if image is None:
+            found.lost.append(keys[0])
+        elif found.masks.setdefault(image.key, path) != path:
+            raise UserError(
+                f"{path}: found beside {found.masks[image.key]}, both masks of {image.path}; expected one; remove the "
+                "other, or give the folder of one with --labels"
+            )
 
 
 def convert(
@@ -138,6 +161,11 @@ def convert(
             f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
         )
     matched = match_labels(Lookup(found), source, kind, side, image_size)
+    if unused := [image for image in found if image.mask and matched.masks.get(image.key) != image.mask]:
+        warn(
+            f"{images}: {len(unused)} masks that lie beside their images are left out, the first {unused[0].mask}; for "
+            "them give the images' folder with --labels, too, and --kind masks"
+        )
     for note in matched.notes:
         warn(note)
     if not test:

@@ -24,6 +24,7 @@ from utils.images.boxes import shares_problem, within_first_pixel
 from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
+from utils.images.picture_roles import mask_names
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.class_names import ClassNames, is_names_file
@@ -36,7 +37,6 @@ SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json"}  # of their files
 VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
 MAX_CLASS = 9999  # a number beyond is a slip
-MASK_ENDINGS = ("", "_pixels0", "_mask", "-mask", "_gt")
 
 
 class ImageName(NamedTuple):
@@ -335,12 +335,9 @@ def _require_pixels(labels: Path, boxes: Sequence[Sequence[float]]) -> None:
         raise UserError(f"{labels}: {problem}")
 
 
-def mask_files(labels: Path) -> dict[str, Path]:
-    """Mask images by the keys of the images they belong to."""
-    found = {}
+def mask_files(labels: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Pictures in a folder of masks, with the keys that the image of each may have, the likelier first."""
     for path in _files_below(labels):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            key = path.relative_to(labels).with_suffix("").as_posix()
-            ending = next((e for e in MASK_ENDINGS[1:] if key.endswith(e)), "")
-            found[key.removesuffix(ending)] = path
-    return found
+            key = path.relative_to(labels).with_suffix("")
+            yield path, [key.with_name(name).as_posix() for name in mask_names(key.name)]

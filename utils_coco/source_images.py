@@ -14,6 +14,7 @@ from utils.images.folders import LeftOut, walk_folder
 from utils.images.frame_names import natural_key, to_number
 from utils.images.frame_order import order_frames
 from utils.images.image_files import IMAGE_SUFFIXES, images_among
+from utils.images.picture_roles import sort_pictures
 from utils.system.errors import UserError
 from utils.system.notices import warn
 
@@ -24,7 +25,8 @@ LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv"})  # of files that m
 class SourceImage:
     """One of the images.
 
-    `key` is its path below the folder without the extension, `number` that of the frame by the file's name.
+    `key` is its path below the folder without the extension, `number` that of the frame by the file's name, `mask` the
+    file of a mask that lies beside it.
     """
 
     key: str
@@ -32,6 +34,7 @@ class SourceImage:
     split: str
     path: Path
     number: int
+    mask: Path | None = None
 
     @property
     def name(self) -> str:
@@ -48,31 +51,18 @@ def list_images(
 
     Those for testing are named `test`, else those in folders test, val or the like where there is train too, else
     the last `fraction` of the sequences in natural order, or of a single sequence's frames. What lies in `labels`, a
-    folder below it, is left out. Other files are counted in a warning.
+    folder below it, is left out, and so are masks and previews beside the images. Other files are counted in a warning.
 
     Raises:
         UserError: no such folder, no images, or no such sequence.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder, expected the one of --images; correct it")
-    tree, left_out = walk_folder(folder, IMAGE_SUFFIXES), LeftOut(LABEL_SUFFIXES)
-    tree.tell()
-    groups: dict[str, list[Path]] = {}
-    for below, names in tree.names.items():
-        place = folder / below
-        if labels and folder in labels.parents and (labels == place or labels in place.parents):
-            continue
-        own = set(images_among(names))
-        for name in names:
-            if name in own:
-                groups.setdefault(below or folder.resolve().name, []).append(place / name)
-            else:
-                left_out.add(f"{below}/{name}".lstrip("/"))
+    groups, masks = _images_by_folder(folder, labels)
     if not groups:
         raise UserError(
             f"{folder}: found no images, expected {', '.join(sorted(IMAGE_SUFFIXES))}; give another --images"
         )
-    left_out.tell(folder)
     groups = _sequences_of(folder, groups)
     names = sorted(groups, key=natural_key)
     test = find_spelt_alike(test, groups, "--test")
@@ -89,8 +79,32 @@ def list_images(
         for index, (path, number) in enumerate(numbered):
             split = "test" if name in aside or index >= cut else "train"
             key = path.relative_to(folder).with_suffix("").as_posix()
-            images.append(SourceImage(key, name, split, path, number))
+            images.append(SourceImage(key, name, split, path, number, masks.get(path)))
     return images
+
+
+def _images_by_folder(folder: Path, labels: Path | None) -> tuple[dict[str, list[Path]], dict[Path, Path]]:
+    """Images by the folder below `folder`, but for what lies in `labels`; and the masks of those that lie beside them.
+
+    Masks and previews are told from images by `utils.images.picture_roles`.
+    """
+    tree, left_out = walk_folder(folder, IMAGE_SUFFIXES), LeftOut(LABEL_SUFFIXES)
+    tree.tell()
+    groups: dict[str, list[Path]] = {}
+    masks: dict[Path, Path] = {}
+    for below, names in tree.names.items():
+        place = folder / below
+        if labels and folder in labels.parents and (labels == place or labels in place.parents):
+            continue
+        images = images_among(names)
+        left_out.add_all(f"{below}/{name}".lstrip("/") for name in names if name not in set(images))
+        if images:
+            pictures = sort_pictures(place, images)
+            pictures.tell(place, masks_used=True)
+            groups[below or folder.resolve().name] = [place / name for name in pictures.frames]
+            masks |= {place / frame: place / mask for frame, mask in pictures.masks.items()}
+    left_out.tell(folder)
+    return groups, masks
 
 
 def _sequences_of(folder: Path, groups: dict[str, list[Path]]) -> dict[str, list[tuple[Path, int]]]:

@@ -544,6 +544,25 @@ def test_lists_cannot_lead_out_of_the_root(tmp_path, line):
     stops(root, line, "leads out")
 
 
+@pytest.mark.parametrize("other", ["{}_mask", "{}-mask", "gt_{}", "{}_overlay"])
+def test_images_that_are_masks_or_previews_of_others_stop(tmp_path, other):
+    write_pairs(tmp_path, ["s/0", "s/1"])
+    write(tmp_path / "images/s" / f"{other.format(0)}.png", target_mask())
+    write_text(tmp_path / "train.txt", "images/s/0.png\n")
+    with pytest.raises(UserError, match=rf"{other.format(0)}.png: found .*0.png"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["_pixels0", "_mask", "-mask", "_gt", "_label", "Mask", ".mask", " (mask)"])
+def test_masks_with_an_ending(tmp_path, ending):
+    touch(tmp_path, ["images/s/a7.png", f"masks/s/a7{ending}.png"])
+    write_text(tmp_path / "train.txt", "images/s/a7.png\n")
+    assert open_dataset(tmp_path).frames[0].mask == str(tmp_path / f"masks/s/a7{ending}.png")
+    touch(tmp_path, ["masks/s/a7_seg.png"])
+    with pytest.raises(UserError, match="both masks of images/s/a7"):
+        open_dataset(tmp_path)
+
+
 def test_two_images_of_one_name(tmp_path):
     write_pairs(tmp_path, ["a/0"])
     write(tmp_path / "images/a/0.bmp", picture())

@@ -151,6 +151,18 @@ def test_truth_of_copies_and_videos_of_frames_with_times(tmp_path):
     assert known.mask.endswith("000120.png") and truth.find("s", 6, "000006", None) is None
 
 
+def test_frames_beside_masks_are_no_truth(tmp_path):
+    for number in range(3):
+        write(tmp_path / "s" / f"{number}.png", picture(number, (48, 64)))
+        write(tmp_path / "s" / f"{number}_gt.png", target_mask((48, 64), at=(5, number)))
+        write(tmp_path / "alone" / f"{number}.png", picture(number, (48, 64)))
+    (source,) = open_sources(tmp_path / "s")
+    assert [open_truth(tmp_path / "s").of(source, frame)[0].box[0] for frame in source] == [0, 1, 2]
+    (source,) = open_sources(tmp_path / "alone")
+    with pytest.raises(UserError, match="holds no truth"):
+        open_truth(tmp_path / "alone").require([source])
+
+
 # --- tracks ----------------------------------------------------------------------------------------------------------
 
 

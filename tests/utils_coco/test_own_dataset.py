@@ -1,11 +1,16 @@
 """Datasets of one's own: the command that makes them of any labels."""
 
+import shlex
+from pathlib import Path
+
 import numpy as np
 import pytest
 from labelling import BOX, KINDS, mask, yolo
-from trees import picture, write, write_text
+from trees import picture, target_mask, write, write_text
 
+from utils.commands.describe import describe
 from utils.datasets.dataset import open_dataset
+from utils.images.image_files import read_mask
 from utils.system.errors import UserError
 from utils_coco.import_labels import convert, main
 
@@ -74,6 +79,54 @@ def test_frames_by_number_and_named_test_sequences(tmp_path, images):
     write_text(tmp_path / "labels/a.csv", "frame,x,y,w,h\n2,12,10,3,3\n2,20,10,3,3\n")
     convert(str(images), str(tmp_path / "labels"), str(tmp_path / "out"), test=["a"])
     assert [len(frame.boxes) for frame in open_dataset(tmp_path / "out", "test", "boxes").frames] == [0, 0, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "image, label",
+    [
+        ("{:04d}.png", "{:04d}-mask.png"),
+        ("{}.jpg", "{}.png"),
+        ("{}.bmp", "{}.tif"),
+        ("{}.png", "GT_{}.png"),
+        ("img_{}.png", "label_{}.png"),
+        ("im_{}.png", "ma_{}.png"),
+        ("f{}.png", "f{}Mask.png"),
+    ],
+)
+def test_masks_beside_their_images(tmp_path, capsys, image, label):
+    for number in range(4):
+        write(tmp_path / "both/s" / image.format(number), picture(number))
+        write(tmp_path / "both/s" / label.format(number), target_mask(at=(10, number + 1)))
+    convert(str(tmp_path / "both"), str(tmp_path / "both"), str(tmp_path / "out"), fraction=0)
+    frames = open_dataset(tmp_path / "out").frames
+    assert [Path(frame.image).name for frame in frames] == [image.format(number) for number in range(4)]
+    assert [read_mask(frame.mask)[10].argmax() for frame in frames] == [1, 2, 3, 4]
+    assert "next: " + shlex.join(import_words(tmp_path / "both")) in "\n".join(describe(str(tmp_path / "both")))
+    write_text(tmp_path / "boxes.csv", f"image,x,y,w,h\n{image.format(0)},12,10,3,3\n")
+    convert(str(tmp_path / "both"), str(tmp_path / "boxes.csv"), str(tmp_path / "out2"), fraction=0)
+    assert len(open_dataset(tmp_path / "out2", need="boxes").frames) == 4
+    assert "4 masks that lie beside their images are left out" in capsys.readouterr().err
+
+
+def import_words(folder):
+    given = ["--images", f"{folder}/s", "--labels", f"{folder}/s", "--out", "NEW"]
+    return ["python", "-m", "utils_coco.import_labels", *given]
+
+
+def test_previews_of_raw_frames_are_left_out_and_images_alone_have_no_masks(tmp_path, images, capsys):
+    with pytest.raises(UserError, match="found no masks"):
+        convert(str(images), str(images), str(tmp_path / "out"))
+    for number in range(4):
+        write(tmp_path / "raw" / f"{number}.tif", picture(number, dtype=np.uint16))
+        write(tmp_path / "raw" / f"{number}.jpg", picture(number))
+        mask(tmp_path / "labels", str(number))
+    convert(str(tmp_path / "raw"), str(tmp_path / "labels"), str(tmp_path / "out"), fraction=0)
+    frames = open_dataset(tmp_path / "out").frames
+    assert [Path(frame.image).name for frame in frames] == [f"{number}.tif" for number in range(4)]
+    assert "4 pictures are copies or previews of others there" in capsys.readouterr().err
+    write(tmp_path / "labels/0_gt.png", target_mask())
+    with pytest.raises(UserError, match=r"0_mask.png: found beside .*0_gt.png, both masks of"):
+        convert(str(tmp_path / "raw"), str(tmp_path / "labels"), str(tmp_path / "out2"))
 
 
 def test_videos_in_one_folder_become_sequences_of_their_own(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cameras import served
 from scripts import script
-from trees import picture, write
+from trees import picture, target_mask, write
 
 from utils.clips.settings import ClipSettings
 from utils.images.frame_names import count_steps, usual_step
@@ -94,6 +94,27 @@ def test_videos_in_one_folder_are_sequences_of_their_own(tmp_path, capsys):
     assert [(source.name, source.length) for source in sources] == [("in/a", 6), ("in/b", 6)]
     assert [frame.name for frame in sources[1]] == [f"b_{number}" for number in range(6)]
     assert "2 sequences, told apart by a, b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", ["{}.jpg", "{}-mask.png", "gt_{}.png", "{}_preview.png"])
+def test_masks_and_previews_are_no_frames(tmp_path, capsys, other):
+    for number in range(4):
+        write(tmp_path / f"{number}.png", picture(number, dtype=np.uint16))
+        write(tmp_path / other.format(number), target_mask())
+    (source,) = open_sources(tmp_path)
+    assert [frame.name for frame in source] == ["0", "1", "2", "3"]
+    assert "4 pictures are " in capsys.readouterr().err
+    time.sleep(0.06)
+    growing = GrowingFolder(tmp_path, patience=0.05, poll=0.01)
+    assert [frame.number for frame in growing] == [0, 1, 2, 3] and len(growing.notes) == 4
+
+
+def test_a_folder_of_pictures_that_may_be_anything_is_refused(tmp_path):
+    for number in range(4):
+        write(tmp_path / "a" / f"{number}.png", picture(number))
+        write(tmp_path / "a" / f"{number}.bmp", picture(number + 9))
+    with pytest.raises(UserError, match=r"0.png: found beside 0.bmp, two images of one name"):
+        open_sources(tmp_path)
 
 
 def test_files_that_arrive_one_by_one_after_all(tmp_path):

@@ -16,6 +16,7 @@ from utils.images.alike_names import AlikeNames
 from utils.images.folders import LeftOut, is_passed_over, walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES, images_among
+from utils.images.picture_roles import mask_names, require_frames_alone
 from utils.system.errors import UserError
 from utils.system.notices import warn
 
@@ -213,23 +214,35 @@ def _masks(
 ) -> Iterator[tuple[str, str]]:
     """Masks in the folder `where` under the keys of their images, which lie in `instead`.
 
-    `NAME_pixels0` is the mask of `NAME`.
+    `NAME_pixels0`, `NAME_mask` or the like is the mask of `NAME`.
+
+    Raises:
+        UserError: two are of one image.
     """
     masks = _folder(root, where, left_out)
-    alike = AlikeNames(lambda: images)
+    alike, taken = AlikeNames(lambda: images), {}
     for key in masks:
         image = instead + key[len(where) :]
-        if image not in images and image.endswith("_pixels0"):
-            image = image[: -len("_pixels0")]
-        yield image if image in images else alike.find(image) or image, masks[key]
+        if image not in images:
+            folder, _, stem = image.rpartition("/")
+            names = [f"{folder}/{name}" for name in mask_names(stem)]
+            there = [name for name in names if name in images]
+            image = next(filter(None, [*there, *map(alike.find, names)]), image)
+        if image in taken:
+            raise UserError(
+                f"{masks[key]}: found beside {masks[taken[image]]}, both masks of {image}; expected one; remove the "
+                "other"
+            )
+        taken[image] = key
+        yield image, masks[key]
     alike.tell(os.path.join(root, where))
 
 
 def list_files(root: str) -> Files:
-    """List the images and masks of the dataset in `root`; no file is opened.
+    """List the images and masks of the dataset in `root`; files are opened only where names may be of masks.
 
     Raises:
-        UserError: there are no images, or two images whose names differ in the extension only.
+        UserError: there are no images, two images whose names differ in the extension only, or masks among the images.
     """
     sequences = [] if os.path.isdir(os.path.join(root, "images")) else _sequence_folders(root)
     left_out = LeftOut()
@@ -246,6 +259,7 @@ def list_files(root: str) -> Files:
         for pair in _masks(root, f"{below}masks", f"{below}images", images, left_out)
     )
     left_out.tell(root)
+    require_frames_alone(root, images.values())
     layout = SEQUENCE_TREE
     if not sequences:
         depth = max((key.count("/") for key in images), default=0)

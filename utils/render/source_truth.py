@@ -17,6 +17,7 @@ from utils.images.folders import walk_folder
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.images.masks.meaning import IgnoreChoice, look_over_masks
 from utils.images.masks.values import IGNORED, MaskRule, ignored_of, read_labels, targets_of
+from utils.images.picture_roles import Pictures, mask_names, sort_pictures
 from utils.predictor.prediction import Component, Prediction, box_component, components_of, leave_out
 from utils.system.errors import UserError
 from utils.system.notices import warn
@@ -147,7 +148,10 @@ class DatasetTruth(Truth):
 
 
 class MaskTruth(Truth):
-    """Masks `SEQUENCE/NAME.png` or `NAME.png` that are called like the frames (`NAME_pixels0.png` will do)."""
+    """Masks `SEQUENCE/NAME.png` or `NAME.png` that are called like the frames (`NAME_mask.png` or the like will do).
+
+    Where masks lie beside frames, these are no masks.
+    """
 
     def __init__(self, path: str | os.PathLike, ignore: IgnoreChoice = None) -> None:
         super().__init__(path, ignore)
@@ -156,9 +160,9 @@ class MaskTruth(Truth):
         tree.tell()
         for below, names in tree.names.items():
             names = [name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
-            self.masks |= {
-                (Path(below) / Path(name).stem).as_posix(): os.path.join(self.path, below, name) for name in names
-            }
+            found = sort_pictures(self.path / below, names) if names else Pictures([])
+            beside = {Path(frame).stem: mask for frame, mask in found.masks.items()}
+            self.masks |= _masks_by_key(self.path, below, beside or {Path(name).stem: name for name in names})
         if not self.masks:
             raise _nothing_found(path)
         self.alike = AlikeNames(lambda: self.masks)
@@ -166,11 +170,13 @@ class MaskTruth(Truth):
     def find(self, source: str, number: int, name: str, path: str | None) -> TrueLabels | None:
         """See `Truth`."""
         folders = (f"{source}/", f"{source.rpartition('/')[2]}/", "")
-        possible = [f"{folder}{name}{end}" for folder in folders for end in ("", "_pixels0")]
+        possible = [f"{folder}{name}" for folder in folders]
         found = next((key for key in possible if key in self.masks), None)
         if found is None and (found := next(filter(None, map(self.alike.find, possible)), None)):
             self.alike.tell(str(self.path), counted=False)
-        return TrueLabels(self.masks[found]) if found else None
+        if not found or (path and os.path.realpath(path) == os.path.realpath(self.masks[found])):
+            return None  # a frame is no mask of itself
+        return TrueLabels(self.masks[found])
 
     def decide(self, found: Sequence[TrueLabels]) -> None:
         """See `Truth`; where the source's frames are not known yet, all images of the folder count as masks."""
@@ -181,6 +187,15 @@ class MaskTruth(Truth):
         self.rule = meaning.rule
         for line in meaning.warnings:
             warn(f"{self.path}: {line}")
+
+
+def _masks_by_key(root: Path, below: str, masks: dict[str, str]) -> dict[str, str]:
+    """Paths of the masks in a folder below `root`, given by stem, under the keys that their frames may have."""
+    keys = dict(masks)
+    for stem, name in masks.items():
+        for other in mask_names(stem):
+            keys.setdefault(other, name)
+    return {(Path(below) / stem).as_posix(): os.path.join(root, below, name) for stem, name in keys.items()}
 
 
 def open_truth(path: str | os.PathLike, ignore: IgnoreChoice = None) -> Truth:

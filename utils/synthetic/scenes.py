@@ -15,8 +15,8 @@ import numpy as np
 from scipy import ndimage
 
 from utils.images.folders import is_passed_over
-from utils.images.frame_names import natural_key
 from utils.images.image_files import read_picture
+from utils.images.picture_roles import find_frames
 from utils.system.errors import UserError
 
 SCENE_KINDS = ("cloud", "ground", "sea", "building")
@@ -305,14 +305,13 @@ def list_pictures(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"backgrounds: no folder {folder}; expected one with infrared pictures; check --backgrounds")
-    found = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not is_passed_over(p.name)]
-    found.sort(key=lambda p: natural_key(p.name))
-    if not found:
+    names = [p.name for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES and not is_passed_over(p.name)]
+    if not names:
         raise UserError(
             f"backgrounds: {folder} holds no picture; expected {', '.join(sorted(PICTURE_SUFFIXES))} files "
             "directly inside; check --backgrounds"
         )
-    return found
+    return [folder / name for name in find_frames(folder, names)]
 
 
 def picture_scene(rng: np.random.Generator, path: Path, shape: tuple[int, int]) -> Scene:

@@ -24,6 +24,7 @@ from utils.images.frame_names import (
 from utils.images.frame_order import order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, check_end, read_values
+from utils.images.picture_roles import frame_names
 from utils.system.addresses import hide_in_text, hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.files import as_utf8
@@ -213,6 +214,7 @@ class GrowingFolder(FrameSource):
         self.name = self.folder.resolve().name
         self.patience, self.poll, self.stop = patience, poll, stop
         self.used, self.late = 0, 0
+        self._stems: dict[str, str] = {}  # of the files so far, and their names
         self._reader: DigitGroup | TimeStamp | None = None  # of the numbers in names, where these count
         self._step = 1  # of these numbers
         self._last: tuple[str, int | None, int] | None = None  # name, number in it, and number of the last frame
@@ -225,7 +227,8 @@ class GrowingFolder(FrameSource):
         """
         levels, waiting, learnt = LevelMapper(self.path, self.notes), [], False
         for fresh in self._watch():
-            waiting += fresh
+            by_stem = sorted(fresh, key=lambda name: natural_key(Path(name).stem))
+            waiting += [name for name in by_stem if not self._is_no_frame(name)]
             learnt = learnt or self._learn(waiting)
             if learnt:
                 yield from self._frames(waiting, levels)
@@ -280,6 +283,15 @@ class GrowingFolder(FrameSource):
             image = levels(read_values(path), str(path))
             self.used += 1
             yield SourceFrame(number, image, path.stem, str(path))
+
+    def _is_no_frame(self, name: str) -> bool:
+        """Whether it is another version or the mask of a file that came before, which is noted."""
+        stem = Path(name).stem
+        known = next(filter(None, map(self._stems.get, frame_names(stem))), None)
+        self._stems.setdefault(stem, name)
+        if known:
+            self.notes.append(f"{self.path}: {name} is left out, as another version or the mask of {known}")
+        return bool(known)
 
     def _read(self, name: str) -> int | None:
         """The number in a name, None where numbers do not count."""

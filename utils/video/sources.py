@@ -23,6 +23,7 @@ from utils.images.frame_names import natural_key
 from utils.images.frame_order import FrameSequence, order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, images_among, read_values, to_grey
+from utils.images.picture_roles import find_frames
 from utils.system.addresses import hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.notices import warn
@@ -202,7 +203,11 @@ def _folder_sources(tree: FolderTree, below: str, name: str, left_out: LeftOut) 
     if images:
         left_out.add_all(path for path in files if path.name not in names)
         left_out.add_all(path for other in inner for path in tree.files_in(other))
-        return _sources_of_images(folder, name, images)
+        try:
+            frames = find_frames(folder, [path.name for path in images])
+        except UserError as error:
+            return [FileSource(name or folder.resolve().name, str(folder), None, None, problem=str(error))]
+        return _sources_of_images(folder, name, [folder / frame for frame in frames])
     if (dataset := f"{below}/images".lstrip("/")) in tree.names:
         return _folder_sources(tree, dataset, name, left_out)
     found: list[tuple[str, list[FrameSource]]] = []
