@@ -554,10 +554,11 @@ def test_images_that_are_masks_or_previews_of_others_stop(tmp_path, other):
 
 
 @pytest.mark.parametrize("ending", ["_pixels0", "_mask", "-mask", "_gt", "_label", "Mask", ".mask", " (mask)"])
-def test_masks_with_an_ending(tmp_path, ending):
+def test_masks_with_an_ending(tmp_path, capsys, ending):
     touch(tmp_path, ["images/s/a7.png", f"masks/s/a7{ending}.png"])
     write_text(tmp_path / "train.txt", "images/s/a7.png\n")
     assert open_dataset(tmp_path).frames[0].mask == str(tmp_path / f"masks/s/a7{ending}.png")
+    assert capsys.readouterr().err == ""
     touch(tmp_path, ["masks/s/a7_seg.png"])
     with pytest.raises(UserError, match="both masks of images/s/a7"):
         open_dataset(tmp_path)

@@ -226,8 +226,8 @@ def _masks(
         if image not in images:
             folder, _, stem = image.rpartition("/")
             names = [f"{folder}/{name}" for name in mask_names(stem)]
-            there = [name for name in names if name in images]
-            image = next(filter(None, [*there, *map(alike.find, names)]), image)
+            there = next((name for name in names if name in images), None)
+            image = there or next(filter(None, map(alike.find, names)), image)
         if image in taken:
             raise UserError(
                 f"{masks[key]}: found beside {masks[taken[image]]}, both masks of {image}; expected one; remove the "

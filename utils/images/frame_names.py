@@ -23,12 +23,15 @@ STAMPS = (
     # a day and the time of day
     re.compile(rf"(?<!\d){DATE}[-_.Tt ]*{CLOCK.format('[-_.:]?')}(?:[-_.,]?(?P<fraction>\d{{1,9}}))?(?!\d)"),
     # seconds since 1970 with a fraction
-    re.compile(r"(?<!\d)(?P<epoch>1\d{9})[-_.](?P<fraction>\d{3,9})(?!\d)"),
+    re.compile(r"(?<!\d)(?P<epoch>1\d{9})[-_.](?P<fraction>\d{1,9})(?!\d)"),
     # a time of day with a fraction of the second
     re.compile(rf"(?<!\d){CLOCK.format('[-_.:]')}[-_.,](?P<fraction>\d{{3,9}})(?!\d)"),
     re.compile(rf"(?<!\d){CLOCK.format('')}[-_.,](?P<fraction>\d{{3,9}})(?!\d)"),
+    # seconds with a fraction; a day
+    re.compile(r"(?<![\d.])(?P<epoch>\d{1,9})\.(?P<fraction>\d{1,9})(?![\d.])"),
+    re.compile(rf"(?<!\d){DATE}(?P<fraction>)(?!\d)"),
 )
-BARE_CLOCK = 3  # of these the one that plain numbers may look like
+EPOCH, BARE_CLOCK = 1, 3  # of these; plain numbers may look like a bare clock
 STAMP_DIGITS = 9  # of a fraction of a second that are kept
 MIN_NAMES_FOR_STEP = 4  # names from which a usual step can be told
 TIME_STAMP_JITTER = 0.25  # share of the usual step by which time stamps may be off and still have it
@@ -123,10 +126,14 @@ def last_group(name: str) -> DigitGroup | None:
 
 @dataclass(frozen=True)
 class TimeStamp:
-    """The time that a pattern of `STAMPS` finds in names, in units of `10**-digits` seconds."""
+    """The time that a pattern of `STAMPS` finds in names, in units of `10**-digits` seconds.
+
+    `padded` fractions are decimals; others are so many units.
+    """
 
     pattern: int
     digits: int
+    padded: bool = True
 
     def read(self, name: str) -> int | None:
         """The time in a name, None where there is none."""
@@ -139,19 +146,21 @@ class TimeStamp:
                 seconds = int(parts["epoch"])
             else:
                 day = [int(parts.get(key, first)) for key, first in (("year", "2000"), ("month", "1"), ("day", "1"))]
-                clock = [int(parts[key]) for key in ("hour", "minute", "second")]
+                clock = [int(parts.get(key, 0)) for key in ("hour", "minute", "second")]
                 seconds = round((datetime(*day, *clock) - datetime(1970, 1, 1)).total_seconds())
         except ValueError:  # no such day or hour
             return None
-        return seconds * 10**self.digits + int(parts["fraction"].ljust(STAMP_DIGITS, "0")[: self.digits])
+        fraction = parts["fraction"].ljust(STAMP_DIGITS if self.padded else 0, "0")
+        return seconds * 10**self.digits + int(fraction[: self.digits] or 0)
 
 
 def find_stamp(names: list[str]) -> TimeStamp | None:
     """The pattern of time stamps that all names hold, in units of the finest of them, at least milliseconds."""
     for pattern, expression in enumerate(STAMPS):
-        if expression.search(names[0]) and all(map(TimeStamp(pattern, 3).read, names)):
-            fractions = (expression.search(name)["fraction"] or "" for name in names)
-            return TimeStamp(pattern, max(3, *map(len, fractions)) if len(names) > 1 else 3)
+        if expression.search(names[0]) and None not in map(TimeStamp(pattern, 3).read, names):
+            lengths = {len(expression.search(name)["fraction"] or "") for name in names}
+            padded = pattern != EPOCH or len(lengths) == 1
+            return TimeStamp(pattern, max(3, *lengths) if padded else -(-max(3, *lengths) // 3) * 3, padded)
     return None
 
 

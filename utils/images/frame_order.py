@@ -17,6 +17,7 @@ import numpy as np
 
 from utils.images.frame_names import (
     BARE_CLOCK,
+    DIGITS,
     MIN_NAMES_FOR_STEP,
     Column,
     DigitGroup,
@@ -156,6 +157,8 @@ def _choose(columns: list[Column], names: list[str]) -> tuple[Reading | None, st
             return _say_videos(_read(best.column, (words,), columns), names)
         beyond = several is None or best.regular > several.regular
         clock = isinstance(best.column.reader, TimeStamp) and best.column.reader.pattern == BARE_CLOCK and several
+        if several and several.regular >= best.regular and _are_apart(several, columns):
+            return _say_videos(several, names)
         if (best.consistent and not clock) or (beyond and (best.consistent or _is_regular(best, 0.5, len(names)))):
             return best, _say_doubt(best, singles, names)
     if several:
@@ -191,6 +194,12 @@ def _rank(reading: Reading) -> tuple:
 def _is_regular(reading: Reading, share: float, count: int) -> bool:
     """Whether that share of the steps is about the usual one."""
     return count >= MIN_NAMES_FOR_STEP and reading.regular >= share * (count - len(reading.groups))
+
+
+def _are_apart(several: Reading, columns: list[Column]) -> bool:
+    """Whether what stands before the numbers, and no times, tells videos apart between which numbers leave a gap."""
+    timed = any(isinstance(column.reader, TimeStamp) for column in columns)
+    return not timed and all(label.place < several.column.place for label in several.labels)
 
 
 def _block_of_words(reading: Reading, columns: list[Column]) -> Column | None:
@@ -281,9 +290,17 @@ def _say_no_order(columns: list[Column], numbered: list[Column], names: list[str
             f"the names tell no order ({first}, …), and their natural order counts; number the frames one after the "
             "other"
         )
+    digits = [tuple(DIGITS.findall(name)) for name in names]
+    if 2 * sum(map(bool, digits)) > len(names) and len(set(digits)) > 1:
+        last = max(names, key=natural_key)[:80]
+        return (
+            f"the names have no group of digits in common ({first}, {last}, …), and their natural order counts; number "
+            "the frames one after the other"
+        )
     return ""
 
 
 def _is_random(texts: list[str]) -> bool:
     """Whether words mix letters and digits as hashes do."""
-    return sum(any(map(str.isdecimal, text)) for text in texts) > len(texts) / 2
+    mixed = [any(map(str.isdecimal, text)) and any(map(str.isalpha, text)) for text in texts]
+    return sum(mixed) > len(texts) / 2
