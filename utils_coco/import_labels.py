@@ -23,7 +23,7 @@ from utils.system.files import writing
 from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
-from utils_coco.label_formats import LABEL_KINDS, ImageName, ReadLabels, guess_kind, mask_files, read_boxes
+from utils_coco.label_formats import LABEL_KINDS, ReadLabels, guess_kind, mask_files, read_boxes
 from utils_coco.label_tables import NamedBox
 from utils_coco.new_dataset import fit_boxes, write_dataset
 from utils_coco.source_images import Lookup, list_images, split_by_labels

@@ -14,7 +14,7 @@ from utils.images.folders import LeftOut, walk_folder
 from utils.images.frame_names import natural_key, to_number
 from utils.images.frame_order import order_frames
 from utils.images.image_files import IMAGE_SUFFIXES, images_among
-from utils.images.picture_roles import sort_pictures
+from utils.images.picture_roles import are_masks, sort_pictures
 from utils.system.errors import UserError
 from utils.system.notices import warn
 
@@ -98,7 +98,9 @@ def _images_by_folder(folder: Path, labels: Path | None) -> tuple[dict[str, list
             continue
         images = images_among(names)
         left_out.add_all(f"{below}/{name}".lstrip("/") for name in names if name not in set(images))
-        if images:
+        if images and below and are_masks(place, images):
+            warn(f"{place}: {len(images)} pictures in a folder called after masks are left out, as they look like such")
+        elif images:
             pictures = sort_pictures(place, images)
             pictures.tell(place, masks_used=True)
             groups[below or folder.resolve().name] = [place / name for name in pictures.frames]

@@ -129,6 +129,16 @@ def test_previews_of_raw_frames_are_left_out_and_images_alone_have_no_masks(tmp_
         convert(str(tmp_path / "raw"), str(tmp_path / "labels"), str(tmp_path / "out2"))
 
 
+def test_masks_in_a_folder_among_those_of_images_are_no_images(tmp_path, images, capsys):
+    keys = [f"{sequence}/{number:03d}" for sequence in "ab" for number in range(4)]
+    for key in keys:
+        yolo(tmp_path / "labels", key)
+        write(images / "gt" / f"{key.replace('/', '')}.png", target_mask())
+    convert(str(images), str(tmp_path / "labels"), str(tmp_path / "out"))
+    assert list(open_dataset(tmp_path / "out", "all", "boxes").sequences) == ["a", "b"]
+    assert "8 pictures in a folder called after masks are left out" in capsys.readouterr().err
+
+
 def test_videos_in_one_folder_become_sequences_of_their_own(tmp_path):
     keys = [
         f"{split}/{video}_{number:04d}"

@@ -109,6 +109,16 @@ def test_masks_and_previews_are_no_frames(tmp_path, capsys, other):
     assert [frame.number for frame in growing] == [0, 1, 2, 3] and len(growing.notes) == 4
 
 
+def test_folders_of_masks_are_no_sequences_unless_they_are_what_was_given(tmp_path, capsys):
+    for number in range(3):
+        write(tmp_path / "ir" / f"{number}.png", picture(number))
+        write(tmp_path / "gt" / f"{number}.png", target_mask())
+        write(tmp_path / "target" / f"{number}.png", picture(number))
+    assert [source.name for source in open_sources(tmp_path)] == ["ir", "target"]
+    assert "gt: 3 pictures in a folder called after masks" in capsys.readouterr().err
+    assert [source.name for source in open_sources(tmp_path / "gt")] == ["gt"]
+
+
 def test_a_folder_of_pictures_that_may_be_anything_is_refused(tmp_path):
     for number in range(4):
         write(tmp_path / "a" / f"{number}.png", picture(number))

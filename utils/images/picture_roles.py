@@ -124,6 +124,13 @@ def find_frames(folder: str | os.PathLike, names: Collection[str]) -> list[str]:
     return found.frames
 
 
+def are_masks(folder: Path, names: Sequence[str]) -> bool:
+    """Whether a folder of pictures is called after masks, and some of these look like such."""
+    some = names[:: max(1, len(names) // MAX_LOOKED_AT)]
+    look = _look_at([folder / name for name in some]) if IS_MASK.fullmatch(folder.name) else None
+    return look is not None and look.like_masks
+
+
 def require_frames_alone(root: str | os.PathLike, paths: Iterable[str]) -> None:
     """Look at the names of images below a folder, and where they leave a doubt, at some of the images.
 

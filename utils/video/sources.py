@@ -23,7 +23,7 @@ from utils.images.frame_names import natural_key
 from utils.images.frame_order import FrameSequence, order_frames
 from utils.images.grey_levels import GreyConverter, LevelMapper
 from utils.images.image_files import IMAGE_SUFFIXES, image_size, images_among, read_values, to_grey
-from utils.images.picture_roles import find_frames
+from utils.images.picture_roles import are_masks, find_frames
 from utils.system.addresses import hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.notices import warn
@@ -200,6 +200,9 @@ def _folder_sources(tree: FolderTree, below: str, name: str, left_out: LeftOut) 
     inner = sorted(tree.folders_in(below), key=natural_key)
     names = set(images_among(tree.names[below]))
     images = [path for path in files if path.name in names]
+    if images and below and are_masks(folder, [path.name for path in images]):
+        warn(f"{folder}: {len(images)} pictures in a folder called after masks are left out, as they look like such")
+        return []
     if images:
         left_out.add_all(path for path in files if path.name not in names)
         left_out.add_all(path for other in inner for path in tree.files_in(other))
