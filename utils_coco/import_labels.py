@@ -26,7 +26,7 @@ from utils_coco.borders import Borders, add_cut_option
 from utils_coco.label_formats import LABEL_KINDS, ReadLabels, guess_kind, mask_files, read_boxes
 from utils_coco.label_tables import NamedBox
 from utils_coco.new_dataset import fit_boxes, write_dataset
-from utils_coco.source_images import Lookup, list_images, split_by_labels
+from utils_coco.source_images import Lookup, SourceImage, list_images, split_by_labels
 
 
 @dataclass
@@ -91,7 +91,18 @@ def match_labels(
             f"{labels}: found labels of {len(found.lost)} images, the first {found.lost[0]}, none of which "
             "is among the images; give another --images, or rename them alike"
         )
+    _tell_unused_masks(lookup.images, found)
     return found
+
+
+def _tell_unused_masks(images: Sequence[SourceImage], found: Match) -> None:
+    """Warn of masks that lie beside images, where other labels count."""
+    unused = [image.mask for image in images if image.mask and found.masks.get(image.key) != image.mask]
+    if unused:
+        warn(
+            f"{unused[0].parent}: {len(unused)} masks that lie beside their images are left out, the first "
+            f"{unused[0].name}; for them give the images' folder with --labels, too, and --kind masks"
+        )
 
 
 def _match_masks(lookup: Lookup, labels: Path, found: Match) -> None:
@@ -161,11 +172,6 @@ def convert(
             f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
         )
     matched = match_labels(Lookup(found), source, kind, side, image_size)
-    if unused := [image for image in found if image.mask and matched.masks.get(image.key) != image.mask]:
-        warn(
-            f"{images}: {len(unused)} masks that lie beside their images are left out, the first {unused[0].mask}; for "
-            "them give the images' folder with --labels, too, and --kind masks"
-        )
     for note in matched.notes:
         warn(note)
     if not test:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -179,7 +179,12 @@ class Lookup:
         sequences = {image.sequence for image in images}
         self.by_number = {(image.sequence, image.number): image for image in images}
         self.only = next(iter(sequences)) if len(sequences) == 1 else ""
-        self.last_folders = {sequence.rpartition("/")[2] for sequence in sequences}
+        last = Counter(sequence.rpartition("/")[2] for sequence in sequences)
+        self.last_folders = set(last)
+        for image in images:  # of a sequence that is named by its last folder alone
+            short = image.sequence.rpartition("/")[2]
+            if last[short] == 1:
+                self.by_number.setdefault((short, image.number), image)
         self.alike = AlikeNames(lambda: self.by_end)
 
     @cached_property

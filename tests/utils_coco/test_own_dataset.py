@@ -152,6 +152,10 @@ def test_videos_in_one_folder_become_sequences_of_their_own(tmp_path):
     found = {split: open_dataset(tmp_path / "out", split, "boxes").sequences for split in ("train", "test")}
     assert {name: len(frames) for name, frames in found["train"].items()} == {"train/a": 4, "train/b": 4}
     assert {name: len(frames) for name, frames in found["test"].items()} == {"val": 4}
+    write_text(tmp_path / "tables/b.csv", "frame,x,y,w,h\n2,12,10,3,3\n")
+    convert(str(tmp_path / "images"), str(tmp_path / "tables"), str(tmp_path / "out2"))
+    boxed = [frame for frame in open_dataset(tmp_path / "out2", "all", "boxes").frames if frame.boxes]
+    assert [(frame.sequence, frame.number) for frame in boxed] == [("train/b", 2)]
 
 
 def test_labels_by_number_find_names_with_random_endings(tmp_path):

@@ -229,10 +229,7 @@ def _masks(
             there = next((name for name in names if name in images), None)
             image = there or next(filter(None, map(alike.find, names)), image)
         if image in taken:
-            raise UserError(
-                f"{masks[key]}: found beside {masks[taken[image]]}, both masks of {image}; expected one; remove the "
-                "other"
-            )
+            raise UserError(f"{masks[key]}: found beside {masks[taken[image]]}, both masks of {image}; remove one")
         taken[image] = key
         yield image, masks[key]
     alike.tell(os.path.join(root, where))
