@@ -10,7 +10,7 @@ from trees import picture, target_mask, write, write_text
 
 from utils.commands.describe import describe
 from utils.datasets.dataset import open_dataset
-from utils.images.image_files import read_mask
+from utils.images.masks.values import read_mask
 from utils.system.errors import UserError
 from utils_coco.import_labels import convert, main
 
