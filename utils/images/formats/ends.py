@@ -11,7 +11,7 @@ import re
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 PNG_DEPTH_AT = 24
-JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # in coded data zeros and restart marks are no markers
+JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # in coded data zeros and restart marks are no markers
 BMP_START, BMP_HEADER_BYTES = b"BM", 54
 BMP_PLAIN_KINDS = (0, 3, 6)  # of compression: none
 MAX_CHUNKS = 1 << 20  # of a PNG; more is no picture
