@@ -12,7 +12,7 @@ from scripts import ROOT
 
 
 def test_changed_inputs_are_read_or_refused_in_one_line():
-    count = os.environ.get("FUZZ_COUNT", str(4 * len(TARGETS)))
+    count = os.environ.get("FUZZ_COUNT", str(2 * len(TARGETS)))
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--count", count, "--seed", os.environ.get("FUZZ_SEED", "0")],
         cwd=ROOT,
