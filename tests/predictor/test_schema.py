@@ -118,6 +118,7 @@ def test_a_sound_one_passes(tmp_path, content):
         ({"settings": {"num_frames": 3, "normalisation": [1, 1]}}, "clips of 5 frames and of 3"),
         ({"settings": {"num_frames": 5, "normalisation": [1, 1], "task": "detection"}}, "outputs, for detection"),
         ({"state_strides": [0]}, "a stride of the state 0"),
+        ({"settings": None}, "a description that is none"),
     ],
 )
 def test_a_description_that_is_none_of_its_network(tmp_path, change, text):
@@ -127,7 +128,19 @@ def test_a_description_that_is_none_of_its_network(tmp_path, change, text):
         Predictor.from_checkpoint(tmp_path / "x.onnx")
 
 
-@pytest.mark.parametrize("about", ["", "[]", "5", "{}", "[" * 100_000, '{"version": ' + "9" * 5000 + "}", '"\\ud800"'])
+@pytest.mark.parametrize(
+    "about",
+    [
+        "",
+        "[]",
+        '{"version": 2, "streaming": false, "multiple": 8}',
+        "5",
+        "{}",
+        "[" * 100_000,
+        '{"version": ' + "9" * 5000 + "}",
+        '"\\ud800"',
+    ],
+)
 def test_a_description_that_is_no_description(tmp_path, about):
     pytest.importorskip("onnxruntime")
     (tmp_path / "x.onnx").write_bytes(onnx_model(about))

@@ -229,6 +229,7 @@ def test_scripts_train_networks_of_their_kind():
         (["--epoch", "3"], ["--epoch", "--help"]),
         (["--epochs", "many"], ["--epochs", "many"]),
         (["--epochs", "0"], ["--epochs", "0", "at least 1"]),
+        (["--num-frames", "1"], ["--num-frames", "1", "at least 2 for tsmsa"]),
         (["--loss", "dice"], ["--loss", "dice", *CHOICES["loss"]]),
         (["--model", "tsmsaa"], ["--model", "tsmsaa", "tsmsa"]),
         (["--recipe", "best"], ["best", "default", "published"]),

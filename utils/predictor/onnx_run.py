@@ -59,7 +59,7 @@ def open_onnx(
     try:
         settings = ClipSettings.from_dict(about["settings"], path)
         _require_fit(session, about, settings)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
     make = StreamingOnnxRun if about["streaming"] else OnnxRun
     return make(session, settings.task), settings, about["multiple"]

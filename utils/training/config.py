@@ -230,8 +230,9 @@ class TrainConfig:
 
     def _require_for_model(self) -> None:
         """What one kind of network asks for and another does not."""
-        if self.detector:
+        if self.model not in SINGLE_FRAME:
             self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
+        if self.detector:
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
         if self.model == "resunet_dtum":
             self._require(self.num_frames == 5, "num_frames", "5 for resunet_dtum")
