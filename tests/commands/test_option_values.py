@@ -147,7 +147,7 @@ def test_options_take_numbers_within_their_bounds_only(parsers, capsys, name):
             option = action.option_strings[0]
             run([*needed, *([f"{option}={value}"] if count == 1 else [option, *[value] * count])])
         except UserError as error:
-            assert "\n" not in str(error).strip() and len(str(error)) < 6000, (name, action.dest, value)
+            assert len(str(error)) < 6000, (name, action.dest, value)
         except SystemExit as error:  # of commands that turn it into a line themselves
             assert error.code == 2 and capsys.readouterr().err.count("\n") == 1, (name, action.dest, value)
         except Parsed:
