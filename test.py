@@ -125,11 +125,13 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
     Raises:
         UserError: a segmentation network meets a dataset without masks.
     """
+    ignored = sum(len(frame.ignored) for frame in dataset.frames)
+    more = f"; {ignored} regions are ignored (crowd, ignore, difficult)" if ignored else ""
     if any(frame.mask is not None for frame in dataset.frames):
-        return "masks"
+        return f"masks{more}"
     if predictor.settings.task != "detection":
         open_dataset(dataset.root, dataset.split, need="masks")  # says what is missing, and what to do
-    return "filled boxes, as the dataset has no masks"
+    return f"filled boxes, as the dataset has no masks{more}"
 
 
 def describe_measuring(dataset: Dataset, settings: ClipSettings, rule: str, truth: str) -> str:

@@ -166,6 +166,11 @@ def test_a_box_is_fitted_into_its_image(box, size, cut, fitted):
     assert Borders(cut).fit("x", box, size) == fitted
 
 
+def test_lists_keep_what_rounding_leaves_outside():
+    assert Borders(True, exact=True).fit("x", (-1, 2, 3, 4), (9, 9)) == (-1, 2, 3, 4)
+    assert Borders(True, exact=True).fit("x", (-1.5, 2, 3, 4), (9, 9)) == (0, 2, 3, 4)
+
+
 def test_a_long_list_says_how_many_more_there_are():
     borders = Borders()
     for number in range(35):

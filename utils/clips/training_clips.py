@@ -19,7 +19,7 @@ from utils.datasets.quick_check import require_declared_size
 from utils.images.box_masks import mask_of_boxes
 from utils.images.boxes import IGNORED_CLASS
 from utils.images.image_files import read_frame
-from utils.images.masks.values import ignored_of, join_labels, read_labels, read_mask, targets_of
+from utils.images.masks.values import ignore_regions, ignored_of, join_labels, read_labels, read_mask, targets_of
 from utils.images.normalise import normalise
 from utils.system.errors import UserError
 
@@ -33,8 +33,11 @@ def file_mask(frame: Frame, image: np.ndarray) -> np.ndarray:
 
 
 def file_labels(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """Targets and ignored pixels of the mask on disk, `(H, W)` as of `utils.images.masks.values.read_labels`."""
-    return read_labels(frame.mask, image.shape, frame.mask_rule)
+    """Targets and ignored pixels of the mask on disk, `(H, W)` as of `utils.images.masks.values.read_labels`.
+
+    Pixels of the frame's regions to ignore are ignored, where no target is.
+    """
+    return ignore_regions(read_labels(frame.mask, image.shape, frame.mask_rule), frame.ignored)
 
 
 def box_mask(frame: Frame, image: np.ndarray) -> np.ndarray:

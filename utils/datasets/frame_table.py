@@ -203,6 +203,11 @@ class Sequences(Mapping[str, FrameTable]):
         """The frames of each sequence."""
         return _Values(self)
 
+    @property
+    def has_ignored(self) -> bool:
+        """Whether any frame of the tables that these are from has regions to ignore."""
+        return any(table.ignored for table in self.tables)
+
     def lengths(self) -> np.ndarray:
         """`(N,)` frames in each sequence."""
         return self.stop - self.start

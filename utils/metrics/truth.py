@@ -8,13 +8,15 @@ from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import require_declared_size
 from utils.images.box_masks import boxes_of_mask, mask_of_boxes
 from utils.images.image_files import image_size
-from utils.images.masks.values import IGNORED, TARGET, read_labels, read_mask
+from utils.images.masks.values import IGNORED, TARGET, ignore_regions, read_labels, read_mask
 from utils.metrics.detection import DetectionMetrics
 from utils.system.errors import UserError
 
 
 def true_labels(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
     """What is true of a frame's pixels, labels `(H, W)` as of `utils.images.masks.values.read_labels`.
+
+    Pixels of its regions to ignore are ignored, where no target is.
 
     Args:
         frame: of a dataset.
@@ -25,10 +27,10 @@ def true_labels(frame: Frame, image: np.ndarray, filled: bool) -> np.ndarray:
         UserError: there is no mask, or it cannot be read.
     """
     if frame.mask is not None:
-        return read_labels(frame.mask, image.shape, frame.mask_rule)
+        return ignore_regions(read_labels(frame.mask, image.shape, frame.mask_rule), frame.ignored)
     if filled and frame.boxes is not None:
         require_declared_size(frame, image.shape)
-        return mask_of_boxes(image, frame.boxes, "box", dilate=False)
+        return ignore_regions(mask_of_boxes(image, frame.boxes, "box", dilate=False), frame.ignored)
     raise UserError(f"{frame.image}: has no mask, expected one for every frame that is measured")
 
 

@@ -13,10 +13,12 @@ from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import check_root
 from utils.datasets.quick_check import understand_masks
 from utils.images.alike_names import AlikeNames
+from utils.images.box_masks import mask_of_boxes
+from utils.images.boxes import size_problem
 from utils.images.folders import walk_folder
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.images.masks.meaning import IgnoreChoice, look_over_masks
-from utils.images.masks.values import IGNORED, MaskRule, ignored_of, read_labels, targets_of
+from utils.images.masks.values import IGNORED, MaskRule, ignore_regions, ignored_of, read_labels, targets_of
 from utils.images.picture_roles import Pictures, mask_names, sort_pictures
 from utils.predictor.prediction import Component, Prediction, box_component, components_of, leave_out
 from utils.system.errors import UserError
@@ -26,10 +28,16 @@ from utils.video.sources import FrameSource, SourceFrame, video_frame
 
 @dataclass(frozen=True)
 class TrueLabels:
-    """What is known about a frame: its mask's path, or else its boxes x1, y1, x2, y2, class."""
+    """What is known about a frame: its mask's path, or else its boxes x1, y1, x2, y2, class.
+
+    `ignored` are regions like them in which nothing is right or wrong, `declared` the (height, width) that their list
+    says of the frame.
+    """
 
     mask: str | None = None
     boxes: tuple[tuple[float, ...], ...] | None = None
+    ignored: tuple[tuple[float, ...], ...] = ()
+    declared: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +119,16 @@ class Truth:
         if found is None:
             return None
         if found.mask is not None:
-            labels = read_labels(found.mask, frame.image.shape, self.rule)
+            labels = ignore_regions(read_labels(found.mask, frame.image.shape, self.rule), found.ignored)
             return FrameTruth(components_of(targets_of(labels)), None if ignored_of(labels) is None else labels)
-        return FrameTruth(tuple(box_component(box) for box in found.boxes or ()))
+        problem = size_problem(found.declared, frame.image.shape)
+        if problem:
+            raise UserError(f"{self.path}: {source.name}, frame {frame.name}: {problem}; give frames of that size")
+        labels = None
+        if found.ignored:
+            filled = mask_of_boxes(frame.image, found.boxes or (), "box", dilate=False)
+            labels = ignore_regions(filled, found.ignored)
+        return FrameTruth(tuple(box_component(box) for box in found.boxes or ()), labels)
 
 
 class DatasetTruth(Truth):
@@ -132,7 +147,7 @@ class DatasetTruth(Truth):
         for frame in dataset.frames:
             self.rule = frame.mask_rule
             if frame.mask is not None or frame.boxes is not None:
-                labels = TrueLabels(frame.mask, frame.boxes)
+                labels = TrueLabels(frame.mask, frame.boxes, frame.ignored, frame.declared)
                 self.by_file[os.path.realpath(frame.image)] = labels
                 sequence = frame.sequence.rpartition("/")[2]
                 self.by_name[sequence, Path(frame.image).stem] = labels

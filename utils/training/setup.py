@@ -97,8 +97,12 @@ class TrainingSetup:
             config.freeze_norm,
             stitch if config.batch_augmentation else None,
             config.every_frame,
-            not config.detector and isinstance(choose_ignored(config.ignore_value), int),
+            not config.detector and self._ignores_pixels(),
         )
+
+    def _ignores_pixels(self) -> bool:
+        """Whether masks may hold pixels to ignore, by their values or by regions of the boxes' list."""
+        return isinstance(choose_ignored(self.config.ignore_value), int) or self.training.has_ignored
 
     def _normalisation(self) -> Normalisation:
         """Of the clips: the data's own, for detectors ImageNet's as published.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from utils.images.boxes import box_pixels
 from utils.images.image_files import read_picture, same_aspect, to_grey
 from utils.system.errors import UserError
 
@@ -80,6 +82,17 @@ def join_labels(targets: np.ndarray, ignored: np.ndarray | None) -> np.ndarray:
     if ignored is None:
         return targets
     return np.where(targets, np.uint8(TARGET), np.where(ignored, np.uint8(IGNORED), np.uint8(BACKGROUND)))
+
+
+def ignore_regions(labels: np.ndarray, regions: Sequence[Sequence[float]]) -> np.ndarray:
+    """Labels `(H, W)` in which pixels of regions x1, y1, x2, y2, … that are no target are ignored too."""
+    if not len(regions):
+        return labels
+    inside = ignored_of(labels)
+    inside = np.zeros(labels.shape, bool) if inside is None else inside.copy()
+    for region in regions:
+        inside[box_pixels(region, labels.shape)] = True
+    return join_labels(targets_of(labels), inside)
 
 
 def read_mask_values(path: str | os.PathLike) -> MaskValues:
