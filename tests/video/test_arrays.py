@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from trees import picture, target_mask, write
 
 from utils.datasets.dataset import open_dataset
@@ -114,6 +115,13 @@ def test_frames_of_different_depth_in_one_sequence_are_named(tmp_path, endings):
         said = warnings_given()
         assert "a frame of 8 bits in one sequence with frames of more" in said[0] and len(said) - before <= 1
     assert len(warnings_given()) == 1
+
+
+def test_pages_of_different_depth_are_named(tmp_path):
+    deep, plain = Image.fromarray(picture(0, dtype=np.uint16)), Image.fromarray(picture(1))
+    deep.save(tmp_path / "x.tif", save_all=True, append_images=[plain])
+    assert [image.dtype for image in images_of(tmp_path / "x.tif")] == [np.uint16, np.uint8]
+    assert warnings_given()[0].startswith(f"{tmp_path / 'x.tif'}: page 2: a frame of 8 bits in one sequence")
 
 
 def test_frames_of_one_depth_and_a_closed_shutter_are_not_named(tmp_path):

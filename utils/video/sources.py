@@ -119,7 +119,8 @@ class PageSource(FileSource):
         else:
             pages = read_pages(self.path, self.pages, numbered=True)
         for number, page in enumerate(pages):
-            yield SourceFrame(number, levels(to_grey(page)), video_frame(number)[1], None)
+            image = levels(to_grey(page), f"{self.path}: page {number + 1}")
+            yield SourceFrame(number, image, video_frame(number)[1], None)
 
 
 def pages_of(path: str | os.PathLike) -> Pages:
