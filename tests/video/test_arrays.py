@@ -9,7 +9,8 @@ from trees import picture, target_mask, write
 
 from utils.datasets.dataset import open_dataset
 from utils.datasets.quick_check import quick_check
-from utils.images.image_files import check_end, image_size, read_frame, read_mask
+from utils.images.image_files import check_end, image_size, read_frame
+from utils.images.masks.values import read_mask
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils.system.untrusted import MAX_IMAGE_PIXELS
