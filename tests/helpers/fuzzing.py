@@ -64,7 +64,7 @@ def _read(seed, index, targets, files):
         kind, text = "read", ""
     except Exception as error:
         if type(error).__name__ == "UserError":
-            kind, text = "refused", str(error)
+            kind, text = "refused", " ".join(str(error).split())  # as it is shown
             if len(text) > 4000:
                 kind, text = "traceback", f"a message of {len(text)} letters: {text[:200]}"
         else:
