@@ -92,12 +92,13 @@ def _inspect_mask(frame: Frame, found: FrameCheck, meaning: MaskMeaning) -> None
     top = float(known.max(initial=0))
     between = int(((known > 0) & (known < top)).sum())
     share = int(targets.sum()) / max(known.size, 1)
-    if 0 < top <= rule.above:
+    doubtful = rule.above > 0 and bool(meaning.problem)  # which is told of the dataset as a whole
+    if 0 < top <= rule.above and not doubtful:
         found.problems.append(
             f"{frame.mask}: values of at most {top:g}, where other masks of this dataset have {2 * rule.above:g}; it "
             "counts as a mask without a target, write it again"
         )
-    elif between and rule.above:
+    elif between and rule.above and not doubtful:
         found.problems.append(
             f"{frame.mask}: {between} pixels between 0 and {top:g}, expected two values; those above "
             f"{rule.above:g} count as target, write the mask again as PNG to be exact"

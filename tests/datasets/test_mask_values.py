@@ -155,7 +155,8 @@ def test_where_the_full_scale_may_be_ignored_the_masks_are_refused(maker, reason
         understand_masks(open_dataset(root, "test"))
     assert reason in str(error.value)
     problems = check(str(root), quiet=True)[0]
-    assert any(reason in line and "--ignore-value" in line for line in problems)
+    assert sum(reason in line and "--ignore-value" in line for line in problems) == 1
+    assert not any("pixels between" in line or "values of at most" in line for line in problems)
     assert any("--ignore-value" in line for line in describe(str(root)))
 
 
