@@ -15,6 +15,7 @@ class StreamableNetwork(nn.Module):
     in_channels: int
     num_frames: int
     multiple: int
+    jumps = False  # whether rounding may change single pixels by more than itself, as where the larger of equals counts
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Frames (N, C, H, W) → what each contributes to every clip that it is in, (N, …) tensors."""

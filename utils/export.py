@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.commands.exported_program import export_program, measure_deviation, side_multiple
+from utils.commands.exported_program import export_program, measure_deviation, side_multiple, steady_share
 from utils.commands.options import add_normalisation_option
 from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
@@ -269,7 +269,8 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
         data = buffer.getvalue()
     with whole_file(path) as file:
         file.write(data)
-    different = measure_deviation((make_onnx_runner if onnx else make_torch_runner)(path), module, arguments, multiple)
+    run = (make_onnx_runner if onnx else make_torch_runner)(path)
+    different = measure_deviation(run, module, arguments, multiple, steady_share(weights.model.network))
     if not different <= MAX_DEVIATION:  # NaN is none either
         raise UserError(
             f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "

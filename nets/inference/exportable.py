@@ -4,8 +4,9 @@ Windowed: clips in, results out. Streaming: one frame of each sequence and the s
 out; the state is what the last T-1 frames contributed (`nets.inference.streaming`), oldest first, one tensor (T-1, B,
 C, h, w) for each part of it.
 
-Results: of a segmentation network probabilities (B, H, W). Of a detector, for each of its A cells, `boxes` (B, A, 4)
-x1, y1, x2, y2 in pixels of the input and `scores` (B, A, classes); non-maximum suppression is left to the caller.
+Results: of a segmentation network probabilities (B, H, W), of one that marks every frame (B, T, H, W). Of a detector,
+for each of its A cells, `boxes` (B, A, 4) x1, y1, x2, y2 in pixels of the input and `scores` (B, A, classes);
+non-maximum suppression is left to the caller.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from nets.convlstm import observe_clip
 from nets.inference.folding import fold_network
 from nets.inference.streaming import can_stream
+from nets.multi_frame.every_frame import EveryFrameNetwork
 from nets.yolox_head import decode_boxes
 
 
@@ -35,6 +37,8 @@ class ClipExport(nn.Module):
         self.network, self.detects = fold_for_export(network), detects
 
     def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.network, EveryFrameNetwork):
+            return (self.network.frames(clips).sigmoid(),)
         if not can_stream(self.network):
             return decode_output(self.network(clips), self.detects)
         frames = (clips.unsqueeze(1) if clips.dim() == 4 else clips).movedim(2, 0)

@@ -157,6 +157,7 @@ class ResUNetDTUM(StreamableNetwork):
     in_channels = 1
     num_frames = TAPS
     multiple = 8
+    jumps = True  # by the direction codes of nearly equal neighbours
 
     def __init__(self, stop_gradient: bool = True):
         super().__init__()

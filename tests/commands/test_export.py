@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from trees import picture, real_data, write
 onnxruntime = pytest.importorskip("onnxruntime", reason="exports need onnxruntime")
 pytest.importorskip("onnxscript", reason="exports need onnxscript")
 
+from nets import build_model  # noqa: E402
 from nets.inference.exportable import ClipExport  # noqa: E402
 from utils import export  # noqa: E402
+from utils.commands.exported_program import measure_deviation, steady_share  # noqa: E402
 from utils.commands.quantise import quantise  # noqa: E402
 from utils.images.image_files import read_frame  # noqa: E402
 from utils.predictor import onnx_run  # noqa: E402
@@ -59,6 +62,39 @@ def test_the_same_masks_on_real_frames(weights, exported, streaming):
         assert own.number == other.number and own.probability.shape == (90, 150)
         assert np.abs(own.probability - other.probability).max() < 1e-4
         assert np.ptp(other.probability) > 0.01  # there is something to differ in
+
+
+def test_a_network_that_jumps_is_held_to_most_of_its_outputs():
+    """Where neighbours are nearly equal, rounding decides on ResUNet-DTUM's codes of directions."""
+
+    def run(arrays, changed):
+        values = arrays[0].copy()
+        values.reshape(-1)[: int(changed * values.size)] += 1
+        return [values]
+
+    shares = [steady_share(build_model(name).network) for name in ("resunet_dtum", "tsmsa")]
+    assert shares == [0.95, 1.0]
+    for changed, share, differs in ((0.04, 0.95, False), (0.06, 0.95, True), (0.04, 1.0, True)):
+        found = measure_deviation(partial(run, changed=changed), lambda x: [x], (torch.zeros(2, 1, 8, 8),), 8, share)
+        assert (found > 0) == differs
+
+
+def test_networks_that_mark_every_frame(tmp_path):
+    """The file gives all maps of a clip, and predictions come by windows as in PyTorch."""
+    weights = write_weights(tmp_path, "deeppro", num_frames=10, every_frame=True)
+    export.main(["--weights", str(weights)])
+    frames = [frame[:64, :96] for frame in real_frames(13)]
+    for max_delay in (None, 0):
+        own, other = (
+            Predictor.from_checkpoint(path, "cpu").with_settings(max_delay=max_delay)
+            for path in (weights.with_suffix(".onnx"), weights)
+        )
+        for one, two in zip(own.stream(frames), other.stream(frames), strict=True):
+            spread = np.ptp(two.probability)
+            assert one.number == two.number and spread > 5e-5
+            assert np.abs(one.probability - two.probability).max() < 1e-2 * spread
+    with pytest.raises(UserError, match="--streaming: found deeppro, which keeps more than what each frame"):
+        export.export(export.parse(["--weights", str(weights), "--streaming"]))
 
 
 @pytest.mark.parametrize("name", ["rdian", "dnanet"])

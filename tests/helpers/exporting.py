@@ -9,6 +9,8 @@ from utils.predictor.checkpoint import save_checkpoint, task_of
 FRAMES = 5
 OPTIONS = {
     "tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
+    "deeppro": {"num_frames": 10},
+    "deeppro_plus": {"num_frames": 10},
     "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES},
 }
 PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
@@ -20,7 +22,7 @@ def write_weights(folder, name, **config):
     options = OPTIONS.get(name, {})
     network, detects = build_model(name, **options).network, name == "sstnet"
     for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):  # as after training: nothing is 0 or 1
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)):  # as after training: nothing is 0 or 1
             for value in (module.weight, module.running_var):
                 value.data.uniform_(0.5, 1.5)
             for value in (module.bias, module.running_mean):
@@ -33,7 +35,9 @@ def write_weights(folder, name, **config):
             network.head[1].bias.fill_(1.0)
             network.head[-1].weight.mul_(5)
         else:
-            last = [module for module in network.modules() if isinstance(module, torch.nn.Conv2d)][-1]
+            last = [module for module in network.modules() if isinstance(module, (torch.nn.Conv2d, torch.nn.Conv3d))][
+                -1
+            ]
             last.bias.zero_()
             last.weight.mul_(5)
     fit = {"fit": "letterbox", "input_size": 96} if detects else {"fit": "crop", "input_size": 64}
@@ -63,6 +67,6 @@ def write_weights(folder, name, **config):
 
 def all_weights(folder):
     """Write `tsmsa.pt` and `sstnet.pt`; returns the folder."""
-    for name in OPTIONS:
+    for name in ("tsmsa", "sstnet"):
         write_weights(folder, name)
     return folder

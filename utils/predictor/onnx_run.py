@@ -12,7 +12,7 @@ import numpy as np
 
 from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress
-from utils.predictor.network_run import NetworkRun, StreamingRun
+from utils.predictor.network_run import EveryFrameRun, NetworkRun, StreamingRun
 from utils.predictor.schema import require_number, require_plain
 from utils.system.command_line import shown
 from utils.system.errors import UserError
@@ -61,7 +61,7 @@ def open_onnx(
         _require_fit(session, about, settings)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
-    make = StreamingOnnxRun if about["streaming"] else OnnxRun
+    make = StreamingOnnxRun if about["streaming"] else EveryFrameOnnxRun if settings.every_frame else OnnxRun
     return make(session, settings.task), settings, about["multiple"]
 
 
@@ -195,6 +195,17 @@ class OnnxRun(NetworkRun):
         if self.task == "segmentation":
             return outputs[0]
         return [detections_of(*clip) for clip in zip(*outputs[:2], strict=True)]
+
+
+class EveryFrameOnnxRun(OnnxRun, EveryFrameRun):
+    """A windowed export of a network that marks every frame of a clip."""
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        return self.frames(clips, 1)[:, 0]
+
+    def frames(self, clips: np.ndarray, newest: int) -> np.ndarray:
+        """As of `EveryFrameRun`; the file computes all of them."""
+        return super().__call__(clips)[:, -newest:]
 
 
 class _Contribution:
