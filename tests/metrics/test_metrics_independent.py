@@ -149,6 +149,12 @@ def literal_counting(name, frames):
     for prediction, mask in frames:
         if name == "shooting-border":
             found, wrong, count = by_shooting(prediction, mask, padded=False)
+        elif name == "shooting-centroids":
+            found, outside = 0, prediction.copy()
+            for y, x in (np.floor(np.add(region.centroid, 0.5)).astype(int) for region in regions(mask)):
+                found += int(prediction[y - 1 : y + 2, x - 1 : x + 2].any())
+                outside[y - 4 : y + 5, x - 4 : x + 5] = False
+            wrong, count = int(outside.sum()), len(regions(outside))
         else:
             taken, rest = by_centroid(prediction, mask, reuse=name == "reuse")
             if name == "area":
@@ -159,7 +165,7 @@ def literal_counting(name, frames):
     return [matched, false, components]
 
 
-@pytest.mark.parametrize("name", ["area", "reuse", "shooting-border"])
+@pytest.mark.parametrize("name", ["area", "reuse", "shooting-border", "shooting-centroids"])
 def test_faulty_matching_is_reproduced(frames, right, counted, name):
     found, correct = counted[name], right[COUNTINGS[name].rule]
     assert [found[key] for key in ("matched", "false_pixels", "false_components")] == literal_counting(name, frames)

@@ -49,6 +49,12 @@ COUNTINGS = {
         ("pd", "fa", "false_per_frame", "precision", "f1"),
         "shooting",
     ),
+    "shooting-centroids": Counting(
+        "shooting rule with each target's mask reduced to the pixel nearest to its centroid, and windows that vanish "
+        "as in shooting-border",
+        ("pd", "fa", "false_per_frame", "precision", "f1"),
+        "shooting",
+    ),
 }
 
 
@@ -137,18 +143,36 @@ def _tally_reused(prediction: np.ndarray, mask: np.ndarray, targets: Components)
 
 
 def _tally_border(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
+    return _tally_windows(prediction, np.stack(np.divmod(targets.pixel, mask.shape[1]), 1), targets.owner)
+
+
+def _tally_centroids(prediction: np.ndarray, mask: np.ndarray, targets: Components) -> tuple[int, int, int]:
+    return _tally_windows(prediction, np.floor(targets.centroid + 0.5).astype(int), np.arange(len(targets)))
+
+
+def _tally_windows(prediction: np.ndarray, pixels: np.ndarray, owners: np.ndarray) -> tuple[int, int, int]:
     """`picture[y - 1:y + 2, x - 1:x + 2]` and `[y - 4:y + 5, x - 4:x + 5]` as they are.
 
     A negative start counts from the far end, which leaves nothing of the window.
+
+    Args:
+        prediction: (H, W) bool.
+        pixels: (N, 2) y, x of the targets.
+        owners: (N,) the target of each, from 0 without gaps.
     """
-    hit, outside = np.zeros(len(targets), bool), prediction.copy()
-    for (y, x), owner in zip(np.stack(np.divmod(targets.pixel, mask.shape[1]), 1).tolist(), targets.owner, strict=True):
+    hit, outside = np.zeros(1 + owners.max(initial=-1), bool), prediction.copy()
+    for (y, x), owner in zip(pixels.tolist(), owners, strict=True):
         hit[owner] |= prediction[y - 1 : y + 2, x - 1 : x + 2].any()
         outside[y - 4 : y + 5, x - 4 : x + 5] = False
     return int(hit.sum()), int(outside.sum()), len(label(outside))
 
 
-_FAULTY_TALLIES = {"area": _tally_by_area, "reuse": _tally_reused, "shooting-border": _tally_border}
+_FAULTY_TALLIES = {
+    "area": _tally_by_area,
+    "reuse": _tally_reused,
+    "shooting-border": _tally_border,
+    "shooting-centroids": _tally_centroids,
+}
 
 
 class Shift(NamedTuple):
