@@ -6,7 +6,8 @@ takes the files that `test.py` writes, or `vid_map_coco.py`, whose figures make 
 centres' distance, Pd and false detections a frame by centres. By these a detector's box of 8×8 pixels costs no more
 than a component of four. Files of the same weights or method make one line in the table of each dataset;
 a dataset without targets is a column of false components a frame beside the others. Networks are neither trained nor
-tested here: GFLOPs are those of one clip, and the time is that of a whole prediction in a stream (registration,
+tested here: GFLOPs are those of one clip, of networks that mark every frame of a clip those of a window divided by the
+frames from one to the next, and the time is that of a whole prediction in a stream (registration,
 network, components), the mean of the second half of the first frames of the dataset, where that is still there.
 """
 
@@ -23,6 +24,8 @@ from utils.commands.options import Hardware, PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.image_files import read_frame
 from utils.predictor.classical import CLASSICAL_METHODS
+from utils.predictor.every_frame import window_step
+from utils.predictor.predictor import Predictor
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import escape_markdown, format_value, markdown_rows
@@ -149,6 +152,18 @@ def choice_of(figures: MeasuredMethod) -> PredictorChoice:
     return PredictorChoice(method=figures.model, threshold=figures.threshold)
 
 
+def measure_window(predictor: Predictor, images: list[Any]) -> float:
+    """Milliseconds a frame of a network that marks every frame: a window's, over the frames from one to the next."""
+    length = predictor.settings.num_frames
+    frames = [images[i % len(images)] for i in range(length)]
+    times = []
+    for _ in range(2):  # the first one sets libraries up
+        began = time.perf_counter()
+        list(predictor.stream(frames))
+        times.append(time.perf_counter() - began)
+    return 1000 * times[-1] / window_step(length)
+
+
 def measure_cost(figures: MeasuredMethod, device: str | None, count: int) -> list[str]:
     """Clips seen, parameters, GFLOPs and milliseconds a frame, as text; `count` frames are timed."""
     import torch
@@ -170,10 +185,13 @@ def measure_cost(figures: MeasuredMethod, device: str | None, count: int) -> lis
         if images:
             threads = torch.get_num_threads()
             torch.set_num_threads(1)  # else clips run side by side in threads that the counter does not see
+            every = predictor.settings.num_frames if predictor.settings.every_frame else 1
             with FlopCounterMode(display=False) as counter:
-                list(predictor.stream(images[:1]))
+                list(predictor.stream(images[:1] * every))
             torch.set_num_threads(threads)
-            gflops = counter.get_total_flops() / 1e9
+            gflops = counter.get_total_flops() / 1e9 / (window_step(every) if every > 1 else 1)
+    if predictor.settings.every_frame and images:  # predictions come a window at a time
+        milliseconds, images = measure_window(predictor, images), []
     ends = []
     for _ in predictor.stream(images):
         if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Milliseconds, operations and memory of TSMSA and SSTNet against the literal networks, which give the same numbers.
+"""Milliseconds, operations and memory of networks over clips against the literal ones, which give the same numbers.
 
 python -m benchmarks.speed --json speed.json
 python -m benchmarks.speed --networks tsmsa --sizes 256 --compile
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Call, CallCost, add_ratios, alternate, check_json, count_cost, make_parser, report
+from utils.commands.exported_program import steady_share
 from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 from utils.system.machine import keep_memory, pick_device
@@ -24,8 +25,20 @@ if TYPE_CHECKING:
     from nets.inference.runtime import Runtime
 
 # torch and what imports it stay inside functions: too slow for a command line that may be mistyped.
-DEFAULT_SIZES = {"tsmsa": (512, 256), "sstnet": (512,)}
-TRAINING_SHAPES = {"tsmsa": (256, 4), "sstnet": (256, 2)}  # size, batch
+DEFAULT_SIZES = {
+    "tsmsa": (512, 256),
+    "sstnet": (512,),
+    "resunet_dtum": (512,),
+    "deeppro": (128,),
+    "deeppro_plus": (128,),
+}
+TRAINING_SHAPES = {  # size, batch
+    "tsmsa": (256, 4),
+    "sstnet": (256, 2),
+    "resunet_dtum": (256, 2),
+    "deeppro": (64, 1),
+    "deeppro_plus": (64, 1),
+}
 MAX_DEVIATION = 1e-5  # of the literal output's range; where float32 is further away the benchmark stops
 
 
@@ -42,14 +55,13 @@ class Setup:
 def main(argv: list[str] | None = None) -> None:
     """Measure the networks at every size and batch, and print a row for each way."""
     options = make_parser("speed", __doc__.splitlines()[0])
-    options.add_argument(
-        "--networks", nargs="+", choices=sorted(DEFAULT_SIZES), default=sorted(DEFAULT_SIZES, reverse=True)
-    )
+    options.add_argument("--networks", nargs="+", choices=sorted(DEFAULT_SIZES), default=["tsmsa", "sstnet"])
     options.add_argument(
         "--sizes",
         nargs="+",
         type=number("side"),
-        help="sides of the frames (default: 512 and 256 for TSMSA, 512 for SSTNet; training steps: 256)",
+        help="sides of the frames (default: 512 and 256 for TSMSA, 512 for SSTNet and ResUNet-DTUM, 128 for DeepPro; "
+        "training steps: 256, DeepPro 64)",
     )
     options.add_argument(
         "--batches", nargs="+", type=number("batch_size"), default=[1, 4], help="clips, or streams, at once"
@@ -129,7 +141,8 @@ def inference_rows(name: str, size: int, batch: int, setup: Setup) -> list[dict[
         networks |= {f"{way} {label}": runtime.network for way in ("clip", "stream")}
     with torch.inference_mode():
         costs = {variant: cost_of(variant, call, setup.device) for variant, call in calls.items()}
-        different = {variant: deviation(cost.output, costs["literal"].output) for variant, cost in costs.items()}
+        share = steady_share(model.network)
+        different = {variant: deviation(cost.output, costs["literal"].output, share) for variant, cost in costs.items()}
         for variant, value in different.items():
             if "float32" in variant and value > MAX_DEVIATION:
                 raise SystemExit(f"{work}, {variant}: {value:.2g} of the range away from the literal output")
@@ -181,13 +194,14 @@ def measure_training(name: str, size: int, batch: int, setup: Setup) -> list[dic
 
     from benchmarks.networks import build_pair, clip_of, random_frames
     from nets import DETECTORS
+    from nets.blocks import use_channels_last
 
     literal, model = build_pair(name, setup.device)
-    networks = {"literal": literal, "ours": model.network.to(memory_format=torch.channels_last)}
+    networks = {"literal": literal, "ours": use_channels_last(model.network)}
     if name in DETECTORS:
         folding = build_pair(name, setup.device).model.network
         folding.fold_frames = folding.neck.fold = True
-        networks["ours, fold_frames"] = folding.to(memory_format=torch.channels_last)
+        networks["ours, fold_frames"] = use_channels_last(folding)
     frames = random_frames(model.network, model.network.num_frames, batch, size, setup.device)
     clip = clip_of(frames)
     targets = make_targets(name, batch, size, setup.device)

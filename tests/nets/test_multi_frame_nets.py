@@ -11,6 +11,7 @@ from scripts import ROOT
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from benchmarks.networks import LITERAL_NETWORKS
 from nets import build_model
 from nets.blocks import use_channels_last
 from nets.inference.folding import fold_network
@@ -335,3 +336,23 @@ def test_clips_of_other_shapes_are_refused():
             network(torch.zeros(shape))
     with pytest.raises(ValueError, match="num_frames=1"):
         DeepPro(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size"),
+    [
+        ("resunet_dtum", {}, (40, 24)),
+        ("deeppro", {"num_frames": 9}, (13, 10)),
+        ("deeppro_plus", {"num_frames": 9}, (11, 7)),
+    ],
+)
+@torch.no_grad()
+def test_the_networks_equal_their_equations_written_out(name, options, size):
+    literal, network = LITERAL_NETWORKS[name](**options).eval(), build_model(name, **options).network.eval()
+    literal.load_state_dict(fill({key: value.shape for key, value in literal.state_dict().items()}))
+    report = load_published(network, literal.state_dict())
+    assert not report.missing and not report.unexpected
+    clip = known("literal", 2, network.num_frames, *size)
+    assert_close(network(clip), literal(clip).numpy(), EXACT)
+    if name != "resunet_dtum":
+        assert_close(network.frames(clip), literal.frames(clip).numpy(), EXACT)
