@@ -43,6 +43,7 @@ from utils.metrics.evaluate import Evaluation, evaluate_sequences
 from utils.metrics.rules import MASK_RULES
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
+from utils.predictor.every_frame import describe_windows
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.curves import plot_curves
@@ -249,6 +250,7 @@ def main(argv: list[str] | None = None) -> None:
         "limit": options.limit,
         "truth": truth,
         "ignore_value": options.ignore_value,
+        **({"windows": describe_windows(predictor.settings)} if predictor.settings.every_frame else {}),
         **pace_of(result),
     }
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)

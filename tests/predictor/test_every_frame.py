@@ -1,18 +1,23 @@
 """Windows of networks that mark every frame of a clip: what overlaps, how late predictions are, where a run begins."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from known_answers import fill
 from networks import filled
 from scenes import panned
 
+import vid_predict
 from nets import build_model
 from nets.losses import build_criterion
 from utils.clips.settings import ClipSettings
 from utils.commands.inputs import open_predictor
 from utils.commands.options import Hardware, PredictorChoice
+from utils.predictor.checkpoint import save_checkpoint
 from utils.predictor.every_frame import FrameWindows, describe_windows, require_delay, window_step
 from utils.predictor.predictor import Predictor
+from utils.predictor.weights import load_weights, read_weights
 from utils.system.errors import UserError
 
 GREY = (100.0, 20.0)
@@ -140,6 +145,55 @@ def test_a_delay_that_cannot_be_is_named():
         require_delay(ClipSettings(5, GREY, name="tsmsa"), 0)
     with pytest.raises(UserError, match="--max-delay: found with --method"):
         open_predictor(PredictorChoice(method="tophat", max_delay=0), Hardware())
+
+
+@pytest.mark.parametrize("name", ["resunet_dtum", "deeppro", "deeppro_plus"])
+def test_published_weights_are_recognised_and_predicted_with_and_trained_from(name, golden, tmp_path):
+    shapes = golden(f"{name}_params.json")
+    state = fill({key: [8 for _ in shape] if "QK_heads" in key else shape for key, shape in shapes.items()})
+    path = tmp_path / "best_model.pth"
+    torch.save({"epoch": 3, "model_state_dict": {f"module.{key}": value for key, value in state.items()}}, path)
+    frames = 5 if name == "resunet_dtum" else 8
+    weights = read_weights(path, GREY)
+    assert weights.settings == ClipSettings(frames, GREY, name=name, every_frame=name != "resunet_dtum")
+    assert f"{frames} frame(s)" in weights.note and "published" in weights.note
+    network = build_model(name, **({} if frames == 5 else {"num_frames": frames})).network
+    assert "recognised published" in load_weights(network, str(path), name)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, weights.model.network.state_dict()[key])
+    with pytest.raises(UserError, match="give them with --normalisation MEAN,STD"):
+        read_weights(path)
+    with pytest.raises(UserError, match=f"expected weights of tsmsa; give --model {name}"):
+        load_weights(build_model("tsmsa").network, str(path), "tsmsa")
+
+
+def test_vid_predict_says_how_late_it_is_and_what_it_cannot_do(tmp_path, capsys):
+    network, _ = made(num_frames=4)
+    settings = ClipSettings(4, GREY, name="deeppro", every_frame=True)
+    model = {"name": "deeppro", "options": {"num_frames": 4}}
+    content = {"model": model, "settings": settings.as_dict(), "network": network.state_dict()}
+    content |= {"ema": None, "config": {}}
+    save_checkpoint(tmp_path / "best.pt", content)
+    source = tmp_path / "frames"
+    source.mkdir()
+    for number, frame in enumerate(panned(6, (20, 24))):
+        cv2.imwrite(str(source / f"{number}.png"), frame)
+    arguments = ["--weights", str(tmp_path / "best.pt"), "--source", str(source), "--device", "cpu", "--quiet"]
+    for given, said in (
+        ([], "4 frames later"),
+        (["--max-delay", "1"], "up to 1 frame later"),
+        (
+            ["--watch", "0.1"],
+            "the source is live: deeppro: the newest map of windows of 4 frames; predictions come without",
+        ),
+    ):
+        vid_predict.main([*arguments, "--out", str(tmp_path / f"out{len(given)}{said[:3]}"), *given])
+        out = capsys.readouterr().out
+        assert said in out and "6 frames" in out
+    with pytest.raises(UserError, match="--motion-compensation: found with deeppro"):
+        vid_predict.main([*arguments, "--motion-compensation", "on", "--out", str(tmp_path / "other")])
+    with pytest.raises(UserError, match="--max-delay: found 4, expected at most 3"):
+        vid_predict.main([*arguments, "--max-delay", "4", "--out", str(tmp_path / "other")])
 
 
 def test_settings_carry_every_frame_and_the_length_of_clips():

@@ -107,5 +107,6 @@ def describe_windows(settings: ClipSettings) -> str:
             f"{settings.name}: the maximum over windows of {length} frames, {window_step(length)} apart; a frame's "
             f"prediction comes {length} frames later (--max-delay 0: without delay)"
         )
-    late = f"up to {delay} frames later" if delay else "without delay"
-    return f"{settings.name}: the newest {delay + 1} of windows of {length} frames; predictions come {late}"
+    late = f"up to {delay} frame{'s' * (delay > 1)} later" if delay else "without delay"
+    maps = f"{delay + 1} maps" if delay else "map"
+    return f"{settings.name}: the newest {maps} of windows of {length} frames; predictions come {late}"
