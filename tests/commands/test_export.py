@@ -81,9 +81,9 @@ def test_a_network_that_jumps_is_held_to_most_of_its_outputs():
 
 def test_networks_that_mark_every_frame(tmp_path):
     """The file gives all maps of a clip, and predictions come by windows as in PyTorch."""
-    weights = write_weights(tmp_path, "deeppro", num_frames=10, every_frame=True)
+    weights = write_weights(tmp_path, "deeppro_plus", num_frames=4, every_frame=True)
     export.main(["--weights", str(weights)])
-    frames = [frame[:64, :96] for frame in real_frames(13)]
+    frames = [frame[:64, :96] for frame in real_frames(6)]
     for max_delay in (None, 0):
         own, other = (
             Predictor.from_checkpoint(path, "cpu").with_settings(max_delay=max_delay)
@@ -93,7 +93,7 @@ def test_networks_that_mark_every_frame(tmp_path):
             spread = np.ptp(two.probability)
             assert one.number == two.number and spread > 5e-5
             assert np.abs(one.probability - two.probability).max() < 1e-2 * spread
-    with pytest.raises(UserError, match="--streaming: found deeppro, which keeps more than what each frame"):
+    with pytest.raises(UserError, match="--streaming: found deeppro_plus, which keeps more than what each frame"):
         export.export(export.parse(["--weights", str(weights), "--streaming"]))
 
 

@@ -9,8 +9,7 @@ from utils.predictor.checkpoint import save_checkpoint, task_of
 FRAMES = 5
 OPTIONS = {
     "tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
-    "deeppro": {"num_frames": 10},
-    "deeppro_plus": {"num_frames": 10},
+    "deeppro_plus": {"num_frames": 4},
     "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES},
 }
 PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
