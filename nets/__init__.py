@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from nets.centernet import centre_loss, decode_centres
 from nets.losses import build_criterion
+from nets.micml import MICML, DSFNet
 from nets.multi_frame.deeppro import DeepPro, DeepProPlus
 from nets.multi_frame.resunet_dtum import ResUNetDTUM
 from nets.single_frame.acm import ACM
@@ -41,6 +43,8 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "unet": UNet,
 }
 DETECTORS = frozenset({"sstnet"})
+# Detectors of centres, which are built and read from Python; `NETWORKS` are what the scripts train and test.
+CENTRE_DETECTORS: dict[str, type[nn.Module]] = {"dsfnet": DSFNet, "micml": MICML}
 
 
 class Model(NamedTuple):
@@ -66,9 +70,9 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
     """Build a network by name, e.g. `build_model("tsmsa", num_slices=2)`.
 
     Args:
-        name: a key of `NETWORKS`.
+        name: a key of `NETWORKS` or `CENTRE_DETECTORS`.
         loss: the criterion (losses.py), for segmentation networks "bce_soft_iou" where None; detectors have one,
-            "yolox".
+            "yolox", and detectors of centres "centernet".
         loss_options: those of the criterion; "yolox" has motion_weight.
         options: those of the network's constructor.
 
@@ -77,18 +81,26 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
         loss} and the postprocessing `decode_probabilities`. Detectors (`DETECTORS`) with a criterion (outputs,
         {"boxes": for each image (N, 5) float x1, y1, x2, y2, class in input pixels}) → {name: loss} and the
         postprocessing `decode_detections`, which is (raw output of eval mode, score=0.001, nms=0.65) → for each image
-        (N, 6) float x1, y1, x2, y2, score, class.
+        (N, 6) float x1, y1, x2, y2, score, class. Those of `CENTRE_DETECTORS` are alike, with raw maps as outputs (see
+        centernet.py) and the postprocessing `decode_centres`, (outputs, score=0.001, limit=100).
 
     Raises:
         ValueError: an unknown name, option or loss; the text lists the known ones.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(NETWORKS))}")
-    valid = sorted(inspect.signature(NETWORKS[name]).parameters)
+    kinds = NETWORKS | CENTRE_DETECTORS
+    if name not in kinds:
+        raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(kinds))}")
+    valid = sorted(inspect.signature(kinds[name]).parameters)
     unknown = sorted(set(options) - set(valid))
     if unknown:
         valid += ["loss", "loss_options"]
         raise ValueError(f"got options {', '.join(unknown)} for model {name!r}, expected some of: {', '.join(valid)}")
+    if name in CENTRE_DETECTORS:
+        if loss not in (None, "centernet") or loss_options:
+            raise ValueError(
+                f"got loss {loss!r} with options {loss_options} for model {name!r}, expected 'centernet' without any"
+            )
+        return Model(kinds[name](**options), centre_loss, decode_centres)
     if name in DETECTORS:
         loss_options = loss_options or {}
         if loss not in (None, "yolox") or set(loss_options) - {"motion_weight"}:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from nets.micml import MICML, DSFNet
 from nets.multi_frame.deeppro import DeepPro, DeepProPlus
 from nets.multi_frame.resunet_dtum import ResUNetDTUM
 from nets.published.rules import EntryRule
@@ -136,14 +137,52 @@ DEEPPRO_PLUS_RENAMINGS = (
     HEADS_RENAMING,
     (r"^final\.", "conv_out2."),
 )
+MICML_RENAMINGS = (
+    (r"^backbone\.stem\.", "base.base_layer."),
+    (r"^backbone\.levels\.(\d)\.", r"base.level\1."),
+    (r"\.root\.0\.", ".root.conv."),
+    (r"\.root\.1\.", ".root.bn."),
+    (r"^static_up\.", "dla_up."),
+    (r"^fuse\.", "ida_up."),
+    (r"^dynamic\.up\.", "base3d.dla_up."),
+    (r"\.stages\.(\d)\.", r".ida_\1."),
+    *number_renamings(r"\.(proj|up|node)s\.N\.", r".\1_{}.", 4),
+    (r"((?:proj|node)_\d)\.norm\.", r"\1.actf.0."),
+    (r"\.conv\.offsets\.", ".conv.conv_offset_mask."),
+    *number_renamings(r"^dynamic\.branches\.N\.", "base3d.branch{}.", 3),
+    (r"^(base3d\.branch\d\.\d)\.norm\.", r"\1.bn."),
+    (r"^dynamic\.motion\.", "base3d.Motion."),
+    (r"\.cells\.(\d)\.", r".cell_list2.\1.conv."),  # shares its storage with cell_list, and is loaded last
+    (r"\.se_state\.", ".se1.fc."),
+    (r"\.se_pattern\.", ".se2.fc."),
+    (r"\.look\.", ".conv1."),
+    (r"\.relation\.", ".w0."),
+    (r"\.own\.", ".w1."),
+    (r"\.other\.", ".w2."),
+    (r"\.adapt\.", ".mapping."),
+    (r"^heads\.", ""),
+)
+MICML_DEAD = r"^base\.(level5|fc|level[34]\.project)\.|^base3d\.Motion\.cell_list\."
+MICML_BIASED = r".*(proj|node)_\d\.conv"
+MICML_PLANES = tuple(
+    EntryRule(
+        f"dynamic.branches.{index}.{layer}.conv.weight",
+        (f"base3d.branch{index + 1}.{layer}.conv.weight",),
+        lambda weight: weight.squeeze(2),
+    )
+    for index in range(3)
+    for layer in range(2)
+)
 PUBLISHED_NAMES: dict[type[nn.Module], PublishedNames] = {
     ACM: PublishedNames((HEAD_RENAMING,), r"fuse.*"),
     ALCNet: PublishedNames((HEAD_RENAMING,), r"fuse.*", dead=r"^uplayer\d\."),
     DeepPro: PublishedNames(DEEPPRO_RENAMINGS, r".*"),
     DeepProPlus: PublishedNames(DEEPPRO_PLUS_RENAMINGS, r".*"),
     DNANet: PublishedNames(DNANET_RENAMINGS, r"conv\w+\.\d\.(conv\d|shortcut\.0)"),
+    DSFNet: PublishedNames(MICML_RENAMINGS, MICML_BIASED, MICML_PLANES, rf"{MICML_DEAD}|^base3d\.Motion\."),
     # linear_0 and linear_1 share their storage, and the one that is loaded last is what remains.
     ISTDUNet: PublishedNames(ISTDUNET_RENAMINGS, r".*\.fc1", dead=r"^headDet\.|\.linear_0\."),
+    MICML: PublishedNames(MICML_RENAMINGS, MICML_BIASED, MICML_PLANES, MICML_DEAD),
     RDIAN: PublishedNames(
         RDIAN_RENAMINGS, merges=(EntryRule("directions", RDIAN_DIRECTIONS, lambda *kernels: torch.cat(kernels)),)
     ),

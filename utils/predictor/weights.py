@@ -86,6 +86,8 @@ def read_weights(path: str | os.PathLike, normalisation: Normalisation | LevelSo
 
 def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     name, options = content["model"]["name"], dict(content["model"]["options"])
+    if name not in NETWORKS:
+        raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(NETWORKS))}")
     if name in DETECTORS:
         options["temporal"] = False  # it serves training only
     state = content.get("ema") or content["network"]
