@@ -13,6 +13,7 @@ from trees import picture, write
 from nets.inference.exportable import ClipExport, StreamExport
 from utils import export
 from utils.clips.settings import ClipSettings
+from utils.commands.exported_program import measure_deviation, side_multiple
 from utils.commands.quantise import clips_of, pick_evenly
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.onnx_run import METADATA_KEY
@@ -63,23 +64,31 @@ def test_torch_export(weights, tmp_path, capsys, name, streaming):
 class Louder(torch.nn.Module):
     """What an export has to be compared with, a little off."""
 
-    def __init__(self, module):
+    def __init__(self, module, gain=1.01):
         super().__init__()
-        self.module = module
+        self.module, self.gain = module, gain
 
     def forward(self, *inputs):
-        return tuple(1.01 * part for part in self.module(*inputs))
+        return tuple(self.gain * part for part in self.module(*inputs))
 
 
-@pytest.mark.parametrize("form, precision", [("torch-export", "float32"), ("onnx", "float32"), ("onnx", "int8")])
-def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, precision):
+@pytest.mark.parametrize(
+    "form, precision, gain",
+    [
+        ("torch-export", "float32", 1.01),
+        ("torch-export", "float32", float("nan")),
+        ("onnx", "float32", 1.01),
+        ("onnx", "int8", 1.01),
+    ],
+)
+def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, precision, gain):
     """Neither one that differs from PyTorch, nor a float32 one under the name of an int8 one."""
     if form == "onnx":
         pytest.importorskip("onnxruntime", reason="needs onnxruntime")
         pytest.importorskip("onnxscript", reason="needs onnxscript")
     write(tmp_path / "frames/0.png", picture(0, (64, 64)))
     program, module, arguments = export.export_program(read_weights(weights / "tsmsa.pt"), False)
-    compared, what = (module, "too few frames") if precision == "int8" else (Louder(module), "differs from PyTorch")
+    compared, what = (module, "too few frames") if precision == "int8" else (Louder(module, gain), "differs from PyTorch")
     monkeypatch.setattr(export, "export_program", lambda *_: (program, compared, arguments))
     out = tmp_path / "out" / f"x{export.ENDINGS[form]}"
     out.parent.mkdir()
@@ -99,6 +108,20 @@ def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, pre
             ]
         )
     assert [path.read_bytes() for path in out.parent.iterdir()] == [f"what was there before, {METADATA_KEY}".encode()]
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_one_result_that_is_no_number_makes_the_deviation_none(weights, broken):
+    loaded = read_weights(weights / "sstnet.pt")
+    _, module, arguments = export.export_program(loaded, False)
+
+    def run(inputs):
+        with torch.no_grad():
+            results = [part.numpy().copy() for part in module(*map(torch.from_numpy, inputs))]
+        results[broken].flat[0] = np.nan
+        return results
+
+    assert np.isnan(measure_deviation(run, module, arguments, side_multiple(loaded.model.network)))
 
 
 def test_calibration_sees_what_inference_sees(tmp_path):

@@ -187,6 +187,14 @@ def test_two_targets_that_cross_keep_their_ids():
     assert sorted(last) == pytest.approx([2, np.hypot(2, 0.7)], abs=0.3)
 
 
+def test_what_lies_far_from_a_track_is_not_its_target():
+    tracker = Tracker()
+    for t in range(12):
+        tracker.update(t, [at(20, 20)])
+    assert tracker.update(12, [at(28, 20)]) == []
+    assert [row.id for row in tracker.update(13, [at(20, 20)])] == [1]
+
+
 def test_a_track_survives_a_short_absence_and_single_flashes_make_none():
     tracker, ids = Tracker(patience=4), {}
     for t in range(20):
