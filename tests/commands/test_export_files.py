@@ -88,7 +88,9 @@ def test_a_file_that_fails_is_not_kept(weights, tmp_path, monkeypatch, form, pre
         pytest.importorskip("onnxscript", reason="needs onnxscript")
     write(tmp_path / "frames/0.png", picture(0, (64, 64)))
     program, module, arguments = export.export_program(read_weights(weights / "tsmsa.pt"), False)
-    compared, what = (module, "too few frames") if precision == "int8" else (Louder(module, gain), "differs from PyTorch")
+    compared, what = (
+        (module, "too few frames") if precision == "int8" else (Louder(module, gain), "differs from PyTorch")
+    )
     monkeypatch.setattr(export, "export_program", lambda *_: (program, compared, arguments))
     out = tmp_path / "out" / f"x{export.ENDINGS[form]}"
     out.parent.mkdir()

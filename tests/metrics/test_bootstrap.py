@@ -53,6 +53,10 @@ def test_weights_draw_with_replacement_and_the_same_again():
     assert drawn.mean(0) == pytest.approx(np.ones(7), abs=0.2)
 
 
+def test_an_interval_leaves_out_as_much_at_either_end():
+    assert interval(np.arange(1001.0), 0.9) == pytest.approx((50, 950))
+
+
 @pytest.mark.parametrize("empty", ["leave-out", "zero", "one"])
 def test_draws_equal_measuring_the_drawn_sequences(empty):
     parts = segmentation_parts(np.random.default_rng(1))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from moving import write_dataset
@@ -207,6 +208,19 @@ def test_weight_decay_is_on_matrices_only_and_averages_follow_the_weights():
     assert torch.allclose(ema.module[0].weight, torch.ones(()), atol=1e-6)
     assert torch.allclose(ema.module[1].running_mean, torch.full((2,), 3.0))
     assert ema.module[1].num_batches_tracked == 199
+
+
+@pytest.mark.parametrize(
+    "ramp, decays", [(0, [2 / 11, 3 / 12, 4 / 13]), (5, [0.9 * (1 - np.exp(-(n + 1) / 5)) for n in (1, 2, 3)])]
+)
+def test_averages_follow_fast_at_first(ramp, decays):
+    network = torch.nn.Linear(1, 1)
+    ema, expected = build_ema(network, 0.9, ramp), 0.0
+    for step, decay in enumerate([0.0, *decays]):
+        torch.nn.init.constant_(network.weight, float(step))
+        ema.update_parameters(network)
+        expected = decay * expected + (1 - decay) * step
+    assert ema.module.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
