@@ -1,4 +1,4 @@
-"""Small wrong changes to important lines, each of which the tests must catch: `python -m tests.mutations`.
+"""Small wrong changes to important lines, each of which the tests must catch: `python -m tests.mutants`.
 
 For each a clone of what is committed is made, the line is changed there, and the tests named beside it run until one
 fails. A change after which all of them pass is printed as one that survived.
@@ -177,7 +177,7 @@ def catcher(mutation: Mutation) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("numbers", type=int, nargs="*", help="of the mutations to try, from 0 on (default: all)")
     numbers = parser.parse_args(argv).numbers or range(len(MUTATIONS))
     survivors = 0
