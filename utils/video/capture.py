@@ -84,9 +84,11 @@ def _open(path: str | os.PathLike) -> Iterator[tuple[Any, Any]]:
         raise UserError(
             f"{path}: found no regular file, expected a video; copy it into one"
         )  # a pipe may wait for ever
+    # titles that are no text stop nothing; PyAV 19 has no option for that any more
+    lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     with contextlib.ExitStack() as stack:
         try:
-            container = stack.enter_context(av.open(os.path.abspath(path), options=options, metadata_errors="replace"))
+            container = stack.enter_context(av.open(os.path.abspath(path), options=options, **lenient))
             stream = container.streams.best("video") or container.streams.video[0]
         except (av.FFmpegError, IndexError, ValueError, OSError):
             raise unreadable(path) from None
