@@ -36,6 +36,7 @@ def test_what_is_unknown_is_named():
         ({"fit": "stretch"}, "fit 'stretch'"),
         ({"fit": "resize"}, "fit 'resize' without an input_size"),
         ({"fit": "letterbox", "input_size": 0}, "input_size"),
+        ({"register": 1}, "register 1, expected true or false"),
     ],
 )
 def test_what_makes_no_sense_is_an_error(changes, text):

@@ -117,6 +117,8 @@ def test_a_sound_one_passes(tmp_path, content):
         ({"settings": {"num_frames": 5}}, "normalisation"),
         ({"settings": {"num_frames": 3, "normalisation": [1, 1]}}, "clips of 5 frames and of 3"),
         ({"settings": {"num_frames": 5, "normalisation": [1, 1], "task": "detection"}}, "outputs, for detection"),
+        ({"settings": {"num_frames": 5, "normalisation": [1, 1], "every_frame": 1}}, "every_frame 1, expected true or"),
+        ({"settings": {"num_frames": 5, "normalisation": [1, 1], "every_frame": True}}, "results of 3 sides, not of 4"),
         ({"state_strides": [0]}, "a stride of the state 0"),
         ({"settings": None}, "a description that is none"),
     ],

@@ -67,6 +67,9 @@ class ClipSettings:
             value, bounds = getattr(self, name), BOUNDS[name]
             if not bounds.hold(value) and not (name in ("input_size", "max_delay") and value is None):
                 raise ValueError(f"got {name} {shown(value)}, expected {bounds}")
+        for name in ("register", "bad_pixels", "every_frame"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"got {name} {shown(getattr(self, name))}, expected true or false")
         if self.task not in TASKS or self.fit not in FITS:
             raise ValueError(
                 f"got task {shown(self.task)} and fit {shown(self.fit)}, expected one of {', '.join(TASKS)} and one "

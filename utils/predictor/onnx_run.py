@@ -147,6 +147,8 @@ def _require_fit(session: Any, about: dict[str, Any], settings: ClipSettings) ->
             f"{1 + len(states)} inputs, the first of {len(frames)} sides, and {outputs} outputs, for {settings.task}"
             f"{', streaming' if streaming else ''}"
         )
+    if len(session.get_outputs()[0].shape) != 3 + settings.every_frame:
+        raise ValueError(f"results of {len(session.get_outputs()[0].shape)} sides, not of {3 + settings.every_frame}")
     if not streaming and frames[-3] != settings.num_frames:
         raise ValueError(f"clips of {shown(frames[-3])} frames and of {settings.num_frames}")
     for shape in states:
