@@ -82,7 +82,8 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
         {"boxes": for each image (N, 5) float x1, y1, x2, y2, class in input pixels}) → {name: loss} and the
         postprocessing `decode_detections`, which is (raw output of eval mode, score=0.001, nms=0.65) → for each image
         (N, 6) float x1, y1, x2, y2, score, class. Those of `CENTRE_DETECTORS` are alike, with raw maps as outputs (see
-        centernet.py) and the postprocessing `decode_centres`, (outputs, score=0.001, limit=100).
+        centernet.py), or the peaks of their inference form, and the postprocessing `decode_centres`, (outputs,
+        score=0.001, limit=None).
 
     Raises:
         ValueError: an unknown name, option or loss; the text lists the known ones.

@@ -161,6 +161,46 @@ def _focal_loss(logits: Tensor, wanted: CentreTargets) -> Tensor:
     return -total / torch.where(peaks > 0, peaks / count_processes(), 1.0)
 
 
+class Peaks(NamedTuple):
+    """The highest peaks of B heatmaps, N of each, the highest first.
+
+    Attributes:
+        score: (B, N) float32 in [0, 1]; 0 where there are fewer.
+        classes: (B, N) int64.
+        pixel: y·W + x, (B, N) int64.
+    """
+
+    score: Tensor
+    classes: Tensor
+    pixel: Tensor
+
+
+def highest_peaks(logits: Tensor, limit: int) -> Peaks:
+    """Pixels that no neighbour exceeds: (B, classes, H, W) → at most `limit` of an image, of all classes together."""
+    score = logits.float().sigmoid()
+    score = score * (score == F.max_pool2d(score, 3, 1, 1))
+    area = score.shape[-2] * score.shape[-1]
+    best, place = score.flatten(1).topk(min(limit, score.shape[1] * area))
+    return Peaks(best, place // area, place % area)
+
+
+def boxes_at(peaks: Peaks, size: Tensor, offset: Tensor, width: int) -> Tensor:
+    """The boxes of peaks.
+
+    Args:
+        peaks: of B images, N each.
+        size: "wh" there, (B, N, 2).
+        offset: "reg" there, (B, N, 2).
+        width: of the map.
+
+    Returns:
+        (B, N, 6) float32: x1, y1, x2, y2 in pixels, score, class.
+    """
+    centre = torch.stack((peaks.pixel % width, peaks.pixel // width), -1) + offset.float()
+    half = size.float() / 2
+    return torch.cat((centre - half, centre + half, peaks.score[..., None], peaks.classes[..., None].float()), -1)
+
+
 def find_peaks(outputs: dict[str, Tensor], limit: int = MAX_DETECTIONS) -> Tensor:
     """The highest peaks: pixels that no neighbour exceeds.
 
@@ -170,19 +210,14 @@ def find_peaks(outputs: dict[str, Tensor], limit: int = MAX_DETECTIONS) -> Tenso
 
     Returns:
         (B, limit, 6) float32: x1, y1, x2, y2 in pixels, score, class; highest score first. Where there are fewer
-        peaks, the rest has a score of 0.
+        peaks, the rest has a score of 0; no image has more rows than its heatmap values.
     """
-    score = outputs["hm"].float().sigmoid()
-    score = score * (score == F.max_pool2d(score, 3, 1, 1))
-    height, width = score.shape[-2:]
-    best, place = score.flatten(1).topk(min(limit, score[0].numel()))
-    classes, pixel = place // (height * width), place % (height * width)
+    peaks = highest_peaks(outputs["hm"], limit)
     size, offset = (
-        outputs[name].float().flatten(2).gather(2, pixel[:, None].expand(-1, 2, -1)).transpose(1, 2)
+        outputs[name].flatten(2).gather(2, peaks.pixel[:, None].expand(-1, 2, -1)).transpose(1, 2)
         for name in ("wh", "reg")
     )
-    centre = torch.stack((pixel % width, pixel // width), -1) + offset
-    return torch.cat((centre - size / 2, centre + size / 2, best[..., None], classes[..., None].float()), -1)
+    return boxes_at(peaks, size, offset, outputs["hm"].shape[-1])
 
 
 def soft_suppression(detections: Tensor) -> Tensor:
@@ -212,17 +247,21 @@ def soft_suppression(detections: Tensor) -> Tensor:
     return torch.cat((detections[order, :4], scores[order, None], classes[order, None]), 1)
 
 
-def decode_centres(outputs: dict[str, Tensor], score: float = LEAST_SCORE, limit: int = MAX_DETECTIONS) -> list[Tensor]:
+def decode_centres(
+    outputs: dict[str, Tensor] | Tensor, score: float = LEAST_SCORE, limit: int | None = None
+) -> list[Tensor]:
     """Boxes with their scores, after soft non-maximum suppression.
 
     Args:
-        outputs: raw maps.
+        outputs: raw maps, or the peaks that the inference form gives (as of `find_peaks`).
         score: the least one kept.
-        limit: peaks of an image that are looked at.
+        limit: peaks of an image that are looked at; by default 100 of maps, as published, and all of given peaks.
 
     Returns:
         For each image (N, 6) float32 on the CPU: x1, y1, x2, y2 in pixels of the network's input (not clipped to it),
         score, class; highest score first.
     """
-    results = [soft_suppression(peaks[peaks[:, 4] > 0]) for peaks in find_peaks(outputs, limit)]
+    peaks = outputs[:, :limit] if isinstance(outputs, Tensor) else find_peaks(outputs, limit or MAX_DETECTIONS)
+    # Peaks below the least score lower none above it: suppression goes from the best down.
+    results = [soft_suppression(image[(image[:, 4] >= score) & (image[:, 4] > 0)]) for image in peaks.cpu()]
     return [found[found[:, 4] >= score] for found in results]

@@ -18,7 +18,7 @@ class DeformConv(nn.Conv2d):
     """3×3 convolution whose taps are moved and weighted by what a convolution reads from the same map.
 
     `offsets` gives dy, dx of each tap (channels 2k, 2k + 1), then the logits of the taps' weights in (0, 1). It starts
-    at 0: no tap is moved, and all weigh ½. Without bias, as a batch norm follows.
+    at 0: no tap is moved, and all weigh ½. Without bias, as a batch norm follows, until that is folded.
     """
 
     def __init__(self, in_channels: int, out_channels: int):
@@ -33,7 +33,7 @@ class DeformConv(nn.Conv2d):
         """(B, in_channels, h, w) float → (B, out_channels, h, w) float."""
         offset, mask = self.offsets(x).split((2 * TAPS, TAPS), 1)
         # Memory is read where offsets say, and NaN says anywhere. The taps' weights, and so the output, are NaN too.
-        return deform_conv2d(x, offset.nan_to_num(), self.weight, padding=1, mask=mask.sigmoid())
+        return deform_conv2d(x, offset.nan_to_num(), self.weight, self.bias, padding=1, mask=mask.sigmoid())
 
 
 class DeformBlock(nn.Module):

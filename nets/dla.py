@@ -4,13 +4,15 @@ F. Yu et al., "Deep Layer Aggregation", CVPR 2018. The last level and the classi
 of the outer trees, whose output nothing reads.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct
 
-WIDTHS = (16, 32, 64, 128, 256)  # of the levels, at strides 1, 2, 4, 8, 16
+WIDTHS = (16, 32, 64, 128, 256)  # of the levels, at strides 1, 2, 4, 8, 16; each is twice the one before it
 
 
 class ResidualUnit(nn.Module):
@@ -67,18 +69,18 @@ class TwoLevelTree(nn.Module):
 
 
 class DLA34(nn.Module):
-    """Frames (B, 3, H, W) float, H and W multiples of 16 → maps of `WIDTHS` channels at strides 1, 2, 4, 8, 16."""
+    """Frames (B, 3, H, W) float, H and W multiples of 16 → maps of `widths` channels at strides 1, 2, 4, 8, 16."""
 
-    def __init__(self):
+    def __init__(self, widths: Sequence[int] = WIDTHS):
         super().__init__()
-        self.stem = ConvNormAct(3, 16, 7, nn.ReLU)
+        self.stem = ConvNormAct(3, widths[0], 7, nn.ReLU)
         self.levels = nn.ModuleList(
             (
-                ConvNormAct(16, WIDTHS[0], 3, nn.ReLU),
-                ConvNormAct(WIDTHS[0], WIDTHS[1], 3, nn.ReLU, stride=2),
-                Tree(WIDTHS[1], WIDTHS[2], 2),
-                TwoLevelTree(WIDTHS[2], WIDTHS[3]),
-                TwoLevelTree(WIDTHS[3], WIDTHS[4]),
+                ConvNormAct(widths[0], widths[0], 3, nn.ReLU),
+                ConvNormAct(widths[0], widths[1], 3, nn.ReLU, stride=2),
+                Tree(widths[1], widths[2], 2),
+                TwoLevelTree(widths[2], widths[3]),
+                TwoLevelTree(widths[3], widths[4]),
             )
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from nets.blocks import check_frames
 from nets.streamable import StreamableNetwork
@@ -56,7 +57,7 @@ class Stream:
         Raises:
             ValueError: any other shape.
         """
-        return self.chunk(frame.unsqueeze(0)).squeeze(0)
+        return tree_map(lambda output: output.squeeze(0), self.chunk(frame.unsqueeze(0)))
 
     def chunk(self, frames: Tensor) -> Tensor:
         """The next N frames of each of B sequences as one batch, for throughput: (N, B, C, H, W) → (N, B, …)."""
@@ -68,7 +69,8 @@ class Stream:
             self._shape = frames.shape[1:]
             self.past = [tuple(part[:batch] for part in new)] * (self.network.num_frames - 1)
         window = self._window(new, count, batch)
-        return self.network.decide(flat, window).unflatten(0, (count, batch))
+        outputs = self.network.decide(flat, window)
+        return tree_map(lambda output: output.unflatten(0, (count, batch)), outputs)
 
     def _window(self, new: tuple[Tensor, ...], count: int, batch: int) -> list[tuple[Tensor, ...]]:
         """T tuples of tensors (N·B, …): for each age, oldest first, what frames of that age contributed."""

@@ -48,13 +48,16 @@ class FrameUNet(nn.Module):
         return x
 
 
-def mix_times(maps: Sequence[Tensor], weight: Tensor, times: Sequence[int] | None = None) -> list[Tensor]:
+def mix_times(
+    maps: Sequence[Tensor], weight: Tensor, times: Sequence[int] | None = None, bias: Tensor | None = None
+) -> list[Tensor]:
     """A convolution over time, zero outside the clip: only taps on frames of the clip are computed.
 
     Args:
         maps: of T frames, (B, in, h, w) each.
         weight: (out, in, K, 1, 1), K odd.
         times: positions in the clip that are wanted, all of them by default.
+        bias: (out,).
 
     Returns:
         For each of these a map (B, out, h, w).
@@ -65,7 +68,7 @@ def mix_times(maps: Sequence[Tensor], weight: Tensor, times: Sequence[int] | Non
         first, end = max(0, time - reach), min(len(maps), time + reach + 1)
         taps = weight[:, :, first - time + reach : end - time + reach, 0, 0]
         kernel = taps.transpose(1, 2).flatten(1)[..., None, None]
-        mixed.append(F.conv2d(torch.cat(list(maps[first:end]), 1), kernel))
+        mixed.append(F.conv2d(torch.cat(list(maps[first:end]), 1), kernel, bias))
     return mixed
 
 

@@ -20,6 +20,8 @@ NETWORK_PREFIXES = (
     ("resunet_dtum", "DTUM.conv1_1."),
     ("deeppro", "TPro1.QK_heads."),
     ("deeppro_plus", "TPro.QK_heads."),
+    ("micml", "base3d.Motion."),
+    ("dsfnet", "base3d.branch1."),
 )
 
 
@@ -83,6 +85,27 @@ def tsmsa_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
 def profile_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """The options of DeepPro and DeepPro-Plus that a state dict of it tells, in any names: `num_frames`."""
     return {"num_frames": next((len(value) for name, value in state.items() if name.endswith("heads.0.weight")), 0)}
+
+
+def centre_options(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The options of MICML and DSFNet that a state dict of it tells, in any names.
+
+    They are `width`, `num_classes`, and of MICML `num_frames`.
+    """
+    stem, centres, look = (
+        next((value.shape for name in names if (value := state.get(name)) is not None), None)
+        for names in (
+            ("backbone.stem.0.weight", "base.base_layer.0.weight"),
+            ("heads.hm.2.weight", "hm.2.weight"),
+            ("dynamic.motion.look.0.weight", "base3d.Motion.conv1.0.weight"),
+        )
+    )
+    if stem is None or centres is None:
+        raise ValueError("expected weights of a stem and of a head for centres")
+    options: dict[str, Any] = {"width": stem[0] / 16, "num_classes": centres[0]}
+    if look is not None:
+        options["num_frames"] = look[1] // max(1, 2 * look[0])
+    return options
 
 
 def count_of(state: Mapping[str, Tensor], pattern: str) -> int:

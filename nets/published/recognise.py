@@ -11,12 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from nets import NETWORKS, build_model
-from nets.published.kinds import count_of, identify_network, profile_options, sstnet_options, tsmsa_options
+from nets.published.kinds import (
+    centre_options,
+    count_of,
+    identify_network,
+    profile_options,
+    sstnet_options,
+    tsmsa_options,
+)
 from nets.published.loading import rules_for
 
 # What tells state dicts in this project's own names apart, of the networks that have options.
 MAX_SLICES = 16  # and layers in each
-OWN_NAMES = {"sstnet": "backbone.darknet.stem.0.weight", "tsmsa": "coupling.frame_weights"}
+OWN_NAMES = {
+    "sstnet": "backbone.darknet.stem.0.weight",
+    "tsmsa": "coupling.frame_weights",
+    "micml": "dynamic.motion.look.0.weight",
+    "dsfnet": "dynamic.branches.0.0.conv.weight",  # MICML has it too, and is looked for first
+}
 
 
 # How the options of networks that have some are found in state dicts in published names, or in any.
@@ -26,6 +38,8 @@ OPTIONS_TOLD = {
     "resunet_dtum": lambda _: {},
     "deeppro": profile_options,
     "deeppro_plus": profile_options,
+    "micml": centre_options,
+    "dsfnet": centre_options,
 }
 
 
@@ -34,7 +48,7 @@ class Recognised:
     """What a state dict was recognised as.
 
     Args:
-        name: of the network, a key of `nets.NETWORKS`, or `yolox`.
+        name: of the network, which `nets.build_model` builds, or `yolox`.
         published: its names are the published ones; else this project's own.
         options: that the network is built with, as far as the tensors tell them.
     """
@@ -55,6 +69,9 @@ def recognise(state: Mapping[str, Tensor]) -> list[Recognised]:
         return [Recognised("sstnet", False, _own_sstnet_options(state))]
     if OWN_NAMES["tsmsa"] in state:
         return [Recognised("tsmsa", False, options) for options in _own_tsmsa_options(state)]
+    for name in ("micml", "dsfnet"):
+        if OWN_NAMES[name] in state:
+            return [Recognised(name, False, centre_options(state))]
     found = []
     for name in NETWORKS.keys() - OWN_NAMES.keys():
         own, published = _names_of(name)

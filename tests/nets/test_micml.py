@@ -34,6 +34,12 @@ def known_clip(tag: str, *shape: int) -> torch.Tensor:
     return known(tag, *shape).flip(2)
 
 
+def levels_of(network: MICML, clip: torch.Tensor) -> list[torch.Tensor]:
+    """What the dynamic branch joins, of a clip."""
+    frames = clip.movedim(2, 0).flip(0)
+    return network.dynamic.levels(network.dynamic.observe(frames.flatten(0, 1)).chunk(len(frames)))
+
+
 def half(x: torch.Tensor, channels: int | None = None) -> torch.Tensor:
     """Every second row and column of the first channels."""
     return x[:, :channels, ..., ::2, ::2]
@@ -70,7 +76,7 @@ def test_every_inner_map_is_known(golden, published):
     levels = network.backbone(frames[0])
     found = {"level0": half(levels[0], 4), "level1": half(levels[1], 8), "level2": half(levels[2])}
     found |= {"level3": levels[3], "level4": levels[4], "fused": half(network.features(clip))}
-    pooled = network.dynamic.levels(frames)
+    pooled = levels_of(network, clip)
     for name, maps in (
         ("spatial", network.static_up(levels)[:3]),
         ("tpool", pooled),
@@ -89,7 +95,7 @@ def test_every_inner_map_is_known(golden, published):
 def test_the_maps_behind_the_motion_module_at_test_are_known(golden, published):
     expected = golden("golden_micml.npz")
     network, clip = loaded(published, motion_at_test=True), known_clip("micml_a", 1, 3, 5, 64, 64)
-    pooled = network.dynamic.levels(clip.unbind(2)[::-1])
+    pooled = levels_of(network, clip)
     assert_close(half(pooled[2], 16), expected["a_motion/tpool2"], 1e-5)
     assert_close(half(network.dynamic.up(pooled)[2], 16), expected["a_motion/temporal2"], 1e-5)
 
@@ -221,7 +227,7 @@ def test_the_dynamic_branch_equals_its_published_form_in_float64(train, num_fram
     network = MICML(num_frames, motion=train or num_frames > 6).double().train(train)
     clip = torch.randn(1, 3, num_frames, 32, 16, dtype=torch.float64)
     results = []
-    for levels in (network.dynamic.levels(clip.unbind(2)[::-1]), literal_levels(network, clip, train)):
+    for levels in (levels_of(network, clip), literal_levels(network, clip, train)):
         network.zero_grad()
         sum((x.square() * torch.linspace(0.5, 1, x.shape[-2])[:, None]).mean() for x in levels).backward()
         grads = {name: p.grad.clone() for name, p in network.dynamic.named_parameters() if p.grad is not None}
