@@ -167,4 +167,4 @@ def test_notes_of_targets_take_the_same_files(tmp_path):
     write_pairs(tmp_path, ["a/0"])
     write_text(tmp_path / "annotations/instances_train.json", json.dumps(coco([NAME], snr=2, track_id="t")))
     notes = notes_of(open_dataset(tmp_path, "train", "masks"))
-    assert [(note.snr, note.track) for own in notes.values() for note in own] == [(2, "t")]
+    assert [(note.snr, note.track) for own in notes.values() for note in own] == [(2, 0)]

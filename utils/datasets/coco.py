@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.compact_lists import Box, Entry
+from utils.datasets.compact_lists import NO_TRACK, Box, Entry
 from utils.datasets.json_formats import complete_coco, declared_size, is_ignored, load_json, require_coco
 from utils.images.boxes import shares_problem
 from utils.system.errors import UserError
@@ -39,7 +39,7 @@ def coco_entries(content: dict[str, Any], path: str, number: Callable[[str], Any
     """The images of a COCO file with their boxes.
 
     `bbox` [x, y, w, h] in pixels becomes xyxy; category ids in ascending order become 0, 1, …. The boxes of an image
-    keep the order of its annotations.
+    keep the order of its annotations. A `track_id` of -1 is none; where one is text, tracks are numbered from 0.
 
     Args:
         content: from `load_coco(path)`.
@@ -87,6 +87,8 @@ def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Ent
     boxes: dict[int, list[Box]] = {image: [] for image in images}
     ignored: dict[int, list[Box]] = defaultdict(list)
     snr: dict[int, list[float]] = defaultdict(list)
+    tracks: dict[int, list[int]] = defaultdict(list)
+    track_of = _number_tracks(content["annotations"])
     convert = float if number is float else lambda value: number(repr(value))
     for item in content["annotations"]:
         image, category = item["image_id"], item["category_id"]
@@ -100,6 +102,8 @@ def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Ent
             ignored[image].append(box)
             continue
         boxes[image].append(box)
+        if track_of:
+            tracks[image].append(track_of.get(item.get("track_id"), NO_TRACK))
         if item.get("snr") is not None:
             snr[image].append(float(item["snr"]))
     return tuple(
@@ -109,9 +113,18 @@ def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Ent
             tuple(snr.get(id_, ())),
             tuple(ignored.get(id_, ())),
             declared_size(image),
+            tuple(own) if set(own := tracks.get(id_, ())) - {NO_TRACK} else (),
         )
         for id_, image in images.items()
     )
+
+
+def _number_tracks(annotations: Iterable[dict[str, Any]]) -> dict[Any, int]:
+    """The number of every `track_id`, which is that itself unless one is text, or below -1."""
+    names = dict.fromkeys(item.get("track_id") for item in annotations)
+    names = [name for name in names if name not in (None, NO_TRACK)]
+    whole = all(type(name) is int and name >= 0 for name in names)
+    return {name: name if whole else number for number, name in enumerate(names)}
 
 
 def image_entry(number: int, file_name: str, size: tuple[int, int] | None = None, **more: Any) -> dict[str, Any]:
@@ -158,25 +171,27 @@ def coco_of_boxes(frames: Iterable[tuple[str, tuple[int, int], Sequence[Box]]], 
 
     Args:
         frames: file name, (height, width) and boxes x1, y1, x2, y2, class of every image; those without boxes count.
-            A box with a true value behind its class is a region to ignore, `iscrowd` 1.
+            A box with a true value behind its class is a region to ignore, `iscrowd` 1; what follows is its
+            `track_id`, if it is not None.
         names: of the classes 0, 1, ….
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for name, size, boxes in frames:
         images.append(image_entry(len(images) + 1, name, size))
-        for *corners, category, ignored in ((*box[:5], any(box[5:])) for box in boxes):
-            x1, y1, x2, y2 = (Decimal(str(value)) for value in corners)
+        for box in boxes:
+            x1, y1, x2, y2 = (Decimal(str(value)) for value in box[:4])
             bbox = [_json_number(value) for value in (x1, y1, x2 - x1, y2 - y1)]
             annotations.append(
                 box_entry(
                     len(annotations) + 1,
                     len(images),
-                    category + 1,
+                    box[4] + 1,
                     bbox=bbox,
                     area=_json_number((x2 - x1) * (y2 - y1)),
-                    iscrowd=int(ignored),
+                    iscrowd=int(any(box[5:6])),
                     segmentation=[],
+                    **({} if len(box) < 7 or box[6] is None else {"track_id": box[6]}),
                 )
             )
     return coco_content(images, annotations, category_entries(names))

@@ -105,6 +105,7 @@ class Texts(Sequence[str]):
 
 
 Box = tuple[float, float, float, float, int]
+NO_TRACK = -1  # in place of a track's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Entry:
     """One image as a list names it.
 
     `boxes` is None in lists without boxes, `snr` holds one figure a box if known, `ignored` are regions to ignore,
-    `size` is the (height, width) that the list declares.
+    `size` is the (height, width) that the list declares, `tracks` one id a box, `NO_TRACK` for a box without, () where
+    no box has one.
     """
 
     path: str
@@ -120,6 +122,7 @@ class Entry:
     snr: tuple[float, ...] = ()
     ignored: tuple[Box, ...] = ()
     size: tuple[int, int] | None = None
+    tracks: tuple[int, ...] = ()
 
 
 def boxes_at(boxes: np.ndarray, ends: np.ndarray, row: int) -> tuple[Box, ...]:
@@ -142,6 +145,24 @@ class Sizes:
         """An image's."""
         size = self.values[2 * row], self.values[2 * row + 1]
         return size if size[0] else None
+
+
+class TrackIds:
+    """The track of every box of some rows, box by box; takes no room until a box has one."""
+
+    def __init__(self) -> None:
+        self.values: Any = array("q")
+
+    def add(self, tracks: Sequence[int], first: int, count: int) -> None:
+        """Take up those of a row of `count` boxes, of which the first is box `first` of all; () where none has one."""
+        if tracks or self.values:
+            self.values.extend([NO_TRACK] * (first - len(self.values)))
+            self.values.extend(tracks or [NO_TRACK] * count)
+
+    def at(self, first: int, stop: int) -> tuple[int, ...]:
+        """The tracks of some boxes, () where none of these has one."""
+        found = self.values[first:stop].tolist()
+        return tuple(found) if any(track != NO_TRACK for track in found) else ()
 
 
 class Rows:
@@ -176,6 +197,7 @@ class Entries(Sequence[Entry]):
         snr: of each image's boxes, where known.
         ignored: regions to ignore by the row of their image; few lists have any.
         sizes: that the list declares.
+        tracks: of the boxes.
     """
 
     def __init__(
@@ -185,22 +207,24 @@ class Entries(Sequence[Entry]):
         snr: Rows | None = None,
         ignored: dict[int, tuple[Box, ...]] | None = None,
         sizes: Sizes | None = None,
+        tracks: TrackIds | None = None,
     ) -> None:
         self.paths, self.boxed = paths, boxes is not None
-        self.ignored, self.sizes = ignored or {}, sizes
+        self.ignored, self.sizes, self.tracks = ignored or {}, sizes, tracks or TrackIds()
         self.boxes, self.ends = (boxes or Rows(5)).arrays()
         self.snr, self.snr_ends = (snr or Rows(1)).arrays()
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Entries:
         """Entries with boxes."""
-        boxes, snr, sizes = Rows(5), Rows(1), Sizes()
+        boxes, snr, sizes, tracks = Rows(5), Rows(1), Sizes(), TrackIds()
         for entry in entries:
+            tracks.add(entry.tracks, boxes.ends[-1], len(entry.boxes))
             boxes.add(entry.boxes)
             snr.add([value] for value in entry.snr)
             sizes.add(entry.size)
         ignored = {row: entry.ignored for row, entry in enumerate(entries) if entry.ignored}
-        return cls(Texts(entry.path for entry in entries), boxes, snr, ignored, sizes)
+        return cls(Texts(entry.path for entry in entries), boxes, snr, ignored, sizes, tracks)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -216,6 +240,7 @@ class Entries(Sequence[Entry]):
             tuple(snr),
             self.ignored.get(row, ()),
             self.sizes.at(row) if self.sizes else None,
+            self.tracks.at(self.ends[row], self.ends[row + 1]) if self.boxed else (),
         )
 
     def __eq__(self, other: object) -> bool:

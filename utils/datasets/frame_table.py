@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.compact_lists import Box, Rows, Sizes, Texts, boxes_at
+from utils.datasets.compact_lists import Box, Rows, Sizes, Texts, TrackIds, boxes_at
 from utils.images.masks.values import MaskRule
 
 NO_MASK = -1
@@ -31,7 +31,8 @@ class Frame:
     exclusive, classes from 0; None where the dataset has no boxes for this frame, () where it has no target.
     `ignored` are regions like them in which nobody says what is a target (a crowd, an object that is too difficult):
     what is found there is neither right nor wrong. `declared` is the (height, width) that the list of boxes says of
-    the image, None where it does not.
+    the image, None where it does not. `tracks` are the ids of the tracks that `boxes` belong to, the same for a target
+    in all frames of its sequence, `NO_TRACK` for a box without; () where no box has one.
     `mask_rule` says which values of the mask are targets; None where nobody has looked at the dataset's masks.
     """
 
@@ -43,6 +44,7 @@ class Frame:
     ignored: tuple[Box, ...] = ()
     declared: tuple[int, int] | None = None
     mask_rule: MaskRule | None = field(default=None, compare=False)
+    tracks: tuple[int, ...] = ()
 
 
 class FrameColumns:
@@ -61,6 +63,7 @@ class FrameColumns:
         self.boxed: Any = array("b")
         self.boxes: Any = Rows(5)
         self.box_ends: Any = None
+        self.tracks = TrackIds()
         self.ignored: dict[int, tuple[Box, ...]] = {}  # by row; few datasets have any
         self.declared = Sizes()
         self.stems: Any = None
@@ -73,6 +76,7 @@ class FrameColumns:
         boxes: tuple[Box, ...] | None,
         ignored: tuple[Box, ...] = (),
         declared: tuple[int, int] | None = None,
+        tracks: tuple[int, ...] = (),
     ) -> str:
         """Append a frame, paths below the root; returns the image's stem, of which `close` needs all."""
         if ignored:
@@ -83,6 +87,7 @@ class FrameColumns:
         self.image.append(self._place(image, stem))
         self.mask.append(NO_MASK if mask is None else self._place(mask, stem))
         self.boxed.append(boxes is not None)
+        self.tracks.add(tracks, self.boxes.ends[-1], len(boxes or ()))
         self.boxes.add(boxes or ())
         return stem
 
@@ -99,6 +104,7 @@ class FrameColumns:
         self.image, self.mask = (np.array(column, np.int32) for column in (self.image, self.mask))
         self.boxed = np.array(self.boxed, bool)
         self.boxes, self.box_ends = self.boxes.arrays()
+        self.tracks.values = np.array(self.tracks.values, np.int64)
         return self
 
     def _path(self, place: int, stem: str) -> str:
@@ -118,6 +124,7 @@ class FrameColumns:
             self.ignored.get(row, ()),
             self.declared.at(row),
             self.mask_rule,
+            self.tracks.at(self.box_ends[row], self.box_ends[row + 1]),
         )
 
 
@@ -171,9 +178,8 @@ class Sequences(Mapping[str, FrameTable]):
         columns, stems, ends = FrameColumns(), [], [0]
         for frames in sequences.values():
             for frame in frames:
-                stems.append(
-                    columns.add(frame.number, frame.image, frame.mask, frame.boxes, frame.ignored, frame.declared)
-                )
+                about = frame.boxes, frame.ignored, frame.declared, frame.tracks
+                stems.append(columns.add(frame.number, frame.image, frame.mask, *about))
                 columns.mask_rule = columns.mask_rule or frame.mask_rule
             ends.append(len(stems))
         return cls(Texts(sequences), [columns.close(stems)], np.zeros(len(ends) - 1), ends[:-1], ends[1:])

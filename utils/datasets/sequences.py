@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.compact_lists import Box, Entry, Rows, Sizes, Texts
+from utils.datasets.compact_lists import NO_TRACK, Box, Entry, Rows, Sizes, Texts, TrackIds
 from utils.datasets.frame_table import FrameColumns, Sequences
 from utils.datasets.layouts import SINGLE_FRAMES, Files
 from utils.images.frame_names import natural_key
@@ -24,14 +24,20 @@ class BoxTable:
         self.rows: dict[str, int] = {}
         self.boxes = Rows(5)
         self.sizes = Sizes()
+        self.tracks = TrackIds()
         self.ignored: dict[str, tuple[Box, ...]] = {}
 
     def add(self, key: str, entry: Entry) -> None:
         """Take up what one list has for an image."""
         known, size = self.boxes_of(key), self.size_of(key) or entry.size
-        joined = tuple(dict.fromkeys((known or ()) + (entry.boxes or ())))
-        if joined != known or size != self.size_of(key):
+        joined: dict[Box, int] = {}
+        for boxes, tracks in ((known or (), self.tracks_of(key)), (entry.boxes or (), entry.tracks)):
+            for box, track in zip(boxes, tracks or [NO_TRACK] * len(boxes), strict=True):
+                joined[box] = track if joined.get(box, NO_TRACK) == NO_TRACK else joined[box]
+        tracks = tuple(joined.values()) if any(track != NO_TRACK for track in joined.values()) else ()
+        if (tuple(joined), tracks, size) != (known, self.tracks_of(key), self.size_of(key)):
             self.rows[key] = len(self.boxes.ends) - 1
+            self.tracks.add(tracks, self.boxes.ends[-1], len(joined))
             self.boxes.add(joined)
             self.sizes.add(size)
         if entry.ignored:
@@ -40,6 +46,11 @@ class BoxTable:
     def boxes_of(self, key: str) -> tuple[Box, ...] | None:
         """The boxes of an image, None where no list names it."""
         return self.boxes.boxes(self.rows[key]) if key in self.rows else None
+
+    def tracks_of(self, key: str) -> tuple[int, ...]:
+        """The tracks of an image's boxes, as `utils.datasets.frame_table.Frame` has them."""
+        ends = self.boxes.ends[self.rows[key] :][:2] if key in self.rows else (0, 0)
+        return self.tracks.at(*ends)
 
     def ignored_in(self, key: str) -> tuple[Box, ...]:
         """The regions of an image that are to be ignored."""
@@ -154,6 +165,7 @@ def table_of(files: Files, keys: Texts, finder: SequenceFinder, boxes: BoxTable)
                     boxes.boxes_of(key),
                     boxes.ignored_in(key),
                     boxes.size_of(key),
+                    boxes.tracks_of(key),
                 )
             ends.append(ends[-1] + len(own))
 

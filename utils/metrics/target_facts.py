@@ -4,7 +4,7 @@
 - `snr`: the annotation's where a COCO json gives one, else `utils.images.snr.local_snr` of the frame as it is; without
   sign.
 - `speed`: pixels a frame in the picture, over the last four frames in which the target was seen (over the next ones at
-  its start). A target is followed by its `track_id` where a COCO json gives one, else to the nearest target of the next
+  its start). A target is followed by its track where labels name one, else to the nearest target of the next
   frame with one, at most 10 px a frame away, each taken once. The camera's own motion is part of this speed.
 """
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.datasets.coco import load_coco
+from utils.datasets.compact_lists import NO_TRACK
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.json_formats import is_ignored
@@ -57,8 +58,21 @@ class Note:
 
 
 def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
-    """The annotations with `snr` or `track_id` of the dataset's COCO files, by `Frame.image`."""
-    files, result = list_files(dataset.root), defaultdict(list)
+    """What the dataset says of targets' SNR and tracks, by `Frame.image`."""
+    snr, notes = _snr_by_box(dataset), {}
+    for frame in dataset.frames:
+        if frame.boxes and (frame.tracks or frame.image in snr):
+            own, tracks = snr.get(frame.image, {}), frame.tracks or [NO_TRACK] * len(frame.boxes)
+            notes[frame.image] = [
+                Note(box[:4], own.get(box[:4]), None if track == NO_TRACK else track)
+                for box, track in zip(frame.boxes, tracks, strict=True)
+            ]
+    return notes
+
+
+def _snr_by_box(dataset: Dataset) -> dict[str, dict[tuple[float, ...], float]]:
+    """The `snr` of annotations in the dataset's COCO files, by `Frame.image` and x1, y1, x2, y2."""
+    files, found = list_files(dataset.root), defaultdict(dict)
     for item in find_lists(dataset.root, Report()):
         if not item.path.lower().endswith(".json"):
             continue
@@ -69,11 +83,11 @@ def notes_of(dataset: Dataset) -> dict[str, list[Note]]:
             if key is not None:
                 paths[image["id"]] = files.path(files.images[key])
         for entry in content["annotations"]:
-            path, snr, track = paths.get(entry["image_id"]), entry.get("snr"), entry.get("track_id")
-            if path is not None and (snr is not None or track is not None) and not is_ignored(entry):
-                x, y, w, h = entry["bbox"]
-                result[path].append(Note((x, y, x + w, y + h), snr, track))
-    return dict(result)
+            path, snr = paths.get(entry["image_id"]), entry.get("snr")
+            if path is not None and snr is not None and not is_ignored(entry):
+                x, y, w, h = map(float, entry["bbox"])
+                found[path][x, y, x + w, y + h] = snr
+    return dict(found)
 
 
 class TargetFacts:
