@@ -34,7 +34,9 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "deeppro": DeepPro,
     "deeppro_plus": DeepProPlus,
     "dnanet": DNANet,
+    "dsfnet": DSFNet,
     "istdunet": ISTDUNet,
+    "micml": MICML,
     "rdian": RDIAN,
     "resunet_dtum": ResUNetDTUM,
     "sstnet": SSTNet,
@@ -42,9 +44,8 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "uiunet": UIUNet,
     "unet": UNet,
 }
-DETECTORS = frozenset({"sstnet"})
-# Detectors of centres, which are built and read from Python; `NETWORKS` are what the scripts train and test.
-CENTRE_DETECTORS: dict[str, type[nn.Module]] = {"dsfnet": DSFNet, "micml": MICML}
+CENTRE_DETECTORS = frozenset({"dsfnet", "micml"})  # find boxes as peaks of a map of centres
+DETECTORS = CENTRE_DETECTORS | {"sstnet"}
 
 
 class Model(NamedTuple):
@@ -70,7 +71,7 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
     """Build a network by name, e.g. `build_model("tsmsa", num_slices=2)`.
 
     Args:
-        name: a key of `NETWORKS` or `CENTRE_DETECTORS`.
+        name: a key of `NETWORKS`.
         loss: the criterion (losses.py), for segmentation networks "bce_soft_iou" where None; detectors have one,
             "yolox", and detectors of centres "centernet".
         loss_options: those of the criterion; "yolox" has motion_weight.
@@ -88,10 +89,9 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
     Raises:
         ValueError: an unknown name, option or loss; the text lists the known ones.
     """
-    kinds = NETWORKS | CENTRE_DETECTORS
-    if name not in kinds:
-        raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(kinds))}")
-    valid = sorted(inspect.signature(kinds[name]).parameters)
+    if name not in NETWORKS:
+        raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(NETWORKS))}")
+    valid = sorted(inspect.signature(NETWORKS[name]).parameters)
     unknown = sorted(set(options) - set(valid))
     if unknown:
         valid += ["loss", "loss_options"]
@@ -101,7 +101,7 @@ def build_model(name: str, *, loss: str | None = None, loss_options: dict | None
             raise ValueError(
                 f"got loss {loss!r} with options {loss_options} for model {name!r}, expected 'centernet' without any"
             )
-        return Model(kinds[name](**options), centre_loss, decode_centres)
+        return Model(NETWORKS[name](**options), centre_loss, decode_centres)
     if name in DETECTORS:
         loss_options = loss_options or {}
         if loss not in (None, "yolox") or set(loss_options) - {"motion_weight"}:

@@ -17,6 +17,7 @@ from utils.clips.transforms import (
     NO_BOXES,
     GeometricAugmentation,
     IntensityJitter,
+    WideIntensityJitter,
     letterbox_clip,
     random_crop_boxes,
 )
@@ -127,9 +128,43 @@ def test_letterboxing_keeps_box_and_target_together(shape):
     assert not empty[1].any() and empty[2].shape == (0, 5)
 
 
-def test_only_letterboxing_takes_boxes():
-    with pytest.raises(ValueError, match="1 boxes with fit 'crop'"):
-        TrainTransform(64, "crop", 0.5, ()).with_boxes(*moving(), np.random.default_rng(0))
+@pytest.mark.parametrize(("fit", "moves"), [("crop", False), ("resize", False), ("resize", True)])
+def test_boxes_that_nothing_would_move_are_refused(fit, moves):
+    with pytest.raises(ValueError, match=f"1 boxes with fit '{fit}'"):
+        TrainTransform(64, fit, 0.5, (), boxes=moves).with_boxes(*moving(), np.random.default_rng(0))
+
+
+def test_a_crop_of_frames_in_their_own_pixels_keeps_boxes_on_their_targets():
+    frames, masks, boxes = moving()
+    transform = TrainTransform(48, "crop", 1.0, (GeometricAugmentation(),), boxes=True)
+    places = set()
+    for seed in range(20):
+        image, mask, kept = transform.with_boxes(frames, masks, boxes, np.random.default_rng(seed))
+        assert image.shape == mask.shape == (len(frames), 48, 48) and image.dtype == np.float32
+        assert kept[0, :4].tolist() == bounds(mask[-1]) and mask[-1].sum() == masks[-1].sum()
+        places.add(tuple(kept[0, :2]))
+    assert len(places) > 10
+
+
+def test_wide_jitter_is_one_offset_and_one_gain_on_normalised_values():
+    frames, masks, boxes = moving(noise=3)
+    values = (frames - 50) / 10
+    gains, offsets = set(), set()
+    for seed in range(60):
+        image, mask, kept = WideIntensityJitter(50.0, 10.0).with_boxes(
+            frames, masks, boxes, np.random.default_rng(seed)
+        )
+        changed = (image - 50) / 10
+        gain = changed.std() / values.std()
+        offset = changed.mean() / gain - values.mean()
+        assert np.allclose(changed, gain * (values + offset), atol=1e-2) and image.dtype == np.float32
+        assert gain + 1e-4 >= 0.5 and gain < 1.5 and abs(offset) < 32
+        assert (mask == masks).all() and (kept == boxes).all()
+        gains.add(round(float(gain), 2))
+        offsets.add(round(float(offset), 1))
+    assert len(gains) > 15 and len(offsets) > 15 and 1.0 in gains and 0.0 in offsets
+    with pytest.raises(ValueError, match="std"):
+        WideIntensityJitter(50.0, 0.0)
 
 
 def test_crops_keep_the_boxes_whose_centre_they_hold():

@@ -12,12 +12,13 @@ import nets
 from nets.multi_frame.every_frame import EveryFrameNetwork
 from nets.single_frame.key_frame import KeyFrameNetwork
 from utils.system.errors import UserError, user_errors
-from utils.training.config import CHOICES, DETECTORS, EVERY_FRAME, SINGLE_FRAME, TrainConfig
+from utils.training.config import CENTRE_DETECTORS, CHOICES, DETECTORS, EVERY_FRAME, SINGLE_FRAME, TrainConfig
 from utils.training.config_cli import parse_cli
 from utils.training.recipes import (
     DETECTION_FIRST,
     PUBLISHED_SSTNET,
     PUBLISHED_TSMSA,
+    SATELLITE_FIRST,
     SEGMENTATION_FIRST,
     SINGLE_FRAME_ONLY,
     SSTNET,
@@ -168,6 +169,15 @@ def test_the_defaults_depend_on_the_network():
         (["--clone-scale", "0.9", "0.5"], "--clone-scale"),
         (["--clone-scale", "0.9"], "--clone-scale"),
         (["--momentum", "1"], "--momentum"),
+        (["--motion-at-test"], "--motion-at-test: is for micml, found with sstnet"),
+        (["--model", "dsfnet", "--motion-at-test"], "--motion-at-test: is for micml, found with dsfnet"),
+        (["--model", "micml", "--depth", "1"], "--depth: is for sstnet, found with micml"),
+        (["--model", "micml", "--train-crop", "64"], "--train-crop: is for sstnet"),
+        (["--model", "micml", "--loss", "yolox"], "--loss: found 'yolox', expected centernet for micml"),
+        (["--model", "dsfnet", "--fit", "resize"], "--fit: found 'resize', expected crop for dsfnet"),
+        (["--model", "dsfnet", "--num-frames", "7"], "--num-frames: found 7, expected 3 to 6 for dsfnet"),
+        (["--model", "micml", "--num-frames", "2"], "--num-frames: found 2, expected at least 3 for micml"),
+        (["--model", "micml", "--batch-augmentation"], "--batch-augmentation: is for segmentation"),
     ],
 )
 def test_options_that_do_not_serve_the_network_are_named(arguments, part):
@@ -177,7 +187,8 @@ def test_options_that_do_not_serve_the_network_are_named(arguments, part):
 
 
 def test_the_networks_that_detect_are_known_without_importing_them():
-    assert set(DETECTORS) == nets.DETECTORS and set(CHOICES["model"]) == set(nets.NETWORKS)
+    assert set(DETECTORS) == nets.DETECTORS and set(CENTRE_DETECTORS) == nets.CENTRE_DETECTORS
+    assert set(CHOICES["model"]) == set(nets.NETWORKS)
     assert {name for name, kind in nets.NETWORKS.items() if issubclass(kind, KeyFrameNetwork)} == set(SINGLE_FRAME)
     assert {name for name, kind in nets.NETWORKS.items() if issubclass(kind, EveryFrameNetwork)} == set(EVERY_FRAME)
 
@@ -204,7 +215,7 @@ def test_networks_over_clips_have_recipes_of_their_own(recipes):
         (["--model", "resunet_dtum", "--num-frames", "7"], "--num-frames: found 7, expected 5 for resunet_dtum"),
         (["--model", "deeppro", "--num-frames", "1"], "--num-frames: found 1, expected at least 2 for deeppro"),
         (["--model", "deeppro", "--register"], "--register: found True, expected False for deeppro"),
-        (["--model", "sstnet", "--no-stop-gradient"], "--stop-gradient: is for segmentation"),
+        (["--model", "sstnet", "--no-stop-gradient"], "--stop-gradient: is for resunet_dtum, found with sstnet"),
     ],
 )
 def test_options_that_a_network_over_clips_cannot_have_are_named(arguments, part):
@@ -213,13 +224,27 @@ def test_options_that_a_network_over_clips_cannot_have_are_named(arguments, part
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("recipes", [SEGMENTATION_FIRST, DETECTION_FIRST, SATELLITE_FIRST])
+def test_detectors_of_centres_have_recipes_of_their_own(recipes):
+    for recipe in recipes:
+        for model in CENTRE_DETECTORS:
+            config = parse_cli(recipes, ["--model", model, "--recipe", recipe, "--width", "0.25"])
+            nets.build_model(model, loss=config.loss, loss_options=config.loss_options(), **config.network_options())
+            assert (config.model, config.fit, config.loss) == (model, "crop", "centernet")
+    config = parse_cli(recipes, ["--model", "micml", "--recipe", "published"])
+    assert (config.epochs, config.milestones, config.milestone_factor) == (55, (30, 45), 0.1)
+    assert (config.optimizer, config.lr, config.batch_size, config.seed) == ("adam", 1.25e-4, 4, 317)
+    assert (config.input_size, config.clips_per_epoch, config.width, config.register) == (512, 0.05, 1.0, False)
+    assert parse_cli(SATELLITE_FIRST, []).model == "micml"
+
+
 def test_scripts_train_networks_of_their_kind():
     assert parse_cli(SINGLE_FRAME_ONLY, ["--model", "unet"]).network_options() == {}
     recipe = parse_cli(SINGLE_FRAME_ONLY, ["--recipe", "published"])
     assert (recipe.model, recipe.num_frames, recipe.milestone_factor, recipe.register) == ("acm", 1, 0.5, False)
     with pytest.raises(UserError, match="found 'tsmsa', expected one of acm, .*unet in this script"):
         parse_cli(SINGLE_FRAME_ONLY, ["--model", "tsmsa"])
-    with pytest.raises(UserError, match="found 'acm', expected one of tsmsa, .*deeppro.*sstnet in this script"):
+    with pytest.raises(UserError, match="found 'acm', expected one of tsmsa, .*deeppro.*sstnet.*micml in this script"):
         parse_cli(SEGMENTATION_FIRST, ["--model", "acm"])
 
 
@@ -245,7 +270,7 @@ def test_mistakes_on_the_command_line_are_named(arguments, parts):
     assert all(part in str(caught.value) for part in parts)
 
 
-@pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py", "train_IRDST.py"])
+@pytest.mark.parametrize("script", ["train_NUDT.py", "train_MWIRDST.py", "train_DAUB.py", "train_VISO.py"])
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [(["--epocks", "1"], "--epocks"), ([], "--data-root"), (["--data-root", "no/such/folder"], "no/such/folder")],

@@ -78,14 +78,15 @@ class TrainTransform(ClipTransform):
 
     Args:
         size: side of the square that comes out, in pixels.
-        fit: "crop" (see `random_crop`) or "resize" (see `resize_clip`), which move no boxes, or "letterbox" (see
-            `letterbox_clip`), which comes last, so that its grey margins are those of prediction.
+        fit: "crop" (see `random_crop` and `random_crop_boxes`), "resize" (see `resize_clip`), which moves no boxes, or
+            "letterbox" (see `letterbox_clip`), which comes last, so that its grey margins are those of prediction.
         target_probability: as of `random_crop`.
         steps: between size and letterbox, in this order.
         full_scale: largest grey level of the sensor.
         margin: grey level of the letterbox's margins.
         crop: with "letterbox", between 0 and `size`: takes a square of so many pixels out of what letterboxing would
             give, at the same scale.
+        boxes: whether crops are moved to the targets' boxes, and move these along; else to the targets of masks.
 
     Raises:
         ValueError: boxes with a fit that does not move them.
@@ -98,13 +99,16 @@ class TrainTransform(ClipTransform):
     full_scale: float = 255.0
     margin: float = MARGIN_GREY
     crop: int = 0
+    boxes: bool = False
 
     def with_boxes(
         self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if len(boxes) and self.fit != "letterbox":
-            raise ValueError(f"got {len(boxes)} boxes with fit {self.fit!r}, which moves none; expected letterbox")
-        if self.fit == "crop":
+        if len(boxes) and self.fit != "letterbox" and not (self.fit == "crop" and self.boxes):
+            raise ValueError(f"got {len(boxes)} boxes with fit {self.fit!r}, expected none, as it moves none")
+        if self.fit == "crop" and self.boxes:
+            frames, masks, boxes = random_crop_boxes(frames, masks, boxes, self.size, rng, self.target_probability)
+        elif self.fit == "crop":
             frames, masks = random_crop(frames, masks, self.size, rng, self.target_probability)
         frames = frames.astype(np.float32, copy=False)  # not before the crop, which leaves less
         if self.fit == "resize":

@@ -284,3 +284,36 @@ class IntensityJitter(ClipTransform):
         gain, offset = rng.uniform(-self.amount, self.amount, 2)
         shift = offset * self.std - gain * frames.mean(dtype=np.float64)
         return frames * np.float32(1 + gain) + np.float32(shift), masks.copy(), boxes.copy()
+
+
+@dataclass(frozen=True)
+class WideIntensityJitter(ClipTransform):
+    """Offset and gain as MICML's and DSFNet's code has them, on normalised values, each in every second clip.
+
+    x <- c (x + b), with x = (frames - mean) / std, b out of U(-32, 32) and c out of U(0.5, 1.5). That code's changes of
+    hue and saturation and its shuffling of colours leave grey frames as they are. Masks and boxes are returned as they
+    are (copies).
+
+    Args:
+        mean: of the dataset, in the sensor's units.
+        std: likewise, above 0.
+
+    Raises:
+        ValueError: `std` is not above 0.
+    """
+
+    mean: float
+    std: float
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise ValueError(f"got std {self.std}, expected std > 0")
+
+    def with_boxes(
+        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        check_clip(frames, masks)
+        offset = rng.uniform(-32, 32) if rng.random() < 0.5 else 0.0
+        gain = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
+        shift = self.mean + gain * (offset * self.std - self.mean)
+        return frames * np.float32(gain) + np.float32(shift), masks.copy(), boxes.copy()

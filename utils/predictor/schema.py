@@ -53,7 +53,7 @@ def require_model(model: Any) -> None:
     if not isinstance(options, Mapping):
         raise ValueError(f"found options {shown(options)} of model {shown(model['name'])}, expected values by name")
     for name, value in options.items():
-        if name in ("fold_frames", "temporal", "stop_gradient"):
+        if name in ("fold_frames", "temporal", "stop_gradient", "motion", "motion_at_test"):
             if not isinstance(value, bool):
                 raise ValueError(f"found option {name} {shown(value)}, expected true or false")
         elif name in ("channels", "blocks"):

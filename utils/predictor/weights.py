@@ -17,7 +17,8 @@ from utils.system.errors import UserError
 try:
     from torch import Tensor, nn
 
-    from nets import DETECTORS, NETWORKS, Model, build_model
+    from nets import CENTRE_DETECTORS, DETECTORS, NETWORKS, Model, build_model
+    from nets.micml import MICML
     from nets.multi_frame.every_frame import EveryFrameNetwork
     from nets.published.kinds import BACKBONE_PREFIX, extract_state, sstnet_options
     from nets.published.loading import abridge, load_published
@@ -39,6 +40,7 @@ except ModuleNotFoundError as error:
 
 # ImageNet's, in 8-bit grey levels, one for each of R, G and B.
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+RSCARDATA = (127.41, 21.05)  # in grey levels; as published one for all of B, G and R
 SSTNET_SIZE = 512
 # Names of those whose classes are called otherwise.
 RELEASE_NAMES = {
@@ -70,7 +72,8 @@ def read_weights(path: str | os.PathLike, normalisation: Normalisation | LevelSo
         path: a checkpoint of this project (its averaged weights are taken where it has them), or a plain state dict of
             one of its networks, in its own or in published names, with or without a leading `module.`.
         normalisation: (mean, standard deviation) of the frames' grey levels, or a function that finds them and says
-            where; asked for by files that do not hold them, which are all state dicts but the published SSTNet's.
+            where; asked for by files that do not hold them, which are all state dicts but SSTNet's and the published
+            ones of DSFNet and MICML.
 
     Raises:
         UserError: unreadable or unknown, an export, its model is unknown, or its weights do not fit.
@@ -88,7 +91,7 @@ def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     name, options = content["model"]["name"], dict(content["model"]["options"])
     if name not in NETWORKS:
         raise ValueError(f"got model {name!r}, expected one of: {', '.join(sorted(NETWORKS))}")
-    if name in DETECTORS:
+    if name == "sstnet":
         options["temporal"] = False  # it serves training only
     state = content.get("ema") or content["network"]
     require_fit(name, options, state, False)
@@ -110,10 +113,10 @@ def _read_state(
     if len(found) != 1 or found[0].name == "yolox":
         raise UserError(f"{path}: {_not_one(found, state)}; give another --weights")
     (kind,) = found
-    name, detects = kind.name, kind.name in DETECTORS
-    options = {key: value for key, value in kind.options.items() if not (detects and key in TEMPORAL_OPTIONS)}
+    name = kind.name
+    options = {key: value for key, value in kind.options.items() if name != "sstnet" or key not in TEMPORAL_OPTIONS}
     require_model({"name": name, "options": options})
-    if detects:
+    if name == "sstnet":
         options["temporal"] = False  # it serves training only
     normalisation, source = _levels_for(path, kind, levels)
     require_fit(name, options, state, kind.published)
@@ -122,16 +125,18 @@ def _read_state(
     settings = ClipSettings(
         1 if isinstance(model.network, KeyFrameNetwork) else model.network.num_frames,
         normalisation,
-        "detection" if detects else "segmentation",
-        fit="letterbox" if detects else "crop",
-        input_size=SSTNET_SIZE if detects else None,
+        task_of(name),
+        fit="letterbox" if name == "sstnet" else "crop",
+        input_size=SSTNET_SIZE if name == "sstnet" else None,
         num_classes=options.get("num_classes", 1),
         name=name,
         every_frame=isinstance(model.network, EveryFrameNetwork),
     )
     parts = [f"{settings.num_frames} frame(s)"]
-    if detects:
-        parts += [f"{settings.num_classes} class(es)", f"frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}"]
+    if name in DETECTORS:
+        parts.append(f"{settings.num_classes} class(es)")
+    if name == "sstnet":
+        parts.append(f"frames letterboxed to {SSTNET_SIZE}x{SSTNET_SIZE}")
     elif "num_slices" in options:
         parts.append(f"{options['num_slices']} slice(s)")
     unsaid = (
@@ -146,9 +151,11 @@ def _levels_for(
     path: str | os.PathLike, kind: Recognised, levels: Normalisation | LevelSource | None
 ) -> tuple[Normalisation, str]:
     """The normalisation of a state dict's frames, and in words where it comes from."""
-    detects = kind.name in DETECTORS
-    if detects and (levels is None or callable(levels)):
-        return IMAGENET, "ImageNet's mean and standard deviation of 8-bit RGB"
+    if levels is None or callable(levels):
+        if kind.name == "sstnet":
+            return IMAGENET, "ImageNet's mean and standard deviation of 8-bit RGB"
+        if kind.name in CENTRE_DETECTORS and kind.published:
+            return RSCARDATA, "RsCarData's mean and standard deviation, as published"
     if levels is None:
         raise UserError(
             f"{path}: found a state dict of the {_title(kind)}, which does not hold its frames' mean and standard "
@@ -212,7 +219,8 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
     `module.` or not.
 
     A detector takes what fits, as long as its backbone is complete: so its classes, frames and slices may be others
-    than those of the weights, and a YOLOX of its size gives the backbone alone. Other networks take all or nothing.
+    than those of the weights, a YOLOX of SSTNet's size gives it the backbone alone, and DSFNet and MICML start from
+    each other. Other networks take all or nothing.
 
     Args:
         network: changed in place.
@@ -236,7 +244,7 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
 
 def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: str, model: str) -> str:
     found = content["model"]["name"]
-    if found != model:
+    if found != model and not {found, model} <= CENTRE_DETECTORS:
         raise UserError(
             f"{path}: found a checkpoint of {found}, expected one of {model}; give --model {found}, or other --weights"
         )
@@ -246,7 +254,7 @@ def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: st
 
 def _take_own(network: nn.Module, state: Mapping[str, Tensor], text: str, options: Mapping[str, Any]) -> str:
     """Start from a state dict in this project's names; a detector takes what fits."""
-    if not isinstance(network, SSTNet):
+    if not isinstance(network, (SSTNet, MICML)):
         network.load_state_dict(state)
         return text
     target = network.state_dict()
@@ -260,6 +268,7 @@ def _take_own(network: nn.Module, state: Mapping[str, Tensor], text: str, option
 def _start_from_state(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
     found = recognise(state)
     networks = {"sstnet" if one.name == "yolox" else one.name for one in found}
+    networks |= CENTRE_DETECTORS if networks & CENTRE_DETECTORS else set()
     if not found:
         raise UserError(f"{path}: recognised neither a checkpoint nor published weights: {_not_one(found, state)}")
     if model not in networks:
@@ -267,16 +276,16 @@ def _start_from_state(network: nn.Module, state: Mapping[str, Tensor], path: str
             f"{path}: found {' or '.join(map(_title, found))} weights, expected weights of {model}; give "
             f"--model {' or '.join(sorted(networks))}, or other --weights"
         )
-    kind = next(one for one in found if one.name in (model, "yolox"))
+    kind = next((one for one in found if one.name == model), found[0])
     text = f"recognised {_title(kind)} weights"
     if not kind.published:
         return _take_own(network, state, text, kind.options)
-    if not isinstance(network, SSTNet):
+    if not isinstance(network, (SSTNet, MICML)):
         load_published(network, state)
         return text
-    taken = {name: value for name, value in state.items() if kind.name == "sstnet" or name.startswith(BACKBONE_PREFIX)}
+    taken = {name: value for name, value in state.items() if kind.name != "yolox" or name.startswith(BACKBONE_PREFIX)}
     report = load_published(network, taken, strict=False)
-    _require_backbone(report.missing, sstnet_options(state))
+    _require_backbone(report.missing, kind.options or sstnet_options(state))
     unused = [*report.unexpected, *(name for name in state if name not in taken)]
     return f"{text}: {_summary(network.state_dict(), report.missing, unused)}"
 

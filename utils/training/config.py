@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,22 +21,34 @@ from utils.system.errors import UserError
 from utils.system.machine import is_device
 
 SINGLE_FRAME = ("acm", "alcnet", "dnanet", "istdunet", "rdian", "uiunet", "unet")  # read the key frame alone
+CENTRE_DETECTORS = ("dsfnet", "micml")  # as in nets, which this module does not import: that would take seconds
+DETECTORS = ("sstnet", *CENTRE_DETECTORS)
+EVERY_FRAME = ("deeppro", "deeppro_plus")  # give a map for every frame of a clip, and are trained on all of them
+SEGMENTATION_LOSSES = ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "clip_iou")
 CHOICES = {
-    "model": ("tsmsa", "resunet_dtum", "deeppro", "deeppro_plus", "sstnet", *SINGLE_FRAME),
-    "loss": ("focal_iou", "soft_iou", "sls_iou", "bce_soft_iou", "clip_iou", "yolox"),
+    "model": ("tsmsa", "resunet_dtum", "deeppro", "deeppro_plus", "sstnet", "dsfnet", "micml", *SINGLE_FRAME),
+    "loss": (*SEGMENTATION_LOSSES, "yolox", "centernet"),
     "fit": FITS,
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant", "yolox"),
     "amp": ("off", "bf16", "fp16"),
     "on_bad_frame": ("error", "skip"),
 }
-DETECTORS = ("sstnet",)  # as nets.DETECTORS, which this module does not import: that would take seconds
-EVERY_FRAME = ("deeppro", "deeppro_plus")  # give a map for every frame of a clip, and are trained on all of them
+FRAME_COUNTS = {"resunet_dtum": (5, 5), "dsfnet": (3, 6), "micml": (3, math.inf)}  # in a clip, of those with limits
+# Of these a network takes what it knows: the loss of its outputs, and sizes that its targets are moved along with.
+SUITABLE = {
+    "sstnet": {"loss": ("yolox",), "fit": ("letterbox",)},
+    **dict.fromkeys(CENTRE_DETECTORS, {"loss": ("centernet",), "fit": ("crop",)}),
+}
+SUITABLE_FOR_SEGMENTATION = {"loss": SEGMENTATION_LOSSES, "fit": ("crop", "resize")}
 GROUPS = ("Data", "Network", "Loss", "Schedule", "Augmentation", "Choosing", "Machine")  # of options, as --help shows
 
 
 def _option(group: str, default: Any, text: str, family: str = "") -> Any:
-    """A setting; one that only networks of one `family` use says so, and is refused for the others."""
+    """A setting; one that only one task's networks, or one network, use says so, and is refused for the others.
+
+    `family` is the task, or the network's name.
+    """
     return declare_option(group, default, f"{family}: {text}" if family else text, family=family)
 
 
@@ -64,32 +77,35 @@ class TrainConfig:
     num_layers: int = _network(1, "layers in each slice")
     stop_gradient: bool = _network(
         True,
-        "resunet_dtum: no gradient below the second level of its decoder over time, as published",
-        "segmentation",
+        "no gradient below the second level of its decoder over time, as published",
+        "resunet_dtum",
     )
     num_classes: int = _network(1, "classes of targets", "detection")
-    depth: float = _network(0.33, "multiplier of the backbone's blocks", "detection")
+    depth: float = _network(0.33, "multiplier of the backbone's blocks", "sstnet")
     width: float = _network(0.5, "multiplier of all channels", "detection")
     fold_frames: bool = _network(
         True,
         "in training the frames of a clip share batch statistics, which is faster than "
         "statistics of each frame's own, as published",
-        "detection",
+        "sstnet",
     )
     init_std: float = _network(
-        0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own initialisation)", "detection"
+        0.0, "standard deviation of the convolutions' initial weights (0: PyTorch's own initialisation)", "sstnet"
+    )
+    motion_at_test: bool = _network(
+        False, "run the motion module in prediction too; as published it serves training only", "micml"
     )
     weights: str = _network(
         "",
         "start from these weights: a checkpoint, or a published state dict of the network; for "
         "sstnet a YOLOX-s state dict as well, whose backbone is taken",
     )
-    loss: str = _loss("bce_soft_iou", "loss; sstnet has one, yolox")
+    loss: str = _loss("bce_soft_iou", "loss; sstnet has one, yolox, and so have dsfnet and micml, centernet")
     target_weight: float = _loss(
         3.0, "extra weight of target pixels in the cross-entropy of bce_soft_iou", "segmentation"
     )
     motion_weight: float = _loss(
-        1.0, "weight of the motion-coordination loss (0: train without the temporal branch)", "detection"
+        1.0, "weight of the motion-coordination loss (0: train without the temporal branch)", "sstnet"
     )
     epochs: int = _schedule(20, "passes over the training clips")
     clips_per_epoch: float = _schedule(
@@ -102,14 +118,14 @@ class TrainConfig:
     input_size: int = _network(128, "side of the square that training sees, in pixels (multiple of 32)")
     fit: str = _network(
         "crop",
-        "how frames get that size: a random crop, resizing the whole frame, or, for detection "
+        "how frames get that size: a random crop, resizing the whole frame, or, for sstnet "
         "alone, scaling it with grey margins",
     )
     train_crop: int = _augmentation(
         0,
         "train on squares of so many pixels, at random places of the scaled frame, a "
         "multiple of 32 (0, or no less than input-size: on all of it)",
-        "detection",
+        "sstnet",
     )
     target_probability: float = _augmentation(
         0.7, "share of crops moved so that they hold a target, where there is one"
@@ -230,18 +246,15 @@ class TrainConfig:
 
     def _require_for_model(self) -> None:
         """What one kind of network asks for and another does not."""
-        if self.model not in SINGLE_FRAME:
-            self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
+        low, high = FRAME_COUNTS.get(self.model, (1 if self.model in SINGLE_FRAME else 2, math.inf))
+        frames = f"{low}" if low == high else f"at least {low}" if high == math.inf else f"{low} to {high}"
+        self._require(low <= self.num_frames <= high, "num_frames", f"{frames} for {self.model}")
         if self.detector:
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
-        if self.model == "resunet_dtum":
-            self._require(self.num_frames == 5, "num_frames", "5 for resunet_dtum")
         if self.every_frame:
-            self._require(self.num_frames >= 2, "num_frames", f"at least 2 for {self.model}")
             self._require(self.frame_step == 1, "frame_step", f"1 for {self.model}")
             self._require(not self.register, "register", f"False for {self.model}, which marks every frame where it is")
-        for name, own in (("loss", "yolox"), ("fit", "letterbox")):
-            known = [value for value in CHOICES[name] if (value == own) == self.detector]
+        for name, known in SUITABLE.get(self.model, SUITABLE_FOR_SEGMENTATION).items():
             self._require(getattr(self, name) in known, name, f"{' or '.join(known)} for {self.model}")
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
@@ -259,6 +272,11 @@ class TrainConfig:
         return self.model in DETECTORS
 
     @property
+    def task(self) -> str:
+        """One of `utils.clips.settings.TASKS`."""
+        return "detection" if self.detector else "segmentation"
+
+    @property
     def every_frame(self) -> bool:
         """Whether the network gives a map for every frame of a clip, and is trained on all of them."""
         return self.model in EVERY_FRAME
@@ -273,7 +291,7 @@ class TrainConfig:
         return ClipSettings(
             self.num_frames,
             normalisation,
-            task="detection" if self.detector else "segmentation",
+            task=self.task,
             threshold=self.threshold or 0.5,
             frame_step=self.frame_step,
             register=self.register,
@@ -293,8 +311,11 @@ class TrainConfig:
             return {"stop_gradient": self.stop_gradient}
         if self.every_frame:
             return {"num_frames": self.num_frames}
+        if self.model in CENTRE_DETECTORS:
+            options = {"num_frames": self.num_frames, "width": self.width, "num_classes": self.num_classes}
+            return options | ({"motion_at_test": self.motion_at_test} if self.model == "micml" else {})
         options = {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
-        if self.detector:
+        if self.model == "sstnet":
             options |= {
                 "num_classes": self.num_classes,
                 "depth": self.depth,
@@ -307,7 +328,7 @@ class TrainConfig:
 
     def loss_options(self) -> dict[str, Any]:
         """The options of `nets.build_model` that shape the criterion."""
-        if self.detector:
+        if self.model == "sstnet":
             return {"motion_weight": self.motion_weight}
         return {"target_weight": self.target_weight} if self.loss == "bce_soft_iou" else {}
 

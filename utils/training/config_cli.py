@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 from utils.system.command_line import BOUNDS, Parser, number
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
-from utils.training.config import CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
+from utils.training.config import CENTRE_DETECTORS, CHOICES, DETECTORS, GROUPS, SINGLE_FRAME, TrainConfig, flag
 
 # Settings of one run and one machine: no part of what others take over as a recipe.
 KEPT_OUT_OF_RECIPES = (
@@ -109,8 +109,11 @@ def parse_cli(
     del given["recipe"]
     for name in given:
         family = fields[name].metadata["family"]
-        if family and family != ("detection" if recipe.detector else "segmentation"):
-            raise UserError(f"--{flag(name)}: is for {family}, which {recipe.model} does not do; leave it out")
+        if family in ("segmentation", "detection"):
+            if family != recipe.task:
+                raise UserError(f"--{flag(name)}: is for {family}, which {recipe.model} does not do; leave it out")
+        elif family and family != recipe.model:
+            raise UserError(f"--{flag(name)}: is for {family}, found with {recipe.model}; leave it out")
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
     return dataclasses.replace(recipe, **given)
 
@@ -131,6 +134,8 @@ def _read_recipe(path: str) -> TrainConfig:
 
 
 def _kind_of(model: str) -> str:
+    if model in CENTRE_DETECTORS:
+        return "detection of centres"
     if model in DETECTORS:
         return "detection"
     return "single-frame" if model in SINGLE_FRAME else "multi-frame"

@@ -14,12 +14,12 @@ from utils.clips.augment import TrainTransform
 from utils.clips.clones import TargetAugmentation
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, box_mask, file_labels, no_mask
-from utils.clips.transforms import ClipTransform, GeometricAugmentation, IntensityJitter
+from utils.clips.transforms import ClipTransform, GeometricAugmentation, IntensityJitter, WideIntensityJitter
 from utils.datasets.frame_table import AllKeys, Sequences
 from utils.images.fit import MARGIN_GREY, margin_level
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError
-from utils.training.config import TrainConfig
+from utils.training.config import CENTRE_DETECTORS, TrainConfig
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -155,6 +155,7 @@ def build_transform(
         mean: as `std`; margins have this level where the files are not of 8 bits.
     """
     steps: list[ClipTransform] = []
+    centres = config.model in CENTRE_DETECTORS
     if config.clones_targets:
         steps.append(
             TargetAugmentation(
@@ -164,9 +165,11 @@ def build_transform(
             )
         )
     if config.flips:
-        steps.append(GeometricAugmentation())
+        steps.append(GeometricAugmentation(turns=not (config.published_augmentation and centres)))
     if config.intensity:
         steps.append(IntensityJitter(config.intensity, std))
+    if config.published_augmentation and centres:
+        steps.append(WideIntensityJitter(mean, std))
     return TrainTransform(
         config.input_size,
         config.fit,
@@ -175,4 +178,5 @@ def build_transform(
         full_scale,
         margin_level(mean, full_scale),
         config.train_crop,
+        config.detector,
     )

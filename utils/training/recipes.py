@@ -78,6 +78,46 @@ PUBLISHED_SSTNET = replace(
     seed=2023,
 )
 
+# Frames keep their pixels, and a clip holds many targets, so that none needs to be cloned.
+DSFNET = replace(
+    TSMSA,
+    model="dsfnet",
+    loss="centernet",
+    frame_step=1,
+    bad_pixels=False,
+    width=1.0,
+    batch_size=4,
+    lr=1e-3,
+    target_augmentation=False,
+    batch_augmentation=False,
+    recalibrate=16,
+)
+MICML = replace(DSFNET, model="micml")
+
+# An epoch sees a twentieth of the clips. Published for crops of 512×512 of colour frames, from ImageNet's weights.
+PUBLISHED_DSFNET = replace(
+    DSFNET,
+    epochs=55,
+    clips_per_epoch=0.05,
+    input_size=512,
+    target_probability=0.0,
+    optimizer="adam",
+    lr=1.25e-4,
+    weight_decay=0.0,
+    schedule="multistep",
+    milestones=(30, 45),
+    warmup=0.0,
+    ema=0.0,
+    recalibrate=0,
+    clip_gradient=0.0,
+    register=False,
+    published_augmentation=True,
+    intensity=0.0,
+    threshold=0.3,
+    seed=317,
+)
+PUBLISHED_MICML = replace(PUBLISHED_DSFNET, model="micml")
+
 RESUNET_DTUM = replace(TSMSA, model="resunet_dtum")
 
 # Published for whole frames of 512×512, and Adam's second decay is its own.
@@ -128,15 +168,21 @@ PUBLISHED_DEEPPRO = replace(
 )
 PUBLISHED_DEEPPRO_PLUS = replace(PUBLISHED_DEEPPRO, model="deeppro_plus")
 
+CENTRE_DETECTORS = (MICML, DSFNET)
+PUBLISHED_CENTRE_DETECTORS = (PUBLISHED_MICML, PUBLISHED_DSFNET)
 MULTI_FRAME = (RESUNET_DTUM, DEEPPRO, DEEPPRO_PLUS)
 PUBLISHED_MULTI_FRAME = (PUBLISHED_RESUNET_DTUM, PUBLISHED_DEEPPRO, PUBLISHED_DEEPPRO_PLUS)
 SEGMENTATION_FIRST = {
-    "default": (TSMSA, SSTNET, *MULTI_FRAME),
-    "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET, *PUBLISHED_MULTI_FRAME),
+    "default": (TSMSA, SSTNET, *CENTRE_DETECTORS, *MULTI_FRAME),
+    "published": (PUBLISHED_TSMSA, PUBLISHED_SSTNET, *PUBLISHED_CENTRE_DETECTORS, *PUBLISHED_MULTI_FRAME),
 }
 DETECTION_FIRST = {
-    "default": (SSTNET, TSMSA, *MULTI_FRAME),
-    "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA, *PUBLISHED_MULTI_FRAME),
+    "default": (SSTNET, TSMSA, *CENTRE_DETECTORS, *MULTI_FRAME),
+    "published": (PUBLISHED_SSTNET, PUBLISHED_TSMSA, *PUBLISHED_CENTRE_DETECTORS, *PUBLISHED_MULTI_FRAME),
+}
+SATELLITE_FIRST = {
+    "default": (*CENTRE_DETECTORS, SSTNET, TSMSA, *MULTI_FRAME),
+    "published": (*PUBLISHED_CENTRE_DETECTORS, PUBLISHED_SSTNET, PUBLISHED_TSMSA, *PUBLISHED_MULTI_FRAME),
 }
 
 # Single-frame networks as their field trains them on single images; the default keeps that and adds what helps TSMSA.

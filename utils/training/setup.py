@@ -105,11 +105,11 @@ class TrainingSetup:
         return isinstance(choose_ignored(self.config.ignore_value), int) or self.training.has_ignored
 
     def _normalisation(self) -> Normalisation:
-        """Of the clips: the data's own, for detectors ImageNet's as published.
+        """Of the clips: the data's own, for SSTNet ImageNet's as published.
 
-        Detectors' weights may come from RGB images; it is ImageNet's as long as the levels are those of 8 bits.
+        Its weights may come from RGB images; it is ImageNet's as long as the levels are those of 8 bits.
         """
-        if not self.config.detector:
+        if self.config.model != "sstnet":
             return self.grey
         return IMAGENET if self.full_scale == 255 else tuple([value] * 3 for value in self.grey)
 

@@ -1,0 +1,12 @@
+"""Train a detector of small moving objects in satellite video on VISO: MICML, or with --model another network.
+
+    CUDA_VISIBLE_DEVICES=0 python train_VISO.py --data-root datasets/VISO/mot/car
+
+Of several classes say how many there are with --num-classes.
+"""
+
+from utils.training.launch import launch
+from utils.training.recipes import SATELLITE_FIRST
+
+if __name__ == "__main__":
+    launch(SATELLITE_FIRST, __doc__)
