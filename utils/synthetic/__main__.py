@@ -1,6 +1,7 @@
-"""Synthetic infrared sequences with small moving targets, as a dataset in the re-arranged NUDT layout.
+"""Synthetic sequences with small moving targets, infrared or from a satellite, as a dataset that loads as it lies.
 
 python -m utils.synthetic --out data/synthetic
+python -m utils.synthetic --kind satellite --out data/satellite
 """
 
 from __future__ import annotations
@@ -13,25 +14,24 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from utils.datasets.splits import SPLITS
-from utils.synthetic.config import SyntheticConfig, bounds_name
-from utils.synthetic.dataset import read_split, write_dataset
+from utils.synthetic.dataset import KINDS, read_split, write_dataset
+from utils.synthetic.settings import DatasetSettings
 from utils.system.command_line import Parser, number, shown
 from utils.system.errors import UserError, user_errors
 
-METAVARS = {
-    "snr": ("LOW", "HIGH"),
-    "targets": ("FEWEST", "MOST"),
-    "area": ("SMALLEST", "LARGEST"),
-    "speed": ("SLOWEST", "FASTEST"),
-    "pictures": ("FIRST", "LAST"),
-}  # of the options that take two values
 METAVARS_BY_TYPE = {int: "N", float: "X", str: "FOLDER"}
 
 
-def _parser() -> Parser:
+def _parser(kind: str = "infrared") -> Parser:
     parser = Parser(prog="python -m utils.synthetic", description=__doc__.split("\n\n")[0])
     output = parser.group("Output")
     output.add_argument("--out", required=True, metavar="FOLDER", help="folder of the dataset; made if it is not there")
+    output.add_argument(
+        "--kind",
+        choices=tuple(KINDS),
+        default="infrared",
+        help="of sequences (default: %(default)s); beside it, --help shows the options of this kind",
+    )
     output.add_argument(
         "--split",
         "--only",
@@ -40,25 +40,7 @@ def _parser() -> Parser:
         help="what to make (default: both); with `test`, --seed is the seed of the test set",
     )
     output.add_argument("--overwrite", action="store_true", help="make it again even if it is there")
-    hints = get_type_hints(SyntheticConfig)
-    for item in fields(SyntheticConfig):
-        pair, kind = isinstance(item.default, tuple), hints[item.name]
-        default = " ".join(map(str, item.default)) if pair else item.default
-        given: dict[str, Any] = {"default": argparse.SUPPRESS, "help": item.metadata["help"]}
-        if default != "":
-            given["help"] += f" (default: {default})"
-        if kind is bool:
-            given["action"] = argparse.BooleanOptionalAction
-        elif item.name == "size":
-            given |= {"nargs": "+", "metavar": "N", "type": str}
-        elif pair:
-            given |= {"type": number(bounds_name(item.name)), "nargs": 2, "metavar": METAVARS[item.name]}
-        else:
-            given |= {
-                "type": kind if kind is str else number(bounds_name(item.name)),
-                "metavar": METAVARS_BY_TYPE[kind],
-            }
-        parser.group(item.metadata["group"]).add_argument("--" + item.name.replace("_", "-"), **given)
+    _add_settings(parser, KINDS[kind].settings)
     machine = parser.group("Machine")
     machine.add_argument(
         "--workers",
@@ -69,6 +51,33 @@ def _parser() -> Parser:
     )
     machine.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
+
+
+def _add_settings(parser: Parser, settings: type[DatasetSettings]) -> None:
+    """An option for each of the settings; one that is not given is not in what is parsed."""
+    hints = get_type_hints(settings)
+    for item in fields(settings):
+        pair, kind, bounds = isinstance(item.default, tuple), hints[item.name], settings.bounds_name(item.name)
+        default = " ".join(map(str, item.default)) if pair else item.default
+        given: dict[str, Any] = {"default": argparse.SUPPRESS, "help": item.metadata["help"]}
+        if default != "":
+            given["help"] += f" (default: {default})"
+        if kind is bool:
+            given["action"] = argparse.BooleanOptionalAction
+        elif item.name == "size":
+            given |= {"nargs": "+", "metavar": "N", "type": str}
+        elif pair:
+            given |= {"type": number(bounds), "nargs": 2, "metavar": item.metadata["metavar"]}
+        else:
+            given |= {"type": kind if kind is str else number(bounds), "metavar": METAVARS_BY_TYPE[kind]}
+        parser.group(item.metadata["group"]).add_argument("--" + item.name.replace("_", "-"), **given)
+
+
+def _kind_in(argv: Sequence[str] | None) -> str:
+    """The kind that a command line asks for, which decides what other options there are."""
+    parser = Parser(prog="python -m utils.synthetic", add_help=False)
+    parser.add_argument("--kind", choices=tuple(KINDS), default="infrared")
+    return parser.parse_known_args(argv)[0].kind
 
 
 def _parse_size(words: list[str]) -> tuple[int, int]:
@@ -87,8 +96,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         UserError: options that make no sense, and as of `write_dataset`.
     """
-    given = vars(_parser().parse_args(argv))
-    out, split, workers = (given.pop(key) for key in ("out", "split", "workers"))
+    given = vars(_parser(_kind_in(argv)).parse_args(argv))
+    out, split, workers, name = (given.pop(key) for key in ("out", "split", "workers", "kind"))
     overwrite, quiet = given.pop("overwrite"), given.pop("quiet")
     if "size" in given:
         given["size"] = _parse_size(given["size"])
@@ -99,13 +108,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"--seed: found {seed} beside --test-seed {given['test_seed']}, expected one of them with "
                 "--split test; leave one out"
             )
-    config = SyntheticConfig(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    )
+    kind = KINDS[name]
+    config = kind.settings(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
     splits = SPLITS if split == "both" else (split,)
     made = write_dataset(config, out, splits, workers, overwrite, quiet)
     for name in splits:
-        found = read_split(Path(out), name)
+        found = read_split(Path(out), kind, name)
         if found is not None:
             state = "made" if name in made else "already there"
             print(

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from utils.synthetic.brightness import CLASS_BORDER
+from utils.synthetic.settings import DatasetSettings
 from utils.synthetic.targets import MAX_AREA, MIN_AREA
-from utils.system.command_line import BOUNDS, declare_option, shown
-from utils.system.errors import UserError
-from utils.system.untrusted import MAX_IMAGE_PIXELS
+from utils.system.command_line import declare_option
 
 _sequences, _scene, _targets, _camera = (
     partial(declare_option, group) for group in ("Sequences", "Scene", "Targets", "Camera")
 )
 
 
-def bounds_name(setting: str) -> str:
-    """A setting's name in `BOUNDS`."""
-    return f"synthetic.{setting}" if f"synthetic.{setting}" in BOUNDS else setting
-
-
 @dataclass(frozen=True)
-class SyntheticConfig:
+class SyntheticConfig(DatasetSettings):
     """Everything that decides what a synthetic dataset contains.
 
     Raises:
@@ -43,17 +36,22 @@ class SyntheticConfig:
         "of --backgrounds only these, counted from 0 in the order of their "
         "names, one a sequence in turn, for training and testing alike (0 -1: one at "
         "random, every fifth picture for testing alone)",
+        metavar=("FIRST", "LAST"),
     )
-    snr: tuple[float, float] = _targets((1.0, 10.0), "lowest and highest SNR of a target")
+    snr: tuple[float, float] = _targets((1.0, 10.0), "lowest and highest SNR of a target", metavar=("LOW", "HIGH"))
     low_share: float = _targets(0.4, f"share of sequences wholly at SNR <= {CLASS_BORDER:g}")
     empty_share: float = _targets(0.1, "share of sequences without any target")
     dark_share: float = _targets(0.0, "share of targets darker than their surroundings")
-    targets: tuple[int, int] = _targets((1, 3), "fewest and most targets in a sequence")
+    targets: tuple[int, int] = _targets((1, 3), "fewest and most targets in a sequence", metavar=("FEWEST", "MOST"))
     least_box: float = _targets(
         0.0, "sides that a target's box has at least, pixels; DAUB, for one, draws 8x8 around every target"
     )
-    area: tuple[float, float] = _targets((2.0, 80.0), "smallest and largest target, pixels")
-    speed: tuple[float, float] = _targets((1.0, 4.0), "slowest and fastest target against the scene, pixels a frame")
+    area: tuple[float, float] = _targets(
+        (2.0, 80.0), "smallest and largest target, pixels", metavar=("SMALLEST", "LARGEST")
+    )
+    speed: tuple[float, float] = _targets(
+        (1.0, 4.0), "slowest and fastest target against the scene, pixels a frame", metavar=("SLOWEST", "FASTEST")
+    )
     acceleration: float = _targets(0.03, "targets' acceleration, pixels a frame^2 (rms)")
     pan: float = _camera(1.5, "fastest camera pan, pixels a frame")
     jitter: float = _camera(0.3, "largest camera shake, pixels rms")
@@ -72,40 +70,17 @@ class SyntheticConfig:
     )
 
     def __post_init__(self) -> None:
-        def require(good: bool, name: str, expected: str) -> None:
-            if not good:
-                option = "--" + name.replace("_", "-")
-                raise UserError(f"{option}: found {shown(getattr(self, name))}, expected {expected}; change {option}")
-
-        for item in fields(self):
-            value, bounds = getattr(self, item.name), BOUNDS.get(bounds_name(item.name))
-            parts = value if isinstance(value, tuple) else (value,)
-            require(bounds is None or all(map(bounds.hold, parts)), item.name, str(bounds))
-        height, width = self.size
-        require(height * width <= MAX_IMAGE_PIXELS, "size", f"at most {MAX_IMAGE_PIXELS:,} pixels")
-        require(self.bits in (8, 16), "bits", "8 or 16")
+        self.require_bounds()
+        self.require(self.bits in (8, 16), "bits", "8 or 16")
         first, last = self.pictures
-        require(first == 0 and last == -1 or 0 <= first <= last, "pictures", "FIRST LAST with 0 <= FIRST <= LAST")
-        require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
+        self.require(first == 0 and last == -1 or 0 <= first <= last, "pictures", "FIRST LAST with 0 <= FIRST <= LAST")
+        self.require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
         low, high = self.snr
-        require(1.2 * low <= high, "snr", "LOW HIGH with HIGH at least 1.2 times LOW")
-        require(self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with FEWEST <= MOST")
-        require(
+        self.require(1.2 * low <= high, "snr", "LOW HIGH with HIGH at least 1.2 times LOW")
+        self.require(self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with FEWEST <= MOST")
+        self.require(
             MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA,
             "area",
             f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}",
         )
-        require(self.speed[0] <= self.speed[1], "speed", "SLOWEST FASTEST with SLOWEST <= FASTEST")
-
-    def split_seed(self, split: str) -> int:
-        """The seed of a split."""
-        return self.seed if split == "train" else self.test_seed
-
-    def count(self, split: str) -> int:
-        """How many sequences a split has."""
-        return self.train_sequences if split == "train" else self.test_sequences
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON gives it back."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        self.require(self.speed[0] <= self.speed[1], "speed", "SLOWEST FASTEST with SLOWEST <= FASTEST")

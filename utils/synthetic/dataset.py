@@ -1,10 +1,8 @@
-"""Synthetic sequences on disk, a dataset in the re-arranged NUDT layout.
+"""Synthetic sequences on disk: datasets of every kind, made by several processes, whole or not at all.
 
-Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
-`test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO):
-per target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr`, `contrast` (1 brighter, -1
-darker than its surroundings) and `track_id`; per frame `sequence` and `frame`; `sequences` says what each sequence
-shows and where its camera and its distractors are (y, x); `info` holds the whole configuration.
+Written are pictures, lists of images where the kind has them, and a COCO json for each split: `info` holds the whole
+configuration, `images` the `sequence` and `frame` of each, `annotations` a `track_id`, `sequences` what each sequence
+shows.
 """
 
 from __future__ import annotations
@@ -21,116 +19,74 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from utils.datasets.building import build_folder
-from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, coco_content, image_entry, write_coco
+from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.datasets.splits import SPLITS
 from utils.images.image_files import write_picture
-from utils.synthetic.config import SyntheticConfig
-from utils.synthetic.sequence import labelled_box, make_sequence, pictures_of
+from utils.synthetic.infrared_files import INFRARED
+from utils.synthetic.kind import Kind, Label
+from utils.synthetic.satellite.files import SATELLITE
+from utils.synthetic.settings import DatasetSettings
 from utils.system.command_line import make_folder
 from utils.system.errors import UserError
 from utils.system.files import whole_file, writing
 from utils.system.outputs import plain_folder, require_apart
 
-FORMAT_VERSION = 1
+KINDS: dict[str, Kind] = {"infrared": INFRARED, "satellite": SATELLITE}
 
 
-def index_file(split: str) -> str:
-    """The name of a split's list of images."""
-    return f"{split}_NUDTMIRSDT.txt"
-
-
-def annotation_file(split: str) -> str:
-    """The name of a split's COCO json below the dataset's folder."""
-    return f"annotations/instances_{split}.json"
-
-
-def run_lengths(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's uncompressed run-length code of `mask` (H, W) bool: column by column, zeros first."""
-    flat = np.concatenate([[0], mask.T.ravel().astype(np.int8), [0]])
-    edges = np.flatnonzero(np.diff(flat))
-    runs = np.diff(np.concatenate([[0], edges, [mask.size]])).tolist()
-    if edges.size and edges[-1] == mask.size:
-        runs = runs[:-1]
-    return {"size": list(mask.shape), "counts": runs}
-
-
-@dataclass(frozen=True)
-class WrittenTarget:
-    """A target in a `frame` of a sequence, its `track` there (from 0), and what its annotation says of it."""
-
-    frame: int
-    track: int
-    label: dict[str, Any]
+def kind_of(config: DatasetSettings) -> Kind:
+    """The kind of dataset that settings are of."""
+    return next(kind for kind in KINDS.values() if type(config) is kind.settings)
 
 
 @dataclass(frozen=True)
 class WrittenSequence:
-    """What the annotations say of a sequence whose pictures are written; `facts` as of `SyntheticSequence`."""
+    """What the annotations say of a sequence whose pictures are written; as of `MadeSequence`."""
 
     name: str
-    targets: list[WrittenTarget]
+    labels: list[Label]
+    tracks: int
     facts: dict[str, Any]
 
 
-def _write_sequence(job: tuple[SyntheticConfig, str, int, str, str]) -> WrittenSequence:
+def _write_sequence(job: tuple[DatasetSettings, str, int, str, str]) -> WrittenSequence:
     """Make one sequence, write its pictures below `folder` and return what the annotations say about it."""
     config, split, index, folder, name = job
-    made = make_sequence(config, split, index)
-    for kind, pictures in (("images", made.frames), ("masks", made.masks.astype(np.uint8) * 255)):
+    kind = kind_of(config)
+    made = kind.make(config, split, index)
+    for place, pictures in zip(kind.sequence_folders(split, name), made.pictures, strict=True):
         for t, picture in enumerate(pictures):
-            write_picture(Path(folder, kind, name, f"{t}.png"), picture)
-    targets = [
-        WrittenTarget(
-            target.frame,
-            target.track,
-            {
-                "area": target.area,
-                "snr": target.snr,
-                "contrast": target.contrast,
-                "bbox": labelled_box(target.bbox, config.least_box, config.size),
-                "segmentation": run_lengths(target.mask),
-            },
-        )
-        for target in made.targets
-    ]
-    return WrittenSequence(name, targets, made.facts)
+            write_picture(Path(folder, place, kind.picture(t)), picture)
+    return WrittenSequence(name, made.labels, made.tracks, made.facts)
 
 
-def _coco_of(config: SyntheticConfig, split: str, sequences: list[WrittenSequence]) -> dict[str, Any]:
+def _coco_of(config: DatasetSettings, split: str, sequences: list[WrittenSequence]) -> dict[str, Any]:
+    kind = kind_of(config)
     images, annotations, tracks = [], [], 0
     for sequence in sequences:
-        first, name = len(images) + 1, sequence.name
+        first, place = len(images) + 1, kind.sequence_folders(split, sequence.name)[0]
         images += [
-            image_entry(first + t, f"images/{name}/{t}.png", config.size, sequence=name, frame=t)
+            image_entry(first + t, f"{place}/{kind.picture(t)}", config.size, sequence=sequence.name, frame=t)
             for t in range(config.frames)
         ]
         annotations += [
             box_entry(
                 len(annotations) + number,
-                first + target.frame,
+                first + label.frame,
                 1,
                 iscrowd=0,
-                track_id=tracks + target.track + 1,
-                **target.label,
+                track_id=tracks + label.track + 1,
+                **label.annotation,
             )
-            for number, target in enumerate(sequence.targets, 1)
+            for number, label in enumerate(sequence.labels, 1)
         ]
-        tracks += len(sequence.facts["tracks"])
-    info = {
-        "description": "synthetic infrared sequences with small moving targets",
-        "generator": "utils.synthetic",
-        "version": FORMAT_VERSION,
-        "split": split,
-        "seed": config.split_seed(split),
-        "config": config.as_dict(),
-    }
+        tracks += sequence.tracks
     return {
-        "info": info,
-        **coco_content(images, annotations, category_entries([TARGET_CATEGORY])),
+        "info": {**kind.about, "split": split, "seed": config.split_seed(split), "config": config.as_dict()},
+        **coco_content(images, annotations, category_entries([kind.category])),
         "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences],
     }
 
@@ -148,13 +104,14 @@ def _make_sequences(jobs: list[tuple], workers: int) -> Iterator[WrittenSequence
         yield from pool.map(_write_sequence, jobs)
 
 
-def _names(config: SyntheticConfig, split: str) -> list[str]:
+def _names(config: DatasetSettings, split: str) -> list[str]:
     """Names of a split's sequences; those of the test set go on where the training set ends."""
     before = config.train_sequences if split == "test" else 0
-    return [f"sequence{before + index + 1}" for index in range(config.count(split))]
+    return [kind_of(config).name(before + index + 1) for index in range(config.count(split))]
 
 
-def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int, quiet: bool) -> None:
+def _write_split(config: DatasetSettings, split: str, folder: Path, workers: int, quiet: bool) -> None:
+    kind = kind_of(config)
     jobs = [(config, split, index, str(folder), name) for index, name in enumerate(_names(config, split))]
     sequences = list(
         tqdm(
@@ -167,47 +124,51 @@ def _write_split(config: SyntheticConfig, split: str, folder: Path, workers: int
         )
     )
     coco = _coco_of(config, split, sequences)
-    write_coco(folder / annotation_file(split), coco)
-    with whole_file(folder / index_file(split)) as file:
-        file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
+    write_coco(folder / kind.annotations.format(split), coco)
+    if kind.index:
+        with whole_file(folder / kind.index.format(split)) as file:
+            file.write("".join(image["file_name"] + "\n" for image in coco["images"]).encode())
 
 
-def read_split(out: Path, split: str) -> dict[str, Any] | None:
+def read_split(out: Path, kind: Kind, split: str) -> dict[str, Any] | None:
     """The annotations of a split that was written to `out` before, or None."""
     try:
-        found = json.loads((out / annotation_file(split)).read_text(encoding="utf-8"))
+        found = json.loads((out / kind.annotations.format(split)).read_text(encoding="utf-8"))
         listed = [found[part] for part in ("images", "annotations", "sequences")]
-        own = found["info"]["generator"] == "utils.synthetic" and all(isinstance(part, list) for part in listed)
-        return found if own else None
-    except (OSError, ValueError, KeyError, TypeError):
+        own = all(found["info"].get(key) == kind.about.get(key) for key in ("generator", "kind"))
+        return found if own and all(isinstance(part, list) for part in listed) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # not there, or not ours; the caller says so
 
 
-def _has_settings(found: dict[str, Any] | None, config: SyntheticConfig, split: str) -> bool:
+def _has_settings(found: dict[str, Any] | None, config: DatasetSettings, split: str) -> bool:
     """Whether `found` was made with the same settings, leaving aside those that concern the other split alone."""
-    if found is None or found["info"].get("version") != FORMAT_VERSION:
+    kind = kind_of(config)
+    if found is None or found["info"].get("version") != kind.about["version"]:
         return False
     other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
     ours = config.as_dict()
-    theirs = SyntheticConfig().as_dict() | found["info"].get("config", {})  # older ones do not name every setting
+    theirs = kind.settings().as_dict() | found["info"].get("config", {})  # older ones do not name every setting
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
 
-def _remove(out: Path, split: str) -> None:
+def _remove(out: Path, kind: Kind, split: str) -> None:
     """Remove a split written before, if there is one: its index, its sequences and its annotations, in this order."""
-    found = read_split(out, split)
+    found = read_split(out, kind, split)
     if found is None:
         return
-    (out / index_file(split)).unlink(missing_ok=True)
+    annotations, *index = kind.lists(split)
+    for name in index:
+        (out / name).unlink(missing_ok=True)
     for sequence in found["sequences"]:
-        for folder in (out / "images" / sequence["name"], out / "masks" / sequence["name"]):
-            if folder.is_dir():
-                shutil.rmtree(folder)
-    (out / annotation_file(split)).unlink()
+        for folder in kind.sequence_folders(split, sequence["name"]):
+            if (out / folder).is_dir():
+                shutil.rmtree(out / folder)
+    (out / annotations).unlink()
 
 
 def write_dataset(
-    config: SyntheticConfig,
+    config: DatasetSettings,
     out: str | os.PathLike,
     splits: Sequence[str] = SPLITS,
     workers: int = 0,
@@ -232,17 +193,16 @@ def write_dataset(
             background pictures, of which there are none otherwise; or it cannot be written.
     """
     out = Path(out)
-    if config.backgrounds:
-        for split in splits:
-            pictures_of(config, split)
+    kind = kind_of(config)
+    sources = kind.sources(config, splits)
     wanted = [
         split
         for split in splits
-        if config.count(split) and (overwrite or not _has_settings(read_split(out, split), config, split))
+        if config.count(split) and (overwrite or not _has_settings(read_split(out, kind, split), config, split))
     ]
     if not wanted:
         return []
-    require_apart(out, [config.backgrounds] if config.backgrounds else [])
+    require_apart(out, sources)
     _refuse(out, wanted, config, overwrite)
     make_folder(out)
     there = any(out.iterdir())
@@ -250,15 +210,15 @@ def write_dataset(
         for split in wanted:
             _write_split(config, split, work, workers, quiet)
         for split in wanted if there else ():
-            _remove(out, split)
+            _remove(out, kind, split)
         for split in wanted if there else ():
-            _install(work, out, split)
+            _install(work, out, kind, split)
     return wanted
 
 
-def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bool) -> None:
+def _refuse(out: Path, wanted: list[str], config: DatasetSettings, overwrite: bool) -> None:
     """Raise UserError if `out` holds what is in the way of the `wanted` splits and may not be removed."""
-    there = {split: read_split(out, split) for split in SPLITS}
+    there = {split: read_split(out, kind_of(config), split) for split in SPLITS}
     for split in wanted:
         if there[split] and not overwrite:
             raise UserError(
@@ -287,15 +247,17 @@ def _refuse(out: Path, wanted: list[str], config: SyntheticConfig, overwrite: bo
 
 
 def _refuse_others(
-    out: Path, wanted: list[str], config: SyntheticConfig, there: dict[str, dict[str, Any] | None]
+    out: Path, wanted: list[str], config: DatasetSettings, there: dict[str, dict[str, Any] | None]
 ) -> None:
     """Raise UserError if files that the splits `there` do not list are where the `wanted` ones are to be."""
-    made = {file for found in there.values() if found for file in _files(found)}
-    made |= {name(split) for split, found in there.items() if found for name in (index_file, annotation_file)}
-    places = [name(split) for split in wanted for name in (index_file, annotation_file)]
+    kind = kind_of(config)
+    made = {file for found in there.values() if found for file in _files(found, kind)}
+    made |= {name for split, found in there.items() if found for name in kind.lists(split)}
+    places = [name for split in wanted for name in kind.lists(split)]
     for split in wanted:
         listed = [sequence["name"] for sequence in there[split]["sequences"]] if there[split] else []
-        places += [f"{kind}/{name}" for name in {*_names(config, split), *listed} for kind in ("images", "masks")]
+        names = {*_names(config, split), *listed}
+        places += [folder for name in names for folder in kind.sequence_folders(split, name)]
     for place in sorted(places):
         for path in _contents(plain_folder(out, os.path.dirname(place)) / os.path.basename(place)):
             if path.relative_to(out).as_posix() not in made:
@@ -314,20 +276,17 @@ def _contents(path: Path) -> Iterator[Path]:
             yield from _contents(item)
 
 
-def _files(found: dict[str, Any]) -> Iterator[str]:
+def _files(found: dict[str, Any], kind: Kind) -> Iterator[str]:
     """The pictures of a split that was written, by their names below the dataset's folder."""
     for image in found["images"]:
-        yield image["file_name"]
-        yield "masks/" + image["file_name"].partition("/")[2]
+        for folder in kind.folders:
+            yield f"{folder}/{image['file_name'].partition('/')[2]}"
 
 
-def _install(made: Path, out: Path, split: str) -> None:
+def _install(made: Path, out: Path, kind: Kind, split: str) -> None:
     """Move a finished split into place: pictures first, the index last."""
-    names = [sequence["name"] for sequence in read_split(made, split)["sequences"]]
-    for kind in ("images", "masks"):
-        (out / kind).mkdir(parents=True, exist_ok=True)
-        for name in names:
-            os.replace(made / kind / name, out / kind / name)
-    (out / "annotations").mkdir(exist_ok=True)
-    for name in (annotation_file(split), index_file(split)):
-        os.replace(made / name, out / name)
+    names = [sequence["name"] for sequence in read_split(made, kind, split)["sequences"]]
+    places = [folder for name in names for folder in kind.sequence_folders(split, name)]
+    for place in [*places, *kind.lists(split)]:
+        (out / place).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(made / place, out / place)

@@ -166,6 +166,16 @@ BOUNDS: dict[str, Bounds] = {
     "blinking_pixels": Bounds(float, 0, 1000, below=True),
     "glints": _real(0, 100),
     "structures": Bounds(float, 0, 1000, below=True),
+    # synthetic satellite video
+    "satellite.bend": _real(0, 20),  # more would fold the picture
+    "clutter": _real(0, 10),
+    "parked": _real(0, 10),
+    "cars": _whole(0, 5000),
+    "satellite.length": _real(3, 24),
+    "satellite.speed": _real(0.1, 8),
+    "satellite.contrast": _real(1, 255),
+    "drift": _real(0, 10),
+    "flicker": _real(0, 100),
     # benchmarks
     "rounds": _whole(1, 10**6),
     "side": _whole(32, 8192),

@@ -1,0 +1,1 @@
+"""Synthetic satellite video of towns and roads: `python -m utils.synthetic --kind satellite --out FOLDER`."""
