@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.measure import check_json, make_parser, report
 from utils.system.command_line import number
-from utils.system.distributed import process_group, processes, rank
+from utils.system.distributed import processes, rank, run_in_group
 from utils.system.errors import UserError, user_errors
 
 
@@ -107,8 +107,7 @@ def take_steps(steps: TrainingSteps, result: Path) -> None:
     from nets import build_model
     from utils.training.learner import Learner
 
-    torch.set_num_threads(steps.threads)
-    with process_group(steps.device) as device:
+    def time_steps(device: torch.device) -> list[float]:
         network, criterion, _ = build_model("tsmsa")
         network.to(device, memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters())
@@ -127,8 +126,12 @@ def take_steps(steps: TrainingSteps, result: Path) -> None:
             began = time.perf_counter()
             learner.step([batch])  # reads the losses, so it waits for the device
             times.append(1e3 * (time.perf_counter() - began))
-        if rank() == 0:
-            result.write_text(json.dumps(times[2:]))
+        return times[2:]
+
+    torch.set_num_threads(steps.threads)
+    times = run_in_group(time_steps, steps.device)
+    if rank() == 0:
+        result.write_text(json.dumps(times))
 
 
 if __name__ == "__main__":

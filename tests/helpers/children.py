@@ -1,6 +1,7 @@
 """Trainings in processes of their own, forked from a server that imports PyTorch once, and faults that end them."""
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -31,16 +32,22 @@ def run_child(target, *arguments):
     return run_children([{}], target, *arguments)[0]
 
 
-def run_children(environments, target, *arguments, timeout=600):
-    """`run_child` in several processes at once, which have their own environment variables; gives their statuses."""
+def run_children(environments, target, *arguments, timeout=300):
+    """`run_child` in several processes at once, which have their own environment variables; gives their statuses.
+
+    Those that still run after `timeout` seconds say where they are before they are ended.
+    """
     children = _start(environments, target, *arguments)
+    end = time.monotonic() + timeout
     for child in children:
-        child.join(timeout)
+        child.join(max(0, end - time.monotonic()))
     late = [child for child in children if child.is_alive()]
     for child in late:
+        os.kill(child.pid, signal.SIGUSR1)  # see _begin
+        child.join(2)
         child.kill()
         child.join()
-    assert not late, f"still running after {timeout} s"
+    assert not late, f"{[child.name for child in late]} still running after {timeout} s; they said where"
     return [child.exitcode for child in children]
 
 
@@ -92,6 +99,7 @@ def launched(count, restarts=0, port=None):
 def _begin(environment, target, *arguments):
     import torch
 
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # works inside a C function too
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # loader processes are this one's own, as everywhere else
     os.environ.update(environment)

@@ -1,6 +1,7 @@
 """Several processes against one: the same weights and figures."""
 
 import dataclasses
+import gc
 import json
 import signal
 
@@ -9,6 +10,7 @@ import torch
 from checkpoints import same
 from children import exact_child, launched, message, run_child, run_children, train_child
 from moving import write_boxed, write_dataset
+from torch.nn.parallel import DistributedDataParallel
 
 from nets.losses import CRITERIA, build_criterion
 from nets.yolox_head import yolox_loss
@@ -163,6 +165,24 @@ def test_a_loss_that_is_not_finite_in_one_process_counts_for_all(data, tmp_path)
     row = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[1])
     assert (row["skipped"], row["clips"]) == (1, 8)
     assert weights(tmp_path).isfinite().all()
+
+
+def _watch_the_end(config):
+    """Train; fails where something that owns the group is still there when the group is destroyed."""
+    destroy = torch.distributed.destroy_process_group
+
+    def checked():
+        assert DistributedDataParallel not in map(type, gc.get_objects())
+        destroy()
+
+    torch.distributed.destroy_process_group = checked
+    train_child(config, "NaN in the second process", 2)
+
+
+def test_the_network_that_exchanges_gradients_is_gone_when_the_group_ends(data, tmp_path):
+    """Else both may wait for each other for ever: see `run_in_group`."""
+    config = recipe(data, tmp_path, epochs=1, skip_non_finite=1)
+    assert run_children(launched(2), _watch_the_end, config) == [0, 0], message(tmp_path)
 
 
 def test_a_single_process_needs_no_group():

@@ -7,10 +7,11 @@ seconds to import, is imported where it is needed: `rank` and `processes` do wit
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from utils.system.errors import UserError
 from utils.system.machine import pick_device
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
     from torch.distributed import Store
+
+Result = TypeVar("Result")
 
 
 def processes() -> int:
@@ -45,22 +48,24 @@ def command_prefix() -> list[str]:
     return ["torchrun", *(["--nnodes", str(nodes)] if nodes > 1 else []), "--nproc-per-node", str(local)]
 
 
-@contextlib.contextmanager
-def process_group(device: str) -> Iterator[torch.device]:
-    """Join the other processes, over nccl with GPUs and over gloo without; gives this process's device.
+def run_in_group(work: Callable[[torch.device], Result], device: str) -> Result:
+    """Join the other processes, over nccl with GPUs and over gloo without, work there, and leave them.
 
     Args:
+        work: gets this process's device; what it gives back holds nothing of `average_gradients`.
         device: `cpu`, `cuda`, or empty for GPUs where there are some; several processes take a GPU each.
 
+    Returns:
+        What `work` gives.
+
     Raises:
-        UserError: unknown, not there, or one GPU for several processes.
+        UserError: the device is unknown, not there, or one GPU for several processes.
     """
     import torch
     from torch import distributed
 
     if processes() == 1:
-        yield pick_device(device)
-        return
+        return work(pick_device(device))
     if device not in ("", "cpu", "cuda"):
         raise UserError(
             f"--device: found '{device}' for {processes()} processes, expected cpu or cuda; each takes a GPU of its own"
@@ -73,8 +78,12 @@ def process_group(device: str) -> Iterator[torch.device]:
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if cuda else "gloo", store=fresh_store(store), rank=own_rank, world_size=count
     )
-    yield own
+    result = work(own)
+    # The group waits for its threads when its last owner goes. That must not be a DistributedDataParallel, which goes
+    # with the interpreter locked: a thread that drops the last exchanged tensor needs the lock, and neither would end.
+    gc.collect()
     distributed.destroy_process_group()  # not after an error, when others may be waiting inside an operation
+    return result
 
 
 def fresh_store(store: Store) -> Store:

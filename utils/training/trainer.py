@@ -10,6 +10,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,9 +23,9 @@ from utils.predictor.predictor import Predictor
 from utils.system.distributed import (
     gather,
     max_over_processes,
-    process_group,
     processes,
     rank,
+    run_in_group,
     take_first,
     was_restarted,
 )
@@ -63,21 +64,25 @@ def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
     keep_memory()
     cv2.setNumThreads(0)  # a loader process forked from one with OpenCV threads hangs in its first OpenCV call
     config = resolve_frame_step(config, dataset)
-    with use_deterministic(config.deterministic), process_group(config.device) as device:
-        setup = TrainingSetup(config, dataset, device)  # before the folder is made: weights that do not fit leave none
-        with hold_folder(config.folder) if rank() == 0 else contextlib.nullcontext():
-            try:
-                if rank() == 0:
-                    claim_folder(config)
-                run = TrainingRun(config, dataset, setup)
-            except OSError as error:
-                raise explain(error, "nothing is saved yet") or error from None
-            run.log.say(f"{settings_table(config)}\n{setup.summary()}")
-            best = run.train()
-            run.log.say(
-                f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
-                f"weights {config.folder / 'best.pt'}"
-            )
+    with use_deterministic(config.deterministic):
+        return run_in_group(partial(_train_on, config=config, dataset=dataset), config.device)
+
+
+def _train_on(device: torch.device, config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
+    setup = TrainingSetup(config, dataset, device)  # before the folder is made: weights that do not fit leave none
+    with hold_folder(config.folder) if rank() == 0 else contextlib.nullcontext():
+        try:
+            if rank() == 0:
+                claim_folder(config)
+            run = TrainingRun(config, dataset, setup)
+        except OSError as error:
+            raise explain(error, "nothing is saved yet") or error from None
+        run.log.say(f"{settings_table(config)}\n{setup.summary()}")
+        best = run.train()
+        run.log.say(
+            f"best epoch {best.get('epoch', config.epochs)}: {format_figures(best)}\n"
+            f"weights {config.folder / 'best.pt'}"
+        )
     return best
 
 
