@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from utils.commands.detection_details import assess, assess_details
 from utils.commands.inputs import (
     check_predictor,
     describe_predictor,
     open_labelled,
     open_predictor,
-    pick_rows,
     results_folder,
     select_sequences,
-    warn_without_targets,
 )
 from utils.commands.options import (
     add_data_options,
@@ -42,24 +41,9 @@ from utils.system.errors import UserError, user_errors
 from utils.system.files import whole_file, write_json
 from utils.system.notices import warnings_given
 from utils.system.outputs import OutputFolder, adopt_earlier
-from utils.system.tables import format_table, format_value
 
 RESULTS = ("metrics.json", "detections.json", "truth.json", "pr_curve.png", "pr_curve.txt")  # files
 DEFAULT_THRESHOLD = 0.5  # of detections made elsewhere
-COLUMNS = (
-    ("frames", "frames", "d"),
-    ("targets", "targets", "d"),
-    ("AP50", "ap50", ".4f"),
-    ("AP", "ap", ".4f"),
-    ("centre AP", "centre_ap", ".4f"),
-    ("precision", "precision", ".4f"),
-    ("recall", "recall", ".4f"),
-    ("F1", "f1", ".4f"),
-    ("false/frame", "false_per_frame", ".3f"),
-    ("Pd", "pd", ".4f"),
-    ("false/frame (centre)", "centre_false_per_frame", ".3f"),
-)
-SIZES = (("below 8x8", "tiny"), ("8x8 to 16x16", "8_16"), ("16x16 to 32x32", "16_32"))
 MAX_CURVE_POINTS = 250  # of the curve over the threshold, in metrics.json
 CURVES = {"iou": f"IoU at least {MIN_IOU:g}", "centre": "centres less than 3 px apart"}
 
@@ -149,61 +133,6 @@ def write_boxes(result: DetectionEvaluation, dataset: Dataset, naming: Naming, o
     write_coco(out / "detections.json", as_results(result.detections, naming))
 
 
-def assess(
-    result: DetectionEvaluation, dataset: Dataset, model: str, threshold: float, timed: bool
-) -> tuple[dict[str, Any], list[str]]:
-    """The figures, and the same as lines of text.
-
-    Args:
-        result: of the dataset.
-        dataset: that was measured.
-        model: what found the boxes, for people.
-        threshold: score above which a box counts for precision, recall and F1.
-        timed: whether predicting was part of it, so that its speed says something.
-
-    Returns:
-        The figures of the whole, of every subset and, as `sequences`, of every sequence, as metrics.json has them;
-        and the lines.
-    """
-    parts = {"overall": result.overall} | result.subsets
-    figures = {name: metrics.compute(threshold) for name, metrics in parts.items()}
-    sequences = {name: metrics.compute(threshold, areas=False) for name, metrics in result.sequences.items()}
-    overall = warn_without_targets(dataset, figures["overall"])
-    lines = [
-        f"{dataset.name} ({dataset.layout}), split {dataset.split}; {model}, precision, recall and F1 of scores "
-        f"above {threshold:.4g} at IoU {MIN_IOU:g}",
-        format_table(figures | pick_rows(sequences), COLUMNS),
-        "AP50 by size of target: "
-        + ", ".join(f"{name} {format_value(overall[f'ap50_{key}'], '.4f')}" for name, key in SIZES),
-        "as the papers print them: "
-        + ", ".join(
-            f"{name} {format_value(overall[f'published_{name.lower()}'], '.4f')}"
-            for name in ("precision", "recall", "F1")
-        ),
-    ]
-    if overall["ignored_regions"]:
-        lines.append(
-            f"{overall['ignored_regions']} regions to ignore (crowd, ignore, difficult): no targets, and what is "
-            "found in them is not false"
-        )
-    if timed:
-        rate = len(result.detections) / result.seconds
-        lines.append(f"{overall['frames']} frames in {result.seconds:.1f} s, {rate:.1f} a second")
-    return {**figures, "sequences": sequences}, lines
-
-
-def assess_intervals(
-    result: DetectionEvaluation, figures: dict[str, Any], draws: int
-) -> tuple[dict[str, Any], list[str]]:
-    """The 95 % intervals over sequences, as they join metrics.json and as lines of text."""
-    found = bootstrap.intervals(bootstrap.detection_draws(list(result.sequences.values()), figures["threshold"], draws))
-    resampling = bootstrap.Resampling(len(result.sequences), draws)
-    columns = [column for column in COLUMNS if column[1] in found]
-    ends = {name: {key: found[key][side] for _, key, _ in columns} for side, name in enumerate(("from", "to"))}
-    lines = [resampling.describe(), format_table({"figure": figures} | ends, columns)]
-    return {"intervals": {"overall": found}, "bootstrap": resampling.as_dict()}, lines
-
-
 def main(argv: list[str] | None = None) -> None:
     """Measure, write the files, and print."""
     options = parse(argv)
@@ -251,17 +180,15 @@ def main(argv: list[str] | None = None) -> None:
             "frames_per_second": len(result.detections) / result.seconds,
         }
     content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
-    content |= about
-    if options.draws:
-        intervals, more = assess_intervals(result, content["overall"], options.draws)
-        content, lines = content | intervals, lines + more
+    details, more = assess_details(result, dataset, naming, content["overall"], options.draws)
+    content |= about | details
     content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
     content["curve"] = curves_of(result.overall)
     write_json(out / "metrics.json", content | {"warnings": warnings_given()})  # before all else, which may fail
     write_boxes(result, dataset, naming, out)
     write_curves(content["curve"], content["overall"], out)
     paths = (out / name for name in ("metrics.json", "detections.json", "pr_curve.png"))
-    print("\n".join([*lines, "figures in {}, boxes in {}, curves in {}".format(*paths)]))
+    print("\n".join([*lines, *more, "figures in {}, boxes in {}, curves in {}".format(*paths)]))
 
 
 if __name__ == "__main__":

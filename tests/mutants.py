@@ -44,8 +44,21 @@ MUTATIONS = [
     Mutation(
         "utils/clips/rule.py", "max(start, index - age * step)", "max(0, index - age * step)", "clips/test_clips.py"
     ),
+    Mutation("utils/metrics/average_precision.py", "iscrowd=1", "iscrowd=0", "metrics/test_ignored_regions.py"),
     Mutation(
-        "utils/metrics/average_precision.py", '"iscrowd": crowd', '"iscrowd": 0', "metrics/test_ignored_regions.py"
+        "utils/metrics/average_precision.py",
+        "if overlap >= best:",
+        "if overlap > best:",
+        "metrics/test_average_precision.py",
+    ),
+    Mutation(
+        "utils/metrics/hungarian.py", "ratio(total, int(known.sum()))", "ratio(total, 4)", "metrics/test_hungarian.py"
+    ),
+    Mutation(
+        "utils/metrics/hungarian.py",
+        "np.where(closeness > _TIE, closeness, 0)",
+        "np.maximum(closeness, -1e9)",
+        "metrics/test_hungarian.py",
     ),
     Mutation(
         "utils/metrics/segmentation.py",

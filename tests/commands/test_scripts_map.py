@@ -225,6 +225,45 @@ def test_a_false_alarm_in_a_frame_without_targets_counts(data, tmp_path):
     assert overall["ap50"] == overall["centre_ap"] == pytest.approx(6 / 7)
 
 
+def test_the_rules_of_satellite_video_by_sequence_and_class(data, tmp_path, capsys):
+    """Two sequences of three targets; in the second, the third is a bird, found 4 px off, and one alarm is false."""
+    content = json.loads((data / "annotations/instances_test2017.json").read_text())
+    content["categories"].append({"id": 9, "name": "bird"})
+    content["annotations"][-1]["category_id"] = 9
+    root = touch_copy(data, tmp_path / "two", {"annotations/instances_test.json": json.dumps(content)})
+    made = [{**item, "score": 0.4} for item in content["annotations"]]
+    x, y, *sides = made[-1]["bbox"]
+    made[-1] |= {"bbox": [x + 4, y, *sides], "score": 0.31}
+    made.append(made[0] | {"image_id": 18, "bbox": [1, 1, 8, 8], "score": 0.9})
+    made.append(made[0] | {"image_id": 18, "bbox": [31, 1, 8, 8], "score": 0.3})
+    write_text(tmp_path / "made.json", json.dumps(made))
+    run("vid_map_coco", "--detections", tmp_path / "made.json", "--data-root", root, "--draws", 50)
+    content = figures(tmp_path / "map")
+    assert set(content["hungarian"]) == {"published", "at_threshold"} and content["threshold"] == 0.5
+    published, own = content["hungarian"]["published"], content["hungarian"]["at_threshold"]
+    assert (published["score"], own["score"]) == (0.3, 0.5)
+    for rule, hits in (("any_overlap", 6), ("iou_30", 6), ("centre_5px", 6)):
+        keys = [f"{rule}_{name}" for name in ("matched", "false_detections", "missed")]
+        assert [published["overall"][key] for key in keys] == [hits, 1, 0]
+        assert [published["sequences"]["s2"][key] for key in keys] == [3, 1, 0]
+        assert published["overall"][f"mean_{rule}_precision"] == pytest.approx((1 + 3 / 4) / 2)
+        assert [own["overall"][key] for key in keys] == [0, 1, 6]
+        assert [published["classes"]["bird"][key] for key in keys] == [1, 0, 0]
+        assert published["classes"]["bird"][f"mean_{rule}_f1"] == 1  # of the only sequence with birds
+        assert published["classes"]["bird"][f"published_mean_{rule}_f1"] == 0.5
+        low, high = content["intervals"]["hungarian"]["published"][f"mean_{rule}_f1"]
+        assert low <= published["overall"][f"mean_{rule}_f1"] <= high
+    assert content["overall"]["any_overlap_f1"] == own["overall"]["any_overlap_f1"] == 0
+    assert set(content["classes"]) == {"drone", "bird"} and content["classes"]["bird"]["ap50"] == 0
+    assert content["classes"]["drone"]["ap50_rounded"] == content["classes"]["drone"]["ap50_uncapped"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["any", "overlap", "0.8571", "1.0000", "0.9231", "0.8750", "1.0000", "0.9286"] in rows
+    assert [row[:3] for row in rows if row[:1] in (["drone"], ["bird"])] == [["drone", "8", "5"], ["bird", "8", "1"]]
+    run("vid_map_coco", "--detections", tmp_path / "made.json", "--data-root", root, "--class-agnostic")
+    content = figures(tmp_path / "map")
+    assert content["classes"] == content["hungarian"]["published"]["classes"] == {}
+
+
 def test_a_segmentation_network_gives_boxes_of_its_components(weights, data, tmp_path):
     from utils.predictor.predictor import Predictor
 

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from scripts import script
 from trees import coco, write, write_pairs, write_text
 
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, no_mask
 from utils.commands.describe import describe
+from utils.commands.detection_details import assess
 from utils.datasets.dataset import open_dataset
 from utils.datasets.frame_table import AllKeys, Sequences
 from utils.images.boxes import share_inside
@@ -196,7 +196,7 @@ def test_measuring_says_how_many_there_are(tmp_path):
     content["annotations"].append(content["annotations"][0] | {"id": 9, "bbox": [0, 0, 30, 8], "iscrowd": 1})
     write_text(tmp_path / "annotations/instances_test.json", json.dumps(content))
     dataset = open_dataset(tmp_path, "test", "boxes")
-    figures, lines = script("vid_map_coco").assess(compare_detections(dataset, {}), dataset, "x", 0.5, timed=False)
+    figures, lines = assess(compare_detections(dataset, {}), dataset, "x", 0.5, timed=False)
     assert figures["overall"]["ignored_regions"] == 1 and any(line.startswith("1 regions to ignore") for line in lines)
     assert any("1 regions to ignore (crowd, ignore, difficult)" in line for line in describe(str(tmp_path)))
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from utils.metrics.detection import RECALLS, DetectionMetrics
+from utils.metrics.detection import RECALLS, DetectionMetrics, exceeds
 from utils.metrics.figures import curves, figures, ratio
+from utils.metrics.hungarian import HUNGARIAN_RULES, match_rates
 from utils.metrics.segmentation import SegmentationMetrics
 
 DRAWS, LEVEL, SEED = 1000, 0.95, 0
@@ -125,8 +126,8 @@ def detection_draws(
 
     Returns:
         Arrays `(draws,)` by the names of `DetectionMetrics.compute`: `ap50` and `centre_ap`, and at the threshold
-        `precision, recall, f1, false_per_frame, centre_precision, pd, centre_f1, centre_false_per_frame`; all NaN with
-        fewer than two sequences.
+        `precision, recall, f1, false_per_frame, centre_precision, pd, centre_f1, centre_false_per_frame` and those of
+        `match_draws`; all NaN with fewer than two sequences.
     """
     drawn, result = draw_sequences(len(parts), draws, seed), {}
     frames, targets = drawn @ _sizes(parts, "frames"), drawn @ _sizes(parts, "targets")
@@ -139,7 +140,7 @@ def detection_draws(
         areas, matched, false = [], 0, 0
         for number in classes:
             own = [part.get(number, (np.zeros(0), np.zeros(0, bool), 0)) for part in by_class]
-            above = [hit[score.astype(np.float32) > np.float32(threshold)] for score, hit, _ in own]
+            above = [hit[exceeds(score, threshold)] for score, hit, _ in own]
             matched = matched + drawn @ np.array([int(hit.sum()) for hit in above])
             false = false + drawn @ np.array([int((~hit).sum()) for hit in above])
             areas.append(_average_precision(own, drawn))
@@ -159,7 +160,31 @@ def detection_draws(
             name: np.broadcast_to(np.asarray(value, np.float64), draws) if len(parts) > 1 else np.full(draws, np.nan)
             for name, value in zip(names, values, strict=True)
         }
-    return result
+    return result | match_draws(parts, threshold, draws, seed)
+
+
+def match_draws(
+    parts: Sequence[DetectionMetrics], threshold: float, draws: int = DRAWS, seed: int = SEED
+) -> dict[str, np.ndarray]:
+    """The figures of boxes matched one to one (`utils.metrics.hungarian`), in every resample.
+
+    Args:
+        parts: the metrics of each sequence.
+        threshold: of the score.
+        draws: number of resamples.
+        seed: what they depend on.
+
+    Returns:
+        Arrays `(draws,)` by the names of `match_rates`, pooled, and as `mean_…` the means over the sequences where the
+        figure is defined; all NaN with fewer than two sequences.
+    """
+    counts = np.array([part.count_matches(threshold) for part in parts]).reshape(-1, len(HUNGARIAN_RULES), 3)
+    drawn = draw_sequences(len(parts), draws, seed)
+    result = match_rates(np.tensordot(drawn, counts, 1))
+    for name, values in match_rates(counts).items():
+        known = ~np.isnan(values)
+        result[f"mean_{name}"] = ratio(drawn @ np.where(known, values, 0), drawn @ known)
+    return result if len(parts) > 1 else {name: np.full(draws, np.nan) for name in result}
 
 
 def _sizes(parts: Sequence[DetectionMetrics], what: str) -> np.ndarray:

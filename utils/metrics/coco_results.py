@@ -45,6 +45,12 @@ class Naming:
         known = [item["id"] for item in self.categories]
         return known[number] if number < len(known) else max(known) + 1 + number - len(known)
 
+    def name(self, number: int) -> str:
+        """What people call a class: its category's name, or the id where it has none of its own."""
+        names = [item["name"] for item in self.categories]
+        own = names[number] if number < len(names) else None
+        return own if names.count(own) == 1 else f"category {self.category(number)}"
+
 
 def naming_of(dataset: Dataset) -> Naming:
     """The ids and categories of the dataset's own json files where they name every image, else counted ones."""

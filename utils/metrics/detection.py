@@ -11,6 +11,8 @@ hits nothing is false, in frames without targets too.
 - `centre_ap`: the same mean of 101 interpolated precisions, by the centre rule.
 - `precision`, `recall`, `f1`, `false_per_frame`: by the rule `iou`, of the detections whose score exceeds the stated
   threshold; `centre_precision`, `pd` (recall), `centre_f1`, `centre_false_per_frame`: by the rule `centre`.
+- `any_overlap_precision`, `any_overlap_recall`, `any_overlap_f1`, likewise `iou_30_…` and `centre_5px_…`: of those
+  detections too, matched one to one whatever their order, see `utils.metrics.hungarian`.
 - `published_recall` R: the largest recall reached by any score; `published_precision`: the mean of the first ⌊100·R⌋ of
   the 101 interpolated precisions, `published_f1` of these two; at IoU 0.5, as the papers on these datasets print them.
 
@@ -33,6 +35,7 @@ import numpy as np
 from utils.images.boxes import box_iou, share_inside
 from utils.images.components import MATCH_DISTANCE
 from utils.metrics.average_precision import average_precision
+from utils.metrics.hungarian import HUNGARIAN_RULES, match_boxes, match_figures
 from utils.predictor.prediction import MAX_DETECTIONS
 
 BOX_RULES = ("iou", "centre")
@@ -73,6 +76,19 @@ class DetectionMetrics:
         self.ignored += other.ignored
         return self
 
+    def classes(self) -> list[int]:
+        """The numbers of the classes that are true or found anywhere, ascending."""
+        numbers = [np.zeros(0), *(found[:, 5] for found in self.found), *(true[:, 4] for true in self.true)]
+        return np.unique(np.concatenate(numbers)).astype(int).tolist()
+
+    def of_class(self, number: int) -> DetectionMetrics:
+        """The same frames with what is of class `number` alone."""
+        result = DetectionMetrics()
+        result.found = [frame[frame[:, 5] == number] for frame in self.found]
+        result.true = [frame[frame[:, 4] == number] for frame in self.true]
+        result.ignored = [frame[frame[:, 4] == number] for frame in self.ignored]
+        return result
+
     def compute(self, threshold: float = 0.5, areas: bool = True) -> dict[str, float | int]:
         """The figures of the module's docstring, and the counts they come from.
 
@@ -83,7 +99,7 @@ class DetectionMetrics:
         Returns:
             Floats, NaN where undefined; `threshold`; and as int `frames, frames_with_target, targets, detections`
             (all), `ignored_regions`, `matched, false_detections, centre_matched, centre_false_detections` (above the
-            threshold).
+            threshold), and the counts of `utils.metrics.hungarian.match_figures`.
         """
         by_rule = {rule: self.by_class(rule) for rule in BOX_RULES}
         result = average_precision(self.found, self.true, areas, self.ignored)
@@ -103,8 +119,7 @@ class DetectionMetrics:
             ),
         }
         for rule, parts in by_rule.items():
-            # In single precision, as the predictor compares.
-            above = [hit[score.astype(np.float32) > np.float32(threshold)] for score, hit, _ in parts.values()]
+            above = [hit[exceeds(score, threshold)] for score, hit, _ in parts.values()]
             matched, false = (int(sum((hit == wanted).sum() for hit in above)) for wanted in (True, False))
             figures = (
                 _ratio(matched, matched + false),
@@ -115,6 +130,7 @@ class DetectionMetrics:
                 false,
             )
             result |= dict(zip(names[rule], figures, strict=True))
+        result |= match_figures(self.count_matches(threshold))
         return result | {
             "threshold": threshold,
             "frames": len(self.true),
@@ -123,6 +139,22 @@ class DetectionMetrics:
             "detections": sum(map(len, self.found)),
             "ignored_regions": sum(map(len, self.ignored)),
         }
+
+    def count_matches(self, threshold: float) -> np.ndarray:
+        """Matched, false and missed by each of `HUNGARIAN_RULES`, `(3 rules, 3)` int64.
+
+        Boxes are matched within their class; however many detections of a frame exceed the threshold, all count.
+        """
+        counts = np.zeros((len(HUNGARIAN_RULES), 3), np.int64)
+        for frame, true, regions in zip(self.found, self.true, self.ignored, strict=True):
+            found = frame[exceeds(frame[:, 4], threshold)]
+            for number in np.unique(np.concatenate([found[:, 5], true[:, 4]])):
+                own, wanted = found[found[:, 5] == number], true[true[:, 4] == number]
+                hits = match_boxes(own, wanted)
+                counted = hits | ~lie_inside(own, regions[regions[:, 4] == number])[:, None]
+                matched = hits.sum(0)
+                counts += np.stack([matched, counted.sum(0) - matched, len(wanted) - matched], 1)
+        return counts
 
     def curve(self, rule: str = "iou") -> dict[str, np.ndarray]:
         """The figures over the threshold, all classes pooled.
@@ -164,11 +196,8 @@ class DetectionMetrics:
         """
         if rule not in BOX_RULES:
             raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(BOX_RULES)}")
-        classes = np.unique(
-            np.concatenate([np.zeros(0), *(found[:, 5] for found in self.found), *(true[:, 4] for true in self.true)])
-        )
         result = {}
-        for number in classes.tolist():
+        for number in self.classes():
             scores, hits, targets = [np.zeros(0)], [np.zeros(0, bool)], 0
             for found, true, ignored in zip(self.found, self.true, self.ignored, strict=True):
                 found, true = found[found[:, 5] == number][:MAX_DETECTIONS], true[true[:, 4] == number]
@@ -179,7 +208,7 @@ class DetectionMetrics:
                 targets += len(true)
             score, hit = np.concatenate(scores), np.concatenate(hits)
             order = np.argsort(-score, kind="stable")
-            result[int(number)] = score[order], hit[order], targets
+            result[number] = score[order], hit[order], targets
         return result
 
 
@@ -194,6 +223,11 @@ def _as_boxes(name: str, boxes: Any, columns: int) -> np.ndarray:
     if (array[:, 2:4] < array[:, :2]).any():
         raise ValueError(f"{name} hold sides of negative length")
     return array
+
+
+def exceeds(score: np.ndarray, threshold: float) -> np.ndarray:
+    """Which scores `(N,)` are above the threshold, in single precision, as the predictor compares: `(N,)` bool."""
+    return score.astype(np.float32) > np.float32(threshold)
 
 
 def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
