@@ -32,8 +32,8 @@ def margin_level(mean: float, full_scale: float) -> float:
 class Letterbox:
     """Where a frame of `shape` (h, w) lies in the network's input of `size` (H, W), all in pixels.
 
-    Both sides are scaled by min(H/h, W/w) and rounded down; the frame lies in the middle, half a pixel up and to the
-    left where the rest is odd. `margin` is the grey level of the rest.
+    Both sides are scaled by min(H/h, W/w) and rounded down, or to `scaled` (h', w'); the frame lies in the middle, half
+    a pixel up and to the left where the rest is odd. `margin` is the grey level of the rest.
 
     Raises:
         ValueError: a side is below 1.
@@ -42,6 +42,7 @@ class Letterbox:
     shape: tuple[int, int]
     size: tuple[int, int]
     margin: float = MARGIN_GREY
+    scaled: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if min(*self.shape, *self.size) < 1:
@@ -50,6 +51,8 @@ class Letterbox:
     @property
     def inner(self) -> tuple[int, int]:
         """Height and width of the scaled frame."""
+        if self.scaled:
+            return self.scaled
         (h, w), (height, width) = self.shape, self.size
         if height * w <= width * h:  # whole numbers, so that the fitting side fits exactly
             return height, max(1, w * height // h)
@@ -180,26 +183,26 @@ class Padded:
 
 @dataclass(frozen=True)
 class Resized:
-    """Frames of `shape` (h, w) are resized to a square of `size` pixels, as in training, and padded from there."""
+    """Frames of `shape` (h, w) are resized to `size` (h', w'), a square as in training, and padded from there."""
 
     shape: tuple[int, int]
-    size: int
+    size: tuple[int, int]
     multiple: int
 
     def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
         """`(h, w)` → `(H, W)` float32."""
-        plane = resize_plane(image.astype(np.float32), self.size, self.size)
+        plane = resize_plane(image.astype(np.float32), *self.size)
         return Padded(plane.shape, self.multiple).frame(plane)
 
     def to_frame(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes in the input's pixels → in the frame's, cut at its edges."""
         moved = np.array(boxes, np.float64)
-        moved[:, :4] *= np.array(self.shape[::-1] * 2) / self.size
+        moved[:, :4] *= np.divide(self.shape[::-1] * 2, self.size[::-1] * 2)
         return cut(moved, self.shape)
 
     def map_to_frame(self, plane: np.ndarray) -> np.ndarray:
         """A map over the input → over the frame `(h, w)`, interpolated."""
-        return resize_map(plane[: self.size, : self.size], self.shape)
+        return resize_map(plane[: self.size[0], : self.size[1]], self.shape)
 
 
 Fit = Padded | Resized | Letterbox
@@ -213,6 +216,7 @@ def fit_of(
     mean: float = MARGIN_GREY,
     full_scale: float = 255.0,
     square: bool = True,
+    tile: int = 0,
 ) -> Fit:
     """How frames are fitted into a network's input.
 
@@ -224,13 +228,19 @@ def fit_of(
         mean: of the frames' grey levels, see `margin_level`.
         full_scale: largest grey level of the files' type, see there.
         square: for `letterbox`; without it there are no more margins than make the sides multiples of `multiple`.
+        tile: side, in pixels of the frame, of the parts that are fitted into the square instead of the whole frame.
     """
-    if fit == "letterbox":
-        box = Letterbox(shape, (input_size, input_size), margin_level(mean, full_scale))
-        if square:
-            return box
-        return replace(box, size=tuple(min(side + -side % multiple, input_size) for side in box.inner))
-    return Resized(shape, input_size, multiple) if fit == "resize" else Padded(shape, multiple)
+    if fit == "crop":
+        return Padded(shape, multiple)
+    size = tuple(max(1, side * input_size // tile) for side in shape) if tile else (input_size, input_size)
+    if fit == "resize":
+        return Resized(shape, size, multiple)
+    box = Letterbox(shape, size, margin_level(mean, full_scale))
+    if tile:
+        return replace(box, size=tuple(side + -side % multiple for side in box.inner), scaled=box.inner)
+    if square:
+        return box
+    return replace(box, size=tuple(min(side + -side % multiple, input_size) for side in box.inner))
 
 
 def resize_plane(plane: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Floor 5: from frames to predictions in original pixels, in any runtime."""
 
 from utils.predictor.predictor import Predictor
+from utils.predictor.tiles.tiling import Tiling
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "Tiling"]

@@ -16,6 +16,7 @@ import numpy as np
 from utils.clips.settings import ClipSettings
 from utils.predictor.classical_responses import frame_difference, ipi, max_median, mpcm, temporal_variance, top_hat
 from utils.predictor.predictor import Predictor
+from utils.predictor.tiles.tiling import Tiling
 from utils.system.errors import UserError
 
 DEFAULT_THRESHOLD = 0.5
@@ -80,7 +81,7 @@ def classical_predictor(name: str, threshold: float = DEFAULT_THRESHOLD) -> Pred
     settings = ClipSettings(
         method.num_frames, (0.0, 1.0), threshold=threshold, name=name, register=method.num_frames > 1
     )
-    return Predictor(run, settings, multiple=1)
+    return Predictor(run, settings, multiple=1, tiling=Tiling(0))  # its level is a whole frame's
 
 
 def _score_of(response: np.ndarray, key: np.ndarray, k: float) -> np.ndarray:

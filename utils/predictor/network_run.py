@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class StreamingRun(NetworkRun):
             windows: for each clip what its T frames contributed, in order, the key frame's last.
         """
         raise NotImplementedError
+
+    def size_of(self, contribution: Any) -> float:
+        """Bytes of what a frame contributes; of runs that do not say, as if beyond any bound."""
+        return math.inf
 
 
 class EveryFrameRun(NetworkRun):

@@ -246,6 +246,10 @@ class StreamingOnnxRun(OnnxRun, StreamingRun):
             results.append(self._step(window[-1], window[:-1]))
         return np.concatenate(results) if self.task == "segmentation" else [found for one in results for found in one]
 
+    def size_of(self, contribution: _Contribution) -> int:
+        state = self._zeros(contribution.frame.shape[-2:])
+        return contribution.frame.nbytes + sum(part.nbytes // len(part) for part in state)
+
     def _step(self, key: _Contribution, past: Sequence[_Contribution] | None) -> Any:
         if past is None:
             state = self._zeros(key.frame.shape[-2:])

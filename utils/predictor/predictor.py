@@ -7,10 +7,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby, islice, pairwise
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -26,19 +26,11 @@ from utils.predictor.frame_preparation import intake_for
 from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun, StreamingRun
 from utils.predictor.onnx_run import open_onnx
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
-from utils.predictor.window import SeenFrame, View, make_views
+from utils.predictor.tiles.tiling import AUTOMATIC, Tiler, Tiling
+from utils.predictor.window import Clip, SeenFrame, View, batches, make_views
 from utils.system.files import require_file
 from utils.system.threads import IN_LINE, Lanes, make_ahead
 from utils.video.sources import SourceFrame
-
-
-class _Clip(NamedTuple):
-    """A clip that waits for its batch: the key frame's number and original shape, and T views."""
-
-    number: int
-    shape: tuple[int, ...]
-    views: list[View]
-    companion: Any
 
 
 @dataclass(frozen=True)
@@ -54,6 +46,7 @@ class Predictor:
         note: what was recognised in a weights file that does not describe itself.
         square: frames that are letterboxed fill up the square, as published; else the network sees less grey beside
             them, which takes less time.
+        tiling: whether the network sees large frames in tiles, see there.
     """
 
     run: NetworkRun | Callable[[np.ndarray], Any]
@@ -61,10 +54,13 @@ class Predictor:
     multiple: int = 32
     note: str = ""
     square: bool = True
+    tiling: Tiling = AUTOMATIC
+    _tiler: Tiler = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.run, NetworkRun):
             object.__setattr__(self, "run", FunctionRun(self.run))
+        object.__setattr__(self, "_tiler", Tiler(self.run, self.settings, self.multiple, self.tiling))
 
     @classmethod
     def from_checkpoint(
@@ -75,6 +71,7 @@ class Predictor:
         normalisation: Normalisation | Callable[[], tuple[Normalisation, str]] | None = None,
         precision: str = "float32",
         compile: bool = False,
+        tiling: Tiling = AUTOMATIC,
     ) -> Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
@@ -86,6 +83,7 @@ class Predictor:
             normalisation: for files that hold none (state dicts), or a function that finds it and says where.
             precision: as of `from_network`.
             compile: likewise.
+            tiling: as of the class.
 
         Raises:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
@@ -107,6 +105,7 @@ class Predictor:
                 precision=precision,
                 compile=compile,
             )
+        predictor = dataclasses.replace(predictor, tiling=tiling)
         return predictor if threshold is None else predictor.with_settings(threshold=threshold)
 
     @classmethod
@@ -178,7 +177,7 @@ class Predictor:
             yield from self._stream_windows(items)
             return
         with self.run.lanes() as lanes:
-            started = ((clips, self._start(clips, lanes)) for clips in _batches(self._clips(items), batch_size))
+            started = ((clips, self._start(clips, lanes)) for clips in batches(self._clips(items), batch_size))
             for clips, outputs in make_ahead(started, lanes.count + 1):
                 yield from self._restore_all(clips, outputs())
 
@@ -194,7 +193,7 @@ class Predictor:
             else:
                 if windows is not None:
                     yield from map(self._restore_waiting, windows.end())
-                windows, finder = FrameWindows(self.settings, self._open_look()), DefectFinder()
+                windows, finder = FrameWindows(self.settings, self._open_look(seen)), DefectFinder()
             if self.settings.bad_pixels:
                 seen.defects = finder.see(frame, seen.step)
             yield from map(self._restore_waiting, windows.add(seen, companion))
@@ -202,26 +201,27 @@ class Predictor:
         if windows is not None:
             yield from map(self._restore_waiting, windows.end())
 
-    def _open_look(self) -> Callable[[Sequence[SeenFrame], int], np.ndarray]:
+    def _open_look(self, first: SeenFrame) -> Callable[[Sequence[SeenFrame], int], np.ndarray]:
         """How the windows of a run are looked at: causal ones as a stream, but where bad pixels change past frames."""
         causal = self.settings.max_delay == 0 and not self.settings.bad_pixels
-        step = self.run.open_stream() if causal else None
-        return self._look if step is None else lambda seen, newest: step(seen[-1].ready)[None]
+        run = self._tiler.run_for(first.frame.shape, first.ready.shape)
+        step = run.open_stream() if causal else None
+        return partial(self._look, run) if step is None else lambda seen, newest: step(seen[-1].ready)[None]
 
-    def _look(self, seen: Sequence[SeenFrame], newest: int) -> np.ndarray:
+    def _look(self, run: EveryFrameRun, seen: Sequence[SeenFrame], newest: int) -> np.ndarray:
         """The last `newest` maps of up to T frames, zeros in front where they are fewer; defects are the last one's."""
         defects = seen[-1].defects
         if len(defects):
             seen = [one.repair(defects, self._repair) for one in seen]
         clip = np.zeros((1, self.settings.num_frames, *seen[-1].ready.shape), np.float32)
         clip[0, -len(seen) :] = [one.ready for one in seen]
-        return self.run.frames(clip, newest)[0]
+        return run.frames(clip, newest)[0]
 
     def _restore_waiting(self, waiting: Waiting) -> tuple[Any, Prediction]:
         seen = waiting.seen
         return waiting.companion, self._restore(seen.number, waiting.probability, seen.frame.shape)
 
-    def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[_Clip]:
+    def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[Clip]:
         """The clip of every frame; clips hold frames of one size."""
         settings = self.settings
         window: deque[SeenFrame] = deque(maxlen=(settings.num_frames - 1) * settings.frame_step + 1)
@@ -241,7 +241,7 @@ class Predictor:
             seen = [window[i] for i in chosen]
             if settings.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
                 seen = [one.repair(defects, self._repair) for one in seen]
-            yield _Clip(number, frame.shape, self._views(seen, steps), companion)
+            yield Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
@@ -249,7 +249,7 @@ class Predictor:
         for number, clip in enumerate(clips):
             frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
-            waiting.append(_Clip(number, clip.shape[1:], self._views(frames, steps), None))
+            waiting.append(Clip(number, clip.shape[1:], self._views(frames, steps), None))
         return [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
 
     def _views(self, frames: Sequence[SeenFrame], steps: Sequence[np.ndarray]) -> list[View]:
@@ -272,6 +272,7 @@ class Predictor:
             float(np.ravel(settings.normalisation[0])[0]),
             full_scale,
             self.square,
+            self._tiler.side(shape),
         )
 
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
@@ -296,24 +297,25 @@ class Predictor:
             return normalise(planes, [np.ravel(value)[0] for value in self.settings.normalisation])
         return normalise(planes, self.settings.normalisation, axis=1)
 
-    def _start(self, clips: list[_Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
+    def _start(self, clips: list[Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
         """The clips' outputs, once they are asked for.
 
         Clips start in order: what one has begun to compute of a view, later ones wait for.
         """
+        run = self._tiler.run_for(clips[0].shape, clips[0].views[-1].pixels.shape)
         new: dict[int, View] = {}
-        if isinstance(self.run, StreamingRun):
+        if isinstance(run, StreamingRun):
             new = {id(view): view for clip in clips for view in clip.views if view.contribution is None}
         for view in new.values():
             view.contribution = Future()
-        return lanes.start(partial(self._outputs, clips, new.values()))
+        return lanes.start(partial(self._outputs, run, clips, new.values()))
 
-    def _outputs(self, clips: list[_Clip], new: Collection[View]) -> Any:
+    def _outputs(self, run: NetworkRun, clips: list[Clip], new: Collection[View]) -> Any:
         """The network's outputs for clips; it has to compute what `new` views contribute."""
-        if not isinstance(self.run, StreamingRun):
-            return self.run(self._input(np.stack([[view.pixels for view in clip.views] for clip in clips])))
+        if not isinstance(run, StreamingRun):
+            return run(self._input(np.stack([[view.pixels for view in clip.views] for clip in clips])))
         try:
-            contributions = self.run.observe(self._input(np.stack([view.pixels for view in new])))
+            contributions = run.observe(self._input(np.stack([view.pixels for view in new])))
             for view, contribution in zip(new, contributions, strict=True):
                 view.contribution.set_result(contribution)
         except BaseException as error:  # raised again; whoever waits for these must not wait for ever
@@ -321,12 +323,12 @@ class Predictor:
                 if not view.contribution.done():
                     view.contribution.set_exception(error)
             raise
-        return self.run.decide(
+        return run.decide(
             self._input(np.stack([clip.views[-1].pixels for clip in clips])),
             [[view.contribution.result() for view in clip.views] for clip in clips],
         )
 
-    def _restore_all(self, clips: list[_Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
+    def _restore_all(self, clips: list[Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
         for clip, output in zip(clips, outputs, strict=True):
             yield clip.companion, self._restore(clip.number, output, clip.shape)
 
@@ -338,10 +340,3 @@ class Predictor:
         boxes = fit.to_frame(output)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # others lie beside the frame
         return from_boxes(number, boxes[inside], shape, self.settings.threshold)
-
-
-def _batches(clips: Iterable[_Clip], size: int) -> Iterator[list[_Clip]]:
-    """Up to `size` consecutive clips with frames of one size."""
-    for _, alike in groupby(clips, key=lambda clip: clip.shape):
-        while batch := list(islice(alike, size)):
-            yield batch

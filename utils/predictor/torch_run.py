@@ -110,6 +110,9 @@ class StreamingTorchRun(TorchRun, StreamingRun):
         batch = _images(keys)
         return self._results(self._time("decisions on frames", batch, self.runtime.decide, batch, windows))
 
+    def size_of(self, contribution: Sequence[Tensor]) -> int:
+        return sum(part.nbytes for part in contribution)
+
 
 class EveryFrameTorchRun(TorchRun, EveryFrameRun):
     """A network that gives a map for every frame of a clip."""

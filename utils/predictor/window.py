@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,22 @@ class SeenFrame:
             pixels = move(self.ready, shift, behind.pixels if behind else None)
             self.latest = View(tuple(shift), behind, pixels)
         return self.latest
+
+
+class Clip(NamedTuple):
+    """A clip that waits for its batch: the key frame's number and original shape, and T views."""
+
+    number: int
+    shape: tuple[int, ...]
+    views: list[View]
+    companion: Any
+
+
+def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
+    """Up to `size` consecutive clips with frames of one size."""
+    for _, alike in groupby(clips, key=lambda clip: clip.shape):
+        while batch := list(islice(alike, size)):
+            yield batch
 
 
 def make_views(frames: Sequence[SeenFrame], shifts: Sequence[np.ndarray]) -> list[View]:

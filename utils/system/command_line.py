@@ -79,6 +79,8 @@ BOUNDS: dict[str, Bounds] = {
     "num_frames": _whole(1, 64),
     "frame_step": _whole(0, 64),
     "max_delay": _whole(0, 1000),
+    "tile": _whole(0, 8192),
+    "tile_overlap": _whole(0, 4096),
     "num_slices": _whole(1, 16),
     "num_layers": _whole(1, 16),
     "num_classes": _whole(1, 1000),
