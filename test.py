@@ -29,11 +29,10 @@ from utils.commands.options import (
     add_data_options,
     add_detail_options,
     add_hardware_options,
-    add_predictor_options,
     budget_of,
-    choice_of,
     hardware_of,
 )
+from utils.commands.predictor_options import add_predictor_options, choice_of
 from utils.commands.segmentation_details import SHEETS, DetailSettings, assess, countings_of, write_sheets
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame

@@ -24,10 +24,9 @@ from utils.commands.inputs import (
 from utils.commands.options import (
     add_data_options,
     add_hardware_options,
-    add_predictor_options,
-    choice_of,
     hardware_of,
 )
+from utils.commands.predictor_options import add_predictor_options, choice_of
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.quick_check import warn_without_motion

@@ -15,11 +15,10 @@ from utils.commands.inputs import check_predictor, open_predictor, results_folde
 from utils.commands.options import (
     add_hardware_options,
     add_ignore_option,
-    add_predictor_options,
     add_preparation_options,
-    choice_of,
     hardware_of,
 )
+from utils.commands.predictor_options import add_predictor_options, choice_of
 from utils.predictor.every_frame import describe_windows
 from utils.render.sequence import DEFAULT_FPS, RenderSettings, render
 from utils.render.source_truth import open_truth

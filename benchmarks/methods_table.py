@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from utils.commands.inputs import open_predictor
-from utils.commands.options import Hardware, PredictorChoice
+from utils.commands.options import Hardware
+from utils.commands.predictor_options import PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.image_files import read_frame
 from utils.predictor.classical import CLASSICAL_METHODS

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from utils.commands.exported_program import export_program, measure_deviation, side_multiple, steady_share
-from utils.commands.options import add_normalisation_option
+from utils.commands.predictor_options import add_normalisation_option
 from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number

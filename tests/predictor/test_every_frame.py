@@ -13,7 +13,8 @@ from nets import build_model
 from nets.losses import build_criterion
 from utils.clips.settings import ClipSettings
 from utils.commands.inputs import open_predictor
-from utils.commands.options import Hardware, PredictorChoice
+from utils.commands.options import Hardware
+from utils.commands.predictor_options import PredictorChoice
 from utils.predictor.checkpoint import save_checkpoint
 from utils.predictor.every_frame import FrameWindows, describe_windows, require_delay, window_step
 from utils.predictor.predictor import Predictor

@@ -12,7 +12,8 @@ from nets import NETWORKS, build_model
 from nets.published.kinds import extract_state
 from nets.published.recognise import recognise
 from utils.commands.inputs import open_predictor
-from utils.commands.options import Hardware, PredictorChoice
+from utils.commands.options import Hardware
+from utils.commands.predictor_options import PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import RELEASE_NAMES, load_weights, read_weights

@@ -16,7 +16,7 @@ from scripts import ROOT
 from trees import write_pairs
 
 from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor, names_of
-from utils.commands.options import PredictorChoice
+from utils.commands.predictor_options import PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.components import label
 from utils.metrics.bootstrap import Resampling

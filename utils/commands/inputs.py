@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.commands.options import Budget, Hardware, PredictorChoice
+from utils.commands.options import Budget, Hardware
+from utils.commands.predictor_options import PredictorChoice
 from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.datasets.quick_check import quick_check, understand_masks
@@ -111,7 +112,13 @@ def open_predictor(
 
     levels = choice.normalisation or (find_levels if dataset else None)
     predictor = Predictor.from_checkpoint(
-        choice.weights, hardware.device, choice.threshold, levels, hardware.precision, hardware.compile
+        choice.weights,
+        hardware.device,
+        choice.threshold,
+        levels,
+        hardware.precision,
+        hardware.compile,
+        choice.tiling,
     )
     if choice.max_delay is not None:
         require_delay(predictor.settings, choice.max_delay)
@@ -126,7 +133,8 @@ def open_predictor(
 def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[str, Any]:
     """What predicted, for metrics.json; `weights_note` is there where the weights do not say all that is needed."""
     note = {"weights_note": predictor.note} if predictor.note else {}
-    return {"weights": choice.weights, **note, "model": predictor.settings.name}
+    tiles = dataclasses.asdict(predictor.tiling)
+    return {"weights": choice.weights, **note, "model": predictor.settings.name, "tiles": tiles}
 
 
 def fit_to_budget(

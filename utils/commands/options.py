@@ -15,32 +15,11 @@ from utils.images.masks.meaning import IGNORE_HELP, parse_ignore_value
 from utils.metrics import bootstrap
 from utils.metrics.figures import EMPTY_FRAMES
 from utils.metrics.published_countings import COUNTINGS
-from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.frame_preparation import RAW_WINDOW
 from utils.system.command_line import BOUNDS, Parser, number, shown
 from utils.system.errors import UserError
 from utils.system.machine import is_device
 from utils.training.config import TrainConfig
-
-
-@dataclass(frozen=True)
-class PredictorChoice:
-    """What predicts: a trained network or a classical method, and above which threshold.
-
-    Args:
-        weights: file of a trained network.
-        method: name of a classical method, where there are no weights.
-        threshold: of probability or score in [0, 1]; None: the weights' own, or that of all methods.
-        max_delay: as of `ClipSettings`, for networks that mark every frame of a clip.
-        normalisation: mean and standard deviation of the grey levels that weights were trained on, for files that do
-            not hold them; None: the dataset's, where there is one.
-    """
-
-    weights: str | None = None
-    method: str | None = None
-    threshold: float | None = None
-    max_delay: int | None = None
-    normalisation: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,17 +68,6 @@ def parse_window(text: str) -> Window:
     return Window(low, high, bool(found[1]))
 
 
-def parse_normalisation(text: str) -> tuple[float, float]:
-    """`type=` of an option: mean and standard deviation of grey levels."""
-    try:
-        mean, std = map(float, text.split(","))
-    except ValueError:
-        mean, std = 0.0, 0.0
-    if not BOUNDS["channel_mean"].hold(mean) or not BOUNDS["channel_std"].hold(std):
-        raise argparse.ArgumentTypeError(f"found {shown(text)}, expected MEAN,STD in grey levels, such as 95.5,34.2")
-    return mean, std
-
-
 def parse_device(text: str) -> str:
     """`type=` of an option: the name of a device, which may not be there."""
     if not is_device(text):
@@ -145,54 +113,6 @@ def add_preparation_options(parser: Parser) -> None:
         "the weights have learnt from 8 bits)",
     )
     group.add_argument("--invert", action="store_true", help="black-hot frames: turn dark into bright")
-
-
-def add_predictor_options(parser: Parser, default: str = "") -> None:
-    """--weights, --method, --threshold, --max-delay; `default` says what is taken without the first two."""
-    group = parser.group("Network")
-    group.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="checkpoint, such as runs/NAME/best.pt, or a published state "
-        "dict" + (f" (default: {default})" if default else ""),
-    )
-    group.add_argument(
-        "--method",
-        metavar="NAME",
-        help=f"instead of --weights, a classical method that needs no training: {', '.join(CLASSICAL_METHODS)}",
-    )
-    group.add_argument(
-        "--threshold",
-        type=number("threshold"),
-        metavar="X",
-        help="probability or score above which a pixel or a box is predicted (default: the "
-        f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
-        "deviations, with the method's own k)",
-    )
-    group.add_argument(
-        "--max-delay",
-        type=number("max_delay"),
-        metavar="N",
-        help="networks that mark every frame of a clip, such as deeppro: predictions come up to N frames late, 0 for "
-        "none (default: as late as overlapping windows, whose maximum counts, take)",
-    )
-    add_normalisation_option(parser)
-
-
-def add_normalisation_option(parser: Parser) -> None:
-    """--normalisation, for weights files that hold none."""
-    parser.group("Network").add_argument(
-        "--normalisation",
-        type=parse_normalisation,
-        metavar="MEAN,STD",
-        help="of the grey levels that the weights were trained on, for a state dict, which does not hold them "
-        "(default: the dataset's, where there is one)",
-    )
-
-
-def choice_of(options: Namespace) -> PredictorChoice:
-    """What `add_predictor_options` asked for."""
-    return PredictorChoice(options.weights, options.method, options.threshold, options.max_delay, options.normalisation)
 
 
 def add_budget_options(parser: Parser) -> None:

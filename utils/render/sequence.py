@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -137,6 +137,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
             "model": predictor.settings.name,
             "task": predictor.settings.task,
             "threshold": predictor.settings.threshold,
+            "tiles": asdict(predictor.tiling),
         },
         class_names(predictor),
         Tracker() if settings.tracks else None,

@@ -1,0 +1,122 @@
+"""Options about what predicts: which network or method, how it sees frames, and above which threshold."""
+
+from __future__ import annotations
+
+import argparse
+from argparse import Namespace
+from dataclasses import dataclass
+
+from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
+from utils.predictor.tiles.tiling import AUTOMATIC, OVERLAP, SIDE, WHOLE_BYTES, Tiling
+from utils.system.command_line import BOUNDS, Parser, number, shown
+from utils.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class PredictorChoice:
+    """What predicts: a trained network or a classical method, and above which threshold.
+
+    Args:
+        weights: file of a trained network.
+        method: name of a classical method, where there are no weights.
+        threshold: of probability or score in [0, 1]; None: the weights' own, or that of all methods.
+        max_delay: as of `ClipSettings`, for networks that mark every frame of a clip.
+        normalisation: mean and standard deviation of the grey levels that weights were trained on, for files that do
+            not hold them; None: the dataset's, where there is one.
+        tiling: whether a network sees large frames in tiles.
+    """
+
+    weights: str | None = None
+    method: str | None = None
+    threshold: float | None = None
+    max_delay: int | None = None
+    normalisation: tuple[float, float] | None = None
+    tiling: Tiling = AUTOMATIC
+
+
+def parse_normalisation(text: str) -> tuple[float, float]:
+    """`type=` of an option: mean and standard deviation of grey levels."""
+    try:
+        mean, std = map(float, text.split(","))
+    except ValueError:
+        mean, std = 0.0, 0.0
+    if not BOUNDS["channel_mean"].hold(mean) or not BOUNDS["channel_std"].hold(std):
+        raise argparse.ArgumentTypeError(f"found {shown(text)}, expected MEAN,STD in grey levels, such as 95.5,34.2")
+    return mean, std
+
+
+def add_predictor_options(parser: Parser, default: str = "") -> None:
+    """Options about what predicts; `default` says what is taken without --weights and --method."""
+    group = parser.group("Network")
+    group.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="checkpoint, such as runs/NAME/best.pt, or a published state "
+        "dict" + (f" (default: {default})" if default else ""),
+    )
+    group.add_argument(
+        "--method",
+        metavar="NAME",
+        help=f"instead of --weights, a classical method that needs no training: {', '.join(CLASSICAL_METHODS)}",
+    )
+    group.add_argument(
+        "--threshold",
+        type=number("threshold"),
+        metavar="X",
+        help="probability or score above which a pixel or a box is predicted (default: the "
+        f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
+        "deviations, with the method's own k)",
+    )
+    group.add_argument(
+        "--max-delay",
+        type=number("max_delay"),
+        metavar="N",
+        help="networks that mark every frame of a clip, such as deeppro: predictions come up to N frames late, 0 for "
+        "none (default: as late as overlapping windows, whose maximum counts, take)",
+    )
+    group.add_argument(
+        "--tile",
+        type=number("tile"),
+        metavar="N",
+        help="networks see frames in tiles of NxN pixels, one after the other, which takes no more memory than a frame "
+        "of that size; those trained on frames fitted into a square see each tile fitted into it, sstnet pixels at "
+        f"their own scale with 512 (0: whole frames; default: {SIDE} or less where a network would take more than "
+        f"{WHOLE_BYTES >> 30} GiB for a whole frame, which is said)",
+    )
+    group.add_argument(
+        "--tile-overlap",
+        type=number("tile_overlap"),
+        default=OVERLAP,
+        metavar="N",
+        help="pixels by which tiles overlap, up to half their side: half as many are seen around all that is found "
+        "(default: %(default)s)",
+    )
+    add_normalisation_option(parser)
+
+
+def add_normalisation_option(parser: Parser) -> None:
+    """--normalisation, for weights files that hold none."""
+    parser.group("Network").add_argument(
+        "--normalisation",
+        type=parse_normalisation,
+        metavar="MEAN,STD",
+        help="of the grey levels that the weights were trained on, for a state dict, which does not hold them "
+        "(default: the dataset's, where there is one)",
+    )
+
+
+def choice_of(options: Namespace) -> PredictorChoice:
+    """What `add_predictor_options` asked for.
+
+    Raises:
+        UserError: tiles that cannot be had, or tiles for a method.
+    """
+    if options.method and options.tile:
+        raise UserError("--tile: found with --method, which takes its level from whole frames; leave it out")
+    try:
+        tiling = Tiling(options.tile, options.tile_overlap)
+    except ValueError as error:
+        raise UserError(f"--tile, --tile-overlap: {error}") from None
+    return PredictorChoice(
+        options.weights, options.method, options.threshold, options.max_delay, options.normalisation, tiling
+    )
