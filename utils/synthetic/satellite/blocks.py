@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from utils.synthetic.satellite.plan_drawing import PlanDrawing
-from utils.synthetic.satellite.roads import Block
+from utils.synthetic.satellite.roads import Block, divide
 
 PARKED_GAP = 1.25  # a bay's length, in lengths of a car
 BAY_WIDTH = 0.62  # in lengths of a car
@@ -66,28 +66,10 @@ def _inset(block: Block, margin: float) -> Block:
     )
 
 
-def _lots(rng: np.random.Generator, block: Block, side: tuple[float, float]) -> Iterator[Block]:
-    """A block divided into lots whose sides are within `side`, or a little below."""
-    height, width = block.bottom - block.top, block.right - block.left
-    if max(height, width) <= side[1] or (max(height, width) < 1.4 * side[1] and rng.uniform() < 0.3):
-        if min(height, width) > 2.5:
-            yield block
-        return
-    cut = rng.uniform(0.35, 0.65)
-    if height > width:
-        middle = block.top + cut * height
-        parts = replace(block, bottom=middle), replace(block, top=middle)
-    else:
-        middle = block.left + cut * width
-        parts = replace(block, right=middle), replace(block, left=middle)
-    for part in parts:
-        yield from _lots(rng, part, side)
-
-
 def _roof_level(rng: np.random.Generator) -> float:
     """Of concrete, tiles or metal: bright, middling or dark."""
     kind = rng.uniform()
-    return rng.uniform(150, 245) if kind < 0.38 else rng.uniform(95, 150) if kind < 0.75 else rng.uniform(50, 95)
+    return rng.uniform(150, 240) if kind < 0.42 else rng.uniform(95, 150) if kind < 0.78 else rng.uniform(50, 95)
 
 
 def _flat_roof(build: Builder, lot: Block, height: float) -> None:
@@ -125,7 +107,7 @@ def _dense(build: Builder, block: Block) -> None:
     rng = build.rng
     build.ground(block, rng.uniform(80, 140), 10.0)
     inner, tall = _inset(block, rng.uniform(0.5, 2.0)), rng.uniform(1.5, 4.0)
-    for lot in _lots(rng, inner, (6.0, rng.uniform(9, 18))):
+    for lot in divide(rng, inner, rng.uniform(9, 18)):
         if rng.uniform() < 0.12:
             build.plan.fill(lot.top, lot.bottom, lot.left, lot.right, rng.uniform(50, 180), 12.0)
             build.trees(lot, 1.0, (1.2, 2.4))
@@ -137,7 +119,7 @@ def _dense(build: Builder, block: Block) -> None:
 def _suburb(build: Builder, block: Block) -> None:
     rng = build.rng
     build.ground(block, rng.uniform(70, 115), 11.0)
-    for lot in _lots(rng, _inset(block, 1.0), (10.0, rng.uniform(15, 22))):
+    for lot in divide(rng, _inset(block, 1.0), rng.uniform(15, 22)):
         build.plan.fill(lot.top, lot.bottom, lot.left, lot.right, rng.uniform(65, 125), 11.0)
         sides = np.array([lot.bottom - lot.top, lot.right - lot.left])
         size = np.clip(sides * rng.uniform(0.4, 0.75, 2), 4.0, 14.0)
@@ -156,7 +138,7 @@ def _suburb(build: Builder, block: Block) -> None:
 def _industry(build: Builder, block: Block) -> None:
     rng = build.rng
     build.ground(block, rng.uniform(85, 165), 8.0)
-    for lot in _lots(rng, _inset(block, 1.5), (25.0, rng.uniform(35, 70))):
+    for lot in divide(rng, _inset(block, 1.5), rng.uniform(35, 70)):
         if rng.uniform() < 0.22:
             _parking(build, lot)
             continue
@@ -204,7 +186,7 @@ def _bare(build: Builder, block: Block) -> None:
 def _field(build: Builder, block: Block) -> None:
     """Strips of crops with furrows."""
     rng = build.rng
-    for lot in _lots(rng, block, (20.0, rng.uniform(50, 110))):
+    for lot in divide(rng, block, rng.uniform(50, 110)):
         level, furrow = rng.uniform(60, 165), rng.uniform(0.0, 14.0)
         build.plan.fill(lot.top, lot.bottom, lot.left, lot.right, level, rng.uniform(3, 12))
         for start in np.arange(lot.top, lot.bottom, 3.0):

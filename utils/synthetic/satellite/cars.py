@@ -11,7 +11,7 @@ MIN_WIDTH = 2.0  # pixels of the narrowest car
 BOX_MARGIN = 0.5  # pixels on each side of a car that the optics blur it over
 GLASS = ((0.12, 0.27), (-0.38, -0.27))  # windscreen and rear window, shares of the length before the middle
 SHADOW_LEVEL = 0.6  # what a car's shadow leaves of the light
-DARKEST, BRIGHTEST = 8.0, 255.0
+DARKEST = 8.0  # level of the darkest paint
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Car:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, length: float, contrast: tuple[float, float], dark_share: float) -> Car:
-        """One of a given length, faint or clear within `contrast`, bright or dark."""
+        """One of a given length, faint or clear within `contrast`, mostly in between, bright or dark."""
         width = max(length * (rng.uniform(0.4, 0.48) if length < 8 else rng.uniform(0.33, 0.4)), MIN_WIDTH)
         sign = -1 if rng.uniform() < dark_share else 1
-        return cls(length, width, sign * float(rng.uniform(*contrast)))
+        return cls(length, width, sign * float(contrast[0] + (contrast[1] - contrast[0]) * rng.beta(1.5, 1.4)))
 
 
 def _share(start: float, end: float, at: np.ndarray, blur: float) -> np.ndarray:
@@ -84,7 +84,7 @@ def draw_car(
     part = picture[window]
     part *= 1 - (1 - SHADOW_LEVEL) * strip(-half, half, shadow) * light
     body = strip(-half, half, still)
-    paint = np.clip(road + car.contrast, DARKEST, BRIGHTEST)
+    paint = max(road + car.contrast, DARKEST)  # what is too bright is cut off when it is recorded
     glass = sum(strip(start * car.length, end * car.length, still) for start, end in GLASS)
     level = light * (paint * body + 0.5 * (road - paint) * glass)
     part += level - body * part

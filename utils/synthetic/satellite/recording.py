@@ -20,7 +20,7 @@ def record(rng: np.random.Generator, clip: np.ndarray, noise: float, flicker: fl
     time = np.arange(len(clip))
     slow = 0.01 * np.sin(time / rng.uniform(5, 20) + rng.uniform(0, 2 * np.pi))
     gain = 1 + flicker * (slow + rng.normal(0, 0.003, len(clip)))
-    read, shot = noise * rng.uniform(1.5, 3.5), noise * rng.uniform(0.15, 0.4)
+    read, shot = noise * rng.uniform(2.0, 4.5), noise * rng.uniform(0.15, 0.5)
     grain = ndimage.gaussian_filter(rng.standard_normal(clip.shape), (0, GRAIN, GRAIN))
     grain *= 2 * np.sqrt(np.pi) * GRAIN  # of unit variance again
     levels = clip * gain[:, None, None] + np.sqrt(read**2 + shot**2 * np.maximum(clip, 0)) * grain

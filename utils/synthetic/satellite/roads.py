@@ -6,7 +6,8 @@ other axis.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +19,7 @@ STYLES = {  # shares of the districts
     "country": (0.04, 0.14, 0.06, 0.03, 0.12, 0.1, 0.45, 0.06),
 }
 BUILT = ("dense", "suburb", "industry")  # districts with streets of their own
-STRAIGHT = 0.55  # probability of going on where a car may turn as well
+PARCEL = 40.0, 110.0  # pixels, of the sides of open ground
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,24 @@ class Block:
     district: str
 
 
+def divide(rng: np.random.Generator, block: Block, side: float) -> Iterator[Block]:
+    """A block divided into lots, none of which has a side longer than 1.4·`side`."""
+    height, width = block.bottom - block.top, block.right - block.left
+    if max(height, width) <= side or (max(height, width) < 1.4 * side and rng.uniform() < 0.3):
+        if min(height, width) > 2.5:
+            yield block
+        return
+    cut = rng.uniform(0.35, 0.65)
+    if height > width:
+        middle = block.top + cut * height
+        parts = replace(block, bottom=middle), replace(block, top=middle)
+    else:
+        middle = block.left + cut * width
+        parts = replace(block, right=middle), replace(block, left=middle)
+    for part in parts:
+        yield from divide(rng, part, side)
+
+
 @dataclass(frozen=True)
 class Crossing:
     """Where road `ways[0]` (of axis 0) and road `ways[1]` (of axis 1) cross, and its lights.
@@ -90,7 +109,7 @@ class Network:
                 if one.axis == 0 and other.axis == 1 and _meet(one, other):
                     share = np.clip(0.5 + 0.15 * (one.lanes - other.lanes) + rng.uniform(-0.1, 0.1), 0.25, 0.75)
                     number = len(self.crossings)
-                    self.crossings.append(Crossing((i, j), rng.uniform(40, 80), rng.uniform(0, 80), float(share)))
+                    self.crossings.append(Crossing((i, j), rng.uniform(30, 60), rng.uniform(0, 60), float(share)))
                     self.along[i].append(number)
                     self.along[j].append(number)
         for i, numbers in enumerate(self.along):
@@ -203,4 +222,14 @@ def _fill_cell(
         for before, behind in zip(columns, columns[1:], strict=False):
             edges = above[0] + above[1], below[0] - below[1], before[0] + before[1], behind[0] - behind[1]
             if min(edges[1] - edges[0], edges[3] - edges[2]) > 2:
-                network.blocks.append(Block(*edges, district))
+                network.blocks += _parcels(rng, Block(*edges, district), style)
+
+
+def _parcels(rng: np.random.Generator, block: Block, style: str) -> Iterator[Block]:
+    """A block as it is, if streets lead to it; else parts of it, some of which are of another district."""
+    if block.district in BUILT:
+        yield block
+        return
+    for part in divide(rng, block, rng.uniform(*PARCEL)):
+        other = rng.uniform() < 0.35
+        yield replace(part, district=str(rng.choice(DISTRICTS, p=STYLES[style]))) if other else part

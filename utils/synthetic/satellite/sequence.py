@@ -6,7 +6,7 @@ A sequence depends on these three and its configuration alone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ from utils.synthetic.satellite.town import Town, build_town
 from utils.synthetic.satellite.traffic import Traffic
 from utils.synthetic.scenes import Camera, Scene, camera_path, film
 
-MIN_WAY = 3.0  # pixels that a car moves within a sequence, where it counts as moving
+MIN_WAY = 2.0  # pixels that a car goes while a sequence is recorded, in the frame or outside, where it counts as moving
 MIN_SEEN = 2.0  # pixels of both sides of a car's box that lie in the frame, where it is labelled
-USUAL_LENGTH = (1.05, 1.45)  # of a sequence's cars, in lengths of the shortest
-LONG_SHARE, LONG_FACTOR = 0.1, (1.3, 1.9)  # vans and lorries, and their length beside a usual car's
+USUAL_LENGTH = (1.05, 1.4)  # of a sequence's cars, in lengths of the shortest
+LONG_SHARE, LONG_FACTOR = 0.07, (1.3, 1.9)  # vans and lorries, and their length beside a usual car's
 EXPOSURE = 0.3  # of a frame's time, during which light is gathered
 SHADOW = 0.2  # height of a car, in its length
 
@@ -109,19 +109,16 @@ def _drive(
             box = cut(box[None], config.size)[0]
             if (box[2:] - box[:2] >= MIN_SEEN).all():
                 seen.append(LabelledCar(t, driver.track, box, driver.speed, car.contrast))
-                ways.setdefault(driver.track, []).append(driver.way)
+            ways.setdefault(driver.track, []).append(driver.way)
         traffic.step()
-    moving = [track for track, way in ways.items() if config.label_parked or way[-1] - way[0] >= MIN_WAY]
-    return _renumbered(seen, moving)
+    moves = {track: config.label_parked or way[-1] - way[0] >= MIN_WAY for track, way in ways.items()}
+    return _renumbered([car for car in seen if moves[car.track]])
 
 
-def _renumbered(cars: list[LabelledCar], tracks: list[int]) -> list[LabelledCar]:
-    number = {track: place for place, track in enumerate(tracks)}
-    return [
-        LabelledCar(car.frame, number[car.track], car.box, car.speed, car.contrast)
-        for car in cars
-        if car.track in number
-    ]
+def _renumbered(cars: list[LabelledCar], first: int = 0) -> list[LabelledCar]:
+    """The same with tracks that count from `first`, in the order in which they are seen."""
+    numbers: dict[int, int] = {}
+    return [replace(car, track=numbers.setdefault(car.track, first + len(numbers))) for car in cars]
 
 
 def _still(config: SatelliteConfig, parked: list[np.ndarray], camera: Camera, first: int) -> list[LabelledCar]:
@@ -131,10 +128,8 @@ def _still(config: SatelliteConfig, parked: list[np.ndarray], camera: Camera, fi
         for number, (*box, contrast) in enumerate(parked):
             seen = cut(np.array([box]) - np.tile(corner[::-1], 2), config.size)[0]
             if (seen[2:] - seen[:2] >= MIN_SEEN).all():
-                found.append(LabelledCar(t, first + number, seen, 0.0, float(contrast)))
-    tracks = sorted({car.track for car in found})
-    number = {track: first + place for place, track in enumerate(tracks)}
-    return [LabelledCar(car.frame, number[car.track], car.box, 0.0, car.contrast) for car in found]
+                found.append(LabelledCar(t, number, seen, 0.0, float(contrast)))
+    return _renumbered(found, first)
 
 
 def make_sequence(config: SatelliteConfig, split: str, index: int) -> SatelliteSequence:

@@ -15,7 +15,8 @@ from utils.synthetic.scenes import fractal
 
 LANE = 0.78  # width of a lane, in lengths of a car
 DASH = 3.0  # pixels of a dashed line, and of its gaps
-MIDDLE = 128.0  # level about which the contrast is changed
+MIDDLE, STRETCH = 85.0, (1.0, 1.55)  # level about which the grey scale is stretched, and by how much
+DARKEST, BRIGHTEST = 18.0, 255.0  # levels of the ground
 
 
 @dataclass(eq=False)
@@ -76,9 +77,10 @@ def build_town(
         for part in (plan.level, plan.light, plan.texture)
     )
     grain = fractal(rng, shape, 24.0, 1.5, 0.35)
-    levels = MIDDLE + clutter * (level + texture * grain - MIDDLE)
-    levels = ndimage.gaussian_filter(np.clip(levels, 10, 255) * light, psf)
-    road = MIDDLE + clutter * (float(np.median([road.level for road in network.roads])) - MIDDLE)
+    gain = clutter * rng.uniform(*STRETCH)
+    levels = MIDDLE + gain * ((level + texture * grain) * light - MIDDLE)
+    levels = ndimage.gaussian_filter(np.clip(levels, DARKEST, BRIGHTEST), psf)
+    road = MIDDLE + gain * (float(np.median([road.level for road in network.roads])) - MIDDLE)
     return Town(style, network, projection, levels, light, road, builder.parked, shadow)
 
 
