@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from known_answers import assert_close, fill, known
 from torch import nn
+from torchvision.ops import deform_conv2d
 
 from nets import build_model
 from nets.blocks import use_channels_last
@@ -249,6 +250,30 @@ def test_offsets_say_row_then_column_of_each_tap():
         conv.offsets.bias[18 + 4] = -30.0  # but for the middle one
         conv.weight[:, :, 1, 1] = 0
         torch.testing.assert_close(conv(x)[..., 1:-2, :], F.conv2d(x, conv.weight, padding=1)[..., 2:-1, :])
+
+
+@pytest.mark.parametrize("size", [(9, 8), (1, 5), (16, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_learning_sees_what_prediction_sees(size, bias):
+    """With gradients another way is taken, whose values and gradients are those of torchvision's operator."""
+    torch.manual_seed(0)
+    conv = DeformConv(3, 4)
+    if bias:
+        conv.bias = torch.nn.Parameter(torch.randn(4))
+    torch.nn.init.normal_(conv.offsets.weight, std=0.5)  # many taps lie beyond the border
+    x = torch.randn(2, 3, *size, requires_grad=True)
+    offset, mask = conv.offsets(x).split((18, 9), 1)
+    plain = deform_conv2d(x, offset, conv.weight, conv.bias, padding=1, mask=mask.sigmoid())
+    learnt = conv(x)
+    torch.testing.assert_close(learnt, plain, atol=1e-5, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(conv(x), learnt, atol=1e-5, rtol=1e-4)
+    inputs = [x, *conv.parameters()]
+    weight = torch.linspace(-1, 2, plain.numel()).view_as(plain)
+    for one, other in zip(*(torch.autograd.grad((out * weight).sum(), inputs) for out in (learnt, plain)), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4 * float(other.abs().max()), rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (conv(x).float() - plain).abs().max() < 0.05 * plain.abs().max()
 
 
 @torch.no_grad()
