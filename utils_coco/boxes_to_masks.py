@@ -18,7 +18,8 @@ from utils.datasets.building import build_folder
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
-from utils.datasets.layouts import SEQUENCE_TREE
+from utils.datasets.layouts import place_of_mask
+from utils.datasets.layouts.files import MASKS
 from utils.images.box_masks import convert_boxes
 from utils.images.image_files import image_size, read_frame, write_picture
 from utils.system.command_line import Parser
@@ -31,30 +32,43 @@ from utils_coco.placing import place
 CUT_ADVICE = "or make a dataset with boxes cut at the border: `python -m utils_coco.import_labels … --cut`"
 
 
-def mask_path(frame: Frame, root: str, out: str) -> str:
-    """Where a frame's mask goes: `masks/` mirrors `images/`, as PNG."""
-    parts = list(Path(os.path.relpath(frame.image, root)).with_suffix(".png").parts)
-    parts[0 if parts[0] == "images" else 1] = "masks"
-    return os.path.join(out, *parts)
+def mask_path(frame: Frame, dataset: Dataset, out: str) -> str:
+    """Where a frame's mask goes, as PNG: `masks/` mirrors the folder of the frames."""
+    image = Path(os.path.relpath(frame.image, dataset.root)).with_suffix(".png").as_posix()
+    return os.path.join(out, *place_of_mask(image, dataset.layout).split("/"))
 
 
-def mirror(root: str, out: str, layout: str, link: bool = False) -> None:
-    """Make `out` a dataset like `root`, without masks: everything else is copied, or linked."""
-    source, target = Path(root), Path(out)
+def mirror(source: Path, target: Path, masks: Sequence[Path], link: bool = False) -> None:
+    """Make `target` a dataset like `source`, without masks: everything else is copied, or linked.
+
+    Args:
+        source: folder of a dataset, or one in it.
+        target: the folder that is made.
+        masks: folders of masks, that are or may come to be, by their paths below `source`.
+        link: link what holds no masks.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for item in sorted(source.iterdir()):
-        if layout == SEQUENCE_TREE and item.is_dir():
-            for part in sorted(item.iterdir()):
-                if part.name != "masks":
-                    place(part, target / item.name / part.name, link)
-        elif item.name != "masks":
+        inner = [path.relative_to(item.name) for path in masks if path.parts[0] == item.name]
+        if Path() in inner:
+            continue
+        if inner and item.is_dir():
+            mirror(item, target / item.name, inner, link)
+        else:
             place(item, target / item.name, link)
+
+
+def _mask_folders(dataset: Dataset) -> list[Path]:
+    """The folders of masks by their paths below the dataset's, one for each place that frames lie in."""
+    paths = {Path(mask_path(frame, dataset, "")) for frame in dataset.frames}
+    tops = {path.parts[: path.parts.index(MASKS) + 1] for path in paths}
+    return [Path(*parts) for parts in sorted(tops)]
 
 
 def _refuse_existing(dataset: Dataset, frames: Sequence[Frame], out: str, overwrite: bool) -> None:
     if overwrite:
         return
-    found = [path for frame in frames if os.path.lexists(path := mask_path(frame, dataset.root, out))]
+    found = [path for frame in frames if os.path.lexists(path := mask_path(frame, dataset, out))]
     if os.path.abspath(out) == os.path.abspath(dataset.root):
         found = [frame.mask for frame in frames if frame.mask] or found
     if found:
@@ -104,7 +118,7 @@ def convert(
     new = not (os.path.isdir(out) and os.listdir(out))
     with writing(out, "give --out DIR to make the dataset elsewhere"), build_folder(out, merge=not new) as work:
         if elsewhere:
-            mirror(dataset.root, str(work) if new else out, dataset.layout, link)
+            mirror(Path(dataset.root), work if new else Path(out), _mask_folders(dataset), link)
         said = _write(dataset, boxes, str(work), method, dilate, quiet)
     ignored = sum(len(frame.ignored) for frame in frames)
     more = [f"{ignored} regions to ignore (crowd, ignore, difficult) give no targets"] if ignored else []
@@ -138,7 +152,7 @@ def _write(
     areas, targets, fallbacks = [], 0, 0
     for frame, boxes in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
         mask, failed = convert_boxes(read_frame(frame.image), boxes, method, dilate)
-        write_picture(mask_path(frame, dataset.root, out), mask.astype(np.uint8) * 255)
+        write_picture(mask_path(frame, dataset, out), mask.astype(np.uint8) * 255)
         if boxes:
             areas.append(int(mask.sum()) / len(boxes))
         targets, fallbacks = targets + len(boxes), fallbacks + failed

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY, coco_entries, load_coco
-from utils.datasets.json_formats import IGNORE_FLAGS, category_name
+from utils.datasets.formats.voc import parse_xml, read_objects
+from utils.datasets.json_formats import category_name
 from utils.datasets.split_names import split_of, split_of_folder
 from utils.images.boxes import shares_problem, within_first_pixel
 from utils.images.folders import walk_folder
@@ -28,13 +28,12 @@ from utils.images.picture_roles import mask_names
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.class_names import ClassNames, is_names_file
-from utils_coco.label_tables import NamedBox, as_flag, read_table, table_kind
+from utils_coco.label_tables import NamedBox, read_table, table_kind
 from utils_coco.unread_formats import UnreadFiles, name_format, name_xml
 
 SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
 LABEL_KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
 SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json"}  # of their files
-VOC_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
 MAX_CLASS = 9999  # a number beyond is a slip
 
@@ -276,23 +275,13 @@ def _read_voc(labels: Path, found: ReadLabels) -> None:
     """One xml an image; xmin … ymax count from 1, both ends inclusive; difficult objects are regions to ignore."""
     raw = []
     for path, key in _files(labels, ".xml"):
-        text = read_text(str(path))
-        if "<!ENTITY" in text or "<!DOCTYPE" in text:
-            raise UserError(f"{path}: found a document type or entities, expected a plain VOC file; remove them")
-        try:
-            boxes, root = [], ElementTree.fromstring(text)
-            if root.tag != "annotation" and found.unread.takes(path, name_xml(root)):
-                continue
-            for item in root.iter("object"):
-                x1, y1, x2, y2 = (float(item.find("bndbox").find(name).text) for name in VOC_CORNERS)
-                raw.append((x1, y1, x2, y2))
-                flags = [as_flag(item.findtext(name) or "") for name in IGNORE_FLAGS]
-                name = (item.findtext("name") or TARGET_CATEGORY).strip()
-                boxes.append(NamedBox(x1 - 1, y1 - 1, x2, y2, name, any(flags)))
-            height, width = (round(float(root.findtext(f"size/{name}") or 0)) for name in ("height", "width"))
-        except (ElementTree.ParseError, AttributeError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"{path}: not a VOC file with object/bndbox/xmin … ymax ({error}); correct it") from None
-        found.add(key, boxes, (height, width) if min(height, width) > 0 else None)
+        root = parse_xml(str(path))
+        if root.tag != "annotation" and found.unread.takes(path, name_xml(root)):
+            continue
+        objects, size = read_objects(root, str(path))
+        raw += [(item.x1 + 1, item.y1 + 1, item.x2, item.y2) for item in objects]
+        boxes = [NamedBox(*item[:4], item.name or TARGET_CATEGORY, item.ignored) for item in objects]
+        found.add(key, boxes, size)
     _require_pixels(labels, raw)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY
+from utils.datasets.formats.voc import as_flag
 from utils.datasets.json_formats import MAX_NUMBER
 from utils.images.boxes import shares_problem
 from utils.images.image_files import IMAGE_SUFFIXES
@@ -128,20 +129,6 @@ class LabelRow(NamedTuple):
     boxes: tuple[NamedBox, ...] = ()
     size: tuple[int, int] | None = None
     score: float | None = None
-
-
-def as_flag(text: str) -> bool:
-    """Whether a text says yes: 1 or true; 0, false and nothing say no.
-
-    Raises:
-        ValueError: it says neither.
-    """
-    plain = text.strip().lower().removesuffix(".0")
-    if plain in ("", "0", "false", "no", "unspecified"):
-        return False
-    if plain in ("1", "true", "yes"):
-        return True
-    raise ValueError(f"found '{text.strip()[:20]}', expected 0 or 1")
 
 
 def plain_name(name: str) -> str:

@@ -17,6 +17,8 @@ from utils.datasets.building import build_folder
 from utils.datasets.coco import TARGET_CATEGORY, coco_of_boxes, write_coco
 from utils.datasets.compact_lists import Box
 from utils.datasets.dataset import Dataset, open_dataset
+from utils.datasets.layouts import check_root
+from utils.datasets.layouts.trees import annotations_folder
 from utils.datasets.quick_check import understand_masks
 from utils.datasets.splits import NoSplit
 from utils.images.box_masks import boxes_of_mask
@@ -77,7 +79,7 @@ def convert(
         UserError: no masks, masks whose meaning cannot be told, no such split, a file there already, or a folder that
             cannot be written.
     """
-    folder = Path(out) if out else Path(root) / "annotations"
+    folder = Path(out) if out else Path(root) / annotations_folder(check_root(root))
     datasets: list[Dataset] = []
     missing: list[NoSplit] = []
     for name in (split,) if split else ("train", "test"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.datasets.formats.voc import as_flag
 from utils.datasets.json_formats import MAX_NUMBER
 from utils.images.alike_names import AlikeNames
 from utils.images.boxes import shares_problem
@@ -19,7 +20,7 @@ from utils.images.frame_names import natural_key
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils.video.capture import VIDEO_SUFFIXES
-from utils_coco.label_tables import IGNORE_COLUMNS, as_flag, plain_name
+from utils_coco.label_tables import IGNORE_COLUMNS, plain_name
 
 COLUMNS = ("frame", "class", "x", "y", "w", "h")
 MAX_FRAME = 1 << 40  # a number beyond is a slip

@@ -14,12 +14,16 @@ from utils.system.notices import warnings_given
 from utils_coco.placing import place
 
 
-@pytest.mark.parametrize("name", ["train", "Train", "training", "train2017", "train_set", "trainset", "TRAIN2007"])
+@pytest.mark.parametrize(
+    "name", ["train", "Train", "training", "train2017", "train_set", "trainset", "TRAIN2007", "train_data", "train512"]
+)
 def test_folders_of_training(name):
     assert split_of_folder(name) == "train"
 
 
-@pytest.mark.parametrize("name", ["test", "val", "valid", "validation", "Val2017", "test2017", "testing", "val_set"])
+@pytest.mark.parametrize(
+    "name", ["test", "val", "valid", "validation", "Val2017", "test2017", "testing", "val_set", "test1024"]
+)
 def test_folders_of_tests(name):
     assert split_of_folder(name) == "test"
 

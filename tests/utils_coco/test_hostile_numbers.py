@@ -5,11 +5,11 @@ from decimal import Decimal
 import pytest
 from trees import picture, write, write_text
 
+from utils.datasets.formats.voc import as_flag
 from utils.datasets.lists import parse_line, read_lines
 from utils.system.errors import UserError
 from utils_coco import csv_to_coco, txt_to_coco
 from utils_coco.import_labels import convert
-from utils_coco.label_tables import as_flag
 from utils_coco.video_labels import read_labels
 
 NUMBERS = ["1e9999999", "-1e9999999", "9" * 5000, "9" * 400, "1e400", "1e9"]

@@ -18,6 +18,7 @@ from utils.datasets.layouts import SINGLE_FRAMES, Files, check_root, list_files
 from utils.datasets.lists import ImageList, find_lists
 from utils.datasets.problems import Report
 from utils.datasets.sequences import BoxTable, SequenceFinder, table_of
+from utils.datasets.side_labels import SideLabels, read_side_labels
 from utils.datasets.specs import PUBLISHED_DATASETS, DatasetSpec
 from utils.datasets.splits import SPLITS, images_of_split, list_of
 from utils.images.image_files import read_frame
@@ -32,7 +33,9 @@ class Dataset:
     """The frames of one split. Sequences come in natural order, their frames by number, which ascends.
 
     `normalisation` is (mean, standard deviation) where the dataset was `recognised` and its table says so, else None.
-    `subsets` are sequence names under "snr_le_3" and "snr_gt_3" where the data says so, else {}.
+    `subsets` are sequence names under "snr_le_3" and "snr_gt_3" where the data says so, else {}. `side_labels` says
+    what boxes beside the frames are, and `classes` are the names of their classes; both are empty where lists have the
+    boxes.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Dataset:
     recognised: bool
     normalisation: tuple[float, float] | None
     subsets: dict[str, frozenset[str]]
+    classes: tuple[str, ...] = ()
+    side_labels: str = ""
 
     @property
     def frames(self) -> Sequence[Frame]:
@@ -84,8 +89,8 @@ def open_dataset(
     Which frames belong to a split is decided by, in this order: index files (`train.txt`, `train_NAME.txt`,
     `img_idx/train_NAME.txt`, …); box lists (COCO json before txt lines) whose name holds the split; `images/train` and
     `images/test`; the table of the published dataset. So where an index file and a json both list images, the index
-    file decides. Boxes come from json files where there are any, else from txt lines; they are looked up for every
-    frame, whichever list decided the split.
+    file decides. Boxes come from json files where there are any, else from txt lines, else from what lies beside the
+    frames (`utils.datasets.side_labels`); they are looked up for every frame, whichever list decided the split.
 
     Args:
         root: the dataset's folder.
@@ -113,9 +118,11 @@ def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dat
     counts = Counter(map(name_of, files.images))
     listed = {item.split: len(item.entries) for item in reversed(lists) if item.split}
     spec, recognised = _spec(files, counts, listed)
-    table = (lambda key: spec.split(name_of(key))) if spec and (spec.train or spec.parity) else None
+    table = (lambda key: spec.split(name_of(key))) if spec and (spec.train or spec.test or spec.parity) else None
     keys = images_of_split(files, lists, split, table, report)
     boxes, snr = _boxes(files, lists, name_of)
+    side = SideLabels(boxes) if boxes else read_side_labels(files, report)
+    boxes = side.boxes
     files.tell_alike()
     _require_labels(files, keys, boxes, split, need, report)
     sequences = table_of(files, keys, finder, boxes)
@@ -124,9 +131,9 @@ def _open(root: str | os.PathLike, split: str, need: str, report: Report) -> Dat
         clips = all(path.lower().endswith(".mat") for path in files.images.values())
         normalisation = spec.clip_normalisation if clips else spec.normalisation
     name = spec.name if spec else Path(os.path.abspath(root)).name
-    return Dataset(
-        name, files.layout, str(root), split, sequences, recognised, normalisation, _subsets(sequences, snr, spec)
-    )
+    subsets = _subsets(sequences, snr, spec)
+    about = normalisation, subsets, side.classes, side.source
+    return Dataset(name, files.layout, str(root), split, sequences, recognised, *about)
 
 
 def _spec(files: Files, counts: Counter[str], listed: dict[str, int]) -> tuple[DatasetSpec | None, bool]:

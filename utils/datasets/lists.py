@@ -13,6 +13,7 @@ import numpy as np
 from utils.datasets.coco import read_coco
 from utils.datasets.compact_lists import Box, Entries, Entry, Rows, Texts
 from utils.datasets.json_formats import MAX_NUMBER, name_json_file
+from utils.datasets.layouts.trees import annotations_folder
 from utils.datasets.problems import Report
 from utils.datasets.split_names import SPLIT_WORD, SPLITS_BY_WORD, split_of, word_of_file
 from utils.images.boxes import shares_problem
@@ -156,7 +157,7 @@ def _tier(below: str) -> tuple[int, ...]:
     word = SPLIT_WORD.match(stem)
     tier = 0 if stem in ("train", "test", "val") else 1 if word or stem.startswith("instances_") else 2
     val = "val" in stem and "train" not in stem
-    return int(val), tier, ("", "img_idx", "annotations").index(folder)
+    return int(val), tier, ("", "img_idx").index(folder) if folder in ("", "img_idx") else 2
 
 
 def _is_meant_as_list(path: str) -> bool:
@@ -189,12 +190,12 @@ def find_lists(root: str, report: Report) -> list[ImageList]:
     One that is empty or broken goes to `report`. Other json files and texts are passed over with a warning, unless
     they are called like a list.
     """
-    names = []
-    for folder in ("", "img_idx", "annotations"):
+    names, annotations = [], annotations_folder(root)
+    for folder in ("", "img_idx", annotations):
         path = os.path.join(root, folder)
         for name in os.listdir(path) if os.path.isdir(path) else ():
             suffix = os.path.splitext(name)[1].lower()
-            told = split_of(name) or (suffix == ".json" and folder == "annotations")
+            told = split_of(name) or (suffix == ".json" and folder == annotations)
             if suffix in (".txt", ".json") and told and not name.startswith("."):
                 names.append(f"{folder}/{name}" if folder else name)
     lists = []

@@ -85,6 +85,7 @@ PUBLISHED_DATASETS = (
     ),
     DatasetSpec("IRDST", r"(\d+)", parity=True, frames=20398 + 20258, normalisation=(104.83, 56.96)),
     DatasetSpec("ITSDT-15K", r"(?:data)?(\d+)"),
+    DatasetSpec("RsCarData", r"(\d{3})", test=_numbers("2-3 5-6 8-10")),  # lists decide what is for training
     DatasetSpec("NUAA-SIRST", r"Misc_(\d+)", frames=427, listed=(213, 214), normalisation=(101.06, 34.62), single=True),
     DatasetSpec("NUDT-SIRST", r"(\d+)", frames=1327, listed=(663, 664), normalisation=(107.81, 33.02), single=True),
     DatasetSpec("IRSTD-1K", r"XDU(\d+)", frames=1001, listed=(800, 201), normalisation=(87.47, 39.72), single=True),

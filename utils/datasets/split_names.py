@@ -7,8 +7,8 @@ from pathlib import Path
 
 SPLITS_BY_WORD = {"train": "train", "test": "test", "val": "test"}  # "val" counts as test
 SPLIT_WORD = re.compile(r"(?<![a-z])(train|test|val)")
-# `train`, `training`, `train_set`, `train2017`; but `test12` may be a sequence
-SPLIT_FOLDER = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[ _-]?set|(?:19|20)\d\d)?")
+# `train`, `training`, `train_set`, `train_data`, `train2017`, `test1024` (pixels); but `test12` may be a sequence
+SPLIT_FOLDER = re.compile(r"(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data)|(?:19|20)\d\d|512|1024)?")
 
 
 def word_of_file(name: str) -> str:

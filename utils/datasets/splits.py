@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 from utils.datasets.compact_lists import Texts
-from utils.datasets.layouts import SPLIT_TREE, Files
+from utils.datasets.layouts import Files
 from utils.datasets.lists import ImageList
 from utils.datasets.problems import Report
 from utils.datasets.split_names import SPLITS_BY_WORD
@@ -115,10 +115,10 @@ def _find_listed(files: Files, item: ImageList, report: Report) -> Texts:
 
 def _split_without_lists(files: Files, split: str, table: Callable[[str], str | None] | None) -> Texts:
     index = os.path.join(files.root, f"{split}.txt")
-    if files.layout == SPLIT_TREE:
+    if files.split_folders:
         words = {name: word for name, word in files.split_folders.items() if SPLITS_BY_WORD[word] == split}
         own = [name for name, word in words.items() if word == split or split not in words.values()]
-        chosen = [key for key in files.images if key.split("/", 2)[1] in own]
+        chosen = [key for key in files.images if files.top_folder(key) in own]
     elif table:
         chosen = [key for key in files.images if table(key) == split]
     else:

@@ -20,6 +20,7 @@ SYSTEM_NAMES = frozenset(
     {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information", "@eadir"}
 )
 TEXT_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv", ".yaml", ".yml", ".md", ".log", ".html", ".pdf", ".srt"})
+FRAME_FOLDERS = ("img", "img1")  # in a video's folder, of its frames, as VISO and MOTChallenge call them
 MAX_FOLDER_DEPTH = 32  # folders below the one that is walked
 
 

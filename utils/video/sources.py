@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 import numpy as np
 
 from utils.images.colour import COLOUR_ADVICE, list_coloured
-from utils.images.folders import TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
+from utils.images.folders import FRAME_FOLDERS, TEXT_SUFFIXES, FolderTree, LeftOut, walk_folder
 from utils.images.formats.arrays import ARRAY_SUFFIX, open_array, picture_of
 from utils.images.formats.tiff import Pages, list_pages
 from utils.images.formats.tiff_pages import read_pages
@@ -212,8 +212,9 @@ def _folder_sources(tree: FolderTree, below: str, name: str, left_out: LeftOut) 
         except UserError as error:
             return [FileSource(name or folder.resolve().name, str(folder), None, None, problem=str(error))]
         return _sources_of_images(folder, name, [folder / frame for frame in frames])
-    if (dataset := f"{below}/images".lstrip("/")) in tree.names:
-        return _folder_sources(tree, dataset, name, left_out)
+    for frames in ("images", *(FRAME_FOLDERS if f"{below}/gt".lstrip("/") in tree.names else ())):
+        if (dataset := f"{below}/{frames}".lstrip("/")) in tree.names:
+            return _folder_sources(tree, dataset, name, left_out)
     found: list[tuple[str, list[FrameSource]]] = []
     for path in files:
         if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -240,7 +241,7 @@ def _sources_of_images(folder: Path, name: str, images: list[Path]) -> list[Fram
     own = folder.resolve()
     sources = [_try_source(_page_source, f"{name}/{image.stem}".strip("/"), image, pages) for image, pages in stacks]
     if single:
-        name = name or (own.parent.name if own.name == "images" else own.name)
+        name = name or (own.parent.name if own.name in ("images", *FRAME_FOLDERS) else own.name)
         sources[:0] = _image_sources(name, folder, [image for image, _ in single])
     return sources
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from utils.datasets.split_names import SPLITS_BY_WORD, word_of_folder
 from utils.images.alike_names import AlikeNames
+from utils.images.folders import FRAME_FOLDERS
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -19,6 +21,12 @@ SEQUENCE_TREE = "sequence folders"  # SEQUENCE/images/FRAME.png
 IMAGE_TREE = "image tree"  # images/SEQUENCE/FRAME.png
 SPLIT_TREE = "split folders"  # images/SPLIT/SEQUENCE/FRAME.png
 SINGLE_FRAMES = "single frames"  # images/NAME.png
+SPLIT_ROOT = "split folders in the root"  # SPLIT/NAME.png, lists in annotations/
+VIDEO_TREE = "video folders"  # [FOLDER/]VIDEO/img/FRAME.png, labels in VIDEO/gt/gt.txt
+ONE_VIDEO = "one video"  # img/FRAME.png, labels in gt/gt.txt
+MASKS = "masks"
+VIDEOS = (VIDEO_TREE, ONE_VIDEO)
+VISO_CLASSES = ("car", "plane", "ship", "train")  # which its folders are called after; and "train" may be a split
 
 
 class Paths(Mapping[str, str]):
@@ -92,19 +100,43 @@ class Files:
         return os.path.join(self.root, below)
 
     def sequence_folder(self, key: str) -> tuple[str, str]:
-        """Folder of an image within its split, and that with the split; the first is empty for single frames."""
+        """Folder of an image within its split, and that with the split; the first is empty for single frames.
+
+        The folder that holds a video's frames, such as `img`, is not part of it, but where others lie beside it.
+        """
         if self.layout == SEQUENCE_TREE:
             return (key.split("/")[0],) * 2
-        parts = key.split("/")[1:-1]
-        within = parts[1:] if parts and word_of_folder(parts[0]) else parts
-        return "/".join(within), "/".join(parts)
+        if self.layout == ONE_VIDEO:
+            return (os.path.basename(os.path.abspath(self.root)),) * 2
+        parts = key.removeprefix(self._top).split("/")[:-1]
+        apart = int(bool(parts) and parts[0] in self.split_folders)
+        if parts[apart + 1 :] and parts[-1] in FRAME_FOLDERS and self._folders[self._top + "/".join(parts[:-1])] == 1:
+            parts.pop()
+        return "/".join(parts[apart:]), "/".join(parts)
+
+    def top_folder(self, key: str) -> str:
+        """The first of the folders of splits and sequences that an image lies in, empty where it lies in none."""
+        return key.removeprefix(self._top).rpartition("/")[0].partition("/")[0]
+
+    @property
+    def _top(self) -> str:
+        """What stands in keys before the folders of splits and sequences."""
+        return "" if self.layout in (SPLIT_ROOT, *VIDEOS) else "images/"
+
+    @cached_property
+    def _folders(self) -> Counter[str]:
+        """How many folders with images lie in a folder, itself among them."""
+        held = {key.rpartition("/")[0] for key in self.images}
+        return Counter(held) + Counter(folder.rpartition("/")[0] for folder in held)
 
     @cached_property
     def split_folders(self) -> dict[str, str]:
-        """The folders in `images/` that are called after a split, and of them the word: "train", "test" or "val"."""
-        if self.layout != SPLIT_TREE:
+        """The folders that are called after a split, and of them the word: "train", "test" or "val"."""
+        if self.layout not in (SPLIT_TREE, SPLIT_ROOT, VIDEO_TREE):
             return {}
-        names = sorted({key.split("/", 2)[1] for key in self.images if key.count("/") > 1}, key=natural_key)
+        names = sorted({name for key in self.images if (name := self.top_folder(key))}, key=natural_key)
+        if self.layout == VIDEO_TREE and not {*VISO_CLASSES[:-1]}.isdisjoint(map(str.lower, names)):
+            names = [name for name in names if name.lower() != VISO_CLASSES[-1]]
         return {name: word for name in names if (word := word_of_folder(name))}
 
     @cached_property
@@ -124,13 +156,14 @@ class Files:
                 (own != word, SPLITS_BY_WORD[own] != SPLITS_BY_WORD.get(word or ""), name)
                 for name, own in self.split_folders.items()
             ]
-            found[word] = ["", "images/", *(f"images/{name}/" for *_, name in sorted(apart, key=lambda item: item[:2]))]
+            inner = [f"{self._top}{name}/" for *_, name in sorted(apart, key=lambda item: item[:2])]
+            found[word] = [*dict.fromkeys(("", self._top)), *inner]
         return found
 
     def find(self, path: str, word: str | None = None) -> str | None:
         """The key of the image that a list calls `path`, whatever root, slashes or extension it was written with.
 
-        The longest end of `path` that exists below the root counts; ends may begin below `images/` or `images/SPLIT/`.
+        The longest end of `path` that exists below the root counts; ends may begin below `images/` and a split.
         Where there is none, letter case and the Unicode form do not count, see `tell_alike`.
 
         Args:
@@ -164,3 +197,15 @@ class Files:
     def tell_alike(self) -> None:
         """Warn of listed names that `find` has found in another letter case or Unicode form."""
         self._alike.tell(self.root)
+
+
+def place_of_mask(image: str, layout: str) -> str:
+    """Where the mask of an image lies, both by their paths below the root of a dataset of that layout."""
+    *folders, name = image.split("/")
+    if layout in VIDEOS:
+        folders[next(place for place, folder in enumerate(folders) if folder in FRAME_FOLDERS)] = MASKS
+    elif layout == SPLIT_ROOT:
+        folders.insert(0, MASKS)
+    else:
+        folders[layout == SEQUENCE_TREE] = MASKS
+    return "/".join([*folders, name])

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from utils.datasets.layouts.files import (
     IMAGE_TREE,
+    MASKS,
+    ONE_VIDEO,
     SEQUENCE_TREE,
     SINGLE_FRAMES,
+    SPLIT_ROOT,
     SPLIT_TREE,
+    VIDEO_TREE,
     Files,
     Paths,
 )
+from utils.datasets.layouts.videos import find_videos, folders_in, is_label
 from utils.datasets.split_names import split_folder_of, word_of_folder
 from utils.images.alike_names import AlikeNames
 from utils.images.folders import LeftOut, walk_folder
@@ -23,7 +29,8 @@ from utils.images.picture_roles import mask_names, require_frames_alone
 from utils.system.errors import UserError
 from utils.system.notices import warn
 
-DATASET_FOLDERS = ("images", "masks", "annotations", "img_idx")
+ANNOTATIONS = "annotations"
+DATASET_FOLDERS = ("images", MASKS, "img_idx")
 SEQUENCE_FOLDER = re.compile(r"sequence[ _-]?\d+", re.IGNORECASE)
 
 
@@ -40,7 +47,8 @@ def _folder(root: str, where: str, left_out: LeftOut) -> Paths:
         for name in sorted(folders[below], key=natural_key):
             stem, ending = os.path.splitext(name)
             if name not in images:
-                left_out.add(f"{below}/{name}")
+                if not is_label(below, name):
+                    left_out.add(f"{below}/{name}")
                 continue
             key = f"{below}/{stem}"
             if key in found:
@@ -88,43 +96,81 @@ def _masks(
     alike.tell(os.path.join(root, where))
 
 
+class Place(NamedTuple):
+    """Where frames and their masks lie, below the root; keys of all begin with the last of the folders of `frames`."""
+
+    frames: tuple[str, ...]
+    masks: str
+
+
 def list_files(root: str) -> Files:
     """List the images and masks of the dataset in `root`; files are opened only where names may be of masks.
 
     Raises:
         UserError: there are no images, two images whose names differ in the extension only, or masks among the images.
     """
-    sequences = [] if os.path.isdir(os.path.join(root, "images")) else sequence_folders(root)
-    left_out = LeftOut()
+    layout, places = _find_places(root)
+    left_out, images = LeftOut(), Paths()
     for name, meant in misspelt(root):
         warn(f"{os.path.join(root, name)}: is not read, expected {meant}/ in small letters; rename it if it is meant")
-    images = Paths() if sequences else _folder(root, "images", left_out)
-    for name in sequences:
-        for folder in ("Mix", "images"):
-            for key, path in _folder(root, f"{name}/{folder}", left_out).items():
-                images.add(key.replace("/Mix/", "/images/"), path)
-    masks = Paths(
-        pair
-        for below in [f"{name}/" for name in sequences] or [""]
-        for pair in _masks(root, f"{below}masks", f"{below}images", images, left_out)
-    )
+    for frames, _ in places:
+        for folder in frames:
+            for key, path in _folder(root, folder, left_out).items():
+                images.add(frames[-1] + key[len(folder) :], path)
+    masks = Paths(pair for frames, folder in places for pair in _masks(root, folder, frames[-1], images, left_out))
     left_out.tell(root)
     require_frames_alone(root, images.values())
-    layout = SEQUENCE_TREE
-    if not sequences:
-        depth = max((key.count("/") for key in images), default=0)
-        split = any(map(word_of_folder, {key.split("/", 2)[1] for key in images if key.count("/") > 1}))
-        layout = SPLIT_TREE if split else SINGLE_FRAMES if depth == 1 else IMAGE_TREE
     if not images:
-        where = "SequenceN/images" if sequences else "images"
+        where = "SequenceN/images" if layout == SEQUENCE_TREE else "images"
         raise UserError(
             f"{root}: found no image in {where}/, expected {', '.join(sorted(IMAGE_SUFFIXES))} files; "
             "copy the frames there"
         )
-    if sequences:  # clips and images of one sequence were listed one after the other
+    if layout == SEQUENCE_TREE:  # clips and images of one sequence were listed one after the other
         images = images.take(sorted(images, key=natural_key))
     masks = masks.take([*(key for key in images if key in masks), *(key for key in masks if key not in images)])
-    return Files(root, layout, images, masks)
+    return Files(root, layout or _layout_of_images(images), images, masks)
+
+
+def _find_places(root: str) -> tuple[str, list[Place]]:
+    """The layout, empty where the images in `images/` tell it, and where its frames lie."""
+    if os.path.isdir(os.path.join(root, "images")):
+        return "", [Place(("images",), MASKS)]
+    if names := sequence_folders(root):
+        return SEQUENCE_TREE, [Place((f"{name}/Mix", f"{name}/images"), f"{name}/{MASKS}") for name in names]
+    if names := find_root_splits(root):
+        return SPLIT_ROOT, [Place((name,), f"{MASKS}/{name}") for name in names]
+    tree = find_videos(root)
+    if tree.repeated:
+        warn(
+            f"{root}: {len(tree.repeated)} folders are linked to twice, the first {tree.repeated[0]}, and count once; "
+            "remove the links, or put copies there if they are to count again"
+        )
+    layout = ONE_VIDEO if tree.videos and not tree.videos[0].below else VIDEO_TREE if tree.videos else ""
+    places = [Place((video.frame_folder,), f"{video.below}/{MASKS}".lstrip("/")) for video in tree.videos]
+    return layout, places or [Place(("images",), MASKS)]
+
+
+def _layout_of_images(images: Mapping[str, str]) -> str:
+    """The layout of a dataset whose frames lie in `images/`."""
+    depth = max((key.count("/") for key in images), default=0)
+    split = any(map(word_of_folder, {key.split("/", 2)[1] for key in images if key.count("/") > 1}))
+    return SPLIT_TREE if split else SINGLE_FRAMES if depth == 1 else IMAGE_TREE
+
+
+def annotations_folder(root: str) -> str:
+    """The name of the folder of lists in `root`, `annotations` in whatever letters; that itself where there is none."""
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if entry.name.lower() == ANNOTATIONS and entry.is_dir())
+    return names[0] if names and ANNOTATIONS not in names else ANNOTATIONS
+
+
+def find_root_splits(root: str) -> list[str]:
+    """Folders of images right in `root` that are called after splits, where COCO files lie beside them."""
+    lists = os.path.join(root, annotations_folder(root))
+    if not (os.path.isdir(lists) and any(name.lower().endswith(".json") for name in os.listdir(lists))):
+        return []
+    return sorted((name for name in folders_in(root) if word_of_folder(name) and name), key=natural_key)
 
 
 def misspelt(root: str) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""Formats of labels that lie beside a video's frames."""
