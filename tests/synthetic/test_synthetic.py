@@ -17,16 +17,17 @@ from scripts import ROOT
 from utils.datasets.dataset import open_dataset
 from utils.images.snr import local_snr, ring_of
 from utils.synthetic.__main__ import main
-from utils.synthetic.brightness import Response, SnrLimits
-from utils.synthetic.config import SyntheticConfig
+from utils.synthetic.camera import Scene, camera_path, film
 from utils.synthetic.dataset import write_dataset
-from utils.synthetic.distractors import Distractors, Sensor, add_glints
-from utils.synthetic.scenes import SCENE_KINDS, Scene, camera_path, film, picture_scene, procedural_scene
-from utils.synthetic.sequence import labelled_box, make_sequence, to_counts
-from utils.synthetic.targets import Body, body_of_area, spot
+from utils.synthetic.infrared.brightness import Response, SnrLimits
+from utils.synthetic.infrared.config import InfraredConfig
+from utils.synthetic.infrared.distractors import Distractors, Sensor, add_glints
+from utils.synthetic.infrared.scenes import SCENE_KINDS, picture_scene, procedural_scene
+from utils.synthetic.infrared.sequence import labelled_box, make_sequence, to_counts
+from utils.synthetic.infrared.targets import Body, body_of_area, spot
 from utils.system.errors import UserError
 
-TINY = SyntheticConfig(
+TINY = InfraredConfig(
     train_sequences=5,
     test_sequences=4,
     frames=10,

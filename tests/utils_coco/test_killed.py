@@ -10,8 +10,8 @@ from labelling import coco_json, mask
 from trees import picture, write, write_coco, write_pairs, write_text
 
 from utils.datasets.building import MARK
-from utils.synthetic.config import SyntheticConfig
 from utils.synthetic.dataset import write_dataset
+from utils.synthetic.infrared.config import InfraredConfig
 from utils.video.writers import VideoWriter
 from utils_coco import boxes_to_masks, csv_to_coco, import_labels, masks_to_coco
 
@@ -68,7 +68,7 @@ def video(root):
 
 
 def synthetic(root):
-    config = SyntheticConfig(train_sequences=1, test_sequences=1, frames=5, size=(64, 64))
+    config = InfraredConfig(train_sequences=1, test_sequences=1, frames=5, size=(64, 64))
     return lambda: write_dataset(config, root / "out", quiet=True)
 
 

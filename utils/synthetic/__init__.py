@@ -1,1 +1,1 @@
-"""Floor 4: made sequences with small moving targets: `python -m utils.synthetic --out FOLDER`."""
+"""Floor 4: made sequences, infrared or from a satellite: `python -m utils.synthetic --kind KIND --out FOLDER`."""

@@ -25,7 +25,7 @@ from utils.datasets.building import build_folder
 from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.datasets.splits import SPLITS
 from utils.images.image_files import write_picture
-from utils.synthetic.infrared_files import INFRARED
+from utils.synthetic.infrared.files import INFRARED
 from utils.synthetic.kind import Kind, Label
 from utils.synthetic.satellite.files import SATELLITE
 from utils.synthetic.settings import DatasetSettings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from utils.synthetic.scenes import smooth_noise
+from utils.synthetic.textures import smooth_noise
 
 MARGIN = 48  # pixels around the picture in which roads go on, so that cars come from somewhere
 BEND_SCALE = 110.0  # pixels over which a bend changes

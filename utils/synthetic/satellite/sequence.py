@@ -13,12 +13,12 @@ import numpy as np
 
 from utils.datasets.splits import SPLITS
 from utils.images.boxes import cut
+from utils.synthetic.camera import Camera, Scene, camera_path, film
 from utils.synthetic.satellite.cars import Car, box_of, draw_car
 from utils.synthetic.satellite.config import SatelliteConfig
 from utils.synthetic.satellite.recording import record
 from utils.synthetic.satellite.town import Town, build_town
 from utils.synthetic.satellite.traffic import Traffic
-from utils.synthetic.scenes import Camera, Scene, camera_path, film
 
 MIN_WAY = 2.0  # pixels that a car goes while a sequence is recorded, in the frame or outside, where it counts as moving
 MIN_SEEN = 2.0  # pixels of both sides of a car's box that lie in the frame, where it is labelled

@@ -11,7 +11,7 @@ from utils.synthetic.satellite.blocks import Builder, ParkedPlace
 from utils.synthetic.satellite.plan_drawing import SCALE, PlanDrawing
 from utils.synthetic.satellite.projection import Projection
 from utils.synthetic.satellite.roads import STYLES, Network, Road, lay_roads
-from utils.synthetic.scenes import fractal
+from utils.synthetic.textures import fractal
 
 LANE = 0.78  # width of a lane, in lengths of a car
 DASH = 3.0  # pixels of a dashed line, and of its gaps

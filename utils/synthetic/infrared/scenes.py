@@ -1,14 +1,10 @@
-"""Infrared backgrounds for synthetic clips: procedural scenes, one's own pictures, and the camera that pans over them.
+"""Infrared backgrounds for synthetic clips: procedural scenes, and one's own pictures.
 
-Intensities are *levels*: 0 to 255 whatever bit depth is written later. Positions are (y, x) in pixels, pixel centres at
-whole numbers. Everything is float64 arithmetic element by element (no FFT, no matrix products), and every random number
-comes from the generator passed in, so a scene is the same on every machine.
+Levels, positions and how numbers come about are as in `utils.synthetic.camera` and `utils.synthetic.textures`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,138 +13,13 @@ from scipy import ndimage
 from utils.images.folders import is_passed_over
 from utils.images.image_files import read_picture
 from utils.images.picture_roles import find_frames
+from utils.synthetic.camera import SPLINE_BORDER, Scene
+from utils.synthetic.textures import fractal, spline
 from utils.system.errors import UserError
 
 SCENE_KINDS = ("cloud", "ground", "sea", "building")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 DARKEST, BRIGHTEST = 8.0, 205.0  # scenes stay inside, so that a target still has room above them
-SPLINE_BORDER = 4  # pixels of scene outside the path that the spline needs
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the camera looks at: `fixed` (Hc, Wc) levels, larger than a frame, and perhaps a layer drifting over it."""
-
-    kind: str
-    fixed: np.ndarray
-    drifting: np.ndarray | None = None
-    drift: tuple[float, float] = (0.0, 0.0)  # (y, x) pixels a frame
-
-
-@dataclass(frozen=True)
-class Camera:
-    """The path of a camera over a scene.
-
-    `position` (T, 2): scene coordinates of the frame's pixel (0, 0) at mid-exposure; `velocity` (T, 2): the smooth pan
-    in pixels a frame, without the jitter; `exposure`: share of a frame's time during which light is gathered.
-    """
-
-    position: np.ndarray
-    velocity: np.ndarray
-    exposure: float
-
-    def canvas(self, shape: tuple[int, int]) -> tuple[int, int]:
-        """Size (Hc, Wc) a scene needs so that a frame of `shape` fits everywhere along the path."""
-        return tuple(
-            int(np.ceil(top)) + size + 2 * SPLINE_BORDER + 1
-            for top, size in zip(self.position.max(axis=0), shape, strict=True)
-        )
-
-
-def camera_path(rng: np.random.Generator, frames: int, pan: float, jitter: float) -> Camera:
-    """A pan of up to `pan` pixels a frame that slowly turns and changes pace, and shake up to `jitter` pixels rms."""
-    speed, heading = pan * rng.uniform() ** 0.7, rng.uniform(0, 2 * np.pi)
-    turn, sway = rng.normal(0, 0.01), rng.uniform(0, 2 * np.pi)
-    time = np.arange(frames)
-    angle = heading + turn * time
-    pace = speed * (1 + 0.25 * np.sin(2 * np.pi * time / 45 + sway))
-    velocity = np.stack([np.sin(angle), np.cos(angle)], axis=1) * pace[:, None]
-    position = np.concatenate([np.zeros((1, 2)), np.cumsum((velocity[1:] + velocity[:-1]) / 2, axis=0)])
-    position = position + rng.normal(0, 1, (frames, 2)) * (jitter * rng.uniform(0.3, 1))
-    position += SPLINE_BORDER - position.min(axis=0)
-    return Camera(position, velocity, exposure=rng.uniform(0.2, 0.7))
-
-
-def _weights(position: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """First knot and the four cubic B-spline weights at each position."""
-    knot = np.floor(position).astype(int)
-    f = position - knot
-    return knot - 1, [(1 - f) ** 3 / 6, (3 * f**3 - 6 * f**2 + 4) / 6, (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6, f**3 / 6]
-
-
-def spline(coefficients: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The cubic B-spline with the given coefficients at every pair of `rows` (H,) and `columns` (W,): (H, W)."""
-    knot, weights = _weights(rows)
-    top = sum(w[:, None] * coefficients[knot + i] for i, w in enumerate(weights))
-    knot, weights = _weights(columns)
-    return sum(w * top[:, knot + i] for i, w in enumerate(weights))
-
-
-def view(coefficients: np.ndarray, corner: Sequence[float], shape: tuple[int, int]) -> np.ndarray:
-    """The frame of `shape` whose pixel (0, 0) lies at `corner`, from spline coefficients, with sub-pixel precision."""
-    return spline(coefficients, corner[0] + np.arange(shape[0]), corner[1] + np.arange(shape[1]))
-
-
-def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> np.ndarray:
-    """(T, H, W) levels: what an ideal sensor sees, blurred by the pan during the exposure."""
-    fixed = ndimage.spline_filter(scene.fixed, 3, mode="mirror")
-    drifting = None if scene.drifting is None else ndimage.spline_filter(scene.drifting, 3, mode="mirror")
-    clip = []
-    for index, (corner, velocity) in enumerate(zip(camera.position, camera.velocity, strict=True)):
-        smear = velocity * camera.exposure
-        steps = (0.0,) if np.abs(smear).max() < 0.2 else (-1 / 3, 0.0, 1 / 3)
-        frame = sum(view(fixed, corner + step * smear, shape) for step in steps) / len(steps)
-        if drifting is not None:
-            # The layer wraps around so that it never runs out, whatever the clip's length.
-            rows, columns = (
-                np.mod(
-                    corner[axis] - scene.drift[axis] * index + np.arange(shape[axis]) - SPLINE_BORDER,
-                    drifting.shape[axis] - 2 * SPLINE_BORDER,
-                )
-                + SPLINE_BORDER
-                for axis in (0, 1)
-            )
-            frame = frame + spline(drifting, rows, columns)
-        clip.append(frame)
-    return np.stack(clip)
-
-
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: tuple[float, float]) -> np.ndarray:
-    """Gaussian noise of unit variance that varies over about `scale` (y, x) pixels: (H, W)."""
-    rows, columns = (1 + rng.uniform() + np.arange(size) / step for size, step in zip(shape, scale, strict=True))
-    grid = rng.standard_normal((int(rows[-1]) + 3, int(columns[-1]) + 3))
-    return spline(grid, rows, columns) / 0.4794  # mean squared weight of a cubic B-spline: 151/315 in each direction
-
-
-def fractal(
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    coarse: float,
-    fine: float = 1.5,
-    roughness: float = 0.7,
-    stretch: tuple[float, float] = (1.0, 1.0),
-    billow: bool = False,
-) -> np.ndarray:
-    """Octaves of smooth noise, of about unit variance together.
-
-    Args:
-        rng: makes the noise.
-        shape: (H, W).
-        coarse: scale of the first octave in pixels; each further one has half that of the one before.
-        fine: scale of the last octave, in pixels.
-        roughness: an octave's amplitude is proportional to its scale to this power.
-        stretch: factors on the scale in y and x.
-        billow: fold each octave, which gives the puffs of cumulus and the crests of waves.
-    """
-    total, power, scale = np.zeros(shape), 0.0, coarse
-    while scale >= fine:
-        octave = smooth_noise(rng, shape, (scale * stretch[0], scale * stretch[1]))
-        if billow:
-            octave = (np.abs(octave) - 0.798) / 0.603  # mean and deviation of |N(0, 1)|
-        total += octave * scale**roughness
-        power += scale ** (2 * roughness)
-        scale /= 2
-    return total / np.sqrt(power)
 
 
 def _step(values: np.ndarray, width: float) -> np.ndarray:

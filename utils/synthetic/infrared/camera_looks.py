@@ -3,7 +3,7 @@
 These are sharpening with its halos, a grey scale stretched until parts of it are saturated, interpolation, and lossy
 video.
 
-Levels as in `utils.synthetic.scenes`; element by element like there, so a look is the same on every machine.
+Levels as in `utils.synthetic.camera`; element by element like there, so a look is the same on every machine.
 """
 
 from __future__ import annotations

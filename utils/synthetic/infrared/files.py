@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY
-from utils.synthetic.config import SyntheticConfig
+from utils.synthetic.infrared.config import InfraredConfig
+from utils.synthetic.infrared.sequence import labelled_box, make_sequence, pictures_of
 from utils.synthetic.kind import Kind, Label, MadeSequence
-from utils.synthetic.sequence import labelled_box, make_sequence, pictures_of
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def run_lengths(mask: np.ndarray) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": runs}
 
 
-def _make(config: SyntheticConfig, split: str, index: int) -> MadeSequence:
+def _make(config: InfraredConfig, split: str, index: int) -> MadeSequence:
     made = make_sequence(config, split, index)
     labels = [
         Label(
@@ -50,7 +50,7 @@ def _make(config: SyntheticConfig, split: str, index: int) -> MadeSequence:
     return MadeSequence(pictures, labels, len(made.facts["tracks"]), made.facts)
 
 
-def _sources(config: SyntheticConfig, splits: Sequence[str]) -> list[str]:
+def _sources(config: InfraredConfig, splits: Sequence[str]) -> list[str]:
     if not config.backgrounds:
         return []
     for split in splits:
@@ -59,7 +59,7 @@ def _sources(config: SyntheticConfig, splits: Sequence[str]) -> list[str]:
 
 
 INFRARED = Kind(
-    settings=SyntheticConfig,
+    settings=InfraredConfig,
     about={
         "description": "synthetic infrared sequences with small moving targets",
         "generator": "utils.synthetic",

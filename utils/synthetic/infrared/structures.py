@@ -1,14 +1,14 @@
 """Thin things that stand in a scene: branches, poles with what they carry, and wires.
 
 Parts of them look like small targets; only that they do not move tells them apart. Levels and positions as in
-`utils.synthetic.scenes`; every random number comes from the generator passed in.
+`utils.synthetic.camera`; every random number comes from the generator passed in.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from utils.synthetic.scenes import BRIGHTEST, DARKEST
+from utils.synthetic.infrared.scenes import BRIGHTEST, DARKEST
 
 MIN_CONTRAST = 25.0  # levels between a structure and the scene's mean
 PIECE_LENGTH = 6.0  # pixels, of a branch or of a wire

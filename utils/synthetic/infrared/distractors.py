@@ -1,7 +1,7 @@
 """The sensor's imperfections, and what looks like a target in one frame but does not move like one.
 
 Hot and blinking pixels stay where they are on the sensor while the scene pans; glints stay where they are in the scene.
-Levels and positions as in `utils.synthetic.scenes`.
+Levels and positions as in `utils.synthetic.camera`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from utils.images.snr import SNR_RING
-from utils.synthetic.scenes import SPLINE_BORDER, Camera, Scene, fractal
-from utils.synthetic.targets import body_of_area, spot
+from utils.synthetic.camera import SPLINE_BORDER, Camera, Scene
+from utils.synthetic.infrared.targets import body_of_area, spot
+from utils.synthetic.textures import fractal
 
 MAX_BRIGHTNESS = 120.0  # levels that a distractor adds at most, so that few saturate
 

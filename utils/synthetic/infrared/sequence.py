@@ -16,22 +16,14 @@ import numpy as np
 from utils.datasets.splits import SPLITS
 from utils.images.boxes import cut, grow
 from utils.images.snr import local_snr
-from utils.synthetic.brightness import CLASS_BORDER, SnrLimits, add_light, masks_of, settle
-from utils.synthetic.camera_looks import Look
-from utils.synthetic.config import SyntheticConfig
-from utils.synthetic.distractors import Distractors, Sensor, add_glints, add_pixels
-from utils.synthetic.scenes import (
-    SCENE_KINDS,
-    Camera,
-    Scene,
-    camera_path,
-    film,
-    list_pictures,
-    picture_scene,
-    procedural_scene,
-)
-from utils.synthetic.structures import add_structures
-from utils.synthetic.targets import MAX_AREA, Track, body_of_area, propose_path, spot
+from utils.synthetic.camera import Camera, Scene, camera_path, film
+from utils.synthetic.infrared.brightness import CLASS_BORDER, SnrLimits, add_light, masks_of, settle
+from utils.synthetic.infrared.camera_looks import Look
+from utils.synthetic.infrared.config import InfraredConfig
+from utils.synthetic.infrared.distractors import Distractors, Sensor, add_glints, add_pixels
+from utils.synthetic.infrared.scenes import SCENE_KINDS, list_pictures, picture_scene, procedural_scene
+from utils.synthetic.infrared.structures import add_structures
+from utils.synthetic.infrared.targets import MAX_AREA, Track, body_of_area, propose_path, spot
 from utils.system.errors import UserError
 
 MIN_PEAK_TO_NOISE = 0.5  # of a target's brightest pixel, in deviations of the temporal noise
@@ -89,12 +81,12 @@ def level_span(bits: int) -> tuple[float, float]:
     return -BLACK_COUNT / COUNTS_PER_LEVEL, (MAX_COUNT - BLACK_COUNT) / COUNTS_PER_LEVEL
 
 
-def is_empty(config: SyntheticConfig, index: int) -> bool:
+def is_empty(config: InfraredConfig, index: int) -> bool:
     """Whether sequence `index` has no target: evenly spread over the dataset, the first ones filled."""
     return int((index + 1) * config.empty_share) > int(index * config.empty_share)
 
 
-def limits_of(config: SyntheticConfig, index: int) -> SnrLimits:
+def limits_of(config: InfraredConfig, index: int) -> SnrLimits:
     """The SNR class of sequence `index`: low or high; one alone where the range leaves hardly any room for the other.
 
     They are mixed evenly by the golden ratio (from 0.4: then every kind of background has both within the first
@@ -107,7 +99,7 @@ def limits_of(config: SyntheticConfig, index: int) -> SnrLimits:
     return SnrLimits(max(low, MIN_UPPER_SNR), high)
 
 
-def _make_scene(config: SyntheticConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
+def _make_scene(config: InfraredConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
     canvas = camera.canvas(config.size)
     if config.backgrounds:
         pictures = pictures_of(config, split)
@@ -120,7 +112,7 @@ def _make_scene(config: SyntheticConfig, rng: np.random.Generator, split: str, i
     return Scene(scene.kind, middle + config.contrast * (scene.fixed - middle), drifting, scene.drift)
 
 
-def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
+def pictures_of(config: InfraredConfig, split: str) -> list[Path]:
     """The background pictures of a split.
 
     Raises:
@@ -141,7 +133,7 @@ def pictures_of(config: SyntheticConfig, split: str) -> list[Path]:
 
 
 def _draw_distractors(
-    config: SyntheticConfig,
+    config: InfraredConfig,
     rng: np.random.Generator,
     limits: SnrLimits,
     clip: np.ndarray,
@@ -167,7 +159,7 @@ def _is_steady(track: Track, drawn: int) -> bool:
 
 
 def _settle_tracks(
-    config: SyntheticConfig,
+    config: InfraredConfig,
     rng: np.random.Generator,
     limits: SnrLimits,
     camera: Camera,
@@ -187,7 +179,7 @@ def _settle_tracks(
 
 
 def _propose_tracks(
-    config: SyntheticConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, psf: float, count: int
+    config: InfraredConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, psf: float, count: int
 ) -> list[Track]:
     aims = limits.aims()
     tracks: list[Track] = []
@@ -215,7 +207,7 @@ def _propose_tracks(
     return tracks
 
 
-def make_sequence(config: SyntheticConfig, split: str, index: int) -> SyntheticSequence:
+def make_sequence(config: InfraredConfig, split: str, index: int) -> SyntheticSequence:
     """Sequence `index` (from 0) of `split`. The same on every machine, and whatever else is made."""
     roots = np.random.SeedSequence([config.split_seed(split), SPLITS.index(split), index]).spawn(8)
     look, move, sense, distract, aim, shine, build, develop = (np.random.Generator(np.random.PCG64(r)) for r in roots)

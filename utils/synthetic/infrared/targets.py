@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import erf
 
-from utils.synthetic.scenes import Camera
+from utils.synthetic.camera import Camera
 
 MIN_AREA, MAX_AREA = 2, 80  # pixels of a target's mask
 MOTION_FRAMES = 4  # before the key frame in a clip of five: over these a target must be seen to move

@@ -1,13 +1,13 @@
-"""Everything that decides what a synthetic dataset contains."""
+"""Everything that decides what a synthetic infrared dataset contains."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
 
-from utils.synthetic.brightness import CLASS_BORDER
+from utils.synthetic.infrared.brightness import CLASS_BORDER
+from utils.synthetic.infrared.targets import MAX_AREA, MIN_AREA
 from utils.synthetic.settings import DatasetSettings
-from utils.synthetic.targets import MAX_AREA, MIN_AREA
 from utils.system.command_line import declare_option
 
 _sequences, _scene, _targets, _camera = (
@@ -16,8 +16,8 @@ _sequences, _scene, _targets, _camera = (
 
 
 @dataclass(frozen=True)
-class SyntheticConfig(DatasetSettings):
-    """Everything that decides what a synthetic dataset contains.
+class InfraredConfig(DatasetSettings):
+    """Everything that decides what a synthetic infrared dataset contains.
 
     Raises:
         UserError: a value makes no sense.
