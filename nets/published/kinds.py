@@ -12,7 +12,8 @@ BACKBONE_PREFIX = "backbone."
 # Keys under which weights files hold their state dict.
 STATE_KEYS = ("model", "state_dict", "model_state_dict", "net", "network", "params", "weights")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.")  # that may stand in front of all names of one
-# What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck.
+# What tells the published names apart: YOLOX is SSTNet's backbone with another head and no neck, DLA-34 as it
+# classifies ImageNet's pictures is DSFNet's and MICML's.
 NETWORK_PREFIXES = (
     ("sstnet", "neck.conv_ref."),
     ("yolox", "backbone.backbone.dark2."),
@@ -22,6 +23,7 @@ NETWORK_PREFIXES = (
     ("deeppro_plus", "TPro.QK_heads."),
     ("micml", "base3d.Motion."),
     ("dsfnet", "base3d.branch1."),
+    ("dla34", "level4.tree2.root."),
 )
 
 

@@ -48,7 +48,7 @@ class Recognised:
     """What a state dict was recognised as.
 
     Args:
-        name: of the network, which `nets.build_model` builds, or `yolox`.
+        name: of the network, which `nets.build_model` builds, or of a backbone, `yolox` or `dla34`.
         published: its names are the published ones; else this project's own.
         options: that the network is built with, as far as the tensors tell them.
     """
@@ -61,7 +61,7 @@ class Recognised:
 def recognise(state: Mapping[str, Tensor]) -> list[Recognised]:
     """All that a state dict can be: nothing, one network, or several that its names and shapes do not tell apart."""
     kind = identify_network(state)
-    if kind == "yolox":
+    if kind in ("yolox", "dla34"):
         return [Recognised(kind, True)]
     if kind:
         return [Recognised(kind, True, OPTIONS_TOLD[kind](state))]

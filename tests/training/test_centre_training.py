@@ -13,6 +13,7 @@ from nets import build_model
 from utils.datasets.dataset import open_dataset
 from utils.predictor.checkpoint import load_checkpoint
 from utils.predictor.predictor import Predictor
+from utils.predictor.weights import load_weights
 from utils.system.errors import UserError
 from utils.training.recipes import DSFNET, MICML, PUBLISHED_DSFNET
 from utils.training.trainer import train
@@ -99,6 +100,28 @@ def test_each_starts_from_the_other(data, trained, tmp_path, capsys, model, star
     after = load_checkpoint(tmp_path / "run/last.pt")["network"]
     shared = [name for name in before.keys() & after.keys() if name.endswith("weight")]
     assert len(shared) > 100 and all(torch.allclose(before[name], after[name], atol=1e-6) for name in shared)
+
+
+def test_a_dla_34_from_imagenet_gives_the_backbone(golden, data, tmp_path, capsys):
+    """In the names of its own release, with the classifier and the last level that nothing here reads."""
+    shapes = {name: shape for name, shape in golden("micml_params.json").items() if name.startswith("base.")}
+    state = {name.removeprefix("base."): torch.rand(shape) + 0.5 for name, shape in shapes.items()}
+    torch.save(state, tmp_path / "dla34.pth")
+    network = build_model("micml").network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    note = load_weights(network, str(tmp_path / "dla34.pth"), "micml")
+    assert "recognised DLA-34 weights" in note and "left as initialised" in note and "not used" not in note
+    after = network.state_dict()
+    counted = [name for name in after if not name.endswith("num_batches_tracked")]
+    taken = {name for name in counted if not torch.equal(after[name], before[name])}
+    assert taken == {name for name in counted if name.startswith("backbone.")} and len(taken) > 150
+    assert torch.equal(after["backbone.stem.0.weight"], state["base_layer.0.weight"])
+    with pytest.raises(UserError, match="found a DLA-34, whose backbone can be trained from"):
+        Predictor.from_checkpoint(tmp_path / "dla34.pth", device="cpu")
+    with pytest.raises(UserError, match="expected weights of sstnet; give --model dsfnet or micml"):
+        load_weights(build_model("sstnet", width=0.0625).network, str(tmp_path / "dla34.pth"), "sstnet")
+    with pytest.raises(UserError, match="nothing for backbone.*--width 1.0"):
+        load_weights(build_model("dsfnet", width=0.25).network, str(tmp_path / "dla34.pth"), "dsfnet")
 
 
 def test_weights_of_another_width_are_named(data, trained, tmp_path):

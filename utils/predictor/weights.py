@@ -45,10 +45,13 @@ SSTNET_SIZE = 512
 # Names of those whose classes are called otherwise.
 RELEASE_NAMES = {
     "yolox": "YOLOX",
+    "dla34": "DLA-34",
     "resunet_dtum": "ResUNet-DTUM",
     "deeppro": "DeepPro",
     "deeppro_plus": "DeepPro-Plus",
 }
+BACKBONES = {"yolox": frozenset({"sstnet"}), "dla34": CENTRE_DETECTORS}  # whose they are
+DLA34_PREFIX = "base."  # of its names in those of DSFNet and MICML
 TEMPORAL_OPTIONS = ("num_slices", "num_layers")  # of a detector's branch that serves training only
 LevelSource = Callable[[], tuple[Normalisation, str]]  # finds a normalisation, and says where
 
@@ -110,7 +113,7 @@ def _read_state(
     path: str | os.PathLike, state: Mapping[str, Tensor], levels: Normalisation | LevelSource | None
 ) -> Weights:
     found = recognise(state)
-    if len(found) != 1 or found[0].name == "yolox":
+    if len(found) != 1 or found[0].name in BACKBONES:
         raise UserError(f"{path}: {_not_one(found, state)}; give another --weights")
     (kind,) = found
     name = kind.name
@@ -186,7 +189,7 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor], published: bool)
 
 def _title(kind: Recognised) -> str:
     name = RELEASE_NAMES.get(kind.name) or NETWORKS[kind.name].__name__
-    return name if kind.name == "yolox" else f"published {name}" if kind.published else f"{name} of this project"
+    return name if kind.name in BACKBONES else f"published {name}" if kind.published else f"{name} of this project"
 
 
 def _not_one(found: Sequence[Recognised], state: Mapping[str, Tensor]) -> str:
@@ -202,8 +205,8 @@ def _not_one(found: Sequence[Recognised], state: Mapping[str, Tensor]) -> str:
         )
     if found:
         return (
-            "found a YOLOX, whose backbone can be trained from with --weights, expected a checkpoint or a state dict "
-            "of one of this project's networks"
+            f"found a {_title(found[0])}, whose backbone can be trained from with --weights, expected a checkpoint or "
+            "a state dict of one of this project's networks"
         )
     entries = f"{len(state)} entries such as {abridge(list(state), 3)}" if state else "no weights"
     return (
@@ -219,8 +222,8 @@ def load_weights(network: nn.Module, path: str, model: str) -> str:
     `module.` or not.
 
     A detector takes what fits, as long as its backbone is complete: so its classes, frames and slices may be others
-    than those of the weights, a YOLOX of SSTNet's size gives it the backbone alone, and DSFNet and MICML start from
-    each other. Other networks take all or nothing.
+    than those of the weights, a YOLOX of SSTNet's size gives it the backbone alone, a DLA-34 from ImageNet gives DSFNet
+    and MICML theirs, and these two start from each other. Other networks take all or nothing.
 
     Args:
         network: changed in place.
@@ -267,7 +270,7 @@ def _take_own(network: nn.Module, state: Mapping[str, Tensor], text: str, option
 
 def _start_from_state(network: nn.Module, state: Mapping[str, Tensor], path: str, model: str) -> str:
     found = recognise(state)
-    networks = {"sstnet" if one.name == "yolox" else one.name for one in found}
+    networks = {name for one in found for name in BACKBONES.get(one.name, {one.name})}
     networks |= CENTRE_DETECTORS if networks & CENTRE_DETECTORS else set()
     if not found:
         raise UserError(f"{path}: recognised neither a checkpoint nor published weights: {_not_one(found, state)}")
@@ -283,10 +286,14 @@ def _start_from_state(network: nn.Module, state: Mapping[str, Tensor], path: str
     if not isinstance(network, (SSTNet, MICML)):
         load_published(network, state)
         return text
-    taken = {name: value for name, value in state.items() if kind.name != "yolox" or name.startswith(BACKBONE_PREFIX)}
+    taken = dict(state)
+    if kind.name == "yolox":
+        taken = {name: value for name, value in state.items() if name.startswith(BACKBONE_PREFIX)}
+    elif kind.name == "dla34":
+        taken = {DLA34_PREFIX + name: value for name, value in state.items()}
     report = load_published(network, taken, strict=False)
-    _require_backbone(report.missing, kind.options or sstnet_options(state))
-    unused = [*report.unexpected, *(name for name in state if name not in taken)]
+    _require_backbone(report.missing, sstnet_options(state) if kind.name == "yolox" else kind.options or {"width": 1.0})
+    unused = [*report.unexpected, *(name for name in state if kind.name == "yolox" and name not in taken)]
     return f"{text}: {_summary(network.state_dict(), report.missing, unused)}"
 
 
