@@ -1,9 +1,10 @@
-"""Frames a second of Pd, Fa and IoU, against scikit-image's labels and region properties.
+"""Frames a second of Pd, Fa and IoU, against scikit-image's labels and region properties; and of boxes' AP.
 
     python -m benchmarks.metrics --json metrics.json
 
 Masks are sparse: some targets of 2 to 80 pixels and as many predictions, part of them beside a target. "everything" is
 what `test.py` counts of a frame by default: both rules at 65 thresholds each, and every target's size, SNR and fate.
+Boxes are those of satellite video, many and small; pycocotools by itself compares each with each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 
 from benchmarks.measure import add_ratios, alternate, check_json, make_parser, report
 from utils.datasets.frame_table import Frame
+from utils.metrics.average_precision import average_precision, published_ap50
 from utils.metrics.breakdown import TargetLog
+from utils.metrics.detection import DetectionMetrics
 from utils.metrics.rules import MASK_RULES
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
@@ -25,6 +28,7 @@ from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 
 TARGET_COUNTS = (1, 3, 30)  # in a frame
+BOXES = 100  # in a frame
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -49,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         for targets in TARGET_COUNTS:
             rows += compare(chosen.size, chosen.frames, targets, chosen.rounds)
         add_ratios(rows, "scikit-image")
+        rows += compare_boxes(4 * chosen.size, chosen.frames, chosen.rounds)
         report(rows, chosen.json)
 
 
@@ -92,17 +97,46 @@ def compare(size: int, count: int, targets: int, rounds: int) -> list[dict[str, 
         for variant in ("ours", "everything"):
             if not np.isclose(figures[variant][name], figures["scikit-image"][name], equal_nan=True):
                 raise SystemExit(f"{name} is {figures[variant][name]}, by scikit-image {figures['scikit-image'][name]}")
-    ms = alternate(calls, rounds)
+    return _rows(f"Pd, Fa, IoU, {size}×{size}, {targets} targets a frame", alternate(calls, rounds), count)
+
+
+def compare_boxes(size: int, count: int, rounds: int) -> list[dict[str, Any]]:
+    """Rows of AP by pycocotools alone and as it is used here, and of all that is counted of boxes at one threshold.
+
+    Raises:
+        SystemExit: the ways disagree.
+    """
+    rng = np.random.default_rng(0)
+    metrics = DetectionMetrics()
+    for _ in range(count):
+        corner = rng.uniform(0, size - 10, (BOXES, 2))
+        true = np.concatenate([corner, corner + rng.uniform(4, 10, corner.shape), np.zeros((BOXES, 1))], 1)
+        found = true[:, :4] + rng.normal(0, 0.7, (BOXES, 4)) + rng.choice([0, 12], (BOXES, 1), p=[0.8, 0.2])
+        metrics.update(np.column_stack([found, rng.random(BOXES), np.zeros(BOXES)]), true)
+    boxes = metrics.found, metrics.true
+    calls: dict[str, Callable[[], dict[str, float]]] = {
+        "pycocotools": lambda: average_precision(*boxes, areas=False, every_pair=True),
+        "ours": lambda: average_precision(*boxes, areas=False),
+        "everything": lambda: metrics.compute() | published_ap50(*boxes),
+    }
+    if calls["ours"]() != calls["pycocotools"]():
+        raise SystemExit(f"AP is {calls['ours']()}, by pycocotools alone {calls['pycocotools']()}")
+    rows = _rows(f"AP, {BOXES} boxes a frame", alternate(calls, rounds), count)
+    add_ratios(rows, "pycocotools")
+    return rows
+
+
+def _rows(work: str, ms: dict[str, float], count: int) -> list[dict[str, Any]]:
     return [
         {
-            "work": f"Pd, Fa, IoU, {size}×{size}, {targets} targets a frame",
+            "work": work,
             "variant": variant,
-            "ms": round(ms[variant] / count, 4),
+            "ms": round(time / count, 4),
             "ratio": None,
             "gflops": None,
-            "frames_per_s": round(1e3 * count / ms[variant], 1),
+            "frames_per_s": round(1e3 * count / time, 1),
         }
-        for variant in calls
+        for variant, time in ms.items()
     ]
 
 

@@ -81,7 +81,7 @@ def make_up_method(name: str, rng: np.random.Generator) -> MethodResult:
 
     keys = (
         "pd f1 iou niou pixel_auc pd_at_fa_1e-06 pd_at_fa_1e-05 pd_at_fa_1e-04 precision recall centre_precision "
-        "ap50 centre_ap false_per_frame pixel_precision pixel_f1"
+        "ap50 centre_ap any_overlap_f1 centre_5px_f1 false_per_frame pixel_precision pixel_f1"
     )
     figures = draw_figures(keys) | {"fa": 10 ** float(rng.uniform(-6, -3))}
     both = FigureSet(figures, {key: (0.9 * value, 1.1 * value) for key, value in figures.items()})

@@ -172,7 +172,7 @@ def test_speed_writes_its_rows(tmp_path):
 
 def test_the_other_benchmarks_run(tmp_path, capsys):
     pytest.importorskip("skimage", reason="scikit-image is not installed; it is what benchmarks.metrics compares with")
-    for module, count in ((data, 6), (metrics, 9), (scaling, 10)):
+    for module, count in ((data, 6), (metrics, 12), (scaling, 10)):
         file = tmp_path / f"{module.__name__}.json"
         networks = ["--networks", "tsmsa"] if module is scaling else []
         module.main(["--quick", "--json", str(file), *networks])

@@ -45,6 +45,8 @@ COLUMNS = (
     Column("Fa, shooting ·10⁻⁶", "shooting", "fa", "millionths", marked=False),
     Column("AP50", "detection", "ap50", "share"),
     Column("centre AP", "detection", "centre_ap", "share"),
+    Column("F1, any overlap", "detection", "any_overlap_f1", "share"),
+    Column("F1, 5 px", "detection", "centre_5px_f1", "share"),
     Column("frames/s", "speed", "frames_per_second", "rate"),
 )
 
@@ -124,8 +126,8 @@ def caption(about: Measurement) -> str:
     return (
         f"{about.dataset}, split {about.split}: {about.frames} frames, {about.targets} targets, "
         f"{resampling.sequences} {kinds}. Pd, Fa and F1 by components whose centroids are less than 3 px apart, "
-        "each matched once; nIoU over frames with targets; brackets: "
-        f"{LEVEL:.0%} intervals, {resampling.draws} resamples of the {kind}s{few}. Speed on {about.machine}, "
+        "each matched once; F1, any overlap and 5 px, by boxes matched one to one; nIoU over frames with targets; "
+        f"brackets: {LEVEL:.0%} intervals, {resampling.draws} resamples of the {kind}s{few}. Speed on {about.machine}, "
         "reading included." + "".join(f" Warning: {line}." for line in about.warnings)
     )
 
