@@ -50,6 +50,18 @@ def test_targets_are_known(golden, name):
     assert targets.counted.all() and not targets.image.any()
 
 
+@pytest.mark.parametrize("name", ["A", "B"])
+def test_how_far_each_peak_is_drawn_is_known(golden, name):
+    reach = []
+    for box in known_boxes(golden, name)[0]:
+        targets = make_targets([box[None]], 1, *SHAPE)
+        for pixel in targets.pixel.tolist():  # none of a box without area
+            rows, columns = targets.heatmap[0, 0].nonzero().T
+            y, x = divmod(pixel, SHAPE[1])
+            reach.append(max((rows - y).abs().max().item(), (columns - x).abs().max().item()))
+    assert reach == golden("golden_micml_small.npz")[f"target/radii{name}"].tolist()
+
+
 def test_only_the_first_boxes_of_each_image_are_learnt():
     boxes = boxes_of((2, 2, 6, 6, 0), (8, 8, 8, 12, 0), (10, 3, 14, 9, 0), (1, 8, 5, 12, 0))
     targets = make_targets([boxes, boxes], 1, 16, 24, limit=3)
