@@ -24,6 +24,8 @@ from utils.images.image_files import read_frame  # noqa: E402
 from utils.predictor import onnx_run  # noqa: E402
 from utils.predictor.checkpoint import save_checkpoint  # noqa: E402
 from utils.predictor.predictor import Predictor  # noqa: E402
+from utils.predictor.tiles import runs as tile_runs  # noqa: E402
+from utils.predictor.tiles.tiling import Tiling  # noqa: E402
 from utils.predictor.weights import read_weights  # noqa: E402
 from utils.system.errors import UserError  # noqa: E402
 
@@ -62,6 +64,31 @@ def test_the_same_masks_on_real_frames(weights, exported, streaming):
         assert own.number == other.number and own.probability.shape == (90, 150)
         assert np.abs(own.probability - other.probability).max() < 1e-4
         assert np.ptp(other.probability) > 0.01  # there is something to differ in
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_the_same_masks_in_tiles(weights, exported, monkeypatch, streaming):
+    frames = [picture(index, (90, 150)) for index in range(6)]
+    expected = list(Predictor.from_checkpoint(weights / "tsmsa.pt", "cpu", tiling=Tiling(64, 0)).stream(frames))
+    for kept_bytes in (1 << 29, 0):
+        monkeypatch.setattr(tile_runs, "KEPT_BYTES", kept_bytes)
+        predictor, shapes = Predictor.from_checkpoint(exported("tsmsa", streaming), tiling=Tiling(64, 0)), set()
+        run = predictor.run._run
+        predictor.run._run = lambda feeds, run=run, seen=shapes: (
+            seen.add(next(iter(feeds.values())).shape[-2:]),
+            run(feeds),
+        )[1]
+        for own, other in zip(predictor.stream(frames, batch_size=2), expected, strict=True):
+            assert np.abs(own.probability - other.probability).max() < 1e-4
+        assert shapes == {(64, 64)}
+
+
+def test_what_frames_contribute_to_a_stream_is_as_large_as_it_says(exported):
+    run = Predictor.from_checkpoint(exported("tsmsa", True)).run
+    (seen,) = run.observe(np.zeros((1, 64, 96), np.float32))
+    announced = run.size_of(seen)
+    run.decide(np.zeros((1, 64, 96), np.float32), [[seen] * FRAMES])
+    assert run.size_of(seen) == announced == seen.frame.nbytes + sum(part.nbytes for part in seen.parts)
 
 
 def test_a_network_that_jumps_is_held_to_most_of_its_outputs():

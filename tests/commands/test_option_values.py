@@ -16,7 +16,7 @@ COMMANDS = (
     *("utils.bundle", "utils_coco.import_labels", "utils_coco.csv_to_coco", "utils_coco.boxes_to_masks"),
     *("utils_coco.masks_to_coco", "utils_coco.coco_to_txt", "utils_coco.txt_to_coco"),
     *("benchmarks.data", "benchmarks.index", "benchmarks.metrics", "benchmarks.processes", "benchmarks.report"),
-    *("benchmarks.speed", "benchmarks.steady", "benchmarks.methods_table"),
+    *("benchmarks.speed", "benchmarks.steady", "benchmarks.methods_table", "benchmarks.tiles"),
 )
 RECIPES = {"multi": SEGMENTATION_FIRST, "boxes": DETECTION_FIRST, "single": SINGLE_FRAME_ONLY}
 ODD = (
