@@ -1,11 +1,15 @@
 # make demo    environment, synthetic data, training, test, rendering (minutes on two cores)
+# make demo-satellite    the same for satellite video: boxes of cars
 # make test    environment, lint, tests
 # make test-oldest    an environment with the oldest versions that requirements.txt allows, and the tests that other packages matter to
-# The first two take PYTHON=/path/to/python to use an environment that already has the packages of requirements.txt.
+# The first three take PYTHON=/path/to/python to use an environment that already has the packages of requirements.txt.
 
 SHELL := /bin/bash
 DEMO ?= demo
 DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
+
+DEMO_SATELLITE ?= demo-satellite
+SATELLITE_TRAINING ?= --model dsfnet --width 0.25 --epochs 8 --val-every 4 --workers 1
 
 OLDEST := .venv-oldest/bin/python
 OLDEST_TESTS := tests/images tests/video tests/clips tests/nets tests/predictor tests/metrics tests/render tests/commands/test_export.py \
@@ -21,7 +25,7 @@ RUN := .venv/bin/python
 ENVIRONMENT := .venv/ready
 endif
 
-.PHONY: help env demo test test-oldest lint clean
+.PHONY: help env demo demo-satellite test test-oldest lint clean
 
 help:
 	@grep '^# ' Makefile | sed 's/^# //'
@@ -44,6 +48,14 @@ demo: $(ENVIRONMENT)
 		--truth $(DEMO)/data --out $(DEMO)/video --gif --heatmap
 	$(RUN) -m utils.summary $(DEMO)
 
+demo-satellite: $(ENVIRONMENT)
+	$(RUN) -m utils.synthetic --kind satellite --out $(DEMO_SATELLITE)/data
+	$(RUN) train_RsCarData.py --data-root $(DEMO_SATELLITE)/data --out $(DEMO_SATELLITE)/runs --name dsfnet $(SATELLITE_TRAINING)
+	$(RUN) vid_map_coco.py --weights $(DEMO_SATELLITE)/runs/dsfnet/best.pt --data-root $(DEMO_SATELLITE)/data --out $(DEMO_SATELLITE)/test
+	$(RUN) vid_predict.py --weights $(DEMO_SATELLITE)/runs/dsfnet/best.pt --source $(DEMO_SATELLITE)/data/images/test/013/img \
+		--truth $(DEMO_SATELLITE)/data --out $(DEMO_SATELLITE)/video --gif
+	$(RUN) -m utils.summary $(DEMO_SATELLITE)
+
 test: $(ENVIRONMENT) lint
 	$(RUN) -m pytest
 
@@ -61,4 +73,4 @@ lint: $(ENVIRONMENT)
 	else echo "lint left out: ruff is not in this environment (pip install ruff)"; fi
 
 clean:
-	rm -rf .venv .venv-oldest $(DEMO) .pytest_cache .ruff_cache
+	rm -rf .venv .venv-oldest $(DEMO) $(DEMO_SATELLITE) .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""What a demonstration run reached and which files to open: `python -m utils.summary demo`."""
+"""What a demonstration run reached and which files to open: `python -m utils.summary demo`, or `demo-satellite`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,38 @@ from utils.system.untrusted import read_text
 
 SUBSET_TITLES = {"overall": "all", "snr_gt_3": "SNR > 3", "snr_le_3": "SNR <= 3"}
 NUMBER = (int, float, type(None))
-FIGURE_TITLES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
+# The figures of test.py, and those of vid_map_coco.py.
+MASK_TITLES = {"pd": "Pd", "fa": "Fa", "false_per_frame": "false/frame", "iou": "IoU", "niou": "nIoU"}
+BOX_TITLES = {
+    "ap50": "AP50",
+    "any_overlap_f1": "F1 overlap",
+    "centre_5px_f1": "F1 5 px",
+    "any_overlap_precision": "precision",
+    "any_overlap_recall": "recall",
+    "false_per_frame": "false/frame",
+}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """The content of a `metrics.json` of test.py; raises `UserError` where there is none."""
+    """The content of a `metrics.json` of test.py or vid_map_coco.py; raises `UserError` where there is none."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; expected the figures that test.py writes")
+        raise UserError(f"{path}: no such file; expected the figures that test.py or vid_map_coco.py writes")
     try:
         found = json.loads(read_text(str(path)))
         parts = [found[name] for name in SUBSET_TITLES if name in found]
-        known = bool(parts) and all(isinstance(part[key], NUMBER) for part in parts for key in FIGURE_TITLES)
+        known = bool(parts) and all(isinstance(part[key], NUMBER) for part in parts for key in titles_of(found))
     except (ValueError, TypeError, KeyError, RecursionError):
         known = False
     if not known:
-        raise UserError(f"{path}: found no figures, expected those that test.py writes; measure again")
+        raise UserError(
+            f"{path}: found no figures, expected those that test.py or vid_map_coco.py writes; measure again"
+        )
     return found
+
+
+def titles_of(metrics: dict[str, Any]) -> dict[str, str]:
+    """The columns that a `metrics.json` has figures for."""
+    return BOX_TITLES if "ap50" in metrics["overall"] else MASK_TITLES
 
 
 def format_tests(tests: dict[str, dict[str, Any]]) -> str:
@@ -39,8 +55,9 @@ def format_tests(tests: dict[str, dict[str, Any]]) -> str:
         for part, text in SUBSET_TITLES.items()
         if part in metrics
     }
-    columns = [(text, key, "") for key, text in FIGURE_TITLES.items()]
-    return format_table(rows, columns, "test set", (22, *(11 for _ in FIGURE_TITLES)))
+    titles = titles_of(next(iter(tests.values())))
+    columns = [(text, key, "") for key, text in titles.items()]
+    return format_table(rows, columns, "test set", (22, *(11 for _ in titles)))
 
 
 def main(folder: Path) -> None:
@@ -54,16 +71,19 @@ def main(folder: Path) -> None:
         "predictions": "video/**/predictions.json",
         "training curves": "runs/*/curves.png",
         "Pd over Fa": "test/pd_fa.png",
+        "precision, recall": "test/pr_curve.png",
         "weights": "runs/*/best.pt",
     }
     for text, pattern in wanted.items():
         for path in sorted(folder.glob(pattern)):
-            print(f"  {text:16} {path}")
-    print(f"  {'all figures':16} {folder / 'test' / 'metrics.json'}")
+            print(f"  {text:17} {path}")
+    print(f"  {'all figures':17} {folder / 'test' / 'metrics.json'}")
 
 
 if __name__ == "__main__":
     with user_errors():
         if len(sys.argv) != 2:
-            raise UserError("usage: python -m utils.summary FOLDER, the folder that `make demo` wrote")
+            raise UserError(
+                "usage: python -m utils.summary FOLDER, the folder that `make demo` or `make demo-satellite` wrote"
+            )
         main(Path(sys.argv[1]))

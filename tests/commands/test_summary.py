@@ -25,6 +25,17 @@ def test_figures_files_and_the_path_of_the_metrics_as_the_last_word(tmp_path, ca
     assert text.split()[-1] == str(tmp_path / "test" / "metrics.json")
 
 
+def test_figures_of_boxes_have_columns_of_their_own(tmp_path, capsys):
+    names = ("ap50", "any_overlap_f1", "centre_5px_f1", "any_overlap_precision", "any_overlap_recall")
+    figures = {name: 0.81 + 0.01 * place for place, name in enumerate(names)} | {"false_per_frame": 0.25}
+    write_json(tmp_path / "test" / "metrics.json", {"overall": figures})
+    main(tmp_path)
+    text = capsys.readouterr().out
+    title, row = text.splitlines()[2:4]
+    assert title.split() == "test set AP50 F1 overlap F1 5 px precision recall false/frame".split()
+    assert row.split() == ["test,", "all", "0.81", "0.82", "0.83", "0.84", "0.85", "0.25"]
+
+
 def test_a_folder_without_figures_is_named(tmp_path):
     with pytest.raises(UserError, match="metrics.json"):
         main(tmp_path)
