@@ -32,7 +32,7 @@ def test_figures_of_boxes_have_columns_of_their_own(tmp_path, capsys):
     main(tmp_path)
     text = capsys.readouterr().out
     title, row = text.splitlines()[2:4]
-    assert title.split() == "test set AP50 F1 overlap F1 5 px precision recall false/frame".split()
+    assert " ".join(title.split()) == "test set AP50 F1 overlap F1 5 px precision recall false/frame"
     assert row.split() == ["test,", "all", "0.81", "0.82", "0.83", "0.84", "0.85", "0.25"]
 
 
