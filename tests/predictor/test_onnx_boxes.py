@@ -46,8 +46,9 @@ def test_thousands_of_candidates_take_no_time():
     assert time.process_time() - began < 2  # 0.3 s; box by box 3 s and more
 
 
-def test_boxes_beside_the_frame_take_no_places(tmp_path):
+def test_boxes_beside_the_frame_take_no_places(tmp_path, monkeypatch):
     """Of a wide frame half of the letterbox is margin: the 100 surest boxes are those of the frame."""
+    monkeypatch.setattr("utils.predictor.prediction.MAX_SURE_DETECTIONS", 100)
     weights = write_weights(tmp_path, "sstnet", input_size=224)
     exact = Predictor.from_checkpoint(weights, "cpu")
     module = ClipExport(read_weights(weights).model.network, True)

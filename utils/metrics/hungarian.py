@@ -21,13 +21,14 @@ from scipy.optimize import linear_sum_assignment
 
 from utils.images.boxes import box_iou
 from utils.metrics.figures import ratio
+from utils.predictor.prediction import SURE_SCORE
 
 HUNGARIAN_RULES = {
     "any_overlap": "any overlap",
     "iou_30": "IoU above 0.3",
     "centre_5px": "centres less than 5 px apart",
 }
-PUBLISHED_SCORE = 0.3  # that scores exceed
+PUBLISHED_SCORE = SURE_SCORE  # that scores exceed
 HIT_IOU, HIT_DISTANCE = 0.3, 5.0
 RATES = ("precision", "recall", "f1")
 _TIE = 1e-9  # rounding must not make an overlap of boxes that touch, nor a hit of a distance of exactly 5 px

@@ -12,7 +12,9 @@ from utils.images.boxes import box_pixels, leave_out_ignored, suppress
 from utils.images.components import boxes_of, label, label_levels, match, peaks_of
 
 PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
-MAX_DETECTIONS = 100  # detections kept in a frame, the surest: as many as COCO's AP looks at
+MAX_DETECTIONS = 100  # of a frame that COCO's AP looks at, the surest: kept, whatever their scores
+SURE_SCORE = 0.3  # above it, or above a lower threshold, further ones are kept: crowded frames have hundreds of targets
+MAX_SURE_DETECTIONS = 1000  # of a frame, these included
 # Levels below the operating threshold at which weaker components are looked for: whole steps of the logit.
 WEAKER_LEVELS = 1 / (1 + np.exp(-np.arange(-5.0, 13.0)))
 
@@ -53,7 +55,7 @@ class Prediction:
 
     @cached_property
     def detections(self) -> np.ndarray:
-        """`(N, 6)` float32: x1, y1, x2, y2, score, class; the surest first, at most 100.
+        """`(N, 6)` float32: x1, y1, x2, y2, score, class; the surest first, as many as `keep_surest` says.
 
         A detector's own, or `rank_components`, made when first asked for.
         """
@@ -96,7 +98,7 @@ def rank_components(probability: np.ndarray, threshold: float) -> np.ndarray:
     first = peaks_of(found, height[found.pixel]) == found.level
     scores = peaks_of(found, flat[found.pixel])
     rows = np.concatenate([boxes_of(found, probability.shape[1]), scores[:, None], np.zeros((len(found), 1))], 1)
-    return keep_surest(rows[first])
+    return keep_surest(rows[first], threshold)
 
 
 def match_components(targets: Sequence[Component], found: Sequence[Component]) -> np.ndarray:
@@ -108,9 +110,20 @@ def match_components(targets: Sequence[Component], found: Sequence[Component]) -
     return match(*(np.array([item.centroid for item in items]).reshape(-1, 2) for items in (targets, found)))
 
 
-def keep_surest(boxes: np.ndarray) -> np.ndarray:
-    """Boxes `(N, 6)` x1, y1, x2, y2, score, class → the `MAX_DETECTIONS` surest, in descending order, float32."""
-    return boxes[np.argsort(-boxes[:, 4], kind="stable")[:MAX_DETECTIONS]].astype(np.float32)
+def keep_surest(boxes: np.ndarray, threshold: float) -> np.ndarray:
+    """The detections of a frame that are kept.
+
+    Args:
+        boxes: `(N, 6)` x1, y1, x2, y2, score, class.
+        threshold: at which the network is used.
+
+    Returns:
+        `(M, 6)` float32, the surest first: 100, or where more than these exceed the threshold or a score of 0.3, all
+        that do, up to 1,000.
+    """
+    boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")].astype(np.float32)
+    sure = np.count_nonzero(boxes[:, 4] > np.float32(min(threshold, SURE_SCORE)))
+    return boxes[: min(max(sure, MAX_DETECTIONS), MAX_SURE_DETECTIONS)]
 
 
 def box_component(box: Sequence[float], score: float = 1.0) -> Component:
@@ -172,7 +185,7 @@ def leave_out(prediction: Prediction, ignored: np.ndarray, targets: np.ndarray) 
 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:
     """The prediction of a detector that finds `boxes` `(N, 6)` in frame `number` of `shape` (H, W) pixels."""
-    boxes = keep_surest(boxes)
+    boxes = keep_surest(boxes, threshold)
     shown = suppress_for_pictures(boxes)
     probability = paint_scores(shown, shape)
     components = tuple(box_component(box, box[4]) for box in shown if box[4] > threshold)
