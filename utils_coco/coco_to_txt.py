@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def text_line(name: str, boxes: Sequence[Box]) -> str:
 
 def list_lost(content: dict[str, Any]) -> list[str]:
     """What a COCO dictionary says that txt lines cannot, each with its count; `[]` where nothing is lost."""
-    lost = [f"{key} ({count} {part})" for part in KEYS_IN_LINES for key, count in _extras(content[part], part).items()]
+    lost = list_extras(content, KEYS_IN_LINES)
     order = {image["id"]: i for i, image in enumerate(content["images"])}
     boxes = [
         item["id"] for item in sorted(content["annotations"], key=lambda item: order[item["image_id"]]) if "id" in item
@@ -70,14 +70,18 @@ def list_lost(content: dict[str, Any]) -> list[str]:
     return lost + [key for key in content if key not in KEYS_IN_LINES]
 
 
-def _extras(items: Sequence[dict[str, Any]], part: str) -> Counter[str]:
-    """How many of `items` have what under keys that lines have no place for."""
-    return Counter(
-        key
-        for item in items
-        for key, value in item.items()
-        if key not in KEYS_IN_LINES[part] and not _says_nothing(key, value, item)
-    )
+def list_extras(content: dict[str, Any], held: Mapping[str, Collection[str]]) -> list[str]:
+    """What entries of a COCO dictionary say under other keys than those `held` for their part, each with its count."""
+    extras = {
+        part: Counter(
+            key
+            for item in content[part]
+            for key, value in item.items()
+            if key not in held[part] and not _says_nothing(key, value, item)
+        )
+        for part in held
+    }
+    return [f"{key} ({count} {part})" for part, counts in extras.items() for key, count in counts.items()]
 
 
 def _says_nothing(key: str, value: Any, item: dict[str, Any]) -> bool:

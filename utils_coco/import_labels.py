@@ -1,6 +1,6 @@
 """Make a dataset of your own images and labels: `python -m utils_coco.import_labels --images X --labels Y --out Z`.
 
-Labels: masks, YOLO, Pascal VOC, COCO, csv of boxes, or csv of centroids. Which of them is found out.
+Labels: masks, YOLO, Pascal VOC, COCO, MOT tables, csv of boxes, or csv of centroids. Which of them is found out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 if not __package__:  # run as a file
@@ -25,6 +26,7 @@ from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
 from utils_coco.label_formats import LABEL_KINDS, ReadLabels, guess_kind, mask_files, read_boxes
 from utils_coco.label_tables import NamedBox
+from utils_coco.mot_labels import read_videos
 from utils_coco.new_dataset import fit_boxes, write_dataset
 from utils_coco.source_images import Lookup, SourceImage, list_images, split_by_labels
 
@@ -47,7 +49,12 @@ class Match:
 
 
 def match_labels(
-    lookup: Lookup, labels: Path, kind: str, side: float, size: Callable[[Path], tuple[int, int]]
+    lookup: Lookup,
+    labels: Path,
+    kind: str,
+    side: float,
+    size: Callable[[Path], tuple[int, int]],
+    first_pixel: int | None = None,
 ) -> Match:
     """Read labels and find the image of each.
 
@@ -57,6 +64,7 @@ def match_labels(
         kind: one of `LABEL_KINDS`.
         side: of the boxes around centroids, in pixels.
         size: (h, w) of an image file.
+        first_pixel: as of `utils_coco.mot_labels.read_videos`.
 
     Raises:
         UserError: a label file is broken, or no label belongs to any of the images.
@@ -69,7 +77,10 @@ def match_labels(
 
     if kind == "masks":
         _match_masks(lookup, labels, found)
-    read = ReadLabels() if kind == "masks" else read_boxes(kind, labels, size_of, side)
+    read = ReadLabels()
+    if kind != "masks":
+        tables = partial(read_videos, labels, lookup.find_video, first_pixel)
+        read = read_boxes(kind, labels, size_of, side, tables)
     found.notes, found.said = read.notes, read.said
     for name in read.images:
         image = lookup.find(name.path, name.split)
@@ -125,6 +136,16 @@ def _match_masks(lookup: Lookup, labels: Path, found: Match) -> None:
             )
 
 
+def _find_kind(labels: Path) -> str:
+    """The kind of some labels; raises `UserError` where these are none."""
+    kind = guess_kind(labels)
+    if kind is None:
+        raise UserError(
+            f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
+        )
+    return kind
+
+
 def convert(
     images: str,
     labels: str,
@@ -136,6 +157,7 @@ def convert(
     one_class: bool = False,
     link: bool = False,
     cut: bool = False,
+    first_pixel: int | None = None,
 ) -> list[str]:
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
@@ -150,6 +172,7 @@ def convert(
         one_class: a single class "target".
         link: the images, which saves room; else they are copied.
         cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
+        first_pixel: as of `utils_coco.mot_labels.read_videos`.
 
     Returns:
         Lines that say what was made. What was passed over is a warning on stderr.
@@ -165,13 +188,8 @@ def convert(
         raise UserError(f"{out}: found files there, expected a new or empty folder; give another --out")
     require_apart(root, [images, labels])
     found = list_images(Path(images), test, fraction, source)
-    if kind == "auto":
-        kind = guess_kind(source) or "none"
-    if kind not in LABEL_KINDS:
-        raise UserError(
-            f"{labels}: found nothing that looks like labels, expected {', '.join(LABEL_KINDS)}; give --kind"
-        )
-    matched = match_labels(Lookup(found), source, kind, side, image_size)
+    kind = _find_kind(source) if kind == "auto" else kind
+    matched = match_labels(Lookup(found), source, kind, side, image_size, first_pixel)
     for note in matched.notes:
         warn(note)
     if not test:
@@ -211,6 +229,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="of the boxes around centroids (default: %(default)s)",
     )
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
+    parser.add_argument(
+        "--first-pixel",
+        type=number("first_pixel"),
+        metavar="N",
+        help="number of the first column and row in MOT tables, 0 or 1 (default: 1 where frames lie in img1/, else 0)",
+    )
     add_cut_option(parser)
     parser.add_argument("--link", action="store_true", help="link the images instead of copying them, which saves room")
     given = parser.parse_args(argv)
@@ -227,6 +251,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 given.one_class,
                 given.link,
                 given.cut,
+                given.first_pixel,
             )
         )
     )

@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +30,12 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.class_names import ClassNames, is_names_file
 from utils_coco.label_tables import NamedBox, read_table, table_kind
-from utils_coco.unread_formats import UnreadFiles, name_format, name_xml
+from utils_coco.mot_labels import VideoLabels
+from utils_coco.unread_formats import MOT_FORMATS, UnreadFiles, name_format, name_xml
 
 SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
-LABEL_KINDS = ("yolo", "voc", "coco", "boxes", "centroids", "masks")
-SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json"}  # of their files
+LABEL_KINDS = ("yolo", "voc", "coco", "mot", "boxes", "centroids", "masks")
+SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json", "mot": ".txt"}  # of their files
 NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
 MAX_CLASS = 9999  # a number beyond is a slip
 
@@ -106,16 +108,18 @@ class ReadLabels:
 
 
 def guess_kind(labels: Path) -> str | None:
-    """The kind of the labels in a folder or file, by the first file that tells.
+    """The kind of the labels in a folder or file, by the first file that tells; MOT tables count after all others.
 
     Raises:
         UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids;
             or there are only labels of formats that are not read.
     """
-    unclear, unread = None, UnreadFiles()
+    unclear, tables, unread = None, False, UnreadFiles()
     for path in [labels] if labels.is_file() else _files_below(labels):
         suffix = path.suffix.lower()
-        if unread.takes(path):
+        name = name_format(path)
+        tables = tables or name in MOT_FORMATS
+        if name in MOT_FORMATS or unread.takes(path, name):
             continue
         if suffix == ".xml":
             return "voc"
@@ -128,6 +132,8 @@ def guess_kind(labels: Path) -> str | None:
                 unclear = error
         if suffix == ".txt" and path.stem.lower() not in NAMES_WITHOUT_LABELS and _is_yolo(path):
             return "yolo"
+    if tables:
+        return "mot"
     if unclear:
         raise unclear
     unread.refuse()
@@ -159,7 +165,13 @@ def _is_yolo(path: Path) -> bool:
         return False
 
 
-def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> ReadLabels:
+def read_boxes(
+    kind: str,
+    labels: Path,
+    sizes: SizeLookup,
+    side: float,
+    videos: Callable[[], VideoLabels] = VideoLabels,
+) -> ReadLabels:
     """The boxes of all images.
 
     Args:
@@ -167,6 +179,7 @@ def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> ReadL
         labels: folder or file.
         sizes: (h, w) of the image that a key names, which YOLO's shares need; None where there is none.
         side: of the boxes around centroids, in pixels.
+        videos: reads MOT tables, as `utils_coco.mot_labels.read_videos` does.
 
     Raises:
         UserError: there is no such label file, or one is broken.
@@ -178,6 +191,11 @@ def read_boxes(kind: str, labels: Path, sizes: SizeLookup, side: float) -> ReadL
         _read_voc(labels, found)
     elif kind == "coco":
         _read_coco(labels, found)
+    elif kind == "mot":
+        read = videos()
+        for key, boxes in read.images.items():
+            found.add(key, boxes)
+        found.scores, found.said, found.notes = read.scores, read.said, read.notes
     else:
         _read_tables(labels, kind, side, found)
     if not found.images:
@@ -302,17 +320,16 @@ def _read_coco(labels: Path, found: ReadLabels) -> None:
             if ".." in key.split("/"):
                 raise UserError(f"{path}: found '{entry.path}', which may lead out of the images' folder; correct it")
             boxes = [
-                NamedBox(*corners, names[number], ignored)
-                for ignored, boxes in ((False, entry.boxes), (True, entry.ignored))
-                for *corners, number in boxes
+                NamedBox(*corners, names[number], False, track)
+                for (*corners, number), track in zip_longest(entry.boxes, entry.tracks)
             ]
+            boxes += [NamedBox(*corners, names[number], True) for *corners, number in entry.ignored]
             found.add(f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), boxes, entry.size, path)
 
 
 def _read_tables(labels: Path, kind: str, side: float, found: ReadLabels) -> None:
     for path, key in _files(labels, ".csv"):
-        table = read_table(path, key, kind, side)
-        for row in table:
+        for row in read_table(path, key, kind, side):
             found.add(row.image, row.boxes, row.size, path)
             found.scores += [] if row.score is None else [row.score]
 

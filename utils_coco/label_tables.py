@@ -13,7 +13,7 @@ import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY
 from utils.datasets.formats.voc import as_flag
-from utils.datasets.json_formats import MAX_NUMBER
+from utils.datasets.json_formats import MAX_CHARACTERS, MAX_NUMBER
 from utils.images.boxes import shares_problem
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.errors import UserError
@@ -55,6 +55,7 @@ CLASS_COLUMNS = (
     "categoryid",
 )
 IGNORE_COLUMNS = ("iscrowd", "crowd", "ignore", "ignored", "difficult")  # of 1: a region to ignore
+TRACK_COLUMNS = ("trackid", "track", "tracknumber", "targetid", "objectid", "instanceid", "id")
 SCORE_COLUMNS = ("score", "confidence", "conf", "probability", "prob")
 IMAGE_SIZE_COLUMNS = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("imagew", "imageh"), ("imgw", "imgh"))
 CORNER_COLUMNS = (
@@ -92,8 +93,8 @@ COLUMN_ADVICE = (
 class Columns:
     """Positions of the columns that are read.
 
-    `form` is one of `FORMS_BY_KIND`, which says what the `values` are. `sequence`, `category` and `score` are None
-    where there is none, `size` (width, height of the image) and `ignored` are empty then.
+    `form` is one of `FORMS_BY_KIND`, which says what the `values` are. `sequence`, `category`, `score` and `track` are
+    None where there is none, `size` (width, height of the image) and `ignored` are empty then.
     """
 
     form: str
@@ -102,6 +103,7 @@ class Columns:
     sequence: int | None
     category: int | None
     score: int | None
+    track: int | None
     size: tuple[int, ...]
     ignored: tuple[int, ...]
 
@@ -112,7 +114,7 @@ class Columns:
 
 
 class NamedBox(NamedTuple):
-    """A box in pixels from 0, right and bottom exclusive, and its class; or a region to ignore."""
+    """A box in pixels from 0, right and bottom exclusive, its class and the id of its track; or a region to ignore."""
 
     x1: float
     y1: float
@@ -120,6 +122,7 @@ class NamedBox(NamedTuple):
     y2: float
     name: str
     ignored: bool = False
+    track: int | str | None = None
 
 
 class LabelRow(NamedTuple):
@@ -198,14 +201,15 @@ def find_columns(path: Path, head: Sequence[str], kind: str = "") -> Columns:
     twice = [name for name in (image, *used) if plain.count(name) > 1]
     if twice:
         raise UserError(f"{said}, two of them {twice[0]}; {COLUMN_ADVICE}")
-    sequence, category, score = (
+    sequence, category, score, track = (
         next((plain.index(name) for name in known if name in names), None)
-        for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS, SCORE_COLUMNS)
+        for known in (SEQUENCE_COLUMNS, CLASS_COLUMNS, SCORE_COLUMNS, TRACK_COLUMNS)
     )
     sides = [pair for pair in (*IMAGE_SIZE_COLUMNS, SIZE_COLUMNS[1]) if names.issuperset(pair) and pair[0] not in used]
     size = tuple(map(plain.index, sides[0])) if sides and form != "centre" else ()
     ignored = tuple(index for index, name in enumerate(plain) if name in IGNORE_COLUMNS)
-    return Columns(form, tuple(map(plain.index, used)), plain.index(image), sequence, category, score, size, ignored)
+    places = tuple(map(plain.index, used))
+    return Columns(form, places, plain.index(image), sequence, category, score, track, size, ignored)
 
 
 def table_kind(path: Path) -> str:
@@ -274,7 +278,8 @@ def _read_row(columns: Columns, cells: dict[int, str], key: str, side: float) ->
         return LabelRow(name), []
     corners = _corners(columns.form, values, side)
     ignored = any([as_flag(cells.get(index) or "") for index in columns.ignored])
-    box = NamedBox(*corners, cells.get(columns.category) or TARGET_CATEGORY, ignored)
+    track = _track(cells.get(columns.track) or "")
+    box = NamedBox(*corners, cells.get(columns.category) or TARGET_CATEGORY, ignored, track)
     return LabelRow(name, (box,), _declared(columns, cells, corners), _score(cells.get(columns.score) or "")), values
 
 
@@ -284,6 +289,13 @@ def _declared(columns: Columns, cells: dict[int, str], corners: Sequence[float])
     width, height = map(_number, words) if words else (0, 0)
     sides = abs(width - (corners[2] - corners[0])), abs(height - (corners[3] - corners[1]))
     return None if min(width, height) <= 0 or max(sides) <= 1 else (round(height), round(width))
+
+
+def _track(word: str) -> int | str | None:
+    """The id of a track: a number, where it is one; -1 is none, as in MOT tables."""
+    number = re.fullmatch(r"(-?\d{1,15})(?:\.0+)?", word, re.ASCII)
+    track = int(number[1]) if number else word[:MAX_CHARACTERS]
+    return None if track in ("", -1) else track
 
 
 def _score(word: str) -> float | None:

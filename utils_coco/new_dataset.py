@@ -110,7 +110,7 @@ def _numbered(
         f"images/{image.name}",
         size,
         [
-            (*(round(value, 4) for value in box[:4]), number, box.ignored)
+            (*(round(value, 4) for value in box[:4]), number, box.ignored, box.track)
             for box in boxes
             for number in numbers.get(box.name, range(len(classes)))
         ],

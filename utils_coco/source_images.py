@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.datasets.split_names import split_of_folder
 from utils.images.alike_names import AlikeNames, find_spelt_alike
-from utils.images.folders import LeftOut, walk_folder
+from utils.images.folders import FRAME_FOLDERS, LeftOut, walk_folder
 from utils.images.frame_names import natural_key, to_number
 from utils.images.frame_order import order_frames
 from utils.images.image_files import IMAGE_SUFFIXES, images_among
@@ -115,7 +115,7 @@ def _sequences_of(folder: Path, groups: dict[str, list[Path]]) -> dict[str, list
     A folder is a sequence, or holds several that the names tell apart.
     """
     found = {}
-    for name, paths in groups.items():
+    for name, paths in _name_videos(folder, groups).items():
         order = order_frames([path.stem for path in paths])
         if order.said:
             warn(f"{folder}: {order.said} (in {name})")
@@ -125,6 +125,19 @@ def _sequences_of(folder: Path, groups: dict[str, list[Path]]) -> dict[str, list
             while inner in found or (sequence.label and inner in groups):  # a folder of that name
                 inner += "_"
             found[inner] = own
+    return found
+
+
+def _name_videos(folder: Path, groups: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """The groups, those in a folder such as `img` called like the one around it, but where others lie beside it."""
+    inner = Counter(path.rpartition("/")[0] for path in groups)
+    found: dict[str, list[Path]] = {}
+    for name, paths in groups.items():
+        above, _, last = name.rpartition("/")
+        place = paths[0].parent.resolve().parent
+        if last in FRAME_FOLDERS and place.name and above not in groups and inner[above] == 1:
+            name = above or place.name
+        found[name] = paths
     return found
 
 
@@ -186,6 +199,19 @@ class Lookup:
             if last[short] == 1:
                 self.by_number.setdefault((short, image.number), image)
         self.alike = AlikeNames(lambda: self.by_end)
+
+    def find_video(self, name: str, alone: bool) -> list[SourceImage]:
+        """A video's images in their order, [] where there is no such video.
+
+        Args:
+            name: of the video, the path of its folder or an end of that; or a longer path than that is known.
+            alone: no other video is looked up, so that the only sequence is meant whatever its name.
+        """
+        sequences = dict.fromkeys(image.sequence for image in self.images)
+        possible = [end for end in _ends(name) if end in sequences]
+        ending = [own for own in sequences if own.endswith(f"/{name}")]
+        found = possible[:1] or (ending if len(ending) == 1 else [self.only] if alone and self.only else [])
+        return [image for image in self.images if image.sequence in found]
 
     @cached_property
     def by_end(self) -> dict[str, list[SourceImage]]:

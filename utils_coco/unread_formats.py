@@ -1,4 +1,4 @@
-"""Label formats that are recognised, so that they can be named, and are not read."""
+"""Label formats that are recognised by a look at a file, so that they can be named; most are not read."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 MAX_LINES_LOOKED_AT = 20
 UNSAFE_XML = re.compile("<!ENTITY|<!DOCTYPE")
 MOT_NAMES = ("gt", "det")
+MOT_FORMATS = ("MOTChallenge", "MOTChallenge, or VisDrone-VID and UAVDT")  # which are read where nothing else is
 GENERIC_ADVICE = "export them as COCO, YOLO or Pascal VOC"
 
 
@@ -45,8 +46,9 @@ def name_xml(root: ElementTree.Element) -> str:
 def name_text(path: Path, text: str) -> str:
     """The format of a text file; "" where it may be YOLO's, or is none of these."""
     lines = [line.strip() for line in text.splitlines()[:MAX_LINES_LOOKED_AT] if line.strip()]
+    table = path.stem.lower() in MOT_NAMES
     if not lines:
-        return ""
+        return MOT_FORMATS[0] if table else ""
     if re.match(r"(imagesource|gsd):", lines[0]):
         return "DOTA"
     rows = [[word for word in re.split(r"[,\s]+", line) if word] for line in lines]
@@ -54,12 +56,12 @@ def name_text(path: Path, text: str) -> str:
     commas = "," in lines[0]
     count = len(rows[0])
     if any(len(row) != count for row in rows):
-        return ""
+        return MOT_FORMATS[0] if table and commas and all(map(NUMBER.fullmatch, rows[0])) else ""
     if numeric and path.stem.lower().startswith("groundtruth") or (numeric and count == 4):
         return "one box a frame, as in OTB, LaSOT, GOT-10k and VOT"
     if numeric and commas:
         if count in (6, 7, 9, 10):
-            return "MOTChallenge, or VisDrone-VID and UAVDT" if path.stem.lower() not in MOT_NAMES else "MOTChallenge"
+            return MOT_FORMATS[not table]
         return "VisDrone (boxes of one image)" if count == 8 else ""
     if not commas and count >= 9 and all(map(NUMBER.fullmatch, rows[0][:8])) and not NUMBER.fullmatch(rows[0][8]):
         return "DOTA"
@@ -107,8 +109,13 @@ class UnreadFiles:
         ]
 
     def refuse(self, all_kinds: bool = False) -> None:
-        """Raise `UserError` where labels are among them; with `all_kinds` for other things too, called `a …`."""
+        """Raise `UserError` where labels that are not read are among them.
+
+        With `all_kinds` for other things too, called `a …`.
+        """
         for name, paths in self.files.items():
+            if name in MOT_FORMATS:
+                continue
             count = f"(the first of {len(paths)} such files)"
             if not name.startswith(("a ", "an ")):
                 raise UserError(

@@ -88,7 +88,7 @@ def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Ent
     ignored: dict[int, list[Box]] = defaultdict(list)
     snr: dict[int, list[float]] = defaultdict(list)
     tracks: dict[int, list[int]] = defaultdict(list)
-    track_of = _number_tracks(content["annotations"])
+    track_of = number_tracks(content["annotations"])
     convert = float if number is float else lambda value: number(repr(value))
     for item in content["annotations"]:
         image, category = item["image_id"], item["category_id"]
@@ -119,7 +119,7 @@ def _entries(content: dict[str, Any], number: Callable[[str], Any]) -> tuple[Ent
     )
 
 
-def _number_tracks(annotations: Iterable[dict[str, Any]]) -> dict[Any, int]:
+def number_tracks(annotations: Iterable[dict[str, Any]]) -> dict[Any, int]:
     """The number of every `track_id`, which is that itself unless one is text, or below -1."""
     names = dict.fromkeys(item.get("track_id") for item in annotations)
     names = [name for name in names if name not in (None, NO_TRACK)]

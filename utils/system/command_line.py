@@ -142,6 +142,7 @@ BOUNDS: dict[str, Bounds] = {
     # labels
     "test_fraction": _real(0, 0.9),
     "box_side": _real(1, 1000),
+    "first_pixel": _whole(0, 1),
     # synthetic sequences
     "train_sequences": _whole(0, 100_000),
     "test_sequences": _whole(0, 100_000),
