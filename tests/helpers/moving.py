@@ -1,10 +1,13 @@
 """Small datasets on disk in which a square target moves over noise."""
 
+import dataclasses
 import json
 
 import cv2
 import numpy as np
 from trees import write, write_text
+
+from utils.training.config import TrainConfig
 
 SHAPE, FRAMES = (48, 64), 6
 SPARK = (40, 8)  # row, column of the single bright pixel in sequence s1, which is no target
@@ -70,6 +73,23 @@ def write_dataset(root, sequences=2, frames=8, side=48):
     for split in ("train", "test"):
         (root / f"{split}_NUDTMIRSDT.txt").write_text("\n".join(lines) + "\n")
     return root
+
+
+def small_recipe(data, out, **changes):
+    """A training of `write_dataset`'s frames, into out/run: two epochs of a few small steps on the CPU."""
+    small = TrainConfig(
+        data_root=str(data),
+        out=str(out),
+        name="run",
+        epochs=2,
+        batch_size=4,
+        input_size=32,
+        workers=0,
+        quiet=True,
+        device="cpu",
+        val_fraction=0.25,
+    )
+    return dataclasses.replace(small, **changes)
 
 
 def write_boxed(root, sequences=2, frames=6, size=(40, 48), dtype=np.uint8):

@@ -9,35 +9,20 @@ import pytest
 import torch
 from checkpoints import same
 from children import exact_child, launched, message, run_child, run_children, train_child
-from moving import write_boxed, write_dataset
+from moving import small_recipe, write_boxed, write_dataset
 from torch.nn.parallel import DistributedDataParallel
 
 from nets.losses import CRITERIA, build_criterion
 from nets.yolox_head import yolox_loss
 from utils.predictor.checkpoint import load_checkpoint
 from utils.system.distributed import fresh_store, gather, mean_over_processes, processes, rank
-from utils.training.config import TrainConfig
 from utils.training.recipes import SSTNET
 
 TOLERANCE = 1e-5  # of the distance that training moved the weights: sums in another order (found: below 1e-6)
 
 
 def recipe(data, out, **changes):
-    small = TrainConfig(
-        data_root=str(data),
-        out=str(out),
-        name="run",
-        epochs=2,
-        batch_size=4,
-        input_size=32,
-        workers=0,
-        quiet=True,
-        device="cpu",
-        val_fraction=0.25,
-        freeze_norm=True,
-        batch_augmentation=False,
-    )
-    return dataclasses.replace(small, **changes)
+    return small_recipe(data, out, **({"freeze_norm": True, "batch_augmentation": False} | changes))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from checkpoints import flip_a_bit, same
-from moving import write_dataset
+from moving import small_recipe, write_dataset
 from scripts import run_without_torch
 
 from utils.datasets.dataset import open_dataset
@@ -25,21 +25,7 @@ def data(tmp_path):
 
 
 def recipe(data, out, **changes):
-    small = TrainConfig(
-        data_root=str(data),
-        out=str(out),
-        name="run",
-        epochs=2,
-        batch_size=2,
-        input_size=32,
-        workers=0,
-        quiet=True,
-        device="cpu",
-        val_fraction=0.25,
-        clips_per_epoch=8,
-        val_every=5,
-    )
-    return dataclasses.replace(small, **changes)
+    return small_recipe(data, out, **({"batch_size": 2, "clips_per_epoch": 8, "val_every": 5} | changes))
 
 
 def run(data, out, **changes):

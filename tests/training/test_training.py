@@ -1,13 +1,12 @@
 """Training end to end on a dataset of a few small frames: files, figures, repeatability, mistakes."""
 
-import dataclasses
 import json
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from moving import write_dataset
+from moving import small_recipe, write_dataset
 
 from utils.datasets.dataset import join_datasets, open_dataset
 from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
@@ -26,24 +25,8 @@ def data(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data") / "made")
 
 
-def recipe(data, out, **changes):
-    small = TrainConfig(
-        data_root=str(data),
-        out=str(out),
-        name="run",
-        epochs=2,
-        batch_size=4,
-        input_size=32,
-        workers=0,
-        quiet=True,
-        device="cpu",
-        val_fraction=0.25,
-    )
-    return dataclasses.replace(small, **changes)
-
-
 def run(data, out, **changes):
-    config = recipe(data, out, **changes)
+    config = small_recipe(data, out, **changes)
     return train(config, open_dataset(config.data_root, "train"))
 
 
@@ -277,7 +260,7 @@ def test_training_on_cuda(data, tmp_path):
 
 def test_a_bad_frame_in_a_loader_process_is_one_line(tmp_path):
     root = write_dataset(tmp_path / "made")
-    config = recipe(root, tmp_path / "out", workers=1)
+    config = small_recipe(root, tmp_path / "out", workers=1)
     dataset = open_dataset(root, "train")
     (root / "images/sequence1/2.png").write_bytes(b"no image")
     with pytest.raises(UserError) as caught:

@@ -10,13 +10,12 @@ import time
 
 import pytest
 from children import message, run_child, start_child, train_child
-from moving import write_dataset
+from moving import small_recipe, write_dataset
 
 from utils.datasets.dataset import open_dataset
 from utils.predictor.checkpoint import load_checkpoint
 from utils.system import lock
 from utils.system.lock import LOCK_FILE
-from utils.training.config import TrainConfig
 from utils.training.launch import launch
 from utils.training.recipes import SEGMENTATION_FIRST
 from utils.training.resume import EARLIER_FOLDER
@@ -29,21 +28,8 @@ def data(tmp_path_factory):
 
 
 def recipe(data, out, **changes):
-    small = {
-        "data_root": str(data),
-        "out": str(out),
-        "name": "run",
-        "epochs": 1,
-        "batch_size": 2,
-        "input_size": 32,
-        "workers": 0,
-        "clips_per_epoch": 8,
-        "quiet": True,
-        "device": "cpu",
-        "val_fraction": 0.25,
-        "checkpoint_every": 1,
-    }
-    return TrainConfig(**(small | changes))
+    often = {"epochs": 1, "batch_size": 2, "clips_per_epoch": 8, "checkpoint_every": 1}
+    return small_recipe(data, out, **(often | changes))
 
 
 @pytest.fixture
