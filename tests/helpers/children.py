@@ -227,6 +227,13 @@ def _poison_second(count):
 def _kill_loader(*_):
     for child in multiprocessing.active_children():
         os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+def _kill_loader_while_saving(count):
+    import torch
+
+    _at(torch, "save", count, _kill_loader)
 
 
 FAULTS = {
@@ -244,6 +251,7 @@ FAULTS = {
     "death of the second process": _die_second,
     "SIGTERM validating": _end_validating,
     "loader killed": _in_step(_kill_loader),
+    "loader killed while saving": _kill_loader_while_saving,
 }
 
 

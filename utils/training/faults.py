@@ -21,7 +21,7 @@ UNWRITABLE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno
 
 
 class LoaderDied(RuntimeError):
-    """A loader process ended while a batch was waited for; no step was under way."""
+    """A loader process ended, which is noticed when no step is under way."""
 
 
 class StopSignals:
@@ -50,9 +50,6 @@ class StopSignals:
         if self.number and number == signal.SIGINT and processes() == 1:  # torchrun repeats the signals it gets
             raise KeyboardInterrupt
         self.number = number
-        # Where the whole group got the signal, loader processes end now: that is no reason to stop before saving.
-        if hasattr(signal, "SIGCHLD"):  # not on Windows
-            self._before.setdefault(signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_DFL) or signal.SIG_DFL)
         with contextlib.suppress(OSError):  # of a pipe that is closed: saving is what matters
             os.write(2, b"\nstopping after this step, saving first\n")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from utils.images.fit import MARGIN_GREY, margin_level
 from utils.system.distributed import processes, rank
 from utils.system.errors import UserError
 from utils.training.config import CENTRE_DETECTORS, TrainConfig
+from utils.training.faults import LoaderDied
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def build_loader(
     std: float,
     full_scale: float,
     pin_memory: bool = False,
-) -> tuple[EpochSampler, DataLoader]:
+) -> tuple[EpochSampler, TrainingLoader]:
     """A recipe's clips, one for each frame of `sequences`.
 
     Args:
@@ -91,7 +93,7 @@ def build_loader(
             f"processes; expected a multiple of {several} and that many clips, a share for each"
         )
     sampler = EpochSampler(len(clips), config.seed, draw, batch, rank(), several)
-    return sampler, DataLoader(
+    return sampler, TrainingLoader(
         clips,
         batch // several,
         sampler=sampler,
@@ -101,6 +103,33 @@ def build_loader(
         collate_fn=collate,
         worker_init_fn=_ignore_ctrl_c,
     )
+
+
+class TrainingLoader(DataLoader):
+    """A `DataLoader` that tells of a dead process when it is asked, or waited for in vain, and not at other times.
+
+    PyTorch by itself raises as soon as a process ends, in the middle of a step or of writing a checkpoint. From the
+    first of these loaders on, no `DataLoader` of this process does so any more; each still looks after its processes
+    every few seconds that it waits.
+    """
+
+    _complain: Callable[[int, None], None] | None = None  # PyTorch's handler of the signal, set once in a process
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        batches = super().__iter__()
+        if hasattr(signal, "SIGCHLD") and threading.current_thread() is threading.main_thread():  # not on Windows
+            handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            TrainingLoader._complain = handler if callable(handler) else TrainingLoader._complain
+        return batches
+
+    def require_alive(self) -> None:
+        """Between two steps, when everything can be saved: raises `LoaderDied` where a process has died."""
+        if self._complain is None:
+            return
+        try:
+            TrainingLoader._complain(signal.SIGCHLD, None)
+        except RuntimeError as error:
+            raise LoaderDied(str(error)) from None
 
 
 def _ignore_ctrl_c(_: int) -> None:

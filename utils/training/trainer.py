@@ -206,6 +206,7 @@ class TrainingRun:
             self._interrupt()
         if every and step % every == 0 and step < self.steps:
             self.save()
+        self.setup.loader.require_alive()
 
     def _on_non_finite(self, error: NonFiniteLoss) -> None:
         count, limit = self.progress.skipped_before + self.progress.skipped + 1, self.config.skip_non_finite
