@@ -267,7 +267,7 @@ def test_the_view_follows_the_camera_with_sub_pixel_precision():
     camera = camera_path(rng, 6, pan=1.0, jitter=0.4)
     shape = camera.canvas((48, 48))
     y, x = np.mgrid[: shape[0], : shape[1]].astype(float)
-    clip = film(Scene("ramp", 2.0 * y + 3.0 * x), camera, (48, 48))
+    clip = np.stack(list(film(Scene("ramp", 2.0 * y + 3.0 * x), camera, (48, 48))))
     expected = 2 * (camera.position[:, 0] + 20) + 3 * (camera.position[:, 1] + 20)
     assert clip[:, 20, 20] == pytest.approx(expected, abs=1e-3)
 

@@ -6,7 +6,7 @@ at whole numbers. Everything is the same on every machine, as `utils.synthetic.t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,11 +66,10 @@ def view(coefficients: np.ndarray, corner: Sequence[float], shape: tuple[int, in
     return spline(coefficients, corner[0] + np.arange(shape[0]), corner[1] + np.arange(shape[1]))
 
 
-def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> np.ndarray:
-    """(T, H, W) levels: what an ideal sensor sees, blurred by the pan during the exposure."""
+def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Frame by frame (H, W) levels: what an ideal sensor sees, blurred by the pan during the exposure."""
     fixed = ndimage.spline_filter(scene.fixed, 3, mode="mirror")
     drifting = None if scene.drifting is None else ndimage.spline_filter(scene.drifting, 3, mode="mirror")
-    clip = []
     for index, (corner, velocity) in enumerate(zip(camera.position, camera.velocity, strict=True)):
         smear = velocity * camera.exposure
         steps = (0.0,) if np.abs(smear).max() < 0.2 else (-1 / 3, 0.0, 1 / 3)
@@ -86,5 +85,4 @@ def film(scene: Scene, camera: Camera, shape: tuple[int, int]) -> np.ndarray:
                 for axis in (0, 1)
             )
             frame = frame + spline(drifting, rows, columns)
-        clip.append(frame)
-    return np.stack(clip)
+        yield frame

@@ -178,6 +178,7 @@ BOUNDS: dict[str, Bounds] = {
     "satellite.speed": _real(0.1, 8),
     "satellite.contrast": _real(1, 255),
     "drift": _real(0, 10),
+    "slips": _SHARE,
     "flicker": _real(0, 100),
     # benchmarks
     "rounds": _whole(1, 10**6),

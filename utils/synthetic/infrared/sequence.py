@@ -217,7 +217,7 @@ def make_sequence(config: InfraredConfig, split: str, index: int) -> SyntheticSe
     scene = _make_scene(config, look, split, index, camera)
     add_structures(build, scene.fixed, config.structures, config.size)
     sensor = Sensor.draw(sense, config.frames, config.size, config.noise)
-    clip = film(scene, camera, config.size)
+    clip = np.stack(list(film(scene, camera, config.size)))
     distractors = _draw_distractors(config, distract, limits, clip, scene, camera, sensor)
     clip = sensor.expose(shine, clip + distractors.light)
     tracks = [] if is_empty(config, index) else _settle_tracks(config, aim, limits, camera, sensor, clip)

@@ -46,6 +46,7 @@ class SatelliteConfig(DatasetSettings):
     label_parked: bool = _cars(False, "label also cars that never move")
     drift: float = _camera(0.2, "fastest drift of the platform, pixels a frame")
     jitter: float = _camera(0.15, "largest error of the stabilisation, pixels rms")
+    slips: float = _camera(0.01, "share of frames at which the stabilisation slips by a pixel or two")
     noise: float = _camera(1.0, "factor on the sensor's noise")
     flicker: float = _camera(1.0, "factor on how much the illumination changes")
 

@@ -5,7 +5,7 @@ A sequence depends on these three and its configuration alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,19 +13,20 @@ import numpy as np
 
 from utils.datasets.splits import SPLITS
 from utils.images.boxes import cut
-from utils.synthetic.camera import Camera, Scene, camera_path, film
+from utils.synthetic.camera import Scene, film
 from utils.synthetic.satellite.cars import Car, box_of, draw_car
 from utils.synthetic.satellite.config import SatelliteConfig
-from utils.synthetic.satellite.recording import record
+from utils.synthetic.satellite.recording import Recorder, platform_path
 from utils.synthetic.satellite.town import Town, build_town
 from utils.synthetic.satellite.traffic import Traffic
 
-MIN_WAY = 2.0  # pixels that a car goes while a sequence is recorded, in the frame or outside, where it counts as moving
+MIN_WAY = 2.0  # pixels that a car goes while a sequence is recorded, inside or outside the frame, where it moves
 MIN_SEEN = 2.0  # pixels of both sides of a car's box that lie in the frame, where it is labelled
 USUAL_LENGTH = (1.05, 1.4)  # of a sequence's cars, in lengths of the shortest
 LONG_SHARE, LONG_FACTOR = 0.07, (1.3, 1.9)  # vans and lorries, and their length beside a usual car's
 EXPOSURE = 0.3  # of a frame's time, during which light is gathered
-SHADOW = 0.2  # height of a car, in its length
+HEIGHT = 0.2  # of a car, in its length
+PSF = (0.6, 0.85)  # deviation of the optics' blur, pixels
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SatelliteSequence:
 
 @dataclass(frozen=True)
 class _View:
-    """What cars are drawn into: a town, through optics whose blur has a deviation of `psf` pixels."""
+    """What cars are drawn with: a town, and optics whose blur has a deviation of `psf` pixels."""
 
     town: Town
     psf: float
@@ -64,11 +65,10 @@ class _View:
     ) -> np.ndarray:
         """Draw a car at a place of the town into a picture whose pixel (0, 0) lies at `corner`; gives its box there."""
         y, x = np.clip(np.rint(place).astype(int), 0, np.array(self.town.light.shape) - 1)
-        shadow = SHADOW * car.length * self.town.shadow
+        shadow = HEIGHT * car.length * self.town.shadow
         light = float(self.town.light[y, x])
-        centre = place - corner
-        draw_car(picture, car, centre, heading, self.psf, shadow, self.town.road, light, speed * EXPOSURE)
-        return box_of(car, centre, heading)
+        draw_car(picture, car, place - corner, heading, self.psf, shadow, self.town.road, light, speed * EXPOSURE)
+        return box_of(car, place - corner, heading)
 
 
 def _lengths(config: SatelliteConfig, rng: np.random.Generator, usual: float) -> Callable[[], float]:
@@ -79,75 +79,70 @@ def _lengths(config: SatelliteConfig, rng: np.random.Generator, usual: float) ->
     return draw
 
 
+def _seen(size: tuple[int, int], cars: Iterable[LabelledCar]) -> list[LabelledCar]:
+    """Cars of which enough lies in a frame of `size`, their boxes cut at its edges."""
+    found = [replace(car, box=cut(car.box[None], size)[0]) for car in cars]
+    return [car for car in found if (car.box[2:] - car.box[:2] >= MIN_SEEN).all()]
+
+
 def _park(
     config: SatelliteConfig, rng: np.random.Generator, view: _View, length: Callable[[], float]
-) -> list[np.ndarray]:
-    """Draw the cars that never move into the town itself; gives their boxes there, and their contrast behind."""
-    found = []
-    for place in view.town.parked:
-        ends = view.town.projection.to_picture(np.array([place.middle, np.add(place.middle, place.heading)]))
-        way = ends[1] - ends[0]
-        car = Car.draw(rng, length(), config.contrast, config.dark_share)
-        box = view.draw(view.town.levels, car, ends[0], way / np.hypot(*way), np.zeros(2), 0.0)
-        found.append(np.append(box, car.contrast))
-    return found
-
-
-def _drive(
-    config: SatelliteConfig, rng: np.random.Generator, view: _View, traffic: Traffic, camera: Camera, clip: np.ndarray
 ) -> list[LabelledCar]:
-    """Draw the traffic into `clip` (T, H, W), frame by frame; gives the cars that move, their tracks counted anew."""
-    cars: dict[int, Car] = {}
-    ways: dict[int, list[float]] = {}
-    seen = []
-    for t, picture in enumerate(clip):
-        for driver in traffic.drivers:
-            if driver.track not in cars:
-                cars[driver.track] = Car.draw(rng, driver.length, config.contrast, config.dark_share)
-            car, (place, heading) = cars[driver.track], driver.pose()
-            box = view.draw(picture, car, place, heading, camera.position[t], driver.speed)
-            box = cut(box[None], config.size)[0]
-            if (box[2:] - box[:2] >= MIN_SEEN).all():
-                seen.append(LabelledCar(t, driver.track, box, driver.speed, car.contrast))
-            ways.setdefault(driver.track, []).append(driver.way)
-        traffic.step()
-    moves = {track: config.label_parked or way[-1] - way[0] >= MIN_WAY for track, way in ways.items()}
-    return _renumbered([car for car in seen if moves[car.track]])
+    """Draw the cars that never move into the town itself; gives them with their boxes there."""
+    found: list[LabelledCar] = []
+    if not view.town.parked:
+        return found
+    middles, headings = (
+        np.array([getattr(place, part) for place in view.town.parked]) for part in ("middle", "heading")
+    )
+    places = view.town.projection.to_picture(middles)
+    ways = view.town.projection.to_picture(middles + headings) - places
+    for place, way in zip(places, ways, strict=True):
+        car = Car.draw(rng, length(), config.contrast, config.dark_share)
+        box = view.draw(view.town.levels, car, place, way / np.hypot(*way), np.zeros(2), 0.0)
+        found.append(LabelledCar(0, len(found), box, 0.0, car.contrast))
+    return _seen(view.town.levels.shape, found)
 
 
-def _renumbered(cars: list[LabelledCar], first: int = 0) -> list[LabelledCar]:
-    """The same with tracks that count from `first`, in the order in which they are seen."""
+def _renumbered(cars: Iterable[LabelledCar]) -> list[LabelledCar]:
+    """The same with tracks that count from 0, in the order in which they are seen."""
     numbers: dict[int, int] = {}
-    return [replace(car, track=numbers.setdefault(car.track, first + len(numbers))) for car in cars]
-
-
-def _still(config: SatelliteConfig, parked: list[np.ndarray], camera: Camera, first: int) -> list[LabelledCar]:
-    """Parked cars in every frame that shows them; their tracks count from `first`."""
-    found = []
-    for t, corner in enumerate(camera.position):
-        for number, (*box, contrast) in enumerate(parked):
-            seen = cut(np.array([box]) - np.tile(corner[::-1], 2), config.size)[0]
-            if (seen[2:] - seen[:2] >= MIN_SEEN).all():
-                found.append(LabelledCar(t, number, seen, 0.0, float(contrast)))
-    return _renumbered(found, first)
+    return [replace(car, track=numbers.setdefault(car.track, len(numbers))) for car in cars]
 
 
 def make_sequence(config: SatelliteConfig, split: str, index: int) -> SatelliteSequence:
     """Sequence `index` (from 0) of `split`. The same whatever else is made."""
     roots = np.random.SeedSequence([config.split_seed(split), SPLITS.index(split), index]).spawn(6)
     move, look, drive, paint, stand, shine = (np.random.Generator(np.random.PCG64(root)) for root in roots)
-    camera = camera_path(move, config.frames, config.drift, config.jitter)
-    usual = min(config.length[0] * drive.uniform(*USUAL_LENGTH), config.length[1])
-    psf = look.uniform(0.6, 0.85)
+    camera = platform_path(move, config.frames, config.drift, config.jitter, config.slips)
+    usual = min(config.length[0] * look.uniform(*USUAL_LENGTH), config.length[1])
+    psf = look.uniform(*PSF)
     town = build_town(look, camera.canvas(config.size), usual, config.bend, config.clutter, config.parked, psf)
     view = _View(town, psf)
     parked = _park(config, stand, view, _lengths(config, stand, usual))
-    clip = film(Scene(town.style, town.levels), camera, config.size)
     count = drive.uniform(*config.cars)
     traffic = Traffic(drive, town.network, town.projection, count, _lengths(config, drive, usual), config.speed)
-    cars = _drive(config, paint, view, traffic, camera, clip)
-    if config.label_parked:
-        first = 1 + max((car.track for car in cars), default=-1)
-        cars = sorted(cars + _still(config, parked, camera, first), key=lambda car: (car.frame, car.track))
+    recorder = Recorder.draw(shine, config.frames, config.noise, config.flicker)
+    frames = np.zeros((config.frames, *config.size), np.uint8)
+    cars: dict[int, Car] = {}
+    ways: dict[int, list[float]] = {}
+    seen: list[LabelledCar] = []
+    for t, picture in enumerate(film(Scene(town.style, town.levels), camera, config.size)):
+        corner, here = camera.position[t], []
+        for driver in traffic.drivers:
+            if driver.track not in cars:
+                cars[driver.track] = Car.draw(paint, driver.length, config.contrast, config.dark_share)
+            car, (place, heading) = cars[driver.track], driver.pose()
+            box = view.draw(picture, car, place, heading, corner, driver.speed)
+            here.append(LabelledCar(t, driver.track, box, driver.speed, car.contrast))
+            ways.setdefault(driver.track, []).append(driver.way)
+        if config.label_parked:
+            shift = np.tile(corner[::-1], 2)
+            here += [replace(car, frame=t, track=-1 - car.track, box=car.box - shift) for car in parked]
+        seen += _seen(config.size, here)
+        frames[t] = recorder.record(shine, picture, t)
+        traffic.step()
+    still = {track for track, way in ways.items() if way[-1] - way[0] < MIN_WAY}
+    labelled = _renumbered(car for car in seen if config.label_parked or car.track not in still)
     facts = {"background": town.style, "parked": len(parked), "camera": np.round(camera.position, 4).tolist()}
-    return SatelliteSequence(record(shine, clip, config.noise, config.flicker), cars, facts)
+    return SatelliteSequence(frames, labelled, facts)
