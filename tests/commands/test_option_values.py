@@ -6,6 +6,7 @@ import random
 import pytest
 
 from utils.synthetic import __main__ as synthetic
+from utils.synthetic.dataset import KINDS
 from utils.system.command_line import BOUNDS, Parser
 from utils.system.errors import UserError
 from utils.training.config_cli import parse_cli
@@ -154,16 +155,17 @@ def test_options_take_numbers_within_their_bounds_only(parsers, capsys, name):
             pass
 
 
-def test_numbers_of_synthetic_sequences(monkeypatch):
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_synthetic_sequences(monkeypatch, kind):
     rng, taken = random.Random(0), []
     monkeypatch.setattr(synthetic, "write_dataset", lambda config, *_: taken.append(config) or ())
     monkeypatch.setattr(synthetic, "read_split", lambda *_: None)
-    options = [action for action in synthetic._parser()._actions if action.option_strings and action.nargs != 0]
+    options = [action for action in synthetic._parser(kind)._actions if action.option_strings and action.nargs != 0]
     for _ in range(150):
         action = rng.choice(options)
         values = [rng.choice(ODD) for _ in range(action.nargs if isinstance(action.nargs, int) else 1)]
         try:
-            synthetic.main(["--out", "x", f"{action.option_strings[0]}", *values])
+            synthetic.main(["--out", "x", "--kind", kind, f"{action.option_strings[0]}", *values])
         except UserError as error:
             assert len(str(error)) < 6000
     assert 5 < len(taken) < 100

@@ -109,7 +109,7 @@ class Network:
                 if one.axis == 0 and other.axis == 1 and _meet(one, other):
                     share = np.clip(0.5 + 0.15 * (one.lanes - other.lanes) + rng.uniform(-0.1, 0.1), 0.25, 0.75)
                     number = len(self.crossings)
-                    self.crossings.append(Crossing((i, j), rng.uniform(30, 60), rng.uniform(0, 60), float(share)))
+                    self.crossings.append(Crossing((i, j), rng.uniform(36, 70), rng.uniform(0, 70), float(share)))
                     self.along[i].append(number)
                     self.along[j].append(number)
         for i, numbers in enumerate(self.along):

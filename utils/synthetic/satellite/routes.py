@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -97,6 +97,7 @@ def _walk(
         if not ahead:
             end = road.end if at.way > 0 else road.start
             pieces.append(_straight(at.point(network, at.along), at.point(network, end)))
+            at = replace(at, along=end)
             break
         number = min(ahead)[1]
         middle = network.place_of(number, at.road)

@@ -16,12 +16,12 @@ from utils.synthetic.satellite.projection import MARGIN, Projection
 from utils.synthetic.satellite.roads import Network
 from utils.synthetic.satellite.routes import STEP, Place, Route, find_route
 
-ACCELERATION, BRAKING = 0.09, 0.15  # pixels a frame²
+ACCELERATION, BRAKING = 0.16, 0.2  # pixels a frame²
 HARDEST_BRAKING = 0.4
 HEADWAY = 5.0  # frames behind the car in front
 STANDSTILL_GAP = 2.0  # pixels between cars that stand
 SIGHT, SIGHT_STEP = 36.0, 1.5  # pixels ahead on its own way that a car looks at, and between the points there
-CLEARING = 6.0  # frames in which all lights of a crossing are red
+CLEARING = 5.0  # frames in which all lights of a crossing are red
 WARM_UP = 45  # frames before the first one
 NEIGHBOURS = 4  # cars that are looked at around a point
 STREET_TRAFFIC = 0.45  # density of cars in streets, of that on main roads
@@ -69,7 +69,7 @@ def _find_starts(network: Network, projection: Projection) -> _Starts:
     places, points, inside, entry, weights = [], [], [], [], []
     shape = np.array(projection.shape)
     for number, road in enumerate(network.roads):
-        weight = 1.0 if road.end - road.start == projection.size[road.axis] else STREET_TRAFFIC
+        main = road.end - road.start == projection.size[road.axis]
         for way in (1, -1):
             along = np.arange(road.start + 1, road.end - 1, PLACE_STEP)[::way]
             for lane in range(road.lanes if len(along) else 0):
@@ -80,8 +80,8 @@ def _find_starts(network: Network, projection: Projection) -> _Starts:
                 places += [here[index] for index in kept]
                 points.append(drawn[kept])
                 inside.append(((drawn >= 0) & (drawn < shape)).all(axis=1)[kept])
-                entry.append((near & ~np.concatenate([[False], near[:-1]]))[kept] & (kept > 0))
-                weights.append(np.full(len(kept), weight))
+                entry.append((near & ~np.concatenate([[not main], near[:-1]]))[kept])
+                weights.append(np.full(len(kept), 1.0 if main else STREET_TRAFFIC))
     total = np.concatenate(weights)
     return _Starts(places, np.concatenate(points), np.concatenate(inside), np.concatenate(entry), total / total.sum())
 
@@ -168,12 +168,15 @@ class Traffic:
         own = np.arange(len(drivers))[:, None, None]
         same = (heading[:, None, None] * heading[other]).sum(axis=-1)
         seen &= (other != own) & (same > -0.5)
+        waits = np.zeros((len(drivers), len(drivers)), bool)
+        waits[np.broadcast_to(own, seen.shape)[seen], other[seen]] = True
+        first = waits & waits.T & np.tri(len(drivers), k=-1, dtype=bool).T
+        seen &= ~first[own, other]  # of two that would wait for each other, the one that came first goes
         gap = np.where(seen, offsets[None, :, None] - (length[:, None, None] + length[other]) / 2, np.inf)
         flat = gap.reshape(len(drivers), -1)
-        first = flat.argmin(axis=1)
-        rows = np.arange(len(drivers))
+        nearest = np.arange(len(drivers)), flat.argmin(axis=1)
         along = np.maximum(same, 0.0) * speed[other]
-        return flat[rows, first], along.reshape(len(drivers), -1)[rows, first]
+        return flat[nearest], along.reshape(len(drivers), -1)[nearest]
 
     def step(self) -> None:
         """Go on by a frame."""
