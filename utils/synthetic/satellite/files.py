@@ -2,7 +2,7 @@
 
 Written are `images/train/001/img/000001.png`, 8-bit grey, and `annotations/instances_train2017.json` and
 `instances_test2017.json` (COCO): per car and frame its box (x, y, width, height), area, `track_id`, `speed` (pixels a
-frame) and `contrast` (grey levels between its paint and the road in the sun); `sequences` says what each sequence shows.
+frame) and `contrast` (grey levels between its paint and the road in the sun); `sequences` says what each of them shows.
 """
 
 from __future__ import annotations
