@@ -156,8 +156,8 @@ def _assess_matches(
     }
     capped, whole = (format_value(figures[f"ap50_rounded{cap}"], ".4f") for cap in ("", "_uncapped"))
     lines = [
-        f"as of satellite video: scores above {PUBLISHED_SCORE:g}, boxes matched one to one, pooled and as mean of "
-        f"{len(result.sequences)} sequences",
+        f"as of satellite video: scores above {PUBLISHED_SCORE:g}, boxes matched one to one, pooled and as mean over "
+        f"sequences ({len(result.sequences)})",
         format_table(rows, MATCH_COLUMNS),
         f"AP50 with two decimals: {capped} of the surest {MAX_DETECTIONS} of a frame, {whole} of all",
     ]

@@ -13,7 +13,7 @@ from utils.images.components import boxes_of, label, label_levels, match, peaks_
 
 PICTURE_NMS = 0.3  # IoU above which the less sure one of two boxes is neither drawn nor counted as a component
 MAX_DETECTIONS = 100  # of a frame that COCO's AP looks at, the surest: kept, whatever their scores
-SURE_SCORE = 0.3  # above it, or above a lower threshold, further ones are kept: crowded frames have hundreds of targets
+SURE_SCORE = 0.3  # above it, or above a lower threshold, a detector's further boxes are kept: frames may be crowded
 MAX_SURE_DETECTIONS = 1000  # of a frame, these included
 # Levels below the operating threshold at which weaker components are looked for: whole steps of the logit.
 WEAKER_LEVELS = 1 / (1 + np.exp(-np.arange(-5.0, 13.0)))
@@ -110,20 +110,19 @@ def match_components(targets: Sequence[Component], found: Sequence[Component]) -
     return match(*(np.array([item.centroid for item in items]).reshape(-1, 2) for items in (targets, found)))
 
 
-def keep_surest(boxes: np.ndarray, threshold: float) -> np.ndarray:
+def keep_surest(boxes: np.ndarray, sure: float) -> np.ndarray:
     """The detections of a frame that are kept.
 
     Args:
         boxes: `(N, 6)` x1, y1, x2, y2, score, class.
-        threshold: at which the network is used.
+        sure: score above which a detection is kept, however many there are.
 
     Returns:
-        `(M, 6)` float32, the surest first: 100, or where more than these exceed the threshold or a score of 0.3, all
-        that do, up to 1,000.
+        `(M, 6)` float32, the surest first: 100, or where more than these exceed `sure`, all that do, up to 1,000.
     """
     boxes = boxes[np.argsort(-boxes[:, 4], kind="stable")].astype(np.float32)
-    sure = np.count_nonzero(boxes[:, 4] > np.float32(min(threshold, SURE_SCORE)))
-    return boxes[: min(max(sure, MAX_DETECTIONS), MAX_SURE_DETECTIONS)]
+    count = np.count_nonzero(boxes[:, 4] > np.float32(sure))
+    return boxes[: min(max(count, MAX_DETECTIONS), MAX_SURE_DETECTIONS)]
 
 
 def box_component(box: Sequence[float], score: float = 1.0) -> Component:
@@ -185,7 +184,7 @@ def leave_out(prediction: Prediction, ignored: np.ndarray, targets: np.ndarray) 
 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:
     """The prediction of a detector that finds `boxes` `(N, 6)` in frame `number` of `shape` (H, W) pixels."""
-    boxes = keep_surest(boxes, threshold)
+    boxes = keep_surest(boxes, min(threshold, SURE_SCORE))
     shown = suppress_for_pictures(boxes)
     probability = paint_scores(shown, shape)
     components = tuple(box_component(box, box[4]) for box in shown if box[4] > threshold)
