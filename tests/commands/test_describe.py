@@ -11,7 +11,19 @@ import cv2
 import numpy as np
 import pytest
 from converting import dataset as coco_dataset
-from folders import DATASETS, FOLDERS, ONE, SHOW, frames, index, official, several_classes, videos
+from folders import (
+    DATASETS,
+    FOLDERS,
+    MEASURE,
+    MEASURE_MASKS,
+    ONE,
+    SHOW,
+    frames,
+    index,
+    official,
+    several_classes,
+    videos,
+)
 from scripts import ROOT, script
 from trees import picture, real_data, write, write_pairs, write_text
 
@@ -41,6 +53,8 @@ def run(tmp_path, monkeypatch, capsys):
             monkeypatch.setattr(sys, "argv", words)
             runpy.run_path(str(ROOT / name), run_name="__main__")
             return trained.pop()
+        if name in (MEASURE, MEASURE_MASKS):
+            return script(name.removesuffix(".py")).main(arguments)
         if name == SHOW:
             vid_predict = script("vid_predict")
             options = vid_predict.parse(arguments)
@@ -107,8 +121,13 @@ def test_a_dataset_without_training_frames_is_told_how_they_are_named(tmp_path):
         "Sequence1/images/00001.png"
     ) in lines
     write_text(tmp_path / "test.txt", "Sequence47/images/00001.png\n")
+    lines = describe(str(tmp_path))  # a test set is asked for nothing
+    assert not any(line.startswith("split: ") for line in lines) and any(
+        line.startswith("next: python test.py") for line in lines
+    )
+    (tmp_path / "test.txt").rename(tmp_path / "train.txt")
     assert any(
-        line.startswith(f"split: list the images in {tmp_path}/train.txt, one") for line in describe(str(tmp_path))
+        line.startswith(f"split: list the images in {tmp_path}/test.txt, one") for line in describe(str(tmp_path))
     )
     index(tmp_path, ("train", "test"), ["Sequence47"])
     assert not any(line.startswith("split: ") for line in describe(str(tmp_path)))

@@ -98,15 +98,36 @@ def single_by_split(root):
     write_pairs(root, ["train/Misc_1", "train/Misc_2", "test/Misc_3"])
 
 
+def viso(root, first=1):
+    """A video with a target in each frame, and a MOT table."""
+    frames(root / "img", [f"{number:06d}" for number in range(first, first + 5)])
+    lines = (f"{number},7,12,10,3,3,1,-1,-1,-1\n" for number in range(first, first + 5))
+    write_text(root / "gt/gt.txt", "".join(lines))
+
+
+def viso_by_split(root):
+    for number, split in enumerate(("train", "test")):
+        for name in ("car", "ship"):
+            viso(root / split / name / f"{number:03d}")
+
+
+def rscardata(root):
+    for split, top in (("train2017", "train2017"), ("test2017_1024", "test1024")):
+        names = [f"images/{top}/003/img/{number:06d}.jpg" for number in range(1, 4)]
+        frames(root, [name[:-4] for name in names], ".jpg")
+        write_coco(root / f"annotations/instances_{split}.json", names)
+
+
 def half_masked(root):
     write_pairs(root, TWO)
     (root / "masks/a/000.png").unlink()
     index(root, ("train", "test"), "b")
 
 
+MEASURE, MEASURE_MASKS = "vid_map_coco.py", "test.py"
 CHECKS, IMPORT, MASKS, SHOW = "utils.checks", "utils_coco.import_labels", "utils_coco.boxes_to_masks", "vid_predict.py"
 DATASETS = {  # by the folder's name: what makes it, and the programs that come next
-    "official": (official, [CHECKS]),
+    "official": (official, [CHECKS, MEASURE_MASKS]),
     "official listed": (official_listed, [CHECKS, "train_NUDT.py"]),
     "NUDT-MIRSDT": (official, [CHECKS, "train_NUDT.py"]),
     "rearranged": (rearranged, [CHECKS, "train_NUDT.py"]),
@@ -118,11 +139,15 @@ DATASETS = {  # by the folder's name: what makes it, and the programs that come 
     "NUAA-SIRST": (single_frames, [CHECKS, "train_NUAA_single.py"]),
     "single": (single_frames, [CHECKS, "train_NUAA_single.py"]),
     "single by split": (single_by_split, [CHECKS, "train_NUAA_single.py"]),
-    "single boxes": (single_boxes, [CHECKS, IMPORT, MASKS]),
-    "one video": (lambda root: write_pairs(root, ONE), [CHECKS, IMPORT]),
-    "no split": (lambda root: write_pairs(root, TWO), [CHECKS, IMPORT]),
+    "single boxes": (single_boxes, [CHECKS, MEASURE, IMPORT, MASKS]),
+    "one video": (lambda root: write_pairs(root, ONE), [CHECKS, MEASURE_MASKS, IMPORT]),
+    "no split": (lambda root: write_pairs(root, TWO), [CHECKS, MEASURE_MASKS, IMPORT]),
     "two classes": (several_classes, [CHECKS, "train_DAUB.py", MASKS]),
-    "test alone": (coco_dataset, [CHECKS, IMPORT, MASKS]),
+    "test alone": (coco_dataset, [CHECKS, MEASURE, IMPORT, MASKS]),
+    "viso_car": (viso, [CHECKS, MEASURE, IMPORT, MASKS]),
+    "viso by split": (viso_by_split, [CHECKS, "train_VISO.py", MASKS]),
+    "RsCarData": (rscardata, [CHECKS, "train_RsCarData.py", MASKS]),
+    "videos of test": (lambda root: viso(root / "test/v1"), [CHECKS, MEASURE, IMPORT, MASKS]),
     "half masked": (half_masked, [CHECKS]),
     "no labels": (lambda root: frames(root / "images"), [SHOW]),
 }
@@ -181,6 +206,17 @@ def films_with_tables(root):
         write_text(root / f"film{number}.csv", "frame,class,x,y,w,h\n1,drone,12,10,3,3\n")
 
 
+def kinds_of_videos(root):
+    for name in ("viso_car", "viso_ship"):
+        viso(root / name)
+    points(root / "wpafb")
+
+
+def points(root):
+    frames(root / "img", [f"frame_{number:06d}" for number in range(100, 105)])
+    write_text(root / "points.csv", "frame,id,x,y\n" + "".join(f"{n},3,13,11\n" for n in range(100, 105)))
+
+
 def datasets(root):
     daub(root / "DAUB")
     single_frames(root / "NUAA")
@@ -202,6 +238,8 @@ FOLDERS = {
     "masks by their look": (masks_by_their_look, [IMPORT]),
     "masks below images": (masks_below_images, [IMPORT]),
     "yolo by split": (yolo_by_split, [IMPORT]),
+    "kinds of videos": (kinds_of_videos, ["utils.datasets", "utils.datasets"]),
+    "points": (points, [IMPORT]),
     "films and tables": (films_with_tables, ["utils_coco.csv_to_coco"]),
     "datasets": (datasets, ["utils.datasets", "utils.datasets"]),
     "frames": (frames, [SHOW]),

@@ -10,38 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from utils.commands.next_steps import count_files, import_command, suggest_commands
+from utils.datasets.compact_lists import NO_TRACK
 from utils.datasets.dataset import Dataset, measure_levels, open_dataset
-from utils.datasets.layouts import SEQUENCE_TREE
 from utils.datasets.quick_check import mask_paths, tell_colours
 from utils.datasets.split_names import split_of_folder
 from utils.datasets.splits import SPLITS, NoSplit
 from utils.images.box_masks import boxes_of_mask
-from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
-from utils.images.image_files import IMAGE_SUFFIXES, read_frame, read_values
+from utils.images.image_files import read_frame, read_values
 from utils.images.masks.meaning import look_over_masks
 from utils.images.masks.values import read_mask
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
 from utils.system.notices import hold_warnings
 from utils.video.sources import open_sources
-from utils_coco.find_labels import ImagesAndLabels, find_pair, find_videos
+from utils_coco.find_labels import find_pair, find_videos
 
 MAX_OPENED_FRAMES = 40  # frames that are opened, evenly spread
-MAX_LISTED_FILES = 200_000  # files of an unknown folder that are looked at
+MAX_LISTED_CLASSES = 20
 MAX_TRIED_FOLDERS = 50  # that are tried as datasets
-SCRIPTS_BY_DATASET = {
-    "NUDT-MIRSDT": "train_NUDT.py",
-    "MWIRSTD": "train_MWIRDST.py",
-    "DAUB": "train_DAUB.py",
-    "ITSDT-15K": "train_DAUB.py",
-    "IRDST": "train_IRDST.py",
-}  # by the dataset's name
-SCRIPTS_BY_LABELS = {"masks": "train_NUDT.py", "boxes": "train_DAUB.py"}  # for other sequences
-NETWORKS_BY_LABELS = {"masks": "TSMSA", "boxes": "SSTNet"}
-SINGLE_FRAME_SCRIPT = "train_NUAA_single.py"
-# These train SSTNet unless told otherwise, the others TSMSA.
-DETECTION_FIRST_SCRIPTS = ("train_DAUB.py", "train_IRDST.py")
 
 
 def describe(folder: str) -> list[str]:
@@ -64,7 +52,7 @@ def describe(folder: str) -> list[str]:
     lines.append(f"labels: {masks} frames with a mask, {boxed} in a list of boxes, of {len(whole.frames)}")
     lines += [*_describe_pictures(whole), *_describe_targets(whole)]
     lines += [f"{name}: {len(names)} sequences" for name, names in whole.subsets.items()]
-    return lines + (_suggest_commands(whole) if masks or boxed else _describe_unknown(Path(folder), known=True))
+    return lines + (suggest_commands(whole) if masks or boxed else _describe_unknown(Path(folder), known=True))
 
 
 def _describe_split(folder: str, split: str) -> str:
@@ -112,9 +100,13 @@ def _describe_targets(dataset: Dataset) -> list[str]:
         empty = sum(frame.boxes == () for frame in dataset.frames)
         ignored = sum(len(frame.ignored) for frame in dataset.frames)
         low, middle, high = np.quantile(sides.prod(1), (0.05, 0.5, 0.95))
+        tracks = {(frame.sequence, track) for frame in dataset.frames for track in frame.tracks} - {NO_TRACK}
+        names = f" ({', '.join(dataset.classes[:MAX_LISTED_CLASSES])})" if dataset.classes else ""
+        lines += [f"boxes: from {dataset.side_labels}"] if dataset.side_labels else []
         lines.append(
-            f"boxes: {len(boxes)}, of {len({box[4] for box in boxes})} classes; area {middle:.0f} px² "
+            f"boxes: {len(boxes)}, of {len({box[4] for box in boxes})} classes{names}; area {middle:.0f} px² "
             f"(5 to 95 %: {low:.0f} to {high:.0f}); {empty} frames without a target"
+            + (f"; {len(tracks)} tracks" if tracks else "")
             + (f"; {ignored} regions to ignore (crowd, ignore, difficult)" if ignored else "")
         )
     masked = [frame for frame in dataset.frames if frame.mask]
@@ -128,98 +120,6 @@ def _describe_targets(dataset: Dataset) -> list[str]:
     return lines
 
 
-def _suggest_commands(dataset: Dataset) -> list[str]:
-    """The commands that work on a dataset with labels, as it is."""
-    root = shlex.quote(dataset.root)
-    masks = any(frame.mask for frame in dataset.frames)
-    boxes = any(frame.boxes is not None for frame in dataset.frames)
-    lines = [f"next: python -m utils.checks --data-root {root}"]
-    if missing := _find_missing_splits(dataset.root):
-        lines.append(_suggest_lists(dataset, missing))
-    if "train" in missing:
-        lines += _suggest_copy(dataset)
-    else:
-        lines += [_suggest_training(dataset, "masks")] if masks else []
-        lines += [_suggest_training(dataset, "boxes")] if boxes and not _is_single_frame(dataset) else []
-    if boxes and not masks:
-        lines.append(
-            f"next: python -m utils_coco.boxes_to_masks --data-root {root}   # for networks that learn from masks"
-        )
-    return lines
-
-
-def _suggest_training(dataset: Dataset, need: str) -> str:
-    """The training script that learns from `need`, "masks" or "boxes", with its options; or why none can."""
-    try:
-        open_dataset(dataset.root, "train", need)
-    except UserError as error:
-        return f"not for training from {need}: {error}"
-    data = f"--data-root {shlex.quote(dataset.root)}"
-    if _is_single_frame(dataset):
-        return f"next: python {SINGLE_FRAME_SCRIPT} {data}   # masks: networks that read single frames"
-    script = SCRIPTS_BY_DATASET.get(dataset.name, SCRIPTS_BY_LABELS[need])
-    network = NETWORKS_BY_LABELS[need]
-    options = "" if (script in DETECTION_FIRST_SCRIPTS) == (need == "boxes") else f" --model {network.lower()}"
-    classes = 1 + max((box[4] for frame in dataset.frames for box in frame.boxes or ()), default=0)
-    options += f" --num-classes {classes}" if need == "boxes" and classes > 1 else ""
-    return f"next: python {script} {data}{options}   # {need}: {network}"
-
-
-def _is_single_frame(dataset: Dataset) -> bool:
-    """Whether no frame has a neighbour."""
-    return dataset.sequences.lengths().max() == 1
-
-
-def _find_missing_splits(root: str) -> list[str]:
-    missing = []
-    for split in SPLITS:
-        try:
-            open_dataset(root, split, "images")
-        except NoSplit:
-            missing.append(split)
-    return missing
-
-
-def _suggest_lists(dataset: Dataset, missing: Sequence[str]) -> str:
-    """Which lists tell training from test."""
-    root, image = Path(dataset.root), dataset.frames[0].image
-    paths = " and ".join(str(root / f"{split}.txt") for split in missing)
-    return f"split: list the images in {paths}, one a line, such as {Path(image).relative_to(root).as_posix()}"
-
-
-def _suggest_copy(dataset: Dataset) -> list[str]:
-    """The command that makes a dataset with a split of one without."""
-    root = Path(dataset.root)
-    pair = None if dataset.layout == SEQUENCE_TREE else find_pair(root, _count_files(root))[0]
-    why = "a copy with a split" + (", if these are frames of one video" if _is_single_frame(dataset) else "")
-    return [f"next: {_import_command(pair)}   # {why}"] if pair else []
-
-
-def _import_command(pair: ImagesAndLabels) -> str:
-    return shlex.join(
-        [
-            "python",
-            "-m",
-            "utils_coco.import_labels",
-            "--images",
-            str(pair.images),
-            "--labels",
-            str(pair.labels),
-            "--out",
-            "NEW",
-        ]
-    )
-
-
-def _count_files(folder: Path) -> dict[Path, Counter[str]]:
-    """How many files of each suffix lie in which folders, by their paths below `folder`."""
-    places: dict[Path, Counter[str]] = {}
-    for below, names in walk_folder(folder, IMAGE_SUFFIXES, most=MAX_LISTED_FILES).names.items():
-        if names:
-            places[Path(below)] = Counter(Path(name).suffix.lower() for name in names)
-    return places
-
-
 def _describe_unknown(folder: Path, known: bool) -> list[str]:
     """What lies in a folder without labels in their places, and the command that comes next.
 
@@ -227,7 +127,7 @@ def _describe_unknown(folder: Path, known: bool) -> list[str]:
         folder: any folder.
         known: it is a dataset, whose frames were described.
     """
-    places = _count_files(folder)
+    places = count_files(folder)
     if not places:
         return ["it is empty"]
     lines = [
@@ -264,7 +164,7 @@ def _describe_unknown(folder: Path, known: bool) -> list[str]:
         ]
     pair, others = find_pair(folder, places)
     if pair:
-        return [*lines, f"next: {_import_command(pair)}   # labels of {pair.count} images: {pair.kind}"]
+        return [*lines, f"next: {import_command(pair)}   # labels of {pair.count} images: {pair.kind}"]
     lines += [f"not labels: {problem}" for problem in [*problems, *others][:3]]
     return lines + _describe_footage(folder, known)
 

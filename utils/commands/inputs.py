@@ -12,6 +12,7 @@ from utils.commands.predictor_options import PredictorChoice
 from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.datasets.quick_check import quick_check, understand_masks
+from utils.datasets.splits import NoSplit
 from utils.images.alike_names import find_spelt_alike
 from utils.images.masks.meaning import IgnoreChoice
 from utils.images.normalise import Normalisation
@@ -227,7 +228,10 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
     Raises:
         UserError: no dataset, or labels are missing.
     """
-    frames = open_dataset(root, split, need="images").frames
+    try:
+        frames = open_dataset(root, split, need="images").frames
+    except NoSplit as error:
+        raise NoSplit(f"{error}; or take every image with --split all") from None
     kinds = {
         "masks": any(frame.mask is not None for frame in frames),
         "boxes": any(frame.boxes is not None for frame in frames),

@@ -78,14 +78,13 @@ def _read_tables(
 ) -> SideLabels:
     tables = {}
     for video, path in paths.items():
-        first = int(frames[video][0].rpartition("/")[0].rpartition("/")[2] == COUNTED_FROM_ONE)
-        tables[video] = read_mot(files.path(path), first)
+        tables[video] = read_mot(files.path(path), _first_pixel(frames[video]))
         tables[video].require_labels()
     names = name_classes(files.root, tables)
     known = {name for own in names.values() for name in own.values()} or {class_of_name(files.root)}
     classes = sorted(known, key=natural_key)
     numbers = {name: number for number, name in enumerate(classes)}
-    found = SideLabels(classes=tuple(classes), source="a gt.txt for each video")
+    found = SideLabels(classes=tuple(classes), source="a MOT table for each video" + _say_origin(frames, tables))
     for video, table in tables.items():
         places, said = frames_by_number([key.rpartition("/")[2] for key in frames[video]], set(table.frames.tolist()))
         for text in filter(None, (table.said, said)):
@@ -100,6 +99,17 @@ def _read_tables(
         for entry in _entries(table, places, frames[video], own, len(classes)):
             found.boxes.add(entry.path, entry)
     return found
+
+
+def _say_origin(frames: Mapping[str, Sequence[str]], tables: Iterable[str]) -> str:
+    """From which number x and y count in the tables."""
+    first = {_first_pixel(frames[video]) for video in tables}
+    return f", x and y counted from {' or '.join(map(str, sorted(first)))}"
+
+
+def _first_pixel(keys: Sequence[str]) -> int:
+    """The number of the first column and row in the table of a video with these images."""
+    return int(keys[0].rpartition("/")[0].rpartition("/")[2] == COUNTED_FROM_ONE)
 
 
 def _entries(
