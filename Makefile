@@ -9,7 +9,7 @@ DEMO ?= demo
 DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
 
 DEMO_SATELLITE ?= demo-satellite
-SATELLITE_TRAINING ?= --model dsfnet --width 0.25 --epochs 8 --val-every 4 --workers 1
+SATELLITE_TRAINING ?= --model dsfnet --width 0.5 --frame-step 3 --lr 4e-3 --epochs 4 --val-every 2 --val-fraction 0.05 --workers 1
 
 OLDEST := .venv-oldest/bin/python
 OLDEST_TESTS := tests/images tests/video tests/clips tests/nets tests/predictor tests/metrics tests/render tests/commands/test_export.py \
@@ -49,10 +49,10 @@ demo: $(ENVIRONMENT)
 	$(RUN) -m utils.summary $(DEMO)
 
 demo-satellite: $(ENVIRONMENT)
-	$(RUN) -m utils.synthetic --kind satellite --out $(DEMO_SATELLITE)/data
+	$(RUN) -m utils.synthetic --kind satellite --train-sequences 24 --out $(DEMO_SATELLITE)/data
 	$(RUN) train_RsCarData.py --data-root $(DEMO_SATELLITE)/data --out $(DEMO_SATELLITE)/runs --name dsfnet $(SATELLITE_TRAINING)
 	$(RUN) vid_map_coco.py --weights $(DEMO_SATELLITE)/runs/dsfnet/best.pt --data-root $(DEMO_SATELLITE)/data --out $(DEMO_SATELLITE)/test
-	$(RUN) vid_predict.py --weights $(DEMO_SATELLITE)/runs/dsfnet/best.pt --source $(DEMO_SATELLITE)/data/images/test/013/img \
+	$(RUN) vid_predict.py --weights $(DEMO_SATELLITE)/runs/dsfnet/best.pt --source $(DEMO_SATELLITE)/data/images/test/025/img \
 		--truth $(DEMO_SATELLITE)/data --out $(DEMO_SATELLITE)/video --gif
 	$(RUN) -m utils.summary $(DEMO_SATELLITE)
 
