@@ -9,7 +9,7 @@ DEMO ?= demo
 DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
 
 DEMO_SATELLITE ?= demo-satellite
-SATELLITE_TRAINING ?= --model dsfnet --width 0.5 --frame-step 3 --lr 4e-3 --epochs 4 --val-every 2 --val-fraction 0.05 --workers 1
+SATELLITE_TRAINING ?= --model dsfnet --width 0.25 --frame-step 3 --lr 6e-3 --epochs 3 --val-every 3 --val-fraction 0.05 --workers 1
 
 OLDEST := .venv-oldest/bin/python
 OLDEST_TESTS := tests/images tests/video tests/clips tests/nets tests/predictor tests/metrics tests/render tests/commands/test_export.py \
