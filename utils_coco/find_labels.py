@@ -18,7 +18,7 @@ from utils.system.errors import UserError
 from utils.system.notices import hold_warnings
 from utils.video.capture import VIDEO_SUFFIXES
 from utils_coco.import_labels import match_labels
-from utils_coco.label_formats import guess_kind
+from utils_coco.label_kinds import guess_kind
 from utils_coco.source_images import Lookup, list_images
 from utils_coco.video_labels import labelled_videos
 

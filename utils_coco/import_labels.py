@@ -24,10 +24,12 @@ from utils.system.files import writing
 from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
-from utils_coco.label_formats import LABEL_KINDS, ReadLabels, guess_kind, mask_files, read_boxes
-from utils_coco.label_tables import NamedBox
+from utils_coco.label_formats import ReadLabels, mask_files, read_boxes
+from utils_coco.label_kinds import LABEL_KINDS, guess_kind
+from utils_coco.label_tables import DEFAULT_SIDE, NamedBox
 from utils_coco.mot_labels import read_videos
 from utils_coco.new_dataset import fit_boxes, write_dataset
+from utils_coco.point_files import HEAD_SIDE
 from utils_coco.source_images import Lookup, SourceImage, list_images, split_by_labels
 
 
@@ -52,7 +54,7 @@ def match_labels(
     lookup: Lookup,
     labels: Path,
     kind: str,
-    side: float,
+    side: float | None,
     size: Callable[[Path], tuple[int, int]],
     first_pixel: int | None = None,
 ) -> Match:
@@ -61,8 +63,8 @@ def match_labels(
     Args:
         lookup: the images.
         labels: folder or file, see `utils_coco.label_formats`.
-        kind: one of `LABEL_KINDS`.
-        side: of the boxes around centroids, in pixels.
+        kind: one of `utils_coco.label_kinds.LABEL_KINDS`.
+        side: as of `utils_coco.label_formats.read_boxes`.
         size: (h, w) of an image file.
         first_pixel: as of `utils_coco.mot_labels.read_videos`.
 
@@ -153,7 +155,7 @@ def convert(
     kind: str = "auto",
     test: Sequence[str] = (),
     fraction: float = 0.2,
-    side: float = 7.0,
+    side: float | None = None,
     one_class: bool = False,
     link: bool = False,
     cut: bool = False,
@@ -165,10 +167,10 @@ def convert(
         images: folder whose subfolders are sequences; without subfolders it is one sequence.
         labels: folder or file, see `utils_coco.label_formats`.
         out: folder of the dataset, new or empty.
-        kind: one of `LABEL_KINDS`, or `auto`.
+        kind: one of `utils_coco.label_kinds.LABEL_KINDS`, or `auto`.
         test: names of the sequences for testing, see `list_images`.
         fraction: of the sequences or frames for testing, where nothing else tells the split, see there.
-        side: of the boxes around centroids, in pixels.
+        side: as of `utils_coco.label_formats.read_boxes`.
         one_class: a single class "target".
         link: the images, which saves room; else they are copied.
         cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
@@ -224,9 +226,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--box-side",
         type=number("box_side"),
-        default=7.0,
         metavar="PX",
-        help="of the boxes around centroids (default: %(default)s)",
+        help=f"of the boxes around centroids (default: {DEFAULT_SIDE:g}, of points in .mat files {HEAD_SIDE:g})",
     )
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
     parser.add_argument(

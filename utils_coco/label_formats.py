@@ -7,7 +7,6 @@ without the extension, else by their names where these are unique.
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,21 +21,18 @@ from utils.datasets.formats.voc import parse_xml, read_objects
 from utils.datasets.json_formats import category_name
 from utils.datasets.split_names import split_of, split_of_folder
 from utils.images.boxes import shares_problem, within_first_pixel
-from utils.images.folders import walk_folder
-from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.images.picture_roles import mask_names
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.class_names import ClassNames, is_names_file
-from utils_coco.label_tables import NamedBox, read_table, table_kind
+from utils_coco.label_kinds import NAMES_WITHOUT_LABELS, SUFFIXES, files_below, find_points, is_yolo, label_files
+from utils_coco.label_tables import DEFAULT_SIDE, NamedBox, read_table
 from utils_coco.mot_labels import VideoLabels
-from utils_coco.unread_formats import MOT_FORMATS, UnreadFiles, name_format, name_xml
+from utils_coco.point_files import image_of_points, read_points, say_points
+from utils_coco.unread_formats import UnreadFiles, name_format, name_xml
 
 SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
-LABEL_KINDS = ("yolo", "voc", "coco", "mot", "boxes", "centroids", "masks")
-SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json", "mot": ".txt"}  # of their files
-NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
 MAX_CLASS = 9999  # a number beyond is a slip
 
 
@@ -107,69 +103,11 @@ class ReadLabels:
             )
 
 
-def guess_kind(labels: Path) -> str | None:
-    """The kind of the labels in a folder or file, by the first file that tells; MOT tables count after all others.
-
-    Raises:
-        UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids;
-            or there are only labels of formats that are not read.
-    """
-    unclear, tables, unread = None, False, UnreadFiles()
-    for path in [labels] if labels.is_file() else _files_below(labels):
-        suffix = path.suffix.lower()
-        name = name_format(path)
-        tables = tables or name in MOT_FORMATS
-        if name in MOT_FORMATS or unread.takes(path, name):
-            continue
-        if suffix == ".xml":
-            return "voc"
-        if suffix == ".json":
-            return "coco"
-        if suffix == ".csv" and not unclear:
-            try:
-                return _kind_of_tables(labels)
-            except UserError as error:
-                unclear = error
-        if suffix == ".txt" and path.stem.lower() not in NAMES_WITHOUT_LABELS and _is_yolo(path):
-            return "yolo"
-    if tables:
-        return "mot"
-    if unclear:
-        raise unclear
-    unread.refuse()
-    images = labels.is_dir() and any(path.suffix.lower() in IMAGE_SUFFIXES for path in _files_below(labels))
-    unread.refuse(all_kinds=not images)
-    return "masks" if images else None
-
-
-def _files_below(folder: Path) -> list[Path]:
-    found = (folder / below / name for below, names in walk_folder(folder).names.items() for name in names)
-    return sorted(found, key=lambda path: natural_key(str(path)))
-
-
-def _kind_of_tables(labels: Path) -> str:
-    tables = {table_kind(path): path for path, _ in _files(labels, ".csv")}
-    if len(tables) > 1:
-        raise UserError(
-            f"{labels}: found boxes in {tables['boxes']} and centroids in {tables['centroids']}, expected "
-            "one of the two; take them apart, or give --kind"
-        )
-    return next(iter(tables))
-
-
-def _is_yolo(path: Path) -> bool:
-    """Whether a text file begins like YOLO labels, or is empty like those of an image without targets."""
-    try:
-        return not path.stat().st_size or bool(re.match(r"\s*\d+(\s+[\d.eE+-]+){4}", read_text(str(path))))
-    except UserError:  # no text
-        return False
-
-
 def read_boxes(
     kind: str,
     labels: Path,
     sizes: SizeLookup,
-    side: float,
+    side: float | None = None,
     videos: Callable[[], VideoLabels] = VideoLabels,
 ) -> ReadLabels:
     """The boxes of all images.
@@ -178,7 +116,7 @@ def read_boxes(
         kind: one of `LABEL_KINDS`, but masks.
         labels: folder or file.
         sizes: (h, w) of the image that a key names, which YOLO's shares need; None where there is none.
-        side: of the boxes around centroids, in pixels.
+        side: of the boxes around centroids, in pixels; None takes what is usual for their kind.
         videos: reads MOT tables, as `utils_coco.mot_labels.read_videos` does.
 
     Raises:
@@ -213,22 +151,12 @@ def read_boxes(
 def _note_others(labels: Path, suffix: str, found: ReadLabels) -> None:
     """Note label files of other suffixes; those in one folder are taken to be like the first of them."""
     groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for path in _files_below(labels) if labels.is_dir() else ():
+    for path in files_below(labels) if labels.is_dir() else ():
         if path.suffix.lower() in SUFFIXES.values() and path.suffix.lower() != suffix:
             groups[path.parent, path.suffix.lower()].append(path)
     for paths in groups.values():
         if name := name_format(paths[0]):
             found.unread.files.setdefault(name, []).extend(paths)
-
-
-def _files(labels: Path, suffix: str) -> Iterator[tuple[Path, str]]:
-    """Label files and their keys: paths below the folder without the extension."""
-    if labels.is_file():
-        yield labels, labels.name[: -len(labels.suffix)]
-        return
-    for path in _files_below(labels):
-        if path.suffix.lower() == suffix:
-            yield path, path.relative_to(labels).as_posix()[: -len(path.suffix)]
 
 
 def _read_yolo(labels: Path, sizes: SizeLookup, found: ReadLabels) -> None:
@@ -238,12 +166,12 @@ def _read_yolo(labels: Path, sizes: SizeLookup, found: ReadLabels) -> None:
     is passed over.
     """
     names, polygons = ClassNames(labels), 0
-    for path, key in _files(labels, ".txt"):
+    for path, key in label_files(labels, ".txt"):
         boxes, size = [], sizes(key)
         if is_names_file(path):
             continue
         if size is None and (
-            path.stem.lower() in NAMES_WITHOUT_LABELS or found.unread.takes(path) or not _is_yolo(path)
+            path.stem.lower() in NAMES_WITHOUT_LABELS or found.unread.takes(path) or not is_yolo(path)
         ):
             continue
         height, width = size or (math.nan, math.nan)
@@ -292,7 +220,7 @@ def _box_around(words: Sequence[str]) -> list[float]:
 def _read_voc(labels: Path, found: ReadLabels) -> None:
     """One xml an image; xmin … ymax count from 1, both ends inclusive; difficult objects are regions to ignore."""
     raw = []
-    for path, key in _files(labels, ".xml"):
+    for path, key in label_files(labels, ".xml"):
         root = parse_xml(str(path))
         if root.tag != "annotation" and found.unread.takes(path, name_xml(root)):
             continue
@@ -305,7 +233,7 @@ def _read_voc(labels: Path, found: ReadLabels) -> None:
 
 def _read_coco(labels: Path, found: ReadLabels) -> None:
     """Names of images may begin in the json's folder; `iscrowd` and the like are regions to ignore."""
-    for path, own in _files(labels, ".json"):
+    for path, own in label_files(labels, ".json"):
         folder = own.rpartition("/")[0]
         if found.unread.takes(path):
             continue
@@ -327,9 +255,17 @@ def _read_coco(labels: Path, found: ReadLabels) -> None:
             found.add(f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), boxes, entry.size, path)
 
 
-def _read_tables(labels: Path, kind: str, side: float, found: ReadLabels) -> None:
-    for path, key in _files(labels, ".csv"):
-        for row in read_table(path, key, kind, side):
+def _read_tables(labels: Path, kind: str, side: float | None, found: ReadLabels) -> None:
+    heads = 0
+    for path, key in find_points(labels) if kind == "centroids" else ():
+        points = read_points(path)
+        if points is not None:
+            boxes = [NamedBox(*corners, TARGET_CATEGORY, False, track) for *corners, track in points.boxes(side)]
+            found.add(image_of_points(key), boxes)
+            heads += len(boxes)
+    found.said += [say_points(heads, side)] if heads else []
+    for path, key in label_files(labels, ".csv"):
+        for row in read_table(path, key, kind, side or DEFAULT_SIDE):
             found.add(row.image, row.boxes, row.size, path)
             found.scores += [] if row.score is None else [row.score]
 
@@ -343,7 +279,7 @@ def _require_pixels(labels: Path, boxes: Sequence[Sequence[float]]) -> None:
 
 def mask_files(labels: Path) -> Iterator[tuple[Path, list[str]]]:
     """Pictures in a folder of masks, with the keys that the image of each may have, the likelier first."""
-    for path in _files_below(labels):
+    for path in files_below(labels):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             key = path.relative_to(labels).with_suffix("")
             yield path, [key.with_name(name).as_posix() for name in mask_names(key.name)]

@@ -81,6 +81,7 @@ SIZE_COLUMNS = (("w", "h"), ("width", "height"))  # with both, the second is the
 COORDINATE_COLUMNS = frozenset(
     name for names in (*CORNER_COLUMNS, *START_COLUMNS, *CENTRE_COLUMNS, *SIZE_COLUMNS) for name in names
 )
+DEFAULT_SIDE = 7.0  # pixels, of boxes around centroids
 FORMS_BY_KIND = {"boxes": ("corners", "start and size", "centre and size"), "centroids": ("centre",)}
 COLUMN_ADVICE = (
     "expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper "

@@ -17,6 +17,7 @@ from utils.images.image_files import IMAGE_SUFFIXES, images_among
 from utils.images.picture_roles import are_masks, sort_pictures
 from utils.system.errors import UserError
 from utils.system.notices import warn
+from utils_coco.point_files import hold_points
 
 LABEL_SUFFIXES = frozenset({".txt", ".xml", ".json", ".csv"})  # of files that may lie beside images, and are no frames
 
@@ -98,6 +99,8 @@ def _images_by_folder(folder: Path, labels: Path | None) -> tuple[dict[str, list
             continue
         images = images_among(names)
         left_out.add_all(f"{below}/{name}".lstrip("/") for name in names if name not in set(images))
+        if images and hold_points(place / images[0]):
+            continue
         if images and below and are_masks(place, images):
             warn(f"{place}: {len(images)} pictures in a folder called after masks are left out, as they look like such")
         elif images:

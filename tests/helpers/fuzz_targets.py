@@ -38,7 +38,7 @@ from utils.training.config_cli import parse_cli
 from utils.training.recipes import SEGMENTATION_FIRST
 from utils.training.resume import last_checkpoint
 from utils.video.sources import open_sources
-from utils_coco import csv_to_coco, import_labels, txt_to_coco
+from utils_coco import coco_to_mot, csv_to_coco, import_labels, txt_to_coco
 
 SIDE = (24, 32)
 FRAMES = [f"train/s1/{number}" for number in range(3)]
@@ -167,6 +167,45 @@ def _mask_list(folder):
     (folder / "test.txt").write_text("s1/2\n")
     (folder / "train.txt").write_text("s1/0.png\ns1/1.png\n")
     return folder / "train.txt"
+
+
+def _video(place, text, frames="img"):
+    """A video of two frames and what labels it."""
+
+    def make(folder):
+        for number in (1, 2):
+            write(folder / frames / f"{number}.png", picture(number, SIDE))
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def _open_video(folder):
+    dataset = open_dataset(folder, "all", "images")
+    quick_check(dataset)
+    for frame in dataset.frames:
+        frame.boxes, frame.tracks  # noqa: B018 - unpacked when it is asked for
+
+
+def _convert_to_mot(folder):
+    path = next((folder / "annotations").iterdir())
+    coco_to_mot.convert(str(path), str(folder / uuid.uuid4().hex))
+
+
+def _points(packed):
+    def make(folder):
+        write(folder / "images" / "a.png", picture(1, SIDE))
+        info = np.empty((1, 1), object)
+        info[0, 0] = {"location": np.array([[3.0, 4, 1], [9, 8, 2]]), "number": 2.0}
+        path = folder / "labels" / "GT_a.mat"
+        path.parent.mkdir()
+        scipy.io.savemat(path, {"image_info": info}, do_compression=packed)
+        return path
+
+    return make
 
 
 def _convert_list(folder):
@@ -374,6 +413,7 @@ GREY, COLOUR = picture(1, SIDE), np.stack([picture(i, SIDE) for i in range(3)], 
 YOLO = "0 0.5 0.5 0.1 0.1\n1 0.25 0.25 0.1 0.1\n"
 YAML = "path: .\ntrain: images\nnames:\n  0: bird\n  1: plane\n"
 TABLE = "filename,class,xmin,ymin,xmax,ymax\n0.png,bird,3,4,8,9\n1.png,plane,3.5,4,8,9\n"
+MOT = "1,1,3,4,5,6,1,-1,-1,-1\n1,-1,3.5,4,5,6,0,2,0.5,1\n2,1,3,4,5,6,1,-1,-1,-1\n"
 COCO_LABELS = json.dumps(coco(["0.png", "1.png"]))
 TARGETS = [
     Target("png", _image(".png", GREY), _look, "png"),
@@ -401,6 +441,12 @@ TARGETS = [
     Target("yolo names", _labels(".yaml", YAML, "data", {"0.txt": YOLO}), _import, "text"),
     Target("voc", _labels(".xml", VOC), _import, "text"),
     Target("coco labels", _labels(".json", COCO_LABELS, "labels"), _import, "json"),
+    Target("mot table of a dataset", _video("gt/gt.txt", MOT), _open_video, "text"),
+    Target("voc beside frames", _video("images/1/xml_det/1.xml", VOC, "images/1/img"), _open_video, "text"),
+    Target("mot labels", _labels(".txt", MOT, "gt"), _import, "text"),
+    Target("mot tables of a json", _dataset(_coco_listing), _convert_to_mot, "json"),
+    Target("points", _points(False), _import, "mat"),
+    Target("packed points", _points(True), _import, "mat"),
     Target("csv", _labels(".csv", TABLE, "labels"), _import, "text"),
     Target("csv of a video", _csv_video, _csv_convert, "text"),
     Target("run log", _run_log, _compare, "text"),

@@ -8,7 +8,7 @@ from trees import picture, write, write_text
 from utils.datasets.dataset import open_dataset
 from utils.system.errors import UserError
 from utils_coco.import_labels import convert
-from utils_coco.label_formats import guess_kind
+from utils_coco.label_kinds import guess_kind
 from utils_coco.label_tables import LabelRow, NamedBox, read_table
 
 

@@ -13,7 +13,7 @@ from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils_coco import coco_to_mot
 from utils_coco.import_labels import convert
-from utils_coco.label_formats import guess_kind
+from utils_coco.label_kinds import guess_kind
 from utils_coco.mot_labels import find_tables
 
 KEYS = {"a": [1, 2, 3], "b": [5, 6]}

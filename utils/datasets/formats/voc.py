@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from utils.datasets.json_formats import IGNORE_FLAGS
+from utils.datasets.json_formats import IGNORE_FLAGS, MAX_NUMBER
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 
@@ -65,6 +65,8 @@ def read_objects(root: ElementTree.Element, path: str) -> tuple[list[VocObject],
             flags = [as_flag(item.findtext(name) or "") for name in IGNORE_FLAGS]
             found.append(VocObject(x1 - 1, y1 - 1, x2, y2, (item.findtext("name") or "").strip(), any(flags)))
         height, width = (round(float(root.findtext(f"size/{name}") or 0)) for name in ("height", "width"))
+        if max(height, width) > MAX_NUMBER:
+            raise ValueError(f"a size of {width:g}x{height:g} is beyond all images")
     except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise _broken(path, error) from None
     return found, (height, width) if min(height, width) > 0 else None

@@ -31,6 +31,8 @@ _CLASSES = {  # of arrays: their names, and the types of those of numbers
 }
 _COMPLEX_FLAG = 0x800
 _MAX_HEAD_BYTES = 1 << 16  # of an array: its class, shape and name
+_NESTED = ("cell", "struct")
+_MAX_NESTED_BYTES, _MAX_DEPTH = 1 << 26, 8  # of structures and cells in each other
 _V4_TYPES = ("f8", "f4", "i4", "i2", "u2", "u1")
 
 
@@ -53,10 +55,15 @@ class _Array:
         return math.prod(self.shape)
 
 
-def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
+def read_mat(path: str | os.PathLike, name: str, inner: str = "") -> np.ndarray | None:
     """The array `name` `(…)` of a MATLAB file up to version 7.2, None where there is no such array.
 
     Other arrays are neither unpacked nor built.
+
+    Args:
+        path: of the file.
+        name: of the array.
+        inner: where `name` is a structure, or cells with structures, the field of these that is meant, the first one.
 
     Raises:
         UserError: it cannot be read, or would need more than `MAX_FILE_BYTES` of memory.
@@ -66,13 +73,13 @@ def read_mat(path: str | os.PathLike, name: str) -> np.ndarray | None:
         if _VERSION_7_3 in data[:1024]:
             raise _Damaged("of version 7.3; save it with -v7")
         if len(data) > _HEADER_BYTES and data[126:128] in _ORDERS:
-            return _find_array(path, data, _ORDERS[data[126:128]], name)
+            return _find_array(path, data, _ORDERS[data[126:128]], name, inner)
         return _read_version_4(path, data, name)
     except (_Damaged, struct.error, zlib.error, ValueError, MemoryError) as error:
         raise UserError(f"{path}: not a readable .mat file ({error}); fetch the file again") from None
 
 
-def _find_array(path: str | os.PathLike, data: bytes, order: str, name: str) -> np.ndarray | None:
+def _find_array(path: str | os.PathLike, data: bytes, order: str, name: str, inner: str) -> np.ndarray | None:
     at = _HEADER_BYTES
     while at + 8 <= len(data):
         kind, size = struct.unpack_from(f"{order}II", data, at)
@@ -84,10 +91,35 @@ def _find_array(path: str | os.PathLike, data: bytes, order: str, name: str) -> 
         found = _read_head(element, order)
         if found is None or found.name != name:
             continue
+        if inner and found.kind in _NESTED:
+            element = _unpack(body, _MAX_NESTED_BYTES) if kind == _COMPRESSED else element
+            return _find_field(path, element, order, inner)
         _require_small(path, found)
         if kind == _COMPRESSED:
             element = _unpack(body, found.begin + 8 + found.count * 8)
         return _read_numbers(element, order, found)
+    return None
+
+
+def _find_field(path: str | os.PathLike, element: bytes, order: str, field: str, depth: int = 0) -> np.ndarray | None:
+    """The first array of numbers that is the field of a structure in an element, itself among them."""
+    found, parts = _read_head(element, order), [*_parts(element, order, 8)][3:]
+    names = [""]
+    if found.kind == "struct" and len(parts) > 1:
+        (_, at, _), (_, names_at, names_size), *parts = parts
+        (length,) = struct.unpack_from(f"{order}i", element, at)
+        names = element[names_at : names_at + names_size]
+        names = [names[i : i + length].split(b"\0")[0].decode("ascii") for i in range(0, names_size, max(length, 1))]
+    for index, (kind, at, size) in enumerate(parts):
+        part = element[at - 8 : at + size]
+        head = _read_head(part, order) if kind == _MATRIX and size else None
+        if head is not None and head.kind in _NESTED:
+            array = _find_field(path, part, order, field, depth + 1) if depth < _MAX_DEPTH else None
+            if array is not None:
+                return array
+        elif head is not None and names[index % max(len(names), 1)] == field:
+            _require_small(path, head)
+            return _read_numbers(part, order, head)
     return None
 
 
