@@ -1,4 +1,4 @@
-"""MICML and DSFNet against known answers, against their published form written out, and against themselves."""
+"""MICML and DSFNet against known answers, and against themselves."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from torchvision.ops import deform_conv2d
 from nets import build_model
 from nets.blocks import use_channels_last
 from nets.deformable import DeformConv, bilinear_upsampling
-from nets.micml import MICML, Branch, DSFNet
+from nets.micml import MICML, DSFNet
 from nets.motion_mining import MotionMining
 from nets.published import load_published
 from nets.published.loading import rules_for
@@ -150,7 +150,7 @@ def test_the_motion_module_gives_its_known_answers(golden, published):
 def test_training_mode_is_known_as_far_as_float32_tells(golden, published):
     """With batch statistics of so small a batch rounding grows: between float64 and float32, in one order of sums or
     another, these outputs differ by up to 0.7 % and these gradients by up to 10 % of their range. What that does not
-    tell apart, the published form in float64 does below."""
+    tell apart, the equations in float64 do (test_micml_literal.py)."""
     expected = golden("golden_micml.npz")
     network = loaded(published).train()
     outputs = network(known_clip("micml_train", 2, 3, 5, 64, 64))
@@ -173,73 +173,7 @@ def test_training_mode_is_known_as_far_as_float32_tells(golden, published):
             assert_close(grad, expected[key], 0.1)
 
 
-# The published form written out
-
-
-def literal_motion(module: MotionMining, x: torch.Tensor) -> torch.Tensor:
-    """Nothing computed once that is published as computed several times."""
-    batch, times, channels, height, width = x.shape
-
-    def step(cell, frame, state):
-        i, f, o, g = cell(torch.cat((frame, state[0]), 1)).split(channels, 1)
-        memory = f.sigmoid() * state[1] + i.sigmoid() * g.tanh()
-        return o.sigmoid() * memory.tanh(), memory
-
-    for cell in module.cells:
-        state, outputs = (x.new_zeros(batch, channels, height, width),) * 2, []
-        for time in range(times):
-            hidden, memory = state = step(cell, x[:, time], state)
-            seen = []
-            for frame in x.unbind(1):
-                state = step(cell, frame, state)
-                seen += [hidden, state[0]]
-            node = module.se_state(F.adaptive_max_pool2d(hidden, 64))
-            pattern = module.se_pattern(module.look(F.adaptive_max_pool2d(torch.cat(seen, 1), 64)))
-            weights = module.relation(pattern.flatten(2))
-            mixed = torch.einsum("bck,bkyx->bcyx", weights, module.other(node))
-            larger = F.interpolate((module.own(node) + mixed) / 2, (height, width), mode="bilinear", align_corners=True)
-            q = module.adapt(torch.cat((hidden, larger), 1).movedim(1, -1)).movedim(-1, 1)
-            state = hidden + q.sigmoid(), memory
-            outputs.append(state[0])
-        x = torch.stack(outputs, 1)
-    return x
-
-
-def literal_branch(branch: Branch, x: torch.Tensor) -> torch.Tensor:
-    """Convolutions over (B, C, T, h, w), each with the norm of all frames."""
-    for layer in branch:
-        weight = layer.conv.weight if layer is branch[2] else layer.conv.weight.unsqueeze(2)
-        x = F.conv3d(x, weight, padding=tuple(side // 2 for side in weight.shape[2:]))
-        norm = layer.norm
-        mean, var = (None, None) if norm.training else (norm.running_mean, norm.running_var)
-        x = F.batch_norm(x, mean, var, norm.weight, norm.bias, norm.training, eps=norm.eps).relu()
-    return x
-
-
-def literal_levels(network: MICML, clip: torch.Tensor, motion: bool) -> list[torch.Tensor]:
-    x, levels = clip.flip(2), []
-    for index, branch in enumerate(network.dynamic.branches):
-        x = literal_branch(branch, F.max_pool3d(x, (1, 2, 2)) if index else x)
-        if motion and index == 2:
-            x = x + literal_motion(network.dynamic.motion, x.transpose(1, 2)).transpose(1, 2)
-        levels.append(x[:, :, :3].amax(2))
-    return levels
-
-
-@pytest.mark.parametrize(("train", "num_frames"), [(True, 3), (False, 5), (False, 3), (False, 7)])
-def test_the_dynamic_branch_equals_its_published_form_in_float64(train, num_frames):
-    torch.manual_seed(0)
-    network = MICML(num_frames, motion=train or num_frames > 6).double().train(train)
-    clip = torch.randn(1, 3, num_frames, 32, 16, dtype=torch.float64)
-    results = []
-    for levels in (levels_of(network, clip), literal_levels(network, clip, train)):
-        network.zero_grad()
-        sum((x.square() * torch.linspace(0.5, 1, x.shape[-2])[:, None]).mean() for x in levels).backward()
-        grads = {name: p.grad.clone() for name, p in network.dynamic.named_parameters() if p.grad is not None}
-        assert any(name.startswith("motion.cells.2") for name in grads) == train
-        results.append((levels, grads))
-    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-7, atol=1e-10)
+# Parts
 
 
 def test_offsets_say_row_then_column_of_each_tap():
@@ -258,8 +192,7 @@ def test_offsets_say_row_then_column_of_each_tap():
 
 @pytest.mark.parametrize("size", [(9, 8), (1, 5), (16, 1)])
 @pytest.mark.parametrize("bias", [False, True])
-def test_learning_sees_what_prediction_sees(size, bias):
-    """With gradients another way is taken, whose values and gradients are those of torchvision's operator."""
+def test_a_deformable_layer_is_torchvisions_operator_on_its_own_offsets(size, bias):
     torch.manual_seed(0)
     conv = DeformConv(3, 4)
     if bias:
