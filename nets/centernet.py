@@ -167,36 +167,39 @@ class Peaks(NamedTuple):
     Attributes:
         score: (B, N) float32 in [0, 1]; 0 where there are fewer.
         classes: (B, N) int64.
-        pixel: y·W + x, (B, N) int64.
+        rows: of the pixels, (B, N) int64.
+        columns: likewise.
     """
 
     score: Tensor
     classes: Tensor
-    pixel: Tensor
+    rows: Tensor
+    columns: Tensor
 
 
 def highest_peaks(logits: Tensor, limit: int) -> Peaks:
     """Pixels that no neighbour exceeds: (B, classes, H, W) → at most `limit` of an image, of all classes together."""
     score = logits.float().sigmoid()
     score = score * (score == F.max_pool2d(score, 3, 1, 1))
-    area = score.shape[-2] * score.shape[-1]
-    best, place = score.flatten(1).topk(min(limit, score.shape[1] * area))
-    return Peaks(best, place // area, place % area)
+    height, width = score.shape[-2:]
+    best, place = score.flatten(1).topk(min(limit, score.shape[1] * height * width))
+    row = place // width  # of all classes' maps, one below the other
+    classes = row // height
+    return Peaks(best, classes, row - classes * height, place - row * width)  # an export knows no %
 
 
-def boxes_at(peaks: Peaks, size: Tensor, offset: Tensor, width: int) -> Tensor:
+def boxes_at(peaks: Peaks, size: Tensor, offset: Tensor) -> Tensor:
     """The boxes of peaks.
 
     Args:
         peaks: of B images, N each.
         size: "wh" there, (B, N, 2).
         offset: "reg" there, (B, N, 2).
-        width: of the map.
 
     Returns:
         (B, N, 6) float32: x1, y1, x2, y2 in pixels, score, class.
     """
-    centre = torch.stack((peaks.pixel % width, peaks.pixel // width), -1) + offset.float()
+    centre = torch.stack((peaks.columns, peaks.rows), -1) + offset.float()
     half = size.float() / 2
     return torch.cat((centre - half, centre + half, peaks.score[..., None], peaks.classes[..., None].float()), -1)
 
@@ -213,11 +216,11 @@ def find_peaks(outputs: dict[str, Tensor], limit: int = MAX_DETECTIONS) -> Tenso
         peaks, the rest has a score of 0; no image has more rows than its heatmap values.
     """
     peaks = highest_peaks(outputs["hm"], limit)
+    pixel = peaks.rows * outputs["hm"].shape[-1] + peaks.columns
     size, offset = (
-        outputs[name].flatten(2).gather(2, peaks.pixel[:, None].expand(-1, 2, -1)).transpose(1, 2)
-        for name in ("wh", "reg")
+        outputs[name].flatten(2).gather(2, pixel[:, None].expand(-1, 2, -1)).transpose(1, 2) for name in ("wh", "reg")
     )
-    return boxes_at(peaks, size, offset, outputs["hm"].shape[-1])
+    return boxes_at(peaks, size, offset)
 
 
 def soft_suppression(detections: Tensor) -> Tensor:

@@ -40,25 +40,25 @@ class PeakDetector(StreamableNetwork):
     def _peaks(self, fused: Tensor) -> Tensor:
         heads = self.network.heads
         peaks = highest_peaks(heads["hm"](fused), self.max_peaks)
-        patches = patches_at(fused, peaks.pixel)
+        patches = patches_at(fused, peaks.rows, peaks.columns)
         size, offset = (head_of_patches(heads[name], patches) for name in ("wh", "reg"))
-        return boxes_at(peaks, size, offset, fused.shape[-1])
+        return boxes_at(peaks, size, offset)
 
 
-def patches_at(x: Tensor, pixel: Tensor) -> Tensor:
+def patches_at(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """3×3 pixels around some, zeros outside the map.
 
     Args:
         x: (B, C, H, W) float.
-        pixel: y·W + x, (B, N) int64.
+        rows: of the middles, (B, N) int64.
+        columns: likewise.
 
     Returns:
         (B, N, 9·C) in the order of a 3×3 convolution's weights.
     """
     height, width = x.shape[-2:]
     step = torch.arange(-1, 2, device=x.device)
-    rows = (pixel // width)[..., None] + step.repeat_interleave(3)
-    columns = (pixel % width)[..., None] + step.repeat(3)
+    rows, columns = rows[..., None] + step.repeat_interleave(3), columns[..., None] + step.repeat(3)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     place = torch.where(inside, rows * width + columns, 0).flatten(1)
     values = x.flatten(2).gather(2, place[:, None].expand(-1, x.shape[1], -1)).unflatten(2, rows.shape[1:])

@@ -66,9 +66,10 @@ def test_a_head_at_pixels_is_the_head_over_the_map_borders_included():
     x = torch.randn(2, 4, 5, 7)
     pixels = torch.stack([torch.randperm(35) for _ in range(2)])
     expected = head(x).flatten(2).gather(2, pixels[:, None].expand(-1, 2, -1)).transpose(1, 2)
-    torch.testing.assert_close(head_of_patches(head, patches_at(x, pixels)), expected)
+    torch.testing.assert_close(head_of_patches(head, patches_at(x, pixels // 7, pixels % 7)), expected)
     x[:, :, 0, 0] = torch.nan  # what lies outside the map is zero, whatever the map holds
-    found = head_of_patches(head, patches_at(x, torch.tensor([[6, 28, 34, 8]] * 2)))
+    rows, columns = torch.tensor([[0, 4, 4, 1]] * 2), torch.tensor([[6, 0, 6, 1]] * 2)
+    found = head_of_patches(head, patches_at(x, rows, columns))
     assert found.isnan().any(2).tolist() == [[False, False, False, True]] * 2
 
 
