@@ -8,7 +8,14 @@ import pytest
 from overlaps import plain_iou
 
 from utils.metrics.detection import DetectionMetrics
-from utils.metrics.hungarian import HUNGARIAN_RULES, match_boxes, match_figures, match_rates, summarise_videos
+from utils.metrics.hungarian import (
+    HUNGARIAN_RULES,
+    PUBLISHED_SCORE,
+    match_boxes,
+    match_figures,
+    match_rates,
+    summarise_videos,
+)
 
 RULES = tuple(HUNGARIAN_RULES)
 
@@ -58,7 +65,7 @@ def known_frames(golden):
 
 def test_counts_and_figures_are_known(golden):
     known = golden("golden_micml_metric.npz")
-    figures = match_figures(metrics_of(*known_frames(golden)).count_matches(0.3))
+    figures = match_figures(metrics_of(*known_frames(golden)).count_matches(PUBLISHED_SCORE))
     for rule, key in zip(RULES, ("iou", "iou30", "dis"), strict=True):
         names = ("matched", "false_detections", "missed", "recall", "precision", "f1")
         values = [figures[f"{rule}_{name}"] for name in names]
