@@ -10,6 +10,7 @@ from utils.checks import check
 from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import check_root, list_files
 from utils.datasets.side_labels import class_folders, class_of_name
+from utils.metrics.coco_results import naming_of
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils_coco import boxes_to_masks, masks_to_coco
@@ -50,7 +51,9 @@ def test_one_video_is_a_dataset(tmp_path):
     assert [frame.number for frame in dataset.frames] == [1, 2, 3, 4]
     assert dataset.frames[2].image == str(tmp_path / "clip/img/000003.png")
     assert dataset.frames[2].boxes == ((12, 10, 15, 14, 0),) and dataset.frames[2].tracks == (7,)
-    assert dataset.classes == ("target",) and "gt.txt" in dataset.side_labels
+    assert (
+        dataset.classes == ("target",) and dataset.side_labels == "a MOT table for each video, x and y counted from 0"
+    )
     assert not warnings_given() and check(str(tmp_path / "clip"), quiet=True)[0] == []
 
 
@@ -62,6 +65,7 @@ def test_videos_below_folders_of_their_classes(tmp_path):
     assert dataset.layout == "video folders"
     assert list(dataset.sequences) == ["car/001", "ship/002", "ship/010", "train/001"]
     assert dataset.classes == ("car", "ship", "train")
+    assert [entry["name"] for entry in naming_of(dataset).categories] == ["car", "ship", "train"]
     assert [frame.boxes[0][4] for frame in dataset.frames] == [0, 0, 1, 1, 1, 1, 2, 2]
     one = open_dataset(tmp_path / "mot/ship", "all", "boxes")
     assert one.classes == ("ship",) and list(one.sequences) == ["002", "010"]

@@ -80,7 +80,7 @@ def naming_of(dataset: Dataset) -> Naming:
     if whole and categories and all(other == categories for other in sources.values()):
         return Naming(chosen, categories, tuple(sources))
     count = max((box[4] for frame in frames for box in frame.boxes or ()), default=0) + 1
-    names = [TARGET_CATEGORY] if count == 1 else [f"class {number}" for number in range(count)]
+    names = dataset.classes or ([TARGET_CATEGORY] if count == 1 else [f"class {number}" for number in range(count)])
     return Naming({frame.image: index for index, frame in enumerate(frames, start=1)}, tuple(category_entries(names)))
 
 
