@@ -60,7 +60,7 @@ def broken_links(page: Path) -> list[str]:
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:
     """The project's commands that a page names, "test.py" or "utils.log", each with the options that follow it.
 
-    The page's shell variables are filled in.
+    The page's shell variables are filled in. A `--kind` stays with the command, as other options may depend on it.
     """
     variables: dict[str, str] = {}
     lines = [line for block in BLOCK.findall(text) for line in re.sub(r"\\\n\s*", "", block).splitlines()]
@@ -71,21 +71,27 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
         for part in re.split(r"[;|#]", line):
             named = re.search(r"-m ((?:utils|utils_coco|benchmarks|docs)\b[.\w]*)|(?<![\w/.])(\w+\.py)\b", part)
             if named:
-                yield named[1] or named[2], re.findall(r"(?<!\S)--[a-z][\w-]*", part[named.end() :])
+                rest = part[named.end() :]
+                kind = re.search(r"--kind [a-z]\w*", rest)
+                yield (
+                    " ".join([named[1] or named[2], *([kind[0]] if kind else [])]),
+                    re.findall(r"(?<!\S)--[a-z][\w-]*", rest),
+                )
 
 
 @functools.cache
 def options_of(command: str) -> frozenset[str]:
-    """The options that a command's `--help` lists; none at all where there is no such command."""
-    if command.endswith(".py"):
-        there, run = (ROOT / command).is_file(), functools.partial(runpy.run_path, str(ROOT / command))
+    """The options that the `--help` of a command, perhaps of a `--kind`, lists; none where there is no such command."""
+    name = command.split()[0]
+    if name.endswith(".py"):
+        there, run = (ROOT / name).is_file(), functools.partial(runpy.run_path, str(ROOT / name))
     else:
-        there, run = importlib.util.find_spec(command) is not None, functools.partial(runpy.run_module, command)
+        there, run = importlib.util.find_spec(name) is not None, functools.partial(runpy.run_module, name)
     if not there:
         return frozenset()
     printed = io.StringIO()
     with (
-        patch.object(sys, "argv", [command, "--help"]),
+        patch.object(sys, "argv", [*command.split(), "--help"]),
         contextlib.redirect_stdout(printed),
         contextlib.suppress(SystemExit),
         warnings.catch_warnings(),
@@ -114,18 +120,21 @@ def test_a_link_to_no_file_or_no_heading_is_found(tmp_path):
 def test_commands_are_read_with_their_options():
     text = (
         '```\nRUN="python train_DAUB.py --width 1"\n$RUN --lr 2 \\\n    --seed 3  # --not this\n'
-        "torchrun --nnodes 2 test.py\n```\nand `python -m utils.log runs/*` or `utils/log.py`"
+        "torchrun --nnodes 2 test.py\n```\nand `python -m utils.log runs/*` or `utils/log.py` or "
+        "`python -m utils.synthetic --out X --kind satellite --cars 1 2`"
     )
     assert list(commands(text)) == [
         ("train_DAUB.py", ["--width"]),
         ("train_DAUB.py", ["--width", "--lr", "--seed"]),
         ("test.py", []),
         ("utils.log", []),
+        ("utils.synthetic --kind satellite", ["--out", "--kind", "--cars"]),
     ]
 
 
 def test_options_are_those_of_the_help_text():
     assert {"--help", "--weights", "--compat"} <= options_of("test.py")
+    assert "--cars" in options_of("utils.synthetic --kind satellite") - options_of("utils.synthetic")
     assert options_of("utils.no_such_command") == options_of("no_such_script.py") == frozenset()
 
 

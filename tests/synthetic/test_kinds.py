@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from docs.make_satellite_figure import main as draw_figure
 from utils.synthetic.__main__ import main
 from utils.synthetic.dataset import KINDS
 from utils.system.errors import UserError
@@ -92,3 +93,17 @@ def test_help_shows_the_options_of_its_kind(kind, capsys):
         main(["--help", "--kind", kind])
     text = capsys.readouterr().out
     assert ("--snr LOW HIGH" in text) == (kind == "infrared") and ("--cars FEWEST MOST" in text) == (kind != "infrared")
+
+
+def test_the_figure_of_satellite_video_shows_boxes_and_ways(tmp_path, capsys):
+    out = make(tmp_path / "set", "--kind", "satellite", "--frames", "8", "--cars", "6", "9")
+    picture = tmp_path / "figure.png"
+    draw_figure(["--data-root", str(out), "--out", str(picture)])
+    pixels = cv2.imread(str(picture)).astype(int)
+    assert pixels.shape == (2 * 64 + 4, 2 * 80 + 4, 3)
+    blue, green, red = pixels.transpose(2, 0, 1)
+    boxes, ways = (green > red + 60) & (green > blue + 60), (red > blue + 60) & (red > green)
+    assert boxes.sum() > 40 and ways.sum() > 10
+    assert not (boxes | ways)[:, :80].any()
+    with pytest.raises(UserError, match="found 9, expected some of 001, 002"):
+        draw_figure(["--data-root", str(out), "--sequences", "9"])

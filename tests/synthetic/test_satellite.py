@@ -314,6 +314,10 @@ def test_a_dataset_loads_as_it_lies_and_is_sound(tmp_path, capsys):
         found = json.loads((out / f"annotations/instances_{split}2017.json").read_text())
         assert [image["frame"] for image in found["images"]] == [*range(6)] * count
         assert found["categories"] == [{"id": 1, "name": "car"}] and len(found["annotations"]) > 20
+        ids = {image["id"]: [] for image in found["images"]}
+        for item in found["annotations"]:
+            ids[item["image_id"]].append(item["track_id"])
+        assert [list(frame.tracks) for frame in dataset.frames] == list(ids.values())
         by_track = defaultdict(set)
         sequences = {image["id"]: image["sequence"] for image in found["images"]}
         for item in found["annotations"]:

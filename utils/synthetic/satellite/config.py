@@ -40,9 +40,9 @@ class SatelliteConfig(DatasetSettings):
         (0.6, 2.4), "slowest and fastest car on a free road, pixels a frame", metavar=("SLOWEST", "FASTEST")
     )
     contrast: tuple[float, float] = _cars(
-        (25.0, 250.0), "faintest and clearest car against its road, grey levels", metavar=("FAINTEST", "CLEAREST")
+        (45.0, 250.0), "faintest and clearest car against its road, grey levels", metavar=("FAINTEST", "CLEAREST")
     )
-    dark_share: float = _cars(0.12, "share of cars darker than the road")
+    dark_share: float = _cars(0.1, "share of cars darker than the road")
     label_parked: bool = _cars(False, "label also cars that never move")
     drift: float = _camera(0.2, "fastest drift of the platform, pixels a frame")
     jitter: float = _camera(0.15, "largest error of the stabilisation, pixels rms")
