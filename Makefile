@@ -2,6 +2,7 @@
 # make demo-satellite    the same for satellite video: boxes of cars
 # make test    environment, lint, tests
 # make test-oldest    an environment with the oldest versions that requirements.txt allows, and the tests that other packages matter to
+# The last two run tests in TEST_PROCESSES (2) processes at once, where pytest-xdist is there.
 # The first three take PYTHON=/path/to/python to use an environment that already has the packages of requirements.txt.
 
 SHELL := /bin/bash
@@ -11,10 +12,14 @@ DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --fals
 DEMO_SATELLITE ?= demo-satellite
 SATELLITE_TRAINING ?= --model dsfnet --width 0.25 --frame-step 3 --lr 6e-3 --epochs 3 --val-every 3 --val-fraction 0.05 --workers 1
 
+TEST_PROCESSES ?= 2
+## options of pytest, for the Python $(1)
+AT_ONCE = $$($(1) -c 'import xdist' 2>/dev/null && printf -- '-n %s --dist worksteal' $(TEST_PROCESSES))
+
 OLDEST := .venv-oldest/bin/python
 OLDEST_TESTS := tests/images tests/video tests/clips tests/nets tests/predictor tests/metrics tests/render tests/commands/test_export.py \
 	tests/commands/test_export_files.py tests/system/test_processes.py
-# the oldest Python that is here: a name may be there without a Python behind it
+## the oldest Python that is here: a name may be there without a Python behind it
 OLDEST_PYTHON ?= $(shell for name in python3.10 python3; do $$name -c '' 2>/dev/null && echo $$name && break; done)
 
 ifdef PYTHON
@@ -57,7 +62,7 @@ demo-satellite: $(ENVIRONMENT)
 	$(RUN) -m utils.summary $(DEMO_SATELLITE)
 
 test: $(ENVIRONMENT) lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest $(call AT_ONCE,$(RUN))
 
 .venv-oldest/ready: requirements.txt requirements-dev.txt
 	$(OLDEST_PYTHON) -m venv .venv-oldest
@@ -66,7 +71,7 @@ test: $(ENVIRONMENT) lint
 	touch .venv-oldest/ready
 
 test-oldest: .venv-oldest/ready
-	$(OLDEST) -m pytest $(OLDEST_TESTS)
+	$(OLDEST) -m pytest $(call AT_ONCE,$(OLDEST)) $(OLDEST_TESTS)
 
 lint: $(ENVIRONMENT)
 	@if $(RUN) -m ruff --version >/dev/null 2>&1; then $(RUN) -m ruff check . && $(RUN) -m ruff format --check .; \

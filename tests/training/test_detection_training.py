@@ -49,12 +49,13 @@ def run(data, out, **changes):
     return train(config, open_dataset(config.data_root, "train", "boxes"))
 
 
-def test_a_run_leaves_a_checkpoint_that_finds_boxes(data, tmp_path, capsys):
+def test_a_run_leaves_a_checkpoint_that_finds_boxes(data, tmp_path, capsys, curves):
     best = run(data, tmp_path, epochs=2)
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     for line in lines[1:]:
         assert {"loss", "iou", "objectness", "class", "motion", "lr", "val"} <= set(line)
         assert {"threshold", "ap50", "centre_ap", "f1", "choice", "false_per_frame"} <= set(line["val"])
+    assert (tmp_path / "run/curves.png").stat().st_size > 1000
     checkpoint = load_checkpoint(tmp_path / "run/best.pt")
     assert checkpoint["model"]["name"] == "sstnet" and checkpoint["model"]["options"] == {
         "num_frames": 5,

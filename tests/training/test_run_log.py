@@ -78,7 +78,7 @@ def test_a_log_that_is_not_there_is_empty_for_a_run_that_goes_on(tmp_path):
         read_log(tmp_path / "log.jsonl")
 
 
-def test_a_folder_without_letters_has_no_events_and_a_warning(tmp_path, monkeypatch):
+def test_a_folder_without_letters_has_no_events_and_a_warning(tmp_path, monkeypatch, curves):
     said = []
     monkeypatch.setattr("utils.training.run_log.warn", said.append)
     log = RunLog(TrainConfig(out=str(tmp_path), name=os.fsdecode(b"\xe4")))

@@ -30,7 +30,7 @@ def run(data, out, **changes):
     return train(config, open_dataset(config.data_root, "train"))
 
 
-def test_a_run_leaves_all_its_files_and_a_checkpoint_that_describes_itself(data, tmp_path, capsys):
+def test_a_run_leaves_all_its_files_and_a_checkpoint_that_describes_itself(data, tmp_path, capsys, curves):
     best = run(data, tmp_path, epochs=2)
     folder = tmp_path / "run"
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
