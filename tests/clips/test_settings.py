@@ -37,6 +37,8 @@ def test_what_is_unknown_is_named():
         ({"fit": "resize"}, "fit 'resize' without an input_size"),
         ({"fit": "letterbox", "input_size": 0}, "input_size"),
         ({"register": 1}, "register 1, expected true or false"),
+        ({"name": ["tsmsa"]}, r"name \['tsmsa'\] and bits None, expected text"),
+        ({"bits": 12}, "name 'tsmsa' and bits 12, expected text and 8, 16 or none"),
     ],
 )
 def test_what_makes_no_sense_is_an_error(changes, text):

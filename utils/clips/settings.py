@@ -44,7 +44,8 @@ class ClipSettings:
         bits: 8 where no level of the training frames was above 255, else 16; None where nobody knows.
 
     Raises:
-        ValueError: an unknown task or fit, a fit without its size, or a number beyond its bounds.
+        ValueError: an unknown task or fit, a fit without its size, a number beyond its bounds, or a name that is no
+            text.
     """
 
     num_frames: int
@@ -70,6 +71,10 @@ class ClipSettings:
         for name in ("register", "bad_pixels", "every_frame"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"got {name} {shown(getattr(self, name))}, expected true or false")
+        if not isinstance(self.name, str) or self.bits not in (None, 8, 16):
+            raise ValueError(
+                f"got name {shown(self.name)} and bits {shown(self.bits)}, expected text and 8, 16 or none"
+            )
         if self.task not in TASKS or self.fit not in FITS:
             raise ValueError(
                 f"got task {shown(self.task)} and fit {shown(self.fit)}, expected one of {', '.join(TASKS)} and one "
