@@ -27,6 +27,7 @@ from utils_coco.coco_files import (
     list_parser,
     target_file,
 )
+from utils_coco.unread_formats import MOT_FORMATS, name_format
 
 MAX_CLASSES = 1000  # a class beyond is a slip, and would get the json that many categories
 
@@ -85,6 +86,11 @@ def convert(
         raise UserError(
             f"{source}: found a json, expected a txt list; for the other way there is "
             "`python -m utils_coco.coco_to_txt`"
+        )
+    if name_format(Path(source)) in MOT_FORMATS:
+        raise UserError(
+            f"{source}: found a MOT table, expected a txt list of images; `python -m utils_coco.import_labels … --kind "
+            "mot` makes a dataset of such"
         )
     path = target_file(source, out, ".json", overwrite)
     entries = read_lines(source, Decimal)

@@ -11,7 +11,7 @@ from utils.datasets.coco import load_coco
 from utils.datasets.dataset import open_dataset
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
-from utils_coco import coco_to_mot
+from utils_coco import coco_to_mot, txt_to_coco
 from utils_coco.import_labels import convert
 from utils_coco.label_kinds import guess_kind
 from utils_coco.mot_labels import find_tables
@@ -147,6 +147,12 @@ def test_boxes_over_the_border_stop_or_are_cut(tmp_path):
         take(tmp_path)
     said, found = take(tmp_path, cut=True)
     assert found["a"][0].boxes == ((28, 20, 32, 24, 0),) and "left out, wholly outside of their image: 1 boxes" in said
+
+
+def test_a_table_is_no_list_of_images(tmp_path):
+    write_text(tmp_path / "gt.txt", "\n".join(LINES["a"]))
+    with pytest.raises(UserError, match="found a MOT table, expected a txt list of images; .*import_labels"):
+        txt_to_coco.convert(str(tmp_path / "gt.txt"))
 
 
 def test_heads_of_dronecrowd_are_given_by_their_corners(tmp_path):

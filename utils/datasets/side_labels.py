@@ -54,22 +54,27 @@ def read_side_labels(files: Files, report: Report) -> SideLabels:
     Raises:
         UserError: a table or VOC file is broken.
     """
-    frames = _frames_by_video(files)
-    tables = {video: table for video in frames if (table := table_beside(files.root, video))}
+    videos = sorted({_video_of(folder) for folder in {key.rpartition("/")[0] for key in files.images}}, key=natural_key)
+    tables = {video: table for video in videos if (table := table_beside(files.root, video))}
     if tables:
-        return _read_tables(files, frames, tables, report)
-    folders = {video: f"{video}/{VOC_FOLDER}" for video in frames}
+        return _read_tables(files, _frames_of(files, tables), tables, report)
+    folders = {video: f"{video}/{VOC_FOLDER}" for video in videos}
     folders = {video: path for video, path in folders.items() if os.path.isdir(files.path(path))}
-    return _read_voc(files, frames, folders, report) if folders else SideLabels()
+    return _read_voc(files, _frames_of(files, folders), folders, report) if folders else SideLabels()
 
 
-def _frames_by_video(files: Files) -> dict[str, list[str]]:
-    """The keys of images by the folder of their video, in which labels may lie."""
-    found: dict[str, list[str]] = {}
+def _video_of(folder: str) -> str:
+    """The folder of a video whose frames lie in `folder`; labels lie in it, too."""
+    above, _, last = folder.rpartition("/")
+    return above if last in FRAME_FOLDERS else folder
+
+
+def _frames_of(files: Files, videos: Iterable[str]) -> dict[str, list[str]]:
+    """The keys of the images of each video."""
+    found: dict[str, list[str]] = {video: [] for video in videos}
     for key in files.images:
-        folder = key.rpartition("/")[0]
-        above, _, last = folder.rpartition("/")
-        found.setdefault(above if last in FRAME_FOLDERS else folder, []).append(key)
+        if (video := _video_of(key.rpartition("/")[0])) in found:
+            found[video].append(key)
     return found
 
 
@@ -84,7 +89,8 @@ def _read_tables(
     known = {name for own in names.values() for name in own.values()} or {class_of_name(files.root)}
     classes = sorted(known, key=natural_key)
     numbers = {name: number for number, name in enumerate(classes)}
-    found = SideLabels(classes=tuple(classes), source="a MOT table for each video" + _say_origin(frames, tables))
+    origins = " or ".join(sorted({str(_first_pixel(keys)) for keys in frames.values()}))
+    found = SideLabels(classes=tuple(classes), source=f"a MOT table for each video, x and y counted from {origins}")
     for video, table in tables.items():
         places, said = frames_by_number([key.rpartition("/")[2] for key in frames[video]], set(table.frames.tolist()))
         for text in filter(None, (table.said, said)):
@@ -101,12 +107,6 @@ def _read_tables(
     return found
 
 
-def _say_origin(frames: Mapping[str, Sequence[str]], tables: Iterable[str]) -> str:
-    """From which number x and y count in the tables."""
-    first = {_first_pixel(frames[video]) for video in tables}
-    return f", x and y counted from {' or '.join(map(str, sorted(first)))}"
-
-
 def _first_pixel(keys: Sequence[str]) -> int:
     """The number of the first column and row in the table of a video with these images."""
     return int(keys[0].rpartition("/")[0].rpartition("/")[2] == COUNTED_FROM_ONE)
@@ -117,9 +117,9 @@ def _entries(
 ) -> Iterator[Entry]:
     """Every image of a video with its boxes; regions to ignore of a class without targets are of all classes."""
     order = np.argsort(table.frames, kind="stable")
-    starts = np.searchsorted(table.frames[order], np.array([*places], np.int64))
-    stops = np.searchsorted(table.frames[order], np.array([*places], np.int64), side="right")
-    for (_, place), start, stop in zip(places.items(), starts.tolist(), stops.tolist(), strict=True):
+    numbers = np.array([*places], np.int64)
+    starts, stops = (np.searchsorted(table.frames[order], numbers, side).tolist() for side in ("left", "right"))
+    for place, start, stop in zip(places.values(), starts, stops, strict=True):
         rows = order[start:stop]
         boxes: list[Box] = []
         ignored: list[Box] = []

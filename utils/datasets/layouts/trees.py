@@ -170,7 +170,7 @@ def find_root_splits(root: str) -> list[str]:
     lists = os.path.join(root, annotations_folder(root))
     if not (os.path.isdir(lists) and any(name.lower().endswith(".json") for name in os.listdir(lists))):
         return []
-    return sorted((name for name in folders_in(root) if word_of_folder(name) and name), key=natural_key)
+    return sorted((name for name in folders_in(root) if word_of_folder(name)), key=natural_key)
 
 
 def misspelt(root: str) -> list[tuple[str, str]]:
