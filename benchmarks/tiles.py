@@ -3,9 +3,11 @@
 python -m benchmarks.tiles --json tiles.json
 python -m benchmarks.tiles --networks resunet_dtum dsfnet --sizes 1024
 
-Each way runs in a process of its own; `peak_mib` is what it took beyond what it had before its first large frame, and
-`bytes_per_pixel` the same by the frame's pixels. Networks that were trained on frames fitted into a square are measured
-at the frame's own scale too. Untrained ones (`--networks`) say what memory they take; what they find means nothing.
+Each way runs in a process of its own; `cpu_ms` is what all its threads work for a frame, `peak_mib` what it took beyond
+what it had before its first large frame, and `bytes_per_pixel` the same by the frame's pixels. `found` are the targets
+of the last frame, `as_whole` those among them that are found in the whole frame too, `difference` is the largest one
+between the maps of both, by the range of the whole one. Networks that were trained on frames fitted into a square are
+measured at the frame's own scale too. What untrained ones (`--networks`) find means nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from utils.clips.settings import ClipSettings
 from utils.commands.inputs import BUNDLED_WEIGHTS
 from utils.predictor.prediction import Component, match_components
 from utils.predictor.predictor import Predictor
-from utils.predictor.tiles.tiling import OVERLAP, SIDE, Tiling
+from utils.predictor.tiles.tiling import BYTES_PER_PIXEL, SIDE, Tiling
 from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 
@@ -46,11 +48,12 @@ class Way(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Milliseconds a frame, MiB beyond those before, and what was found in the last frame."""
+    """Milliseconds a frame, MiB beyond those before, what the last frame holds, and, of segmentation, its map."""
 
-    ms: float
+    cpu_ms: float
     peak_mib: float
     found: tuple[Component, ...]
+    map: np.ndarray | None
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -58,10 +61,10 @@ def main(argv: list[str] | None = None) -> None:
     options = make_parser("tiles", __doc__.splitlines()[0])
     bundled = [str(BUNDLED_WEIGHTS / name / "best.pt") for name in ("tsmsa", "sstnet")]
     options.add_argument("--weights", nargs="+", default=bundled, metavar="FILE", help="default: those of weights/")
-    options.add_argument("--networks", nargs="+", metavar="NAME", help="instead: untrained ones, in their own pixels")
+    options.add_argument("--networks", nargs="+", choices=sorted(BYTES_PER_PIXEL), help="instead: untrained ones")
     options.add_argument("--sizes", nargs="+", type=number("side"), default=[512, 1024, 1536, 2048])
     options.add_argument("--tile", type=number("tile"), default=SIDE, help="default: %(default)s")
-    options.add_argument("--tile-overlap", type=number("tile_overlap"), default=OVERLAP, help="default: %(default)s")
+    options.add_argument("--tile-overlap", type=number("tile_overlap"), help="default: a quarter of the tile")
     options.add_argument("--frames", type=number("max_frames"), default=5, help="default: %(default)s")
     with user_errors():
         chosen = options.parse_args(argv)
@@ -73,9 +76,8 @@ def main(argv: list[str] | None = None) -> None:
         except ValueError as error:
             raise UserError(f"--tile, --tile-overlap: {error}") from None
         rows = []
-        for weights, network in [(None, name) for name in chosen.networks or ()] or [
-            (path, None) for path in chosen.weights
-        ]:
+        untrained = [(None, name) for name in chosen.networks or ()]
+        for weights, network in untrained or [(path, None) for path in chosen.weights]:
             for side in chosen.sizes:
                 way = Way(weights, network, side, Tiling(0), None, chosen.frames, chosen.threads)
                 rows += rows_of(way, tiling)
@@ -87,23 +89,29 @@ def rows_of(way: Way, tiling: Tiling) -> list[dict[str, Any]]:
     ways = {"whole": way, "tiles": way._replace(tiling=tiling)}
     if way.weights and predictor_of(way).settings.fit != "crop":
         ways = {"whole, fitted": way, "whole": way._replace(fit="crop"), "tiles": ways["tiles"]}
-    rows, expected = [], ()
+    rows, whole = [], None
     for variant, one in ways.items():
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            ms, peak, found = pool.apply(measure, (one,))
-        expected = found if variant == "whole" else expected
+            found = pool.apply(measure, (one,))
+        whole = found if variant == "whole" else whole
         rows.append(
             {
                 "work": f"{way.network or Path(way.weights).resolve().parent.name}, {way.side}×{way.side}",
                 "variant": variant,
-                "ms": round(ms, 1),
-                "peak_mib": round(peak, 1),
-                "bytes_per_pixel": round(peak * 2**20 / way.side**2),
-                "found": len(found),
-                "as_whole": int((match_components(expected, found) >= 0).sum()),
+                "cpu_ms": round(found.cpu_ms),
+                "peak_mib": round(found.peak_mib, 1),
+                "bytes_per_pixel": round(found.peak_mib * 2**20 / way.side**2),
+                "found": len(found.found),
+                "as_whole": whole and int((match_components(whole.found, found.found) >= 0).sum()),
+                "difference": whole and difference(whole.map, found.map),
             }
         )
     return rows
+
+
+def difference(whole: np.ndarray | None, other: np.ndarray | None) -> float | None:
+    """The largest one between two maps, by the range of the first."""
+    return None if whole is None else float(np.abs(other - whole).max() / np.ptp(whole))
 
 
 def measure(way: Way) -> Measured:
@@ -114,11 +122,12 @@ def measure(way: Way) -> Measured:
         torch.set_num_threads(way.threads)
     predictor, frames = predictor_of(way), scene_frames(way.side, way.frames)
     list(predictor.stream(frame[:64, :64] for frame in frames))  # libraries set themselves up
-    before, began = peak_mib(os.getpid()), time.perf_counter()
+    before, began = peak_mib(os.getpid()), time.process_time()
     for prediction in predictor.stream(frames):
         last = prediction
-    seconds = time.perf_counter() - began
-    return Measured(1e3 * seconds / len(frames), peak_mib(os.getpid()) - before, last.components)
+    seconds = time.process_time() - began
+    found = None if last.boxes is not None else last.probability
+    return Measured(1e3 * seconds / len(frames), peak_mib(os.getpid()) - before, last.components, found)
 
 
 def predictor_of(way: Way) -> Predictor:

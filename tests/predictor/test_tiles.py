@@ -345,9 +345,19 @@ def test_that_frames_are_cut_by_themselves_is_said_once(monkeypatch):
     monkeypatch.setattr(tiling, "WHOLE_BYTES", BYTES_PER_PIXEL["tsmsa"] * 5000)
     assert largest_input(Tiling()) == 60 * 64
     (text,) = warnings_given()
-    assert text.startswith("frames of 170x60 (w x h) in 5 tiles of 64x64, as tsmsa would")
+    assert text.startswith("frames of 170x60 (w x h) in 4 tiles of 64x64, as tsmsa would")
     assert largest_input(Tiling(0)) == 60 * 172 and largest_input(Tiling(128)) == 60 * 128
     assert len(warnings_given()) == 1
+
+
+def test_tiles_overlap_by_a_quarter_where_nothing_else_is_asked_for():
+    assert [Tiling(side).overlap_for(side) for side in (64, 240, 512)] == [16, 60, 128]
+    assert Tiling(256, 100).overlap_for(256) == 100 and Tiling(None, 256).overlap_for(320) == 160
+    frames = panned(3, (60, 170))
+    usual, asked = (
+        maps_of(Predictor(Looking(), SETTINGS, MULTIPLE, tiling=Tiling(64, px)), frames) for px in (None, 16)
+    )
+    assert np.array_equal(usual, asked)
 
 
 def test_every_network_says_what_it_takes():

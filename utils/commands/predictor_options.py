@@ -7,7 +7,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
-from utils.predictor.tiles.tiling import AUTOMATIC, OVERLAP, SIDE, WHOLE_BYTES, Tiling
+from utils.predictor.tiles.tiling import AUTOMATIC, SIDE, WHOLE_BYTES, Tiling
 from utils.system.command_line import BOUNDS, Parser, number, shown
 from utils.system.errors import UserError
 
@@ -86,10 +86,9 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
     group.add_argument(
         "--tile-overlap",
         type=number("tile_overlap"),
-        default=OVERLAP,
         metavar="N",
         help="pixels by which tiles overlap, up to half their side: half as many are seen around all that is found "
-        "(default: %(default)s)",
+        "(default: a quarter of their side)",
     )
     add_normalisation_option(parser)
 

@@ -13,7 +13,7 @@ from utils.system.command_line import BOUNDS, shown
 from utils.system.notices import warn
 
 LEAST_SIDE = 64  # px
-SIDE, OVERLAP = 512, 64  # px, usual ones
+SIDE = 512  # px, of automatic tiles
 WHOLE_BYTES = 4 << 30  # that a network may take for a whole frame
 # Bytes that networks take for a pixel of their input, on a CPU in float32 (`python -m benchmarks.tiles`).
 BYTES_PER_PIXEL = {
@@ -44,26 +44,31 @@ class Tiling:
     Args:
         side: of the square tiles, in pixels of the frame, at least 64; 0: frames stay whole. None: those stay whole for
             which the network takes up to `WHOLE_BYTES`, and those that are fitted into a square.
-        overlap: of neighbouring tiles, in pixels of the frame, up to half the side.
+        overlap: of neighbouring tiles, in pixels of the frame, up to half the side; None: a quarter of it.
 
     Raises:
         ValueError: a number beyond its bounds.
     """
 
     side: int | None = None
-    overlap: int = OVERLAP
+    overlap: int | None = None
 
     def __post_init__(self) -> None:
         side = SIDE if self.side is None else self.side
         if not BOUNDS["tile"].hold(side) or 0 < side < LEAST_SIDE:
             raise ValueError(f"got tiles of {shown(side)} px, expected 0, or {LEAST_SIDE} to {BOUNDS['tile'].most}")
-        if not BOUNDS["tile_overlap"].hold(self.overlap) or 0 < side < 2 * self.overlap:
+        overlap = self.overlap or 0
+        if not BOUNDS["tile_overlap"].hold(overlap) or 0 < side < 2 * overlap:
             raise ValueError(f"got an overlap of {shown(self.overlap)} px, expected 0 to {side // 2}, half a tile")
 
     def side_for(self, shape: tuple[int, int], settings: ClipSettings) -> int:
         """Side of the tiles that frames of `shape` (h, w) are cut into, in their pixels; 0: they stay whole."""
         side = automatic_side(shape, settings) if self.side is None else self.side
         return side if side < max(shape) else 0
+
+    def overlap_for(self, side: int) -> int:
+        """Overlap of tiles of a side, in the same pixels."""
+        return side // 4 if self.overlap is None else min(self.overlap, side // 2)
 
 
 AUTOMATIC = Tiling()  # where nothing else is asked for
@@ -105,8 +110,8 @@ class Tiler:
             return self.run
         if shape not in self._tiled:
             fitted = side if self.settings.fit == "crop" else self.settings.input_size
-            overlap = min(self.tiling.overlap, side // 2) * fitted / side
-            grid = Grid(planes, fitted, math.ceil(overlap), self.multiple)
+            overlap = math.ceil(self.tiling.overlap_for(side) * fitted / side)
+            grid = Grid(planes, fitted, overlap, self.multiple)
             if self.tiling.side is None:
                 warn(
                     f"frames of {shape[1]}x{shape[0]} (w x h) in {len(grid.tiles)} tiles of {side}x{side}, as "
