@@ -226,11 +226,17 @@ def export(given: ExportSettings) -> str:
         UserError: the weights, or the frames to calibrate on, are of no use, or the file is not what PyTorch has; what
             was there before under its name is still there.
     """
+    from nets.micml import MICML
     from utils.predictor.weights import read_weights
 
     weights = read_weights(given.weights, given.normalisation)
     if weights.note:
         print(weights.note)
+    if isinstance(weights.model.network, MICML):
+        raise UserError(
+            f"{given.weights}: found {weights.settings.name}, whose deformable convolutions cannot be exported, "
+            "expected weights of another network; run this file itself, by PyTorch"
+        )
     out = given.path
     make_folder(out.parent)
     advice = "check the space left and the permissions there, or give another --out"
