@@ -77,7 +77,7 @@ def test_a_set_that_is_there_is_kept_and_another_kind_is_kept_out(tmp_path, caps
         (["--cars", "1", "3"], "unrecognized arguments: --cars 1 3"),
         (["--kind", "satellite", "--cars", "9", "3"], "--cars: found (9, 3), expected FEWEST MOST"),
         (["--kind", "satellite", "--speed", "3", "1"], "--speed: found (3.0, 1.0), expected SLOWEST FASTEST"),
-        (["--kind", "satellite", "--bend", "50"], "--bend: found '50', expected float at least 0 and at most 20"),
+        (["--kind", "satellite", "--bend", "50"], "--bend: found '50', expected float at least 0 and at most 15"),
         (["--kind", "satellite", "--size", "32"], "--size: found (32, 32), expected int at least 48"),
     ],
 )

@@ -170,7 +170,7 @@ BOUNDS: dict[str, Bounds] = {
     "glints": _real(0, 100),
     "structures": Bounds(float, 0, 1000, below=True),
     # synthetic satellite video
-    "satellite.bend": _real(0, 20),  # more would fold the picture
+    "satellite.bend": _real(0, 15),  # more would fold the picture
     "clutter": _real(0, 10),
     "parked": _real(0, 10),
     "cars": _whole(0, 5000),

@@ -71,14 +71,13 @@ def draw_car(
     y, x = (part - at for part, at in zip(np.mgrid[window].astype(float), centre, strict=True))
     blur = (psf**2 + 1 / 12) ** 0.5
     half, side = car.length / 2, car.width / 2
+    steps = (0.0,) if smear < 0.5 else (-1 / 3, 0.0, 1 / 3)
 
     def strip(start: float, end: float, shift: np.ndarray) -> np.ndarray:
         along = (y - shift[0]) * heading[0] + (x - shift[1]) * heading[1]
         across = (y - shift[0]) * heading[1] - (x - shift[1]) * heading[0]
-        way = [
-            _share(start, end, along - part * smear, blur) for part in ((0.0,) if smear < 0.5 else (-1 / 3, 0, 1 / 3))
-        ]
-        return sum(way) / len(way) * _share(-side, side, across, blur)
+        way = sum(_share(start, end, along - step * smear, blur) for step in steps) / len(steps)
+        return way * _share(-side, side, across, blur)
 
     still = np.zeros(2)
     part = picture[window]

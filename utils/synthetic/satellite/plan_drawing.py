@@ -55,11 +55,11 @@ class PlanDrawing:
         self.light[self.window(top, bottom, left, right)] = 1.0
 
     def disk(self, middle: tuple[float, float], radius: float) -> tuple[tuple[slice, slice], np.ndarray]:
-        """The window of a disk and which of its pixels lie in it, with an uneven edge."""
+        """The window of a disk and which of its pixels lie in it."""
         v, u = middle
         window = self.window(v - radius, v + radius + 0.5, u - radius, u + radius + 0.5)
         y, x = np.ogrid[window]
-        dy, dx = y / SCALE - v, x / SCALE - u
+        dy, dx = (y + 0.5) / SCALE - v, (x + 0.5) / SCALE - u
         return window, dy**2 + dx**2 <= radius**2
 
     def plant(self, middle: tuple[float, float], radius: float, level: float) -> None:

@@ -1,7 +1,7 @@
 """From the plan of a town, whose roads are straight and whose houses are upright, to the picture, turned and bent.
 
-Plan and picture are both in pixels of the picture, positions (y, x). Bending changes lengths a little, so that what has
-a size of its own, as a car, is drawn in the picture.
+Plan and picture are both in pixels of the picture, positions (y, x), the picture's pixel centres at whole numbers.
+Bending changes lengths a little, so that what has a size of its own, as a car, is drawn in the picture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Projection:
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         outer = tuple(side + 2 * MARGIN for side in shape)
         bends = np.stack([bend * smooth_noise(rng, outer, (BEND_SCALE, BEND_SCALE)) for _ in range(2)])
-        half = np.abs(turn) @ (np.array(outer) / 2 + np.abs(bends).max(axis=(1, 2)))
+        half = (np.abs(turn) * (np.array(outer) / 2 + np.abs(bends).max(axis=(1, 2)))).sum(axis=1)
         return cls(shape, (int(2 * half[0]) + 1, int(2 * half[1]) + 1), turn, bends)
 
     def _bend_at(self, points: np.ndarray) -> np.ndarray:
@@ -63,10 +63,13 @@ class Projection:
         return found
 
     def sample(self, drawn: np.ndarray, scale: int) -> np.ndarray:
-        """What the picture (H, W) shows of a plan that was drawn with `scale` pixels a pixel, (scale·Hp, scale·Wp)."""
+        """What the picture (H, W) shows of a plan that was drawn with `scale` pixels a pixel, (scale·Hp, scale·Wp).
+
+        The first pixel that was drawn reaches from 0 to 1 / `scale` in the plan.
+        """
         y, x = np.mgrid[: self.shape[0], : self.shape[1]].astype(float)
         inner = self.bend[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
         moved = np.stack([(y + inner[0]).ravel(), (x + inner[1]).ravel()], axis=1) - np.array(self.shape) / 2
         plan = self._turned(moved, self.turn) + np.array(self.size) / 2
-        at = (plan.T + 0.5) * scale - 0.5
+        at = plan.T * scale - 0.5
         return ndimage.map_coordinates(drawn, at, order=1, mode="nearest").reshape(self.shape)

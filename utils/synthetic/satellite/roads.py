@@ -1,4 +1,4 @@
-"""Roads of a town in its plan: where they lie, where they cross, and the ways that cars take along them.
+"""Roads of a town in its plan: where they lie, where they cross, and the blocks of ground between them.
 
 Positions are (v, u) in the plan, pixels; axis 0 runs along v, axis 1 along u. A road's `place` is its position on the
 other axis.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -18,7 +19,9 @@ STYLES = {  # shares of the districts
     "industry": (0.1, 0.1, 0.45, 0.15, 0.05, 0.1, 0.03, 0.02),
     "country": (0.04, 0.14, 0.06, 0.03, 0.12, 0.1, 0.45, 0.06),
 }
-BUILT = ("dense", "suburb", "industry")  # districts with streets of their own
+STREET_SPACING = {"dense": (9, 17), "suburb": (10, 18), "industry": (18, 30)}  # lanes, in districts that have streets
+MAIN_SPACING, COUNTRY_SPACING = (20, 38), (26, 46)  # lanes between main roads
+LANES, COUNTRY_LANES = (0.5, 0.4, 0.1), (0.7, 0.25, 0.05)  # shares of main roads with 1, 2 and 3 lanes each way
 PARCEL = 40.0, 110.0  # pixels, of the sides of open ground
 
 
@@ -80,12 +83,12 @@ def divide(rng: np.random.Generator, block: Block, side: float) -> Iterator[Bloc
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where road `ways[0]` (of axis 0) and road `ways[1]` (of axis 1) cross, and its lights.
+    """Where road `roads[0]` (of axis 0) and road `roads[1]` (of axis 1) cross, and its lights.
 
     In each `cycle` of frames axis 0 has green for `share` of it, then axis 1, each less the time to clear.
     """
 
-    ways: tuple[int, int]
+    roads: tuple[int, int]
     cycle: float
     offset: float
     share: float
@@ -93,7 +96,7 @@ class Crossing:
 
 @dataclass
 class Network:
-    """All roads; `crossings` by the pair of roads; `along`: of each road its crossings in order of place."""
+    """All roads, the blocks between them and the crossings; `along`: of each road its crossings in order of place."""
 
     roads: list[Road]
     blocks: list[Block]
@@ -117,7 +120,11 @@ class Network:
 
     def place_of(self, crossing: int, road: int) -> float:
         """Where a crossing lies along one of its roads."""
-        return self.roads[self.crossings[crossing].ways[1 - self.roads[road].axis]].place
+        return self.roads[self.other(crossing, road)].place
+
+    def other(self, crossing: int, road: int) -> int:
+        """The road that one crosses there."""
+        return self.crossings[crossing].roads[1 - self.roads[road].axis]
 
 
 def _meet(one: Road, other: Road) -> bool:
@@ -126,12 +133,69 @@ def _meet(one: Road, other: Road) -> bool:
 
 
 def _places(rng: np.random.Generator, length: float, spacing: tuple[float, float]) -> list[float]:
-    """Places of parallel roads across `length`, with gaps within `spacing`."""
-    found, place = [], rng.uniform(0.2, 0.8) * spacing[0]
-    while place < length - 4:
+    """Places of parallel roads across `length`, one at least, with gaps within `spacing`."""
+    found, place = [], min(rng.uniform(0.2, 0.8) * spacing[0], length / 2)
+    while place < length - 4 or not found:
         found.append(place)
         place += rng.uniform(*spacing)
     return found
+
+
+Edge = tuple[float, float]  # place of a road and half of its width
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Lays roads: `lane` is the width of a lane in pixels, `level` that of asphalt here."""
+
+    rng: np.random.Generator
+    style: str
+    lane: float
+    level: float
+
+    def mains(self, axis: int, size: tuple[int, int]) -> list[Road]:
+        """Main roads along one axis of a plan of `size`."""
+        rng, country = self.rng, self.style == "country"
+        spacing = tuple(self.lane * count for count in (COUNTRY_SPACING if country else MAIN_SPACING))
+        found = []
+        for place in _places(rng, size[1 - axis], spacing):
+            lanes = int(rng.choice([1, 2, 3], p=COUNTRY_LANES if country else LANES))
+            median = self.lane * float(rng.choice([0, 0.5, 1.5])) if lanes > 1 else 0.0
+            level = self.level + rng.normal(0, 5)
+            found.append(Road(axis, place, 0.0, float(size[axis]), lanes, self.lane, median, 0.0, level))
+        return found
+
+    def streets(self, axis: int, between: tuple[Edge, Edge], ends: tuple[Edge, Edge], district: str) -> list[Road]:
+        """Streets of a district along one axis, between two main roads along it and from one across it to the next."""
+        rng, (low, high) = self.rng, between
+        room = high[0] - high[1] - low[0] - low[1]
+        found = []
+        for place in _places(rng, room, tuple(self.lane * count for count in STREET_SPACING[district])):
+            if 5 * self.lane <= place <= room - 5 * self.lane:
+                kerb, level = self.lane * float(rng.choice([0.0, 0.55])), self.level + rng.normal(0, 6)
+                middle = low[0] + low[1] + place
+                found.append(Road(axis, middle, ends[0][0], ends[1][0], 1, 0.8 * self.lane, 0.0, kerb, level))
+        return found
+
+    def cell(self, rows: tuple[Edge, Edge], columns: tuple[Edge, Edge]) -> tuple[list[Road], list[Block]]:
+        """Streets between four main roads, where the ground is built up, and the blocks."""
+        district = str(self.rng.choice(DISTRICTS, p=STYLES[self.style]))
+        across, along = [], []
+        if district in STREET_SPACING:
+            across = self.streets(1, rows, columns, district)
+            along = self.streets(0, columns, rows, district) if self.rng.uniform() < 0.5 else []
+        blocks = []
+        for top, bottom in _gaps(rows, across):
+            for left, right in _gaps(columns, along):
+                if min(bottom - top, right - left) > 2:
+                    blocks += _parcels(self.rng, Block(top, bottom, left, right, district), self.style)
+        return across + along, blocks
+
+
+def _gaps(ends: tuple[Edge, Edge], roads: list[Road]) -> list[tuple[float, float]]:
+    """From the edge of each road to that of the next, between the two at the `ends`."""
+    edges = [ends[0], *((road.place, road.half) for road in roads), ends[1]]
+    return [(low[0] + low[1], high[0] - high[1]) for low, high in pairwise(edges)]
 
 
 def lay_roads(rng: np.random.Generator, size: tuple[int, int], lane: float, style: str) -> Network:
@@ -143,91 +207,26 @@ def lay_roads(rng: np.random.Generator, size: tuple[int, int], lane: float, styl
         lane: width of a lane, pixels.
         style: one of `STYLES`.
     """
-    wide = (26 * lane, 46 * lane) if style == "country" else (20 * lane, 38 * lane)
     level = rng.uniform(48, 80) if rng.uniform() < 0.75 else rng.uniform(80, 125)
-    mains: list[list[Road]] = []
-    for axis in (0, 1):
-        lanes = rng.choice([1, 2, 3], p=[0.5, 0.4, 0.1] if style != "country" else [0.7, 0.25, 0.05], size=64)
-        mains.append(
-            [
-                Road(
-                    axis,
-                    place,
-                    0.0,
-                    float(size[axis]),
-                    int(count),
-                    lane,
-                    float(lane * rng.choice([0, 0.5, 1.5])) if count > 1 else 0.0,
-                    0.0,
-                    level + rng.normal(0, 5),
-                )
-                for place, count in zip(_places(rng, size[1 - axis], wide), lanes, strict=False)
-            ]
-        )
+    builder = _Builder(rng, style, lane, float(level))
+    mains = [builder.mains(axis, size) for axis in (0, 1)]
     network = Network([*mains[0], *mains[1]], [], 1 if rng.uniform() < 0.7 else -1)
-    bounds = []  # edges of the cells between main roads along v and along u
-    for axis, length in ((1, size[0]), (0, size[1])):
-        bounds.append([(0.0, 0.0), *((road.place, road.half) for road in mains[axis]), (float(length), 0.0)])
-    for top, bottom in zip(bounds[0], bounds[0][1:], strict=False):
-        for left, right in zip(bounds[1], bounds[1][1:], strict=False):
-            _fill_cell(rng, network, (top, bottom, left, right), lane, style, level)
+    rows, columns = (
+        [(0.0, 0.0), *((road.place, road.half) for road in mains[axis]), (float(size[1 - axis]), 0.0)]
+        for axis in (1, 0)
+    )
+    for between in pairwise(rows):
+        for beside in pairwise(columns):
+            roads, blocks = builder.cell(between, beside)
+            network.roads += roads
+            network.blocks += blocks
     network.connect(rng)
     return network
 
 
-Edge = tuple[float, float]  # place of a road and half of its width
-
-
-def _fill_cell(
-    rng: np.random.Generator,
-    network: Network,
-    cell: tuple[Edge, Edge, Edge, Edge],
-    lane: float,
-    style: str,
-    level: float,
-) -> None:
-    """Streets through the cell between four main roads, if it is built up, and its blocks."""
-    district = str(rng.choice(DISTRICTS, p=STYLES[style]))
-    top, bottom, left, right = cell
-    rows, columns = [top], [left]
-    if district in BUILT:
-        spacing = {"dense": (9 * lane, 17 * lane), "suburb": (10 * lane, 18 * lane), "industry": (18 * lane, 30 * lane)}
-        for axis, (low, high), edges, across in (
-            (1, (top, bottom), rows, (left, right)),
-            (0, (left, right), columns, (top, bottom)),
-        ):
-            if axis == 0 and rng.uniform() < 0.5:
-                continue  # streets in one direction only
-            room = high[0] - high[1] - low[0] - low[1]
-            for place in _places(rng, room, spacing[district]):
-                if place < 5 * lane or place > room - 5 * lane:
-                    continue
-                kerb = float(lane * rng.choice([0.0, 0.55]))
-                road = Road(
-                    axis,
-                    low[0] + low[1] + place,
-                    across[0][0],
-                    across[1][0],
-                    1,
-                    0.8 * lane,
-                    0.0,
-                    kerb,
-                    level + rng.normal(0, 6),
-                )
-                network.roads.append(road)
-                edges.append((road.place, road.half))
-    rows.append(bottom)
-    columns.append(right)
-    for above, below in zip(rows, rows[1:], strict=False):
-        for before, behind in zip(columns, columns[1:], strict=False):
-            edges = above[0] + above[1], below[0] - below[1], before[0] + before[1], behind[0] - behind[1]
-            if min(edges[1] - edges[0], edges[3] - edges[2]) > 2:
-                network.blocks += _parcels(rng, Block(*edges, district), style)
-
-
 def _parcels(rng: np.random.Generator, block: Block, style: str) -> Iterator[Block]:
     """A block as it is, if streets lead to it; else parts of it, some of which are of another district."""
-    if block.district in BUILT:
+    if block.district in STREET_SPACING:
         yield block
         return
     for part in divide(rng, block, rng.uniform(*PARCEL)):

@@ -53,8 +53,8 @@ class Place:
 
 def _exits(network: Network, at: Place, crossing: int) -> list[Place]:
     """Where a car may leave a crossing to; straight on comes first where that is possible."""
-    road, other = network.roads[at.road], sum(network.crossings[crossing].ways) - at.road
-    cross, middle = network.roads[other], network.place_of(crossing, at.road)
+    road, other, middle = network.roads[at.road], network.other(crossing, at.road), network.place_of(crossing, at.road)
+    cross = network.roads[other]
     found = []
     if (road.end - middle if at.way > 0 else middle - road.start) > cross.half:
         found.append(Place(at.road, at.way, at.lane, middle))
@@ -65,8 +65,9 @@ def _exits(network: Network, at: Place, crossing: int) -> list[Place]:
     return found
 
 
-def _choose(rng: np.random.Generator, exits: list[Place], road: int) -> Place:
-    if exits[0].road == road and (len(exits) == 1 or rng.uniform() < STRAIGHT):
+def _choose(rng: np.random.Generator, exits: list[Place], road: int, late: bool) -> Place:
+    """One of the exits; a car that is on the crossing already comes `late` for a turn."""
+    if exits[0].road == road and (len(exits) == 1 or late or rng.uniform() < STRAIGHT):
         return exits[0]
     turns = [place for place in exits if place.road != road]
     return turns[int(rng.integers(len(turns)))]
@@ -101,15 +102,15 @@ def _walk(
             break
         number = min(ahead)[1]
         middle = network.place_of(number, at.road)
-        cross = network.roads[sum(network.crossings[number].ways) - at.road]
+        cross = network.roads[network.other(number, at.road)]
         entry = middle - at.way * (cross.half + 0.3 * road.lane)
-        if at.way * (entry - at.along) < 0:
-            entry = at.along
+        late = at.way * (entry - at.along) < 0
+        entry = at.along if late else entry
         start = at.point(network, entry)
         pieces.append(_straight(at.point(network, at.along), start))
         count += len(pieces[-1])
         marks.append((count, number, road.axis))
-        chosen = _choose(rng, _exits(network, at, number), at.road)
+        chosen = _choose(rng, _exits(network, at, number), at.road, late)
         if chosen.road == at.road:
             at, passed = Place(at.road, at.way, at.lane, entry), middle
             continue

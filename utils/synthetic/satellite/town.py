@@ -14,7 +14,8 @@ from utils.synthetic.satellite.roads import STYLES, Network, Road, lay_roads
 from utils.synthetic.textures import fractal
 
 LANE = 0.78  # width of a lane, in lengths of a car
-DASH = 3.0  # pixels of a dashed line, and of its gaps
+DASH, LINE = 3.0, 0.5  # pixels: length of a dash and of the gap behind it, width of a line
+ASPHALT = 3.5  # levels, of the texture of roads
 MIDDLE, STRETCH = 85.0, (1.0, 1.55)  # level about which the grey scale is stretched, and by how much
 DARKEST, BRIGHTEST = 18.0, 255.0  # levels of the ground
 
@@ -62,7 +63,7 @@ def build_town(
     network = lay_roads(rng, projection.size, LANE * car, style)
     azimuth, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.6)
     shadow = length * np.array([np.sin(azimuth), np.cos(azimuth)])  # in the picture
-    plan = PlanDrawing(projection.size, _turned(projection.turn, shadow))
+    plan = PlanDrawing(projection.size, (projection.turn * shadow).sum(axis=1))
     builder = Builder(rng, plan, car, 1.0, [])
     for block in network.blocks:
         builder.filled = min(filled * rng.uniform(0.2, 0.9), 1.0)
@@ -70,8 +71,8 @@ def build_town(
     pavement = rng.uniform(95, 165)
     for road in network.roads:
         _pave(plan, road, pavement)
-    for road in network.roads:
-        _mark(builder, network, road, filled)
+    for number in range(len(network.roads)):
+        _furnish(builder, network, number, filled)
     level, light, texture = (
         projection.sample(ndimage.gaussian_filter(part, 0.45 * SCALE), SCALE).astype(np.float64)
         for part in (plan.level, plan.light, plan.texture)
@@ -84,65 +85,55 @@ def build_town(
     return Town(style, network, projection, levels, light, road, builder.parked, shadow)
 
 
-def _turned(turn: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    return np.array([turn[0, 0] * vector[0] + turn[0, 1] * vector[1], turn[1, 0] * vector[0] + turn[1, 1] * vector[1]])
-
-
-def _strip(plan: PlanDrawing, road: Road, low: float, high: float, level: float, texture: float) -> None:
-    """Fill a strip along a road, from `low` to `high` pixels off its middle."""
-    _piece(plan, road, road.start, road.end, low, high, level, texture)
-
-
-def _piece(
-    plan: PlanDrawing, road: Road, start: float, end: float, low: float, high: float, level: float, texture: float
+def _fill(
+    plan: PlanDrawing, road: Road, low: float, high: float, level: float, texture: float, span: tuple[float, float]
 ) -> None:
+    """Fill a strip from `low` to `high` pixels off a road's middle, within a `span` along it."""
     across = road.place + low, road.place + high
-    edges = (start, end, *across) if road.axis == 0 else (*across, start, end)
-    plan.fill(*edges, level, texture)
+    plan.fill(*(span + across if road.axis == 0 else across + span), level, texture)
 
 
 def _pave(plan: PlanDrawing, road: Road, pavement: float) -> None:
     """The pavements and the road between them; it keeps the shadows that fall on it."""
-    half, walk = road.half, 0.35 * road.lane
-    _strip(plan, road, -half - walk, -half, pavement, 6.0)
-    _strip(plan, road, half, half + walk, pavement, 6.0)
-    _strip(plan, road, -half, half, road.level, 3.5)
+    half, walk, span = road.half, 0.35 * road.lane, (road.start, road.end)
+    _fill(plan, road, -half - walk, half + walk, pavement, 6.0, span)
+    _fill(plan, road, -half, half, road.level, ASPHALT, span)
 
 
-def _mark(builder: Builder, network: Network, road: Road, filled: float) -> None:
-    """Lines, medians, stop lines, trees and parked cars along a road, but not on its crossings."""
-    rng, plan, number = builder.rng, builder.plan, network.roads.index(road)
-    crossings = [network.crossings[index] for index in network.along[number]]
-    others = [network.roads[sum(crossing.ways) - number] for crossing in crossings]
+def _free_spans(network: Network, number: int) -> list[tuple[float, float]]:
+    """Where a road is not on a crossing, along it."""
+    road = network.roads[number]
+    others = [network.roads[network.other(crossing, number)] for crossing in network.along[number]]
     edges = [road.start, *(edge for o in others for edge in (o.place - o.half, o.place + o.half)), road.end]
+    return [span for span in zip(edges[::2], edges[1::2], strict=True) if span[1] - span[0] >= 2 * road.lane]
+
+
+def _furnish(builder: Builder, network: Network, number: int, filled: float) -> None:
+    """Lines, medians, stop lines, trees and parked cars along a road, but not on its crossings."""
+    rng, plan, road = builder.rng, builder.plan, network.roads[number]
     line, planted = road.level + rng.uniform(40, 90), rng.uniform() < 0.6
-    taken = filled * rng.uniform(0.0, 0.75)
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        if end - start < 2 * road.lane:
-            continue
+    builder.filled = min(filled * rng.uniform(0.0, 0.75), 1.0)
+    for start, end in _free_spans(network, number):
         if road.median >= road.lane:
-            _piece(plan, road, start, end, -road.median / 2, road.median / 2, rng.uniform(60, 110), 9.0)
+            _fill(plan, road, -road.median / 2, road.median / 2, rng.uniform(60, 110), 9.0, (start, end))
             for along in np.arange(start + 2, end - 2, rng.uniform(4, 9)) if planted else ():
-                middle = (along, road.place) if road.axis == 0 else (road.place, along)
-                plan.plant(middle, 0.4 * road.median, rng.uniform(40, 65))
-        elif road.lanes > 1 or road.lane > 5:
-            _piece(plan, road, start, end, -0.25, 0.25, line, 3.5)
+                plan.plant(_point(road, along, 0.0), 0.4 * road.median, rng.uniform(40, 65))
+        elif road.lanes > 1:
+            _fill(plan, road, -LINE / 2, LINE / 2, line, ASPHALT, (start, end))
         for lane in range(1, road.lanes):
             off = road.median / 2 + lane * road.lane
             for along in np.arange(start, end - DASH, 2 * DASH):
                 for side in (-off, off):
-                    _piece(plan, road, along, along + DASH, side - 0.25, side + 0.25, line, 3.5)
+                    _fill(plan, road, side - LINE / 2, side + LINE / 2, line, ASPHALT, (along, along + DASH))
         if road.lanes > 1:
-            for along in (start + 0.4 * road.lane, end - 0.4 * road.lane - 0.5):
-                _piece(plan, road, along, along + 0.5, -road.half, road.half, line, 3.5)
+            for along in (start + 0.4 * road.lane, end - 0.4 * road.lane - LINE):
+                _fill(plan, road, -road.half, road.half, line, ASPHALT, (along, along + LINE))
         if road.kerb:
-            _park_along(builder, road, start + road.lane, end - road.lane, taken)
+            for along in np.arange(start + road.lane, end - road.lane, 1.35 * builder.car):
+                for side in (-1, 1):
+                    place = _point(road, float(along), side * (road.half - road.kerb / 2))
+                    builder.park(place, (1.0, 0.0) if road.axis == 0 else (0.0, 1.0))
 
 
-def _park_along(builder: Builder, road: Road, start: float, end: float, taken: float) -> None:
-    builder.filled = min(taken, 1.0)
-    for side in (-1, 1):
-        off = road.place + side * (road.half - road.kerb / 2)
-        for along in np.arange(start, end, 1.35 * builder.car):
-            middle = (float(along), off) if road.axis == 0 else (off, float(along))
-            builder.park(middle, (1.0, 0.0) if road.axis == 0 else (0.0, 1.0))
+def _point(road: Road, along: float, off: float) -> tuple[float, float]:
+    return (along, road.place + off) if road.axis == 0 else (road.place + off, along)

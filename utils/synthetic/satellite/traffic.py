@@ -25,12 +25,14 @@ CLEARING = 5.0  # frames in which all lights of a crossing are red
 WARM_UP = 45  # frames before the first one
 NEIGHBOURS = 4  # cars that are looked at around a point
 STREET_TRAFFIC = 0.45  # density of cars in streets, of that on main roads
+TRIES = 12  # places at which room for one more car is looked for
+MIN_SHARE = 0.1  # of all cars, that are in the picture
 PLACE_STEP = 3.0  # pixels between places on a lane where a car may begin
 
 
 @dataclass(eq=False)
 class Driver:
-    """A car on its route: `way` is how far its middle has come, `wish` its speed on a free road, `level` its paint."""
+    """A car on its route: `way` is how far its middle has come, `wish` its speed on a free road."""
 
     track: int
     length: float
@@ -53,16 +55,17 @@ class Driver:
 
 @dataclass(frozen=True, eq=False)
 class _Starts:
-    """Places on lanes in and around the picture; of each whether it is in the picture, and whether lanes come in there.
+    """Places on lanes in and around the picture, and where those are in the picture, `points` (N, 2).
 
-    `weights` add up to 1.
+    `anywhere` and `entry` are sums of weights up to and with each place: of all places, and of those where lanes come
+    in; `share` of the first are in the picture.
     """
 
     places: list[Place]
     points: np.ndarray
-    inside: np.ndarray
+    anywhere: np.ndarray
     entry: np.ndarray
-    weights: np.ndarray
+    share: float
 
 
 def _find_starts(network: Network, projection: Projection) -> _Starts:
@@ -82,8 +85,10 @@ def _find_starts(network: Network, projection: Projection) -> _Starts:
                 inside.append(((drawn >= 0) & (drawn < shape)).all(axis=1)[kept])
                 entry.append((near & ~np.concatenate([[not main], near[:-1]]))[kept])
                 weights.append(np.full(len(kept), 1.0 if main else STREET_TRAFFIC))
-    total = np.concatenate(weights)
-    return _Starts(places, np.concatenate(points), np.concatenate(inside), np.concatenate(entry), total / total.sum())
+    weight = np.concatenate(weights)
+    share = weight[np.concatenate(inside)].sum() / weight.sum()
+    entries = np.cumsum(weight * np.concatenate(entry))
+    return _Starts(places, np.concatenate(points), np.cumsum(weight), entries, float(share))
 
 
 class Traffic:
@@ -113,19 +118,22 @@ class Traffic:
         self._starts = _find_starts(network, projection)
         self._time, self._tracks = 0, 0
         self.drivers: list[Driver] = []
-        share = float(self._starts.weights[self._starts.inside].sum())
-        self._wanted = round(count / max(share, 0.1))
-        for _ in range(self._wanted):
-            self._start(self._starts.weights)
+        self._wanted = round(count / max(self._starts.share, MIN_SHARE))
+        self._fill(self._starts.anywhere)
         for _ in range(WARM_UP):
             self.step()
 
-    def _start(self, weights: np.ndarray) -> None:
-        """One more car at one of the starts, unless there is no room at the places that were tried."""
+    def _fill(self, weights: np.ndarray) -> None:
+        """Let cars start, with sums of `weights`, until there are as many as wanted or no room is found."""
+        while len(self.drivers) < self._wanted and self._start(weights):
+            pass
+
+    def _start(self, weights: np.ndarray) -> bool:
+        """One more car at one of the starts; gives whether there was room at one of the places that were tried."""
         length = self._length()
         taken = np.array([driver.point(0.0) for driver in self.drivers]).reshape(-1, 2)
-        for _ in range(6):
-            index = int(self._rng.choice(len(weights), p=weights))
+        for _ in range(TRIES):
+            index = int(np.searchsorted(weights, self._rng.uniform(0, weights[-1]), side="right"))
             gaps = np.hypot(*(taken - self._starts.points[index]).T)
             if not len(taken) or gaps.min() > 1.5 * length + STANDSTILL_GAP:
                 longest = float(np.hypot(*np.array(self._projection.shape) + 2.0 * MARGIN)) * 2
@@ -133,7 +141,8 @@ class Traffic:
                 wish = self._rng.uniform(*self._speed)
                 self.drivers.append(Driver(self._tracks, length, wish, route, 0.0, 0.7 * wish))
                 self._tracks += 1
-                return
+                return True
+        return False
 
     def _is_green(self, crossing: int, axis: int) -> bool:
         lights = self._network.crossings[crossing]
@@ -192,9 +201,8 @@ class Traffic:
             and (driver.point(0.0) > -MARGIN - 2).all()
             and (driver.point(0.0) < shape + MARGIN + 2).all()
         ]
-        weights = self._starts.weights * self._starts.entry
-        for _ in range(self._wanted - len(self.drivers) if weights.any() else 0):
-            self._start(weights / weights.sum())
+        if self._starts.entry[-1] > 0:
+            self._fill(self._starts.entry)
 
 
 def _move(driver: Driver, obstacles: list[tuple[float, float]]) -> None:
