@@ -96,7 +96,7 @@ def test_help_shows_the_options_of_its_kind(kind, capsys):
 
 
 def test_the_figure_of_satellite_video_shows_boxes_and_ways(tmp_path, capsys):
-    out = make(tmp_path / "set", "--kind", "satellite", "--frames", "8", "--cars", "6", "9")
+    out = make(tmp_path / "set", "--kind", "satellite", "--frames", "16", "--cars", "6", "9", "--speed", "2", "3")
     picture = tmp_path / "figure.png"
     draw_figure(["--data-root", str(out), "--out", str(picture)])
     pixels = cv2.imread(str(picture)).astype(int)
