@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.images.boxes import IGNORED_CLASS, cut
+from utils.images.boxes import IGNORED_CLASS, centres_of, cut
 from utils.images.components import label_targets
 from utils.images.fit import MARGIN_GREY, Letterbox, resize_mask, resize_plane
 from utils.images.masks.values import ignored_of, join_labels, targets_of
@@ -154,7 +154,7 @@ def random_crop_boxes(
     here = _draw_place(frames.shape[1:], targets if wanted else [], size, rng)
     moved = np.array(boxes, np.float64)
     moved[:, :4] -= [here[2].start, here[1].start] * 2
-    centre, part = (moved[:, :2] + moved[:, 2:4]) / 2, cut(moved, (size, size))
+    centre, part = centres_of(moved), cut(moved, (size, size))
     touched, within = (part[:, 2:4] > part[:, :2]).all(1), ((centre >= 0) & (centre < size)).all(1)
     seen = np.where(moved[:, 4] == IGNORED_CLASS, touched, within)
     return frames[here].copy(), masks[here].copy(), part[seen]

@@ -91,20 +91,36 @@ def grow(boxes: np.ndarray, side: float) -> np.ndarray:
     return boxes
 
 
+def centres_of(boxes: np.ndarray) -> np.ndarray:
+    """The centres of boxes `(N, 4 or more)` x1, y1, x2, y2, …: `(N, 2)` x, y."""
+    return (boxes[:, :2] + boxes[:, 2:4]) / 2
+
+
+def centre_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How far the centres of boxes `(N, 4 or more)` lie from those of others `(M, 4 or more)`: `(N, M)`."""
+    return np.hypot(*np.moveaxis(centres_of(a)[:, None] - centres_of(b)[None], -1, 0))
+
+
 def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of every two boxes, in their own precision.
+    """`paired_iou` of every two boxes, `(N, 4 or more)` and `(M, 4 or more)`: `(N, M)`."""
+    return paired_iou(a[:, None], b[None])
+
+
+def paired_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes with their partners, in their own precision.
 
     Args:
-        a: `(N, 4 or more)` x1, y1, x2, y2, …
-        b: `(M, 4 or more)`, likewise.
+        a: `(…, 4 or more)` x1, y1, x2, y2, …
+        b: of a shape that broadcasts with it, but for the last axis.
 
     Returns:
-        `(N, M)`, 0 for two boxes of no area; float32 of float32 boxes, then with the very bits that
+        `(…)`, 0 for two boxes of no area; float32 of float32 boxes, then with the very bits that
         `torchvision.ops.nms` compares, else float64.
     """
     kind = np.result_type(a, b, np.float32)
-    left, top, right, bottom = np.asarray(a, kind)[:, :4].T[..., None]
-    x1, y1, x2, y2 = np.ascontiguousarray(np.asarray(b, kind)[:, :4].T)
+    left, top, right, bottom, x1, y1, x2, y2 = (
+        side for boxes in (a, b) for side in np.ascontiguousarray(np.moveaxis(np.asarray(boxes, kind)[..., :4], -1, 0))
+    )
     overlap = np.maximum(np.minimum(right, x2) - np.maximum(left, x1), 0)
     overlap *= np.maximum(np.minimum(bottom, y2) - np.maximum(top, y1), 0)
     union = (right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - overlap

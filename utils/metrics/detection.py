@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.images.boxes import box_iou, share_inside
+from utils.images.boxes import box_iou, centre_distances, share_inside
 from utils.images.components import MATCH_DISTANCE
 from utils.metrics.average_precision import average_precision
 from utils.metrics.hungarian import HUNGARIAN_RULES, match_boxes, match_figures
@@ -238,9 +238,7 @@ def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
     if rule == "iou":
         quality, least = box_iou(found, true), MIN_IOU
     else:
-        centres = [(boxes[:, :2] + boxes[:, 2:4]) / 2 for boxes in (found, true)]
-        quality = -np.hypot(*np.moveaxis(centres[0][:, None] - centres[1][None], -1, 0))
-        least = -MATCH_DISTANCE + _TIE
+        quality, least = -centre_distances(found, true), -MATCH_DISTANCE + _TIE
     quality = np.where(quality >= least, quality, -np.inf)
     for index in np.flatnonzero((quality > -np.inf).any(1)):
         best = int(quality[index].argmax())

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from utils.images.boxes import box_iou
+from utils.images.boxes import box_iou, centre_distances
 from utils.metrics.figures import ratio
 from utils.predictor.prediction import SURE_SCORE
 
@@ -48,9 +48,7 @@ def match_boxes(found: np.ndarray, true: np.ndarray) -> np.ndarray:
     overlap = box_iou(found, true)
     rows, columns = _assign(overlap)
     hits[rows, 0], hits[rows, 1] = True, overlap[rows, columns] > HIT_IOU + _TIE
-    centres = [(boxes[:, :2] + boxes[:, 2:4]) / 2 for boxes in (found, true)]
-    distance = np.hypot(*np.moveaxis(centres[0][:, None] - centres[1][None], -1, 0))
-    hits[_assign(HIT_DISTANCE - distance)[0], 2] = True
+    hits[_assign(HIT_DISTANCE - centre_distances(found, true))[0], 2] = True
     return hits
 
 

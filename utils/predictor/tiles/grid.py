@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.images.boxes import centres_of, paired_iou
+
 SEAM_PX = 8  # one target's centres, as two tiles see it, lie no further apart
 SAME_IOU = 0.3  # above which two boxes that close are one target's
 
@@ -83,7 +85,7 @@ class Grid:
         boxes, origin, own, beyond = [], [], [], []
         for index, (tile, part) in enumerate(zip(self.tiles, found, strict=True)):
             moved = part + np.array([tile.x.start, tile.y.start] * 2 + [0, 0], np.float64)
-            centres, (low, high) = _centres(moved), self._own_part(tile)
+            centres, (low, high) = centres_of(moved), self._own_part(tile)
             boxes.append(moved)
             origin.append(np.full(len(moved), index))
             own.append(((low <= centres) & (centres < high)).all(1))
@@ -132,7 +134,7 @@ def _choose(boxes: np.ndarray, origin: np.ndarray, own: np.ndarray) -> np.ndarra
 
 def _alike(boxes: np.ndarray, origin: np.ndarray) -> list[list[int]]:
     """Pairs of boxes (N, 6) of different tiles (N,) that may be one target's, the most alike first."""
-    centres = _centres(boxes)
+    centres = centres_of(boxes)
     order = np.argsort(centres[:, 0], kind="stable")
     found = [np.zeros((0, 2), int)]
     for step in range(1, len(boxes)):  # neighbours from left to right: of all pairs of thousands there are too many
@@ -144,20 +146,6 @@ def _alike(boxes: np.ndarray, origin: np.ndarray) -> list[list[int]]:
         close = (np.abs(centres[one, 1] - centres[other, 1]) < SEAM_PX) & (origin[one] != origin[other])
         found.append(pairs[close & (boxes[one, 5] == boxes[other, 5])])
     pairs = np.concatenate(found)
-    iou = _iou(*boxes[pairs.T])
+    iou = paired_iou(*boxes[pairs.T])
     order = np.argsort(-iou, kind="stable")
     return pairs[order[: np.count_nonzero(iou > SAME_IOU)]].tolist()
-
-
-def _iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes with their partners, (N, 6) each: (N,); NaN for two of no area."""
-    corner, end = np.maximum(one[:, :2], other[:, :2]), np.minimum(one[:, 2:4], other[:, 2:4])
-    overlap = np.maximum(end - corner, 0).prod(1)
-    areas = (one[:, 2:4] - one[:, :2]).prod(1) + (other[:, 2:4] - other[:, :2]).prod(1)
-    with np.errstate(invalid="ignore"):
-        return overlap / (areas - overlap)
-
-
-def _centres(boxes: np.ndarray) -> np.ndarray:
-    """(N, 2) x, y."""
-    return (boxes[:, :2] + boxes[:, 2:4]) / 2
