@@ -37,6 +37,13 @@ class DatasetSettings:
             option = "--" + name.replace("_", "-")
             raise UserError(f"{option}: found {shown(getattr(self, name))}, expected {expected}; change {option}")
 
+    def require_ascending(self, *names: str) -> None:
+        """Raise `UserError` about a setting of two values whose first one is the larger."""
+        words = {item.name: item.metadata["metavar"] for item in fields(self) if item.name in names}
+        for name in names:
+            (low, high), (first, last) = getattr(self, name), words[name]
+            self.require(low <= high, name, f"{first} {last} with {first} <= {last}")
+
     def require_bounds(self) -> None:
         """Hold every number to `BOUNDS`, and the size to what pictures may have.
 

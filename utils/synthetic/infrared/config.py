@@ -77,10 +77,10 @@ class InfraredConfig(DatasetSettings):
         self.require(last == -1 or bool(self.backgrounds), "pictures", "--backgrounds beside it")
         low, high = self.snr
         self.require(1.2 * low <= high, "snr", "LOW HIGH with HIGH at least 1.2 times LOW")
-        self.require(self.targets[0] <= self.targets[1], "targets", "FEWEST MOST with FEWEST <= MOST")
+        self.require_ascending("targets")
         self.require(
             MIN_AREA <= self.area[0] <= self.area[1] <= MAX_AREA,
             "area",
             f"SMALLEST LARGEST within {MIN_AREA} to {MAX_AREA}",
         )
-        self.require(self.speed[0] <= self.speed[1], "speed", "SLOWEST FASTEST with SLOWEST <= FASTEST")
+        self.require_ascending("speed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -52,7 +52,4 @@ class SatelliteConfig(DatasetSettings):
 
     def __post_init__(self) -> None:
         self.require_bounds()
-        for name in ("cars", "length", "speed", "contrast"):
-            low, high = getattr(self, name)
-            first, last = next(item.metadata["metavar"] for item in fields(self) if item.name == name)
-            self.require(low <= high, name, f"{first} {last} with {first} <= {last}")
+        self.require_ascending("cars", "length", "speed", "contrast")
