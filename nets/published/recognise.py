@@ -40,6 +40,7 @@ OPTIONS_TOLD = {
     "deeppro_plus": profile_options,
     "micml": centre_options,
     "dsfnet": centre_options,
+    "dla34": lambda _: {"width": 1.0},
 }
 
 
@@ -61,7 +62,7 @@ class Recognised:
 def recognise(state: Mapping[str, Tensor]) -> list[Recognised]:
     """All that a state dict can be: nothing, one network, or several that its names and shapes do not tell apart."""
     kind = identify_network(state)
-    if kind in ("yolox", "dla34"):
+    if kind == "yolox":
         return [Recognised(kind, True)]
     if kind:
         return [Recognised(kind, True, OPTIONS_TOLD[kind](state))]

@@ -292,7 +292,7 @@ def _start_from_state(network: nn.Module, state: Mapping[str, Tensor], path: str
     elif kind.name == "dla34":
         taken = {DLA34_PREFIX + name: value for name, value in state.items()}
     report = load_published(network, taken, strict=False)
-    _require_backbone(report.missing, sstnet_options(state) if kind.name == "yolox" else kind.options or {"width": 1.0})
+    _require_backbone(report.missing, kind.options or sstnet_options(state))
     unused = [*report.unexpected, *(name for name in state if kind.name == "yolox" and name not in taken)]
     return f"{text}: {_summary(network.state_dict(), report.missing, unused)}"
 
