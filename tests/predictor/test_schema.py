@@ -55,10 +55,10 @@ def content():
 )
 def test_a_checkpoint_of_odd_content_is_refused_before_it_takes_memory(tmp_path, content, change, text):
     torch.save({"version": 3, **content, **change}, tmp_path / "x.pt")
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(UserError, match=text):
         read_weights(tmp_path / "x.pt")
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize(
