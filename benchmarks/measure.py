@@ -77,7 +77,7 @@ def count_cost(call: Call, device: Any = None) -> CallCost:
 
     from benchmarks.memory import PeakMemory
 
-    flops = FlopCounterMode(display=False)
+    flops = FlopCounterMode(display=False, custom_mapping=deform_flops())
     if device is not None and device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -90,6 +90,18 @@ def count_cost(call: Call, device: Any = None) -> CallCost:
             output = call()
         peak = memory.peak
     return CallCost(output, flops.get_total_flops() / 1e9, peak / 2**20)
+
+
+def deform_flops() -> dict[Any, Callable]:
+    """How operations of torchvision's deformable convolutions are counted: as those of plain ones."""
+    import torch
+    import torchvision  # noqa: F401 - makes its operators known
+
+    def count(x, weight, *_, out_shape, **__) -> int:
+        (batch, _, height, width), (out, channels, *kernel) = out_shape, weight
+        return 2 * batch * height * width * out * channels * kernel[0] * kernel[1]
+
+    return {torch.ops.torchvision.deform_conv2d: count}
 
 
 def add_ratios(rows: Sequence[dict[str, Any]], reference: str) -> None:

@@ -30,6 +30,7 @@ class PeakMemory(TorchDispatchMode):
 
 
 def _storages(tree: Any) -> list[tuple[StorageWeakRef, int]]:
-    tensors = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
-    storages = [tensor.untyped_storage() for tensor in tensors]
+    leaves = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    # Sparse tensors have no storage of their own; the tensors they are made of do.
+    storages = [tensor.untyped_storage() for tensor in leaves if tensor.layout == torch.strided]
     return [(StorageWeakRef(storage), storage.nbytes()) for storage in storages]

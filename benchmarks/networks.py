@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.literal.deeppro import LiteralDeepPro, LiteralDeepProPlus
+from benchmarks.literal.micml import LiteralDSFNet, LiteralMICML
 from benchmarks.literal.resunet_dtum import LiteralResUNetDTUM
 from benchmarks.literal.sstnet import LiteralSSTNet
 from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets import Model, build_model
+from nets.centernet import find_peaks
+from nets.micml import MAX_PEAKS
 from nets.published.loading import load_published
 
 LITERAL_NETWORKS = {
@@ -21,6 +24,8 @@ LITERAL_NETWORKS = {
     "resunet_dtum": LiteralResUNetDTUM,
     "deeppro": LiteralDeepPro,
     "deeppro_plus": LiteralDeepProPlus,
+    "dsfnet": LiteralDSFNet,
+    "micml": LiteralMICML,
 }
 
 
@@ -67,8 +72,25 @@ def clip_of(frames: Tensor) -> Tensor:
     return clip.squeeze(1) if clip.shape[1] == 1 else clip
 
 
+def as_tensor(output: Tensor | dict[str, Tensor]) -> Tensor:
+    """An output; of raw maps of centres their peaks."""
+    return find_peaks(output, MAX_PEAKS) if isinstance(output, dict) else output
+
+
+def peak_deviation(output: Tensor, expected: Tensor, share: float = 1.0) -> float:
+    """As `deviation`, of peaks (B, N, 6), each beside the nearest one: of scores, whose range is 1, and of boxes."""
+    nearest = torch.cdist(expected, output, 1, compute_mode="donot_use_mm_for_euclid_dist").argmin(2)
+    output = output.gather(1, nearest[..., None].expand_as(output))
+    scores = largest_difference(output[..., 4], expected[..., 4], share)
+    return max(scores, deviation(output[..., :4], expected[..., :4], share))
+
+
 def deviation(output: Tensor, expected: Tensor, share: float = 1.0) -> float:
     """Largest difference, of that `share` of the values that differ least, over the expected values' range."""
+    return largest_difference(output, expected, share) / (expected.max() - expected.min()).item()
+
+
+def largest_difference(output: Tensor, expected: Tensor, share: float) -> float:
+    """Of that `share` of the values that differ least."""
     difference = (output - expected).abs().flatten()
-    largest = difference.kthvalue(max(1, math.ceil(share * len(difference)))).values
-    return (largest / (expected.max() - expected.min())).item()
+    return difference.kthvalue(max(1, math.ceil(share * len(difference)))).values.item()

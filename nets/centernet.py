@@ -197,11 +197,12 @@ def boxes_at(peaks: Peaks, size: Tensor, offset: Tensor) -> Tensor:
         offset: "reg" there, (B, N, 2).
 
     Returns:
-        (B, N, 6) float32: x1, y1, x2, y2 in pixels, score, class.
+        (B, N, 6) float32: x1, y1, x2, y2 in pixels, score, class; zeros where the score is 0.
     """
     centre = torch.stack((peaks.columns, peaks.rows), -1) + offset.float()
-    half = size.float() / 2
-    return torch.cat((centre - half, centre + half, peaks.score[..., None], peaks.classes[..., None].float()), -1)
+    half, score = size.float() / 2, peaks.score[..., None]
+    rows = torch.cat((centre - half, centre + half, score, peaks.classes[..., None].float()), -1)
+    return torch.where(score > 0, rows, 0)
 
 
 def find_peaks(outputs: dict[str, Tensor], limit: int = MAX_DETECTIONS) -> Tensor:
@@ -213,7 +214,7 @@ def find_peaks(outputs: dict[str, Tensor], limit: int = MAX_DETECTIONS) -> Tenso
 
     Returns:
         (B, limit, 6) float32: x1, y1, x2, y2 in pixels, score, class; highest score first. Where there are fewer
-        peaks, the rest has a score of 0; no image has more rows than its heatmap values.
+        peaks, the rest is zeros; no image has more rows than its heatmap values.
     """
     peaks = highest_peaks(outputs["hm"], limit)
     pixel = peaks.rows * outputs["hm"].shape[-1] + peaks.columns

@@ -146,6 +146,7 @@ class MICML(StreamableNetwork):
 
     in_channels = 3
     multiple = MULTIPLE
+    jumps = True  # in its inference form, where peaks that are nearly equal change places
     max_peaks = MAX_PEAKS
 
     def __init__(
@@ -167,7 +168,7 @@ class MICML(StreamableNetwork):
         base = round(WIDTHS[0] * width)
         if base < 1:
             raise ValueError(f"got width={width}, expected at least {1 / WIDTHS[0]}")
-        self.num_frames = num_frames
+        self.num_frames, self.num_classes = num_frames, num_classes
         widths = [base * channels // WIDTHS[0] for channels in WIDTHS]
         self.backbone = DLA34(widths)
         self.static_up = PyramidUp(widths)

@@ -23,7 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from utils.commands.exported_program import export_program, measure_deviation, side_multiple, steady_share
+from utils.commands.exported_program import (
+    export_program,
+    finds_peaks,
+    measure_deviation,
+    onnx_translations,
+    require_exportable,
+    side_multiple,
+    steady_share,
+)
 from utils.commands.predictor_options import add_normalisation_option
 from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
@@ -148,6 +156,7 @@ def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
             "settings": weights.settings.as_dict(),
             "multiple": multiple,
             "state_strides": [size // state.shape[-2] for state in arguments[1:]],
+            "suppression": "soft" if finds_peaks(weights.model.network) else "hard",
         }
     )
 
@@ -193,7 +202,13 @@ def make_onnx_model(program: Any, arguments: tuple, detects: bool, opset: int, a
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own inner workings
         made = torch.onnx.export(
-            program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs, opset_version=opset
+            program,
+            dynamo=True,
+            verbose=False,
+            input_names=inputs,
+            output_names=outputs,
+            opset_version=opset,
+            custom_translation_table=onnx_translations(),
         )
     model = made.model_proto
     entry = model.metadata_props.add()
@@ -226,17 +241,12 @@ def export(given: ExportSettings) -> str:
         UserError: the weights, or the frames to calibrate on, are of no use, or the file is not what PyTorch has; what
             was there before under its name is still there.
     """
-    from nets.micml import MICML
     from utils.predictor.weights import read_weights
 
     weights = read_weights(given.weights, given.normalisation)
     if weights.note:
         print(weights.note)
-    if isinstance(weights.model.network, MICML):
-        raise UserError(
-            f"{given.weights}: found {weights.settings.name}, whose deformable convolutions cannot be exported, "
-            "expected weights of another network; run this file itself, by PyTorch"
-        )
+    require_exportable(weights, given.opset if given.format == "onnx" else None, given.precision)
     out = given.path
     make_folder(out.parent)
     advice = "check the space left and the permissions there, or give another --out"
@@ -276,7 +286,8 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
     with whole_file(path) as file:
         file.write(data)
     run = (make_onnx_runner if onnx else make_torch_runner)(path)
-    different = measure_deviation(run, module, arguments, multiple, steady_share(weights.model.network))
+    network = weights.model.network
+    different = measure_deviation(run, module, arguments, multiple, steady_share(network), finds_peaks(network))
     if not different <= MAX_DEVIATION:  # NaN is none either
         raise UserError(
             f"--format {given.format}: the file differs from PyTorch by {different:.1e}, expected at most "

@@ -17,9 +17,10 @@ class PeakDetector(StreamableNetwork):
     """clip → peaks, as `nets.centernet.find_peaks` finds them in the maps of `network`.
 
     A clip is (B, 3, T, H, W), or (B, T, H, W) where the network is folded for grey frames. Peaks are (B, max_peaks, 6)
-    float32: x1, y1, x2, y2 in pixels of the input, score, class, highest score first; the score is 0 where there are
-    fewer.
+    float32: x1, y1, x2, y2 in pixels of the input, score, class, highest score first; zeros where there are fewer.
     """
+
+    jumps = MICML.jumps
 
     def __init__(self, network: MICML):
         super().__init__()

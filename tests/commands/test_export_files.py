@@ -10,7 +10,6 @@ from exporting import OPTIONS, PARTS, all_weights, write_weights
 from scripts import run_without_torch
 from trees import picture, write
 
-from nets import build_model
 from nets.inference.exportable import ClipExport, StreamExport
 from utils import export
 from utils.clips.settings import ClipSettings
@@ -29,16 +28,6 @@ pytestmark = pytest.mark.usefixtures("silent_exporter")
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     return all_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.mark.parametrize("ending", [".onnx", ".pt2"])
-def test_detectors_of_centres_are_refused(tmp_path, ending):
-    network = build_model("dsfnet", width=0.0625).network
-    torch.save(network.state_dict(), tmp_path / "x.pt")
-    form = "onnx" if ending == ".onnx" else "torch-export"
-    with pytest.raises(UserError, match="x.pt: found dsfnet, whose deformable convolutions cannot be exported"):
-        export.main(["--weights", str(tmp_path / "x.pt"), "--format", form, "--normalisation", "100,20"])
-    assert [path.name for path in tmp_path.iterdir()] == ["x.pt"]
 
 
 @pytest.mark.parametrize("name, streaming", PARTS)

@@ -1,8 +1,9 @@
 """Small untrained networks to export, of kinds that differ."""
 
 import torch
+from known_answers import fill
 
-from nets import build_model
+from nets import CENTRE_DETECTORS, build_model
 from utils.clips.settings import ClipSettings
 from utils.predictor.checkpoint import save_checkpoint, task_of
 
@@ -11,6 +12,8 @@ OPTIONS = {
     "tsmsa": {"channels": [4, 8, 8, 8], "blocks": [1, 1, 1], "num_frames": FRAMES},
     "deeppro_plus": {"num_frames": 4},
     "sstnet": {"depth": 0.1, "width": 0.125, "num_frames": FRAMES},
+    "dsfnet": {"width": 0.25, "num_frames": 3},
+    "micml": {"width": 0.25, "num_frames": 3, "motion_at_test": True},
 }
 PARTS = [("tsmsa", False), ("tsmsa", True), ("sstnet", False), ("sstnet", True)]
 
@@ -30,6 +33,9 @@ def write_weights(folder, name, **config):
         if detects:
             for layer in (network.head.obj_pred, network.head.cls_pred):
                 layer.bias.fill_(0.5)
+        elif name in CENTRE_DETECTORS:
+            network.load_state_dict(fill({key: value.shape for key, value in network.state_dict().items()}))
+            network.heads["wh"][2].bias.fill_(6.0)
         elif name == "tsmsa":
             network.head[1].bias.fill_(1.0)
             network.head[-1].weight.mul_(5)

@@ -6,6 +6,7 @@ from known_answers import assert_close, fill, known
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.literal.micml import LiteralDSFNet, LiteralMICML
+from benchmarks.measure import deform_flops
 from nets.inference.peaks import PeakDetector
 from nets.micml import MICML, DSFNet
 from nets.published import load_published
@@ -83,14 +84,9 @@ def test_the_networks_equal_their_equations_in_float64_gradients_included(train,
 # Operations
 
 
-def count_deform(x, weight, *_, out_shape, **__) -> int:
-    return 2 * out_shape[0] * out_shape[2] * out_shape[3] * weight[0] * weight[1] * 9
-
-
 def giga(call, *args) -> float:
     """10⁹ multiplications with an addition."""
-    counted = {torch.ops.torchvision.deform_conv2d: count_deform}
-    with FlopCounterMode(display=False, custom_mapping=counted) as counter:
+    with FlopCounterMode(display=False, custom_mapping=deform_flops()) as counter:
         call(*args)
     return counter.get_total_flops() / 2e9
 

@@ -11,6 +11,7 @@ from utils.system.errors import UserError
 
 STEADY_SHARE = 0.95  # of the outputs of a network that `jumps`, which are compared
 BASE_SIDE_PX = 32  # example inputs have sides of some times as many
+DEFORM_OPSET = 19  # the first ONNX with deformable convolutions
 
 
 def side_multiple(network: Any) -> int:
@@ -27,6 +28,64 @@ def steady_share(network: Any) -> float:
     from nets.streamable import StreamableNetwork
 
     return STEADY_SHARE if isinstance(network, StreamableNetwork) and network.jumps else 1.0
+
+
+def finds_peaks(network: Any) -> bool:
+    """Whether a network is a detector of centres, whose boxes are those of peaks and suppress each other softly."""
+    from nets.micml import MICML
+
+    return isinstance(network, MICML)
+
+
+def require_exportable(weights: Any, opset: int | None, precision: str) -> None:
+    """Refuse forms that a network cannot have.
+
+    Args:
+        weights: as of `export_program`.
+        opset: of ONNX; None: it is no ONNX file.
+        precision: `float32`, `fp16` or `int8`.
+
+    Raises:
+        UserError: it has none such.
+    """
+    if not finds_peaks(weights.model.network):
+        return
+    name = weights.settings.name
+    if opset is not None and opset < DEFORM_OPSET:
+        raise UserError(
+            f"--opset: found {opset} with {name}, expected at least {DEFORM_OPSET}, the first one with the deformable "
+            "convolutions that it is made of"
+        )
+    if precision == "fp16":
+        raise UserError(
+            f"--precision fp16: found with {name}, expected float32 or int8, as its boxes, which are a few pixels "
+            "large, would be moved by half a pixel and more"
+        )
+
+
+def onnx_translations() -> dict[Any, Callable]:
+    """ONNX operators for those of torchvision, which the exporter does not know."""
+    import torch
+    import torchvision  # noqa: F401 - makes its operators known
+    from onnxscript import opset19 as op
+
+    def deform_conv(
+        x, weight, offset, mask, bias, stride_y, stride_x, pad_y, pad_x, step_y, step_x, groups, offset_groups, use_mask
+    ):
+        return op.DeformConv(
+            x,
+            weight,
+            offset,
+            bias,
+            mask if use_mask else None,
+            strides=[stride_y, stride_x],
+            pads=[pad_y, pad_x, pad_y, pad_x],
+            dilations=[step_y, step_x],
+            group=groups,
+            offset_group=offset_groups,
+        )
+
+    return {torch.ops.torchvision.deform_conv2d.default: deform_conv}
 
 
 def example_size(multiple: int) -> tuple[int, int]:
@@ -88,6 +147,7 @@ def measure_deviation(
     example: tuple,
     multiple: int,
     share: float = 1.0,
+    unordered: bool = False,
 ) -> float:
     """Largest difference between an exported file and PyTorch on noise of two batches and sizes.
 
@@ -99,6 +159,7 @@ def measure_deviation(
         example: the inputs that it was exported with, whose other dimensions are kept.
         multiple: of which the sides are multiples.
         share: of the outputs, those that differ least, that is looked at (`steady_share`).
+        unordered: boxes and scores of peaks, whose order is as good as another one.
     """
     import torch
 
@@ -110,7 +171,20 @@ def measure_deviation(
         arguments = [first, *(torch.randn(part.shape, generator=generator) for part in state)]
         with torch.no_grad():
             expected = module(*arguments)
-        for own, other in zip(run([value.numpy() for value in arguments]), expected, strict=True):
-            different = np.quantile(np.abs(own - other.numpy()), share)
-            differences.append(different / max(1.0, float(other.abs().max())))
+        found, expected = run([value.numpy() for value in arguments]), [part.numpy() for part in expected]
+        if unordered:
+            found, expected = _match_peaks(found, expected)
+        for own, other in zip(found, expected, strict=True):
+            different = np.quantile(np.abs(own - other), share)
+            differences.append(different / max(1.0, float(np.abs(other).max())))
     return float(np.max(differences))
+
+
+def _match_peaks(
+    found: Sequence[np.ndarray], expected: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Boxes and scores as one, each found row in the place of the nearest expected one: equal peaks have no order."""
+    own, other = (np.concatenate(outputs[:2], 2) for outputs in (found, expected))
+    for rows, wanted in zip(own, other, strict=True):
+        rows[:] = rows[np.abs(wanted[:, None] - rows).max(2).argmin(1)]
+    return [own, *found[2:]], [other, *expected[2:]]

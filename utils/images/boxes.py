@@ -171,6 +171,33 @@ def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
     return np.concatenate(chosen)
 
 
+def suppress_softly(boxes: np.ndarray, sigma: float, least: float) -> np.ndarray:
+    """Gaussian soft-NMS: what overlaps a surer box of its class loses score, s·exp(-IoU²/σ).
+
+    Args:
+        boxes: `(N, 6)` x1, y1, x2, y2, score, class; sides lie in the box, which is x2 - x1 + 1 wide.
+        sigma: σ.
+        least: what falls under this score by an overlap is left out.
+
+    Returns:
+        `(K, 6)` with the new scores, the surest first.
+    """
+    low, high = boxes[:, :2], boxes[:, 2:4]
+    sides = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low) + 1, 0, None)
+    shared, area = sides.prod(-1), (high - low + 1).prod(-1)
+    meets = (shared > 0) & (boxes[:, None, 5] == boxes[:, 5])
+    decay = np.exp(-((shared / (area[:, None] + area - shared)) ** 2) / sigma)
+    scores, waiting, order = boxes[:, 4].copy(), np.ones(len(boxes), bool), []
+    while waiting.any():
+        best = int(np.where(waiting, scores, -np.inf).argmax())
+        order.append(best)
+        waiting[best] = False
+        touched = waiting & meets[best]
+        scores[touched] *= decay[best, touched]
+        waiting &= ~(touched & (scores < least))
+    return np.column_stack((boxes[order, :4], scores[order], boxes[order, 5]))
+
+
 def leave_out_ignored(boxes: np.ndarray, ignored: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Boxes `(N, 4 or more)` without those of which more than half of the pixels are ignored and none is a target's.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from utils.clips.settings import ClipSettings
-from utils.images.boxes import suppress
+from utils.images.boxes import suppress, suppress_softly
 from utils.predictor.network_run import EveryFrameRun, NetworkRun, StreamingRun
 from utils.predictor.schema import require_number, require_plain
 from utils.system.command_line import shown
@@ -19,9 +19,12 @@ from utils.system.errors import UserError
 from utils.system.files import as_utf8, require_file
 
 METADATA_KEY = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
-DESCRIPTION_VERSION = 2  # of that description; 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`
+# Of that description: 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`, 2 no "suppression".
+DESCRIPTION_VERSION = 3
 NOT_DESCRIBED = "found a description that is none of a network, or of another one"
 MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.decode_detections`
+NMS_SIGMA = 0.5  # as of `nets.centernet.decode_centres`
+SUPPRESSIONS = ("hard", "soft")
 
 
 def open_onnx(
@@ -62,7 +65,7 @@ def open_onnx(
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
     make = StreamingOnnxRun if about["streaming"] else EveryFrameOnnxRun if settings.every_frame else OnnxRun
-    return make(session, settings.task), settings, about["multiple"]
+    return make(session, settings.task, about["suppression"]), settings, about["multiple"]
 
 
 def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
@@ -98,7 +101,8 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
         path: the file, for messages.
 
     Returns:
-        `version, streaming, opset, precision, settings` (of `ClipSettings.as_dict`)`, multiple, state_strides`.
+        `version, streaming, opset, precision, settings` (of `ClipSettings.as_dict`)`, multiple, state_strides,
+        suppression`.
 
     Raises:
         UserError: it is a file of something else, or of a later version.
@@ -120,7 +124,7 @@ def _check_description(about: Any, path: str | os.PathLike) -> dict[str, Any]:
     require_plain("a description", about)
     version = about["version"]
     if not isinstance(version, int) or version < 1:
-        raise ValueError(f"found version {shown(version)}, expected 1 or {DESCRIPTION_VERSION}")
+        raise ValueError(f"found version {shown(version)}, expected 1 to {DESCRIPTION_VERSION}")
     if version > DESCRIPTION_VERSION:
         raise UserError(
             f"{path}: exported by version {version}, this code reads up to {DESCRIPTION_VERSION}; update it"
@@ -128,6 +132,9 @@ def _check_description(about: Any, path: str | os.PathLike) -> dict[str, Any]:
     if version == 1:
         settings = {"fit": "crop", **about.pop("predictor")}
         about |= {"multiple": settings.pop("multiple", 32), "settings": settings}
+    about.setdefault("suppression", SUPPRESSIONS[0])
+    if about["suppression"] not in SUPPRESSIONS:
+        raise ValueError(f"found suppression {shown(about['suppression'])}, expected {' or '.join(SUPPRESSIONS)}")
     if not isinstance(about["streaming"], bool):
         raise ValueError(f"found streaming {shown(about['streaming'])}, expected true or false")
     require_number("multiple", about["multiple"], "multiple")
@@ -158,14 +165,15 @@ def _require_fit(session: Any, about: dict[str, Any], settings: ClipSettings) ->
         raise ValueError(f"{len(about['state_strides'])} strides for {len(states)} states")
 
 
-def detections_of(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """What the boxes of all cells find: as much as `nets.yolox_head.decode_detections` gives.
+def detections_of(boxes: np.ndarray, scores: np.ndarray, suppression: str = "hard") -> np.ndarray:
+    """What boxes find: as much as `nets.yolox_head.decode_detections` or `nets.centernet.decode_centres` gives.
 
-    Non-maximum suppression within each class at IoU 0.65, of boxes with a score of at least 0.001.
+    Non-maximum suppression within each class at IoU 0.65, or the soft one, of boxes with a score of at least 0.001.
 
     Args:
-        boxes: of cells, `(A, 4)` float32 x1, y1, x2, y2.
+        boxes: of cells or peaks, `(A, 4)` float32 x1, y1, x2, y2.
         scores: `(A, classes)` float32.
+        suppression: of `SUPPRESSIONS`.
 
     Returns:
         `(N, 6)` float32 x1, y1, x2, y2, score, class, the surest first.
@@ -173,14 +181,18 @@ def detections_of(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
     best, classes = scores.max(1), scores.argmax(1)
     kept = np.flatnonzero(best >= MIN_SCORE)
     kept = kept[np.argsort(-best[kept], kind="stable")]
-    return suppress(np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32), NMS_IOU)
+    found = np.column_stack((boxes[kept], best[kept], classes[kept])).astype(np.float32)
+    if suppression == "hard":
+        return suppress(found, NMS_IOU)
+    found = suppress_softly(found, NMS_SIGMA, MIN_SCORE)
+    return found[found[:, 4] >= MIN_SCORE]
 
 
 class OnnxRun(NetworkRun):
     """A windowed export as the `run` of a `Predictor`."""
 
-    def __init__(self, session: Any, task: str) -> None:
-        self.session, self.task = session, task
+    def __init__(self, session: Any, task: str, suppression: str = "hard") -> None:
+        self.session, self.task, self.suppression = session, task, suppression
         self.inputs = [item.name for item in session.get_inputs()]
 
     def __call__(self, clips: np.ndarray) -> Any:
@@ -196,7 +208,7 @@ class OnnxRun(NetworkRun):
     def _results(self, outputs: Sequence[np.ndarray]) -> Any:
         if self.task == "segmentation":
             return outputs[0]
-        return [detections_of(*clip) for clip in zip(*outputs[:2], strict=True)]
+        return [detections_of(*clip, self.suppression) for clip in zip(*outputs[:2], strict=True)]
 
 
 class EveryFrameOnnxRun(OnnxRun, EveryFrameRun):
@@ -221,8 +233,8 @@ class _Contribution:
 class StreamingOnnxRun(OnnxRun, StreamingRun):
     """A streaming export: a frame's contribution to the state is computed once, while the frame is decided on."""
 
-    def __init__(self, session: Any, task: str) -> None:
-        super().__init__(session, task)
+    def __init__(self, session: Any, task: str, suppression: str = "hard") -> None:
+        super().__init__(session, task, suppression)
         self.results = 1 if task == "segmentation" else 2
         self.states = session.get_inputs()[1:]
         self.num_frames = self.states[0].shape[0] + 1
