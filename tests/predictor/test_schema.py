@@ -107,7 +107,8 @@ def test_a_sound_one_passes(tmp_path, content):
 @pytest.mark.parametrize(
     "change, text",
     [
-        ({"version": "2"}, "version '2', expected 1 or 2"),
+        ({"version": "2"}, "version '2', expected 1 to 3"),
+        ({"suppression": "firm"}, "suppression 'firm', expected hard or soft"),
         ({"version": 10**5}, "exported by version 100000"),
         ({"streaming": 1}, "streaming 1, expected true or false"),
         ({"streaming": True}, "streaming"),
