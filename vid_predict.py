@@ -26,7 +26,8 @@ from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.notices import warn
 from utils.system.outputs import plain_folder
-from utils.video.live import GrowingFolder, LiveSource, is_live
+from utils.video.growing_folder import GrowingFolder
+from utils.video.live import LiveSource, is_live
 from utils.video.sources import FrameSource, open_sources
 
 

@@ -21,7 +21,8 @@ from utils.predictor.prediction import box_component, from_boxes, from_probabili
 from utils.render.source_truth import open_truth
 from utils.render.tracks import Tracker
 from utils.system.errors import UserError
-from utils.video.live import GrowingFolder, LiveSource, is_live
+from utils.video.growing_folder import GrowingFolder
+from utils.video.live import LiveSource, is_live
 from utils.video.sources import SourceFrame, open_sources
 
 

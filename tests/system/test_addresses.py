@@ -9,7 +9,8 @@ from scripts import run_without_torch, script
 from utils.system.addresses import hide_in_text, hide_secrets
 from utils.system.command_line import Parser
 from utils.system.errors import UserError
-from utils.video.live import GrowingFolder, LiveSource
+from utils.video.growing_folder import GrowingFolder
+from utils.video.live import LiveSource
 from utils.video.sources import open_sources
 
 SHOWN = {  # what is shown of URLs that hold no secret or one at a usual place

@@ -14,7 +14,7 @@ from utils.images.masks.values import read_mask
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils.system.untrusted import MAX_IMAGE_PIXELS
-from utils.video.live import GrowingFolder
+from utils.video.growing_folder import GrowingFolder
 from utils.video.sources import open_sources
 
 

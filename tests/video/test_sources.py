@@ -16,7 +16,8 @@ from utils.images.frame_names import count_steps, usual_step
 from utils.predictor.frame_preparation import Intake
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
-from utils.video.live import GrowingFolder, LiveSource
+from utils.video.growing_folder import GrowingFolder
+from utils.video.live import LiveSource
 from utils.video.sources import open_sources
 from utils.video.writers import VideoWriter
 

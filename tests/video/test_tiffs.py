@@ -16,7 +16,7 @@ from utils.images.formats import tiff
 from utils.images.grey_levels import MIDDLE_LEVEL
 from utils.images.image_files import read_frame
 from utils.system.errors import UserError
-from utils.video.live import GrowingFolder
+from utils.video.growing_folder import GrowingFolder
 from utils.video.sources import open_sources
 
 # --- pages -----------------------------------------------------------------------------------------------------------
