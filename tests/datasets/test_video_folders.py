@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from openings import assert_stops
 from trees import picture, real_data, touch, write, write_coco, write_text
 
 from utils.checks import check
@@ -11,7 +12,6 @@ from utils.datasets.dataset import open_dataset
 from utils.datasets.layouts import check_root, list_files
 from utils.datasets.side_labels import class_folders, class_of_name
 from utils.metrics.coco_results import naming_of
-from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils_coco import boxes_to_masks, masks_to_coco
 
@@ -32,14 +32,8 @@ def boxes_of(root, split="all"):
     return [frame.boxes for frame in open_dataset(root, split, "boxes").frames]
 
 
-def stops(root, *parts, split="all", need="boxes"):
-    """Opening raises one line that has all of `parts`."""
-    with pytest.raises(UserError) as caught:
-        open_dataset(root, split, need)
-    text = str(caught.value)
-    assert "\n" not in text
-    for part in parts:
-        assert str(part) in text, text
+def stops(root, *parts, split="all"):
+    assert_stops(root, split, "boxes", *parts)
 
 
 # --- trees -----------------------------------------------------------------------------------------------------------

@@ -75,21 +75,21 @@ def write_dataset(root, sequences=2, frames=8, side=48):
     return root
 
 
-def small_recipe(data, out, **changes):
-    """A training of `write_dataset`'s frames, into out/run: two epochs of a few small steps on the CPU."""
-    small = TrainConfig(
-        data_root=str(data),
-        out=str(out),
-        name="run",
-        epochs=2,
-        batch_size=4,
-        input_size=32,
-        workers=0,
-        quiet=True,
-        device="cpu",
-        val_fraction=0.25,
-    )
-    return dataclasses.replace(small, **changes)
+def small_recipe(data, out, base=None, **changes):
+    """A training of made frames into out/run, as `base`: two epochs of a few small steps on the CPU."""
+    small = {
+        "data_root": str(data),
+        "out": str(out),
+        "name": "run",
+        "epochs": 2,
+        "batch_size": 4,
+        "input_size": 32,
+        "workers": 0,
+        "quiet": True,
+        "device": "cpu",
+        "val_fraction": 0.25,
+    }
+    return dataclasses.replace(base or TrainConfig(), **small | changes)
 
 
 def write_boxed(root, sequences=2, frames=6, size=(40, 48), dtype=np.uint8):

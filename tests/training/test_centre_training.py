@@ -1,13 +1,12 @@
 """Training detectors of centres end to end on small made frames: files, settings, weights to start from."""
 
-import dataclasses
 import json
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from moving import write_boxed
+from moving import small_recipe, write_boxed
 
 from nets import build_model
 from utils.datasets.dataset import open_dataset
@@ -27,20 +26,8 @@ def data(tmp_path_factory):
 
 
 def run(data, out, model="dsfnet", base=None, **changes):
-    small = {
-        "data_root": str(data),
-        "out": str(out),
-        "name": "run",
-        "epochs": 1,
-        "batch_size": 4,
-        "input_size": 32,
-        "width": 0.25,
-        "workers": 0,
-        "quiet": True,
-        "device": "cpu",
-        "val_fraction": 0.34,
-    }
-    config = dataclasses.replace(base or RECIPES[model], **small | changes)
+    short = {"epochs": 1, "width": 0.25, "val_fraction": 0.34}
+    config = small_recipe(data, out, base or RECIPES[model], **short | changes)
     return train(config, open_dataset(config.data_root, "train", "boxes"))
 
 

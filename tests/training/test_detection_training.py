@@ -1,6 +1,5 @@
 """Training a detector end to end on small made frames: files, figures, weights to start from, mistakes."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from moving import write_boxed
+from moving import small_recipe, write_boxed
 from scripts import ROOT
 
 from nets import build_model
@@ -28,20 +27,8 @@ def data(tmp_path_factory):
 
 
 def recipe(data, out, **changes):
-    small = {
-        "data_root": str(data),
-        "out": str(out),
-        "name": "run",
-        "epochs": 1,
-        "batch_size": 4,
-        "input_size": 64,
-        "width": 0.0625,
-        "workers": 0,
-        "quiet": True,
-        "device": "cpu",
-        "val_fraction": 0.34,
-    }
-    return dataclasses.replace(SSTNET, **small | changes)
+    short = {"epochs": 1, "input_size": 64, "width": 0.0625, "val_fraction": 0.34}
+    return small_recipe(data, out, SSTNET, **short | changes)
 
 
 def run(data, out, **changes):
