@@ -7,6 +7,7 @@ python -m benchmarks.speed --networks dsfnet micml --batches 1
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,9 @@ TRAINING_SHAPES = {  # size, batch
 }
 OPTIONS = {"micml": {"motion_at_test": True}}  # without it its inference is DSFNet's
 MAX_DEVIATION = 1e-5  # of the literal output's range; where float32 is further away the benchmark stops
+# Deformable convolutions read maps at places that float32 rounds, the further from 0 the coarser: there the literal
+# network in float32 is itself away from float64, and ours may be so many times as far.
+ROUNDING = 4
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,12 @@ def inference_rows(name: str, size: int, batch: int, setup: Setup) -> list[dict[
         costs = {variant: cost_of(variant, call, setup.device) for variant, call in calls.items()}
         share, differ = steady_share(model.network), peak_deviation if name in CENTRE_DETECTORS else deviation
         different = {variant: differ(cost.output, costs["literal"].output, share) for variant, cost in costs.items()}
+        limit = MAX_DEVIATION
+        if name in CENTRE_DETECTORS:
+            exact = as_tensor(copy.deepcopy(literal).double()(clip.double())).float()
+            limit = max(limit, ROUNDING * differ(costs["literal"].output, exact, share))
         for variant, value in different.items():
-            if "float32" in variant and value > MAX_DEVIATION:
+            if "float32" in variant and value > limit:
                 raise SystemExit(f"{work}, {variant}: {value:.2g} of the range away from the literal output")
         ms = alternate(calls, setup.rounds, synchronizer(setup.device), warm=True)
     return [
