@@ -32,8 +32,8 @@ def boxes_of(root, split="all"):
     return [frame.boxes for frame in open_dataset(root, split, "boxes").frames]
 
 
-def stops(root, *parts, split="all"):
-    assert_stops(root, split, "boxes", *parts)
+def stops(root, *parts, split="all", need="boxes"):
+    assert_stops(root, split, need, *parts)
 
 
 # --- trees -----------------------------------------------------------------------------------------------------------
