@@ -83,7 +83,8 @@ def test_what_comes_next_runs_until_something_is_trained_or_shown(tmp_path, run,
             elif "NEW" in words:
                 todo.append(tmp_path / f"new{new}")
         assert len(done) < 20
-    assert any(name.startswith("train_") or name == SHOW for name in done) or folder in ("official", "half masked")
+    learns_nothing = ("official", "half masked", "test alone", "videos of test", "films and tables")
+    assert any(name.startswith("train_") or name == SHOW for name in done) or folder in learns_nothing
 
 
 # --- labels are taken as they are meant ------------------------------------------------------------------------------
@@ -131,6 +132,27 @@ def test_a_dataset_without_training_frames_is_told_how_they_are_named(tmp_path):
     )
     index(tmp_path, ("train", "test"), ["Sequence47"])
     assert not any(line.startswith("split: ") for line in describe(str(tmp_path)))
+
+
+def listed_test(root):
+    write_pairs(root, [f"{sequence}/{n}" for sequence in (1, 2) for n in range(3)])
+    write_text(root / "test.txt", "".join(f"images/{sequence}/{n}.png\n" for sequence in (1, 2) for n in range(3)))
+
+
+@pytest.mark.parametrize("make", [listed_test, DATASETS["test alone"][0], DATASETS["videos of test"][0]])
+def test_a_test_set_is_not_asked_for_training_frames(tmp_path, make):
+    make(tmp_path)
+    lines = describe(str(tmp_path))
+    assert "train: none, it is a test set" in lines
+    assert not any("train" in line for line in lines[2:]) and not any("learn" in line for line in lines)
+    assert lines[2].startswith("test: ") and "none" not in lines[2]
+
+
+@pytest.mark.parametrize("folder", ["one video", "no split", "single boxes"])
+def test_frames_without_a_split_are_told_how_to_get_one(tmp_path, folder):
+    DATASETS[folder][0](tmp_path)
+    text = "\n".join(describe(str(tmp_path)))
+    assert "nothing that tells training from test" in text and "# a copy with a split" in text
 
 
 def test_classes_are_counted_for_training(tmp_path, run):

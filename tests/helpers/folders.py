@@ -143,11 +143,11 @@ DATASETS = {  # by the folder's name: what makes it, and the programs that come 
     "one video": (lambda root: write_pairs(root, ONE), [CHECKS, MEASURE_MASKS, IMPORT]),
     "no split": (lambda root: write_pairs(root, TWO), [CHECKS, MEASURE_MASKS, IMPORT]),
     "two classes": (several_classes, [CHECKS, "train_DAUB.py", MASKS]),
-    "test alone": (coco_dataset, [CHECKS, MEASURE, IMPORT, MASKS]),
+    "test alone": (coco_dataset, [CHECKS, MEASURE, MASKS]),
     "viso_car": (viso, [CHECKS, MEASURE, IMPORT, MASKS]),
     "viso by split": (viso_by_split, [CHECKS, "train_VISO.py", MASKS]),
     "RsCarData": (rscardata, [CHECKS, "train_RsCarData.py", MASKS]),
-    "videos of test": (lambda root: viso(root / "test/v1"), [CHECKS, MEASURE, IMPORT, MASKS]),
+    "videos of test": (lambda root: viso(root / "test/v1"), [CHECKS, MEASURE, MASKS]),
     "half masked": (half_masked, [CHECKS]),
     "no labels": (lambda root: frames(root / "images"), [SHOW]),
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from utils.commands.next_steps import count_files, import_command, suggest_commands
+from utils.commands.next_steps import count_files, import_command, is_test_set, suggest_commands
 from utils.datasets.compact_lists import NO_TRACK
 from utils.datasets.dataset import Dataset, measure_levels, open_dataset
 from utils.datasets.quick_check import mask_paths, tell_colours
@@ -48,18 +48,27 @@ def describe(folder: str) -> list[str]:
     boxed = sum(frame.boxes is not None for frame in whole.frames)
     known = "recognised by names and counts" if whole.recognised else "not a published dataset"
     lines = [f"{folder}: {whole.name}, layout '{whole.layout}' ({known})"]
-    lines += [f"{split}: {_describe_split(folder, split)}" for split in SPLITS]
+    lines += _describe_splits(folder)
     lines.append(f"labels: {masks} frames with a mask, {boxed} in a list of boxes, of {len(whole.frames)}")
     lines += [*_describe_pictures(whole), *_describe_targets(whole)]
     lines += [f"{name}: {len(names)} sequences" for name, names in whole.subsets.items()]
     return lines + (suggest_commands(whole) if masks or boxed else _describe_unknown(Path(folder), known=True))
 
 
-def _describe_split(folder: str, split: str) -> str:
-    try:
-        part = open_dataset(folder, split, need="images")
-    except NoSplit as error:
-        return f"none: {error}"
+def _describe_splits(folder: str) -> list[str]:
+    """A line for each split. A test set is whole without frames to train on, so nothing is said of how to name them."""
+    found, missing = {}, {}
+    for split in SPLITS:
+        try:
+            found[split] = _describe_lengths(open_dataset(folder, split, need="images"))
+        except NoSplit as error:
+            missing[split] = f"none: {error}"
+    if is_test_set(missing):
+        missing["train"] = "none, it is a test set"
+    return [f"{split}: {(found | missing)[split]}" for split in SPLITS]
+
+
+def _describe_lengths(part: Dataset) -> str:
     lengths = part.sequences.lengths()
     return (
         f"{len(part.frames)} frames of {len(lengths)} sequences ({lengths.min()} to {lengths.max()} frames, the "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from utils.datasets.dataset import Dataset, open_dataset
@@ -48,16 +48,20 @@ def suggest_commands(dataset: Dataset) -> list[str]:
         lines.append(_suggest_measuring(dataset, "all" if "test" in missing else "test"))
     if "test" in missing:
         lines.append(_suggest_lists(dataset, missing))
-    if "train" in missing:
-        lines += _suggest_copy(dataset)
-    else:
+    if "train" not in missing:
         lines += [_suggest_training(dataset, "masks")] if masks else []
         lines += [_suggest_training(dataset, "boxes")] if boxes and not _is_single_frame(dataset) else []
+    elif not is_test_set(missing):
+        lines += _suggest_copy(dataset)
     if boxes and not masks:
-        lines.append(
-            f"next: python -m utils_coco.boxes_to_masks --data-root {root}   # for networks that learn from masks"
-        )
+        use = "to measure networks that give masks" if is_test_set(missing) else "for networks that learn from masks"
+        lines.append(f"next: python -m utils_coco.boxes_to_masks --data-root {root}   # {use}")
     return lines
+
+
+def is_test_set(missing: Iterable[str]) -> bool:
+    """Whether a dataset that lacks these of `SPLITS` is there to be measured on, and whole as it is."""
+    return list(missing) == ["train"]
 
 
 def _suggest_training(dataset: Dataset, need: str) -> str:
