@@ -26,7 +26,7 @@ from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
 from utils_coco.label_formats import ReadLabels, mask_files, read_boxes
 from utils_coco.label_kinds import LABEL_KINDS, guess_kind
-from utils_coco.label_tables import DEFAULT_SIDE, NamedBox
+from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox
 from utils_coco.mot_labels import read_videos
 from utils_coco.new_dataset import fit_boxes, write_dataset
 from utils_coco.point_files import HEAD_SIDE
@@ -57,6 +57,7 @@ def match_labels(
     side: float | None,
     size: Callable[[Path], tuple[int, int]],
     first_pixel: int | None = None,
+    origin: str = "corner",
 ) -> Match:
     """Read labels and find the image of each.
 
@@ -67,6 +68,7 @@ def match_labels(
         side: as of `utils_coco.label_formats.read_boxes`.
         size: (h, w) of an image file.
         first_pixel: as of `utils_coco.mot_labels.read_videos`.
+        origin: as of `utils_coco.label_formats.read_boxes`.
 
     Raises:
         UserError: a label file is broken, or no label belongs to any of the images.
@@ -82,7 +84,7 @@ def match_labels(
     read = ReadLabels()
     if kind != "masks":
         tables = partial(read_videos, labels, lookup.find_video, first_pixel)
-        read = read_boxes(kind, labels, size_of, side, tables)
+        read = read_boxes(kind, labels, size_of, side, tables, origin)
     found.notes, found.said = read.notes, read.said
     for name in read.images:
         image = lookup.find(name.path, name.split)
@@ -160,6 +162,7 @@ def convert(
     link: bool = False,
     cut: bool = False,
     first_pixel: int | None = None,
+    origin: str = "corner",
 ) -> list[str]:
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
@@ -175,6 +178,7 @@ def convert(
         link: the images, which saves room; else they are copied.
         cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
         first_pixel: as of `utils_coco.mot_labels.read_videos`.
+        origin: as of `utils_coco.label_formats.read_boxes`.
 
     Returns:
         Lines that say what was made. What was passed over is a warning on stderr.
@@ -191,7 +195,7 @@ def convert(
     require_apart(root, [images, labels])
     found = list_images(Path(images), test, fraction, source)
     kind = _find_kind(source) if kind == "auto" else kind
-    matched = match_labels(Lookup(found), source, kind, side, image_size, first_pixel)
+    matched = match_labels(Lookup(found), source, kind, side, image_size, first_pixel, origin)
     for note in matched.notes:
         warn(note)
     if not test:
@@ -229,6 +233,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="PX",
         help=f"of the boxes around centroids (default: {DEFAULT_SIDE:g}, of points in .mat files {HEAD_SIDE:g})",
     )
+    parser.add_argument(
+        "--point-origin",
+        choices=tuple(POINT_ORIGINS),
+        default="corner",
+        help="what centroids count from in the first pixel: its corner, as boxes do, or its centre, as centroids of "
+        "masks do, whose pixels are whole numbers (default: %(default)s)",
+    )
     parser.add_argument("--one-class", action="store_true", help="one class 'target' for all")
     parser.add_argument(
         "--first-pixel",
@@ -253,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 given.link,
                 given.cut,
                 given.first_pixel,
+                given.point_origin,
             )
         )
     )

@@ -7,7 +7,7 @@ without the extension, else by their names where these are unique.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -27,9 +27,9 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.class_names import ClassNames, is_names_file
 from utils_coco.label_kinds import NAMES_WITHOUT_LABELS, SUFFIXES, files_below, find_points, is_yolo, label_files
-from utils_coco.label_tables import DEFAULT_SIDE, NamedBox, read_table
+from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox, read_table
 from utils_coco.mot_labels import VideoLabels
-from utils_coco.point_files import image_of_points, read_points, say_points
+from utils_coco.point_files import HEAD_SIDE, image_of_points, read_points
 from utils_coco.unread_formats import UnreadFiles, name_format, name_xml
 
 SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
@@ -109,6 +109,7 @@ def read_boxes(
     sizes: SizeLookup,
     side: float | None = None,
     videos: Callable[[], VideoLabels] = VideoLabels,
+    origin: str = "corner",
 ) -> ReadLabels:
     """The boxes of all images.
 
@@ -118,6 +119,7 @@ def read_boxes(
         sizes: (h, w) of the image that a key names, which YOLO's shares need; None where there is none.
         side: of the boxes around centroids, in pixels; None takes what is usual for their kind.
         videos: reads MOT tables, as `utils_coco.mot_labels.read_videos` does.
+        origin: of `utils_coco.label_tables.POINT_ORIGINS`, what centroids count from.
 
     Raises:
         UserError: there is no such label file, or one is broken.
@@ -135,7 +137,7 @@ def read_boxes(
             found.add(key, boxes)
         found.scores, found.said, found.notes = read.scores, read.said, read.notes
     else:
-        _read_tables(labels, kind, side, found)
+        _read_tables(labels, kind, side, origin, found)
     if not found.images:
         found.unread.refuse(all_kinds=True)
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")
@@ -255,19 +257,33 @@ def _read_coco(labels: Path, found: ReadLabels) -> None:
             found.add(f"{folder}/{key.rpartition('.')[0] or key}".lstrip("/"), boxes, entry.size, path)
 
 
-def _read_tables(labels: Path, kind: str, side: float | None, found: ReadLabels) -> None:
-    heads = 0
+def _read_tables(labels: Path, kind: str, side: float | None, origin: str, found: ReadLabels) -> None:
+    counts: Counter[float] = Counter()  # of centroids, by the side of their boxes
     for path, key in find_points(labels) if kind == "centroids" else ():
         points = read_points(path)
         if points is not None:
-            boxes = [NamedBox(*corners, TARGET_CATEGORY, False, track) for *corners, track in points.boxes(side)]
+            boxes = [
+                NamedBox(*corners, TARGET_CATEGORY, False, track) for *corners, track in points.boxes(side, origin)
+            ]
             found.add(image_of_points(key), boxes)
-            heads += len(boxes)
-    found.said += [say_points(heads, side)] if heads else []
+            counts[side or HEAD_SIDE] += len(boxes)
     for path, key in label_files(labels, ".csv"):
-        for row in read_table(path, key, kind, side or DEFAULT_SIDE):
+        for row in read_table(path, key, kind, side or DEFAULT_SIDE, origin):
             found.add(row.image, row.boxes, row.size, path)
             found.scores += [] if row.score is None else [row.score]
+            counts[side or DEFAULT_SIDE] += len(row.boxes)
+    if kind == "centroids":
+        found.said += [_say_centroids(count, size, origin) for size, count in counts.items() if count]
+
+
+def _say_centroids(count: int, side: float, origin: str) -> str:
+    """How centroids were understood, for people."""
+    other = next(name for name in POINT_ORIGINS if name != origin)
+    return (
+        f"{count} centroids are taken as x, y in pixels from the {origin} of the first one, and boxes of "
+        f"{side:g}x{side:g} pixels are put around them (--box-side); if they count from its {other}, give "
+        f"--point-origin {other}"
+    )
 
 
 def _require_pixels(labels: Path, boxes: Sequence[Sequence[float]]) -> None:

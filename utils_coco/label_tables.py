@@ -82,6 +82,7 @@ COORDINATE_COLUMNS = frozenset(
     name for names in (*CORNER_COLUMNS, *START_COLUMNS, *CENTRE_COLUMNS, *SIZE_COLUMNS) for name in names
 )
 DEFAULT_SIDE = 7.0  # pixels, of boxes around centroids
+POINT_ORIGINS = {"corner": 0.0, "centre": 0.5}  # of the first pixel, from which points count: its place there
 FORMS_BY_KIND = {"boxes": ("corners", "start and size", "centre and size"), "centroids": ("centre",)}
 COLUMN_ADVICE = (
     "expected one that names the image (image, filename, frame, …) and x,y,w,h (from the left upper "
@@ -222,7 +223,7 @@ def table_kind(path: Path) -> str:
     return find_columns(path, next(_rows(path), (1, []))[1]).kind
 
 
-def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[LabelRow]:
+def read_table(path: Path, key: str, kind: str, side: float, origin: str = "corner") -> Iterator[LabelRow]:
     """The images and boxes of a table, line by line; a line without numbers is an image without targets.
 
     Args:
@@ -231,6 +232,7 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[LabelRo
             so, or as the column `sequence` says, and names of images may begin in its folder.
         kind: "boxes" or "centroids".
         side: of the boxes around centroids, in pixels.
+        origin: of `POINT_ORIGINS`, what centroids count from.
 
     Raises:
         UserError: the columns do not tell, a line lacks a value, or places are shares of the image's sides.
@@ -242,7 +244,7 @@ def read_table(path: Path, key: str, kind: str, side: float) -> Iterator[LabelRo
         if not any(row):
             continue
         try:
-            label, values = _read_row(columns, dict(enumerate(row)), key, side)
+            label, values = _read_row(columns, dict(enumerate(row)), key, side, POINT_ORIGINS[origin])
         except ValueError:
             raise UserError(
                 f"{path}: line {line}: found '{','.join(row)[:60]}', expected values for "
@@ -264,7 +266,9 @@ def _shares_problem(places: np.ndarray) -> str | None:
     return "found shares of the image's sides, expected pixels; multiply them by its width and height"
 
 
-def _read_row(columns: Columns, cells: dict[int, str], key: str, side: float) -> tuple[LabelRow, list[float]]:
+def _read_row(
+    columns: Columns, cells: dict[int, str], key: str, side: float, offset: float
+) -> tuple[LabelRow, list[float]]:
     """A line as a label, and the numbers that say where its target is.
 
     Raises:
@@ -277,7 +281,7 @@ def _read_row(columns: Columns, cells: dict[int, str], key: str, side: float) ->
         raise ValueError("no image")
     if not values:
         return LabelRow(name), []
-    corners = _corners(columns.form, values, side)
+    corners = _corners(columns.form, values, side, offset)
     ignored = any([as_flag(cells.get(index) or "") for index in columns.ignored])
     track = _track(cells.get(columns.track) or "")
     box = NamedBox(*corners, cells.get(columns.category) or TARGET_CATEGORY, ignored, track)
@@ -322,11 +326,11 @@ def _image_key(image: str, key: str, sequence: str | None) -> str:
     return f"{folder}/{name}".lstrip("/")
 
 
-def _corners(form: str, values: Sequence[float], side: float) -> tuple[float, float, float, float]:
+def _corners(form: str, values: Sequence[float], side: float, offset: float) -> tuple[float, float, float, float]:
     x, y, *rest = values
     if form == "corners":
         return x, y, rest[0], rest[1]
-    if form == "centre":  # pixel centres are whole numbers
-        x, y, rest = x + 0.5, y + 0.5, [side, side]
+    if form == "centre":
+        x, y, rest = x + offset, y + offset, [side, side]
     w, h = rest
     return (x, y, x + w, y + h) if form == "start and size" else (x - w / 2, y - h / 2, x + w / 2, y + h / 2)

@@ -16,6 +16,7 @@ from utils.datasets.compact_lists import NO_TRACK
 from utils.datasets.json_formats import MAX_NUMBER
 from utils.images.formats.mat_files import read_mat
 from utils.system.errors import UserError
+from utils_coco.label_tables import POINT_ORIGINS
 
 ARRAYS = (("image_info", "location"), ("location", ""), ("annPoints", ""), ("points", ""))  # names, and fields in them
 HEAD_SIDE = 20.0  # pixels, of the boxes that DroneCrowd's programs put around heads
@@ -24,7 +25,7 @@ TRUTH_WORD = re.compile(r"gt[-_ ]", re.IGNORECASE)
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Points `(N, 2)` x, y in pixels, 0 in the middle of the first one, and their tracks `(N,)`, `NO_TRACK` without."""
+    """Points `(N, 2)` x, y in pixels, and their tracks `(N,)`, `NO_TRACK` without."""
 
     places: np.ndarray
     tracks: np.ndarray
@@ -32,10 +33,16 @@ class Points:
     def __len__(self) -> int:
         return len(self.places)
 
-    def boxes(self, side: float | None) -> Iterator[tuple[float, float, float, float, int | None]]:
-        """x1, y1, x2, y2 of a box of that side, `HEAD_SIDE` for None, around each point, and the point's track."""
+    def boxes(
+        self, side: float | None, origin: str = "corner"
+    ) -> Iterator[tuple[float, float, float, float, int | None]]:
+        """x1, y1, x2, y2 of a box of that side, `HEAD_SIDE` for None, around each point, and the point's track.
+
+        `origin` is of `utils_coco.label_tables.POINT_ORIGINS`, what points count from.
+        """
+        places = self.places + POINT_ORIGINS[origin]
         half = (side or HEAD_SIDE) / 2
-        for (x, y), track in zip((self.places + 0.5).tolist(), self.tracks.tolist(), strict=True):
+        for (x, y), track in zip(places.tolist(), self.tracks.tolist(), strict=True):
             yield x - half, y - half, x + half, y + half, None if track == NO_TRACK else track
 
 
@@ -84,12 +91,3 @@ def image_of_points(key: str) -> str:
     folder, slash, name = key.rpartition("/")
     word = TRUTH_WORD.match(name)
     return f"{folder}{slash}{name[word.end() :] if word else name}"
-
-
-def say_points(count: int, side: float | None) -> str:
-    """How points were understood, for people."""
-    size = side or HEAD_SIDE
-    return (
-        f"{count} points of .mat files are taken as x, y in pixels counted from 0; boxes of {size:g}x{size:g} pixels "
-        "are put around them (--box-side)"
-    )

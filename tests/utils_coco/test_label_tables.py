@@ -49,10 +49,10 @@ def made(tmp_path, images, text, name="labels.csv", **options):
         ("bb_left,bb_top,bb_width,bb_height", "12,10,3,3"),
         ("cx,cy,w,h", "13.5,11.5,3,3"),
         ("x_center,y_center,width,height", "13.5,11.5,3,3"),
-        ("x,y", "13,11"),
-        ("cx,cy", "13,11"),
-        ("centroid_x,centroid_y", "13,11"),
-        ("x,y,confidence,area", "13,11,0.9,5"),
+        ("x,y", "13.5,11.5"),
+        ("cx,cy", "13.5,11.5"),
+        ("centroid_x,centroid_y", "13.5,11.5"),
+        ("x,y,confidence,area", "13.5,11.5,0.9,5"),
     ],
 )
 def test_common_columns_of_places(tmp_path, images, columns, values):
@@ -107,7 +107,7 @@ def test_a_line_without_numbers_is_an_image_without_targets(tmp_path):
 
 
 def test_the_kind_tells_what_columns_do_not(tmp_path, images):
-    text = "filename,width,height,x,y\na/002.png,32,24,13,11\n"
+    text = "filename,width,height,x,y\na/002.png,32,24,13.5,11.5\n"
     with pytest.raises(UserError, match="correct the labels"):  # a box of the image's size
         made(tmp_path, images, text)
     assert np.allclose(made(tmp_path, images, text, kind="centroids")["a", 2], [BOX])

@@ -221,12 +221,12 @@ def test_tables_in_shares_are_refused_whatever_the_box(tmp_path, images, text):
 
 def test_the_first_pixels_are_places_too(tmp_path, images):
     table(tmp_path, "image,x,y\na/0.png,0,1\n")
-    assert imported(tmp_path, images)[2][0].boxes == ((0, 0, 4, 5, 0),)
+    assert imported(tmp_path, images)[2][0].boxes == ((0, 0, 3.5, 4.5, 0),)
 
 
 def test_a_centroid_outside_of_its_image_stops(tmp_path, images):
     table(tmp_path, "image,x,y\na/0.png,31,23\na/1.png,33,5\n")
-    with pytest.raises(UserError, match="1.png: box 30,2,37,9 .*outside") as caught:
+    with pytest.raises(UserError, match="1.png: box 29.5,1.5,36.5,8.5 .*outside") as caught:
         imported(tmp_path, images)
     assert "0.png" not in str(caught.value)
 

@@ -347,6 +347,6 @@ def test_real_points_become_boxes_with_their_tracks(tmp_path):
     assert sum(len(frame.boxes) for frame in frames) == len(rows) == 600
     first = rows[rows[:, 0] == 100]
     assert list(frames[0].tracks) == first[:, 1].tolist()
-    centres = [((x1 + x2) / 2 - 0.5, (y1 + y2) / 2 - 0.5) for x1, y1, x2, y2, _ in frames[0].boxes]
+    centres = [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2, _ in frames[0].boxes]
     inside = (first[:, 2:] > 4).all(1) & (first[:, 2] < 490) & (first[:, 3] < 580)
     assert np.allclose(np.array(centres)[inside], first[inside, 2:])

@@ -36,13 +36,12 @@ def test_heads_become_boxes_of_20_pixels_around_them(tmp_path, compressed, neste
     root = crowd(tmp_path / "DroneCrowd", compressed=compressed, nested=nested)
     said = convert(str(root), str(root), str(tmp_path / "out"))
     assert said[0].endswith("of the kind 'centroids'")
-    assert any(
-        "18 points of .mat files are taken as x, y in pixels counted from 0; boxes of 20x20" in line for line in said
-    )
+    text = "18 centroids are taken as x, y in pixels from the corner of the first one, and boxes of 20x20 pixels"
+    assert any(line.startswith(text) for line in said)
     for split, first in (("train", "img001001"), ("test", "img002001")):
         frames = open_dataset(tmp_path / "out", split, "boxes").frames
         assert len(frames) == 3 and first in frames[0].image
-        assert frames[0].boxes == ((2.5, 1, 22.5, 21, 0), (10.5, 5.5, 30.5, 25.5, 0), (0, 0, 15.75, 17.5, 0))
+        assert frames[0].boxes == ((2, 0.5, 22, 20.5, 0), (10, 5, 30, 25, 0), (0, 0, 15.25, 17, 0))
         assert frames[0].tracks == ()
 
 
@@ -54,6 +53,7 @@ def test_the_side_may_be_given_and_tracks_stay(tmp_path):
         str(tmp_path / "out"),
         side=4,
         fraction=0,
+        origin="centre",
     )
     frames = open_dataset(tmp_path / "out", "train", "boxes").frames
     assert frames[1].boxes[0] == (10.5, 9, 14.5, 13, 0) and frames[1].tracks == (4, 0, 9)
