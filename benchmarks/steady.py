@@ -34,12 +34,15 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--steps", type=number("benchmark.steps"), default=2000)
     options.add_argument("--workers", type=number("workers"), default=1)
     options.add_argument("--input-size", type=number("input_size"), default=64)
+    options.add_argument(
+        "--threads", type=number("threads"), default=1, help="CPU threads of the run (0: its own choice)"
+    )
     options.add_argument("--json", help="write the curve here")
     options.add_argument("--out", help="draw the curve here (PNG)")
     with user_errors():
         chosen = options.parse_args(argv)
         with tempfile.TemporaryDirectory() as folder:
-            curve = record(Path(folder), chosen.steps, chosen.input_size, chosen.workers)
+            curve = record(Path(folder), chosen.steps, chosen.input_size, chosen.workers, chosen.threads)
         steps, memory = (np.array(column) for column in zip(*curve, strict=True))
         late = steps >= chosen.steps / 2
         slope = np.polyfit(steps[late], memory[late], 1)[0] * 1000
@@ -56,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
             draw(steps, memory, chosen.out)
 
 
-def start_training(folder: Path, steps: int, input_size: int, workers: int) -> subprocess.Popen:
+def start_training(folder: Path, steps: int, input_size: int, workers: int, threads: int) -> subprocess.Popen:
     """Make the data in `folder` and start a run of `steps` steps there."""
     subprocess.run(
         [
@@ -85,7 +88,7 @@ def start_training(folder: Path, steps: int, input_size: int, workers: int) -> s
         "clips-per-epoch": BATCH_SIZE * steps // epochs,
         "input-size": input_size,
         "workers": workers,
-        "threads": 1,
+        "threads": threads,
         "val-every": epochs,
         "device": "cpu",
     }
@@ -95,9 +98,9 @@ def start_training(folder: Path, steps: int, input_size: int, workers: int) -> s
     )
 
 
-def record(folder: Path, steps: int, input_size: int, workers: int) -> list[tuple[float, float]]:
+def record(folder: Path, steps: int, input_size: int, workers: int, threads: int) -> list[tuple[float, float]]:
     """Run the training and return (steps so far, MiB) once a second, steps interpolated over the run's epochs."""
-    run = start_training(folder, steps, input_size, workers)
+    run = start_training(folder, steps, input_size, workers, threads)
     log, samples, marks = folder / "runs" / "steady" / "log.jsonl", [], []
     try:
         while run.poll() is None:

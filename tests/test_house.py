@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from modules import MODULES, SOURCES, imports
 from scripts import ROOT
 
 FLOORS = {
@@ -26,23 +27,6 @@ COMMANDS = {"checks", "export", "log", "bundle", "summary"}  # the files that st
 ABOVE_ALL = 10  # commands, `__main__.py` and scripts
 CONVERTERS = 3.5  # utils_coco takes floors 1 to 3
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60
-SOURCES = [
-    *sorted(path for folder in ("nets", "utils", "utils_coco", "benchmarks") for path in (ROOT / folder).rglob("*.py")),
-    *sorted(ROOT.glob("*.py")),
-]
-MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
-
-
-def imports(module: str) -> Iterator[str]:
-    """Modules of the project that a module imports anywhere, inside functions and for types too."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{module}: a relative import; write the full path"
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield from (name for name in (inner if inner in MODULES else node.module,) if name in MODULES)
 
 
 def floor(module: str) -> float | None:

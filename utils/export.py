@@ -32,6 +32,7 @@ from utils.commands.exported_program import (
     side_multiple,
     steady_share,
 )
+from utils.commands.options import add_threads_option
 from utils.commands.predictor_options import add_normalisation_option
 from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
@@ -39,6 +40,7 @@ from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import require_file, whole_file, writing
 from utils.system.outputs import require_new_or_own
+from utils.system.threads import limit_threads
 
 DEFAULT_OPSET = 20
 MAX_DEVIATION = 1e-4
@@ -59,6 +61,7 @@ class ExportSettings:
         calibration_clips: how many of these frames, evenly spread.
         opset: of ONNX.
         out: the file; None: beside the weights.
+        threads: as of `utils.system.threads.limit_threads`.
     """
 
     weights: str
@@ -70,6 +73,7 @@ class ExportSettings:
     calibration_clips: int = 32
     opset: int = DEFAULT_OPSET
     out: str | None = None
+    threads: int = 0
 
     @property
     def path(self) -> Path:
@@ -123,6 +127,7 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
         default=ExportSettings.calibration_clips,
         help="of these frames, evenly spread (default: %(default)s)",
     )
+    add_threads_option(parser)
     given = ExportSettings(**vars(parser.parse_args(argv)))
     if given.precision != "float32" and (given.format != "onnx" or (given.precision == "int8" and given.streaming)):
         found = f"--format {given.format} --streaming" if given.streaming else f"--format {given.format}"
@@ -313,6 +318,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     require_file(given.weights)
     read = [given.weights, *([given.calibrate] if given.calibrate else [])]
     require_new_or_own(given.path, METADATA_KEY.encode(), read)
+    limit_threads(given.threads)
     print(export(given))
 
 

@@ -58,7 +58,7 @@ def test_training_shows_each_setting_in_one_of_seven_groups(recipes, capsys):
         ("vid_map_coco", ["Data", "Network", "Figures", "Output", "Machine"]),
         ("vid_predict", ["Data", "Network", "Output", "Machine"]),
         ("utils.report.__main__", ["Data", "Figures", "Output", "Machine"]),
-        ("utils.export", ["Network", "Output", "Calibration"]),
+        ("utils.export", ["Network", "Output", "Calibration", "Machine"]),
         ("utils.synthetic.__main__", ["Output", "Sequences", "Scene", "Targets", "Camera", "Machine"]),
     ],
 )

@@ -24,6 +24,7 @@ from utils.system.errors import UserError
 from utils.system.files import require_file
 from utils.system.notices import warn
 from utils.system.outputs import require_apart
+from utils.system.threads import limit_threads
 from utils.training.selection import choose_threshold, hold_out
 
 BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"  # trained on synthetic sequences; see its README.md
@@ -89,13 +90,14 @@ def open_predictor(
 
     Args:
         choice: checked by `check_predictor`, or from `find_predictor`.
-        hardware: that networks run on; methods take the CPU.
+        hardware: that networks run on; of it methods take the number of threads.
         dataset: that is measured; its grey levels are those of weights files that hold none.
         quiet: else what was recognised in weights that do not describe themselves is printed.
 
     Raises:
         UserError: the weights are of no use, or no such device.
     """
+    limit_threads(hardware.threads)
     if choice.method:
         if choice.max_delay is not None:
             raise UserError("--max-delay: found with --method, which predicts each frame as it comes; leave it out")

@@ -30,12 +30,14 @@ class Hardware:
         device: `cpu`, `cuda` or `cuda:N`; None: `cuda` where there is one, else `cpu`.
         precision, compile: as of `Predictor.from_network`.
         batch_size: clips that go through the network together.
+        threads: as of `utils.system.threads.limit_threads`.
     """
 
     device: str | None = None
     precision: str = "float32"
     compile: bool = False
     batch_size: int = 1
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:
         action="store_true",
         help="torch.compile: takes up to minutes for each frame size (it says how long), then less time a frame",
     )
+    add_threads_option(parser)
     if reading_ahead:
         group.add_argument(
             "--workers",
@@ -231,9 +234,20 @@ def add_hardware_options(parser: Parser, reading_ahead: bool = True) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def add_threads_option(parser: Parser) -> None:
+    """--threads, for what runs networks or classical methods."""
+    parser.group("Machine").add_argument(
+        "--threads",
+        type=number("threads"),
+        default=0,
+        metavar="N",
+        help="CPU threads for the network or method (0: their own choice; default: %(default)s)",
+    )
+
+
 def hardware_of(options: Namespace) -> Hardware:
     """What `add_hardware_options` asked for."""
-    return Hardware(options.device, options.precision, options.compile, options.batch_size)
+    return Hardware(options.device, options.precision, options.compile, options.batch_size, options.threads)
 
 
 def add_detail_options(parser: Parser) -> None:

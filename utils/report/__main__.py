@@ -80,8 +80,8 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def describe_machine(device: str | None) -> str:
-    """The processor that predicts, for people."""
+def describe_machine(device: str | None, threads: int = 0) -> str:
+    """The processor that predicts, for people; `threads` as of `utils.system.threads.limit_threads`."""
     import torch  # here, as it takes seconds, which a mistyped option need not
 
     chosen_device = pick_device(device)
@@ -93,7 +93,7 @@ def describe_machine(device: str | None) -> str:
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
         platform.processor() or platform.machine(),
     )
-    threads = torch.get_num_threads()
+    threads = threads or torch.get_num_threads()
     return f"{name}, 1 thread" if threads == 1 else f"{name}, {threads} threads"
 
 
@@ -165,7 +165,7 @@ def main(argv: list[str] | None = None) -> None:
         figures["frames"],
         figures["targets"],
         len(shown),
-        describe_machine(options.device),
+        describe_machine(options.device, options.threads),
         bootstrap.Resampling(len(methods[0].sequences), options.draws),
         shlex.join([*MARK.split(), *(sys.argv[1:] if argv is None else argv)]),
         tuple(warnings_given()),

@@ -1,7 +1,10 @@
-"""Work in threads: reading and preparing frames while the network is busy with earlier ones, and clips side by side."""
+"""Work in threads: how many, frames prepared while the network is busy with earlier ones, and clips side by side."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +12,41 @@ from contextlib import contextmanager
 from threading import Barrier
 from typing import Any, NamedTuple, TypeVar
 
+import cv2
+import numpy as np
+
+from utils.system.notices import warn
+
+# Functions of the libraries that NumPy may take its linear algebra from.
+_SET_ALGEBRA_THREADS = (
+    "scipy_openblas_set_num_threads64_",
+    "openblas_set_num_threads64_",
+    "openblas_set_num_threads",
+    "MKL_Set_Num_Threads",
+)
 Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+def limit_threads(count: int) -> None:
+    """Let networks and classical methods work in `count` CPU threads, from now on; 0 leaves all as it is.
+
+    To be called before a network is opened. Holds for PyTorch, ONNX Runtime, OpenCV and NumPy's linear algebra.
+    """
+    if not count:
+        return
+    os.environ["OMP_NUM_THREADS"] = str(count)  # read by ONNX Runtime's sessions, and by PyTorch when it is imported
+    if sys.modules.get("torch"):
+        sys.modules["torch"].set_num_threads(count)
+    cv2.setNumThreads(count)
+    library = ctypes.CDLL(np.linalg._umath_linalg.__file__)  # in which names of libraries that it needs are found too
+    found = [name for name in _SET_ALGEBRA_THREADS if hasattr(library, name)]
+    if not found:
+        warn(
+            f"--threads: found no way to tell NumPy's linear algebra, expected {' or '.join(_SET_ALGEBRA_THREADS)} in "
+            "it; where the method ipi is to keep to them, set OPENBLAS_NUM_THREADS before the command"
+        )
+    for name in found:
+        getattr(library, name)(count)
 
 
 def read_ahead(read: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -192,7 +192,7 @@ class TrainConfig:
     cache_mb: int = _machine(512, "memory for decoded frames, all loader processes together, in MiB")
     device: str = _machine("", "cpu, cuda, cuda:1, … (default: cuda where there is one)")
     channels_last: bool = _machine(True, "channels-last memory layout")
-    threads: int = _machine(0, "CPU threads for the network (0: PyTorch's choice)")
+    threads: int = _machine(0, "CPU threads for the network (0: its own choice)")
     seed: int = _machine(42, "seed of weights, sampling and augmentation")
     deterministic: bool = _machine(
         False, "only operations that give the same bits each time; those that cannot are named in a warning"
