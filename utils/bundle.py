@@ -18,7 +18,7 @@ from utils.system.outputs import OutputFolder, adopt_earlier, require_apart
 
 COPIED_FILES = ("config.json", "log.jsonl", "command.txt")
 PACKED_FILES = ("best.pt", *COPIED_FILES)
-PASSED_ON_KEYS = ("version", "model", "settings", "config", "epoch", "best", "git")
+PASSED_ON_KEYS = ("version", "model", "settings", "config", "epoch", "best", "git", "verifier")
 SUMS_FILE = "SHA256SUMS"
 
 

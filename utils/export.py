@@ -17,7 +17,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from utils.commands.exported_program import (
     steady_share,
 )
 from utils.commands.options import add_threads_option
-from utils.commands.predictor_options import add_normalisation_option
+from utils.commands.predictor_options import add_normalisation_option, add_verifier_option
 from utils.commands.quantise import quantise
 from utils.predictor.onnx_run import DESCRIPTION_VERSION, METADATA_KEY, open_session
 from utils.system.command_line import Parser, make_folder, number
@@ -54,6 +54,7 @@ class ExportSettings:
     Args:
         weights: the checkpoint.
         normalisation: for weights that do not hold it.
+        verify: with the verifier that the weights hold, where they hold one.
         format: of `ENDINGS`.
         streaming: one frame and the state in, the result and the next state out; else whole clips in.
         precision: `float32`, `fp16` or `int8`.
@@ -66,6 +67,7 @@ class ExportSettings:
 
     weights: str
     normalisation: tuple[float, float] | None = None
+    verify: bool = True
     format: str = "onnx"
     streaming: bool = False
     precision: str = "float32"
@@ -97,6 +99,7 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
     parser = Parser(prog="python -m utils.export", description=__doc__.splitlines()[0])
     network, output, calibration = map(parser.group, ("Network", "Output", "Calibration"))
     network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    add_verifier_option(parser)
     add_normalisation_option(parser)
     output.add_argument("--format", choices=ENDINGS, default=ExportSettings.format, help="default: %(default)s")
     output.add_argument(
@@ -128,7 +131,8 @@ def parse(argv: Sequence[str] | None = None) -> ExportSettings:
         help="of these frames, evenly spread (default: %(default)s)",
     )
     add_threads_option(parser)
-    given = ExportSettings(**vars(parser.parse_args(argv)))
+    options = vars(parser.parse_args(argv))
+    given = ExportSettings(verify=not options.pop("no_verifier"), **options)
     if given.precision != "float32" and (given.format != "onnx" or (given.precision == "int8" and given.streaming)):
         found = f"--format {given.format} --streaming" if given.streaming else f"--format {given.format}"
         raise UserError(
@@ -162,6 +166,7 @@ def describe(weights: Any, given: ExportSettings, arguments: tuple) -> str:
             "multiple": multiple,
             "state_strides": [size // state.shape[-2] for state in arguments[1:]],
             "suppression": "soft" if finds_peaks(weights.model.network) else "hard",
+            "verifier": None if weights.verifier is None else weights.verifier.as_dict(),
         }
     )
 
@@ -251,6 +256,13 @@ def export(given: ExportSettings) -> str:
     weights = read_weights(given.weights, given.normalisation)
     if weights.note:
         print(weights.note)
+    if not given.verify:
+        weights = replace(weights, verifier=None)
+    if weights.verifier is not None and given.format != "onnx":
+        raise UserError(
+            f"--format {given.format}: found weights with a verifier, expected --format onnx, whose reader applies it; "
+            "give that, or --no-verifier for the network alone"
+        )
     require_exportable(weights, given.opset if given.format == "onnx" else None, given.precision)
     out = given.path
     make_folder(out.parent)
@@ -307,6 +319,8 @@ def write_file(path: Path, weights: Any, given: ExportSettings) -> str:
         if given.precision == "float32"
         else f"{given.precision}; measure what that costs with test.py"
     )
+    if weights.verifier is not None:
+        text += "; with its verifier, for test.py, vid_predict.py and vid_map_coco.py"
     inputs, outputs = name_tensors(arguments, 2 if detects else 1)
     form = f"ONNX, opset {given.opset}" if onnx else "torch.export program"
     return f"{form}, {', '.join(inputs)} → {', '.join(outputs)}; {text}"

@@ -107,8 +107,10 @@ def test_a_sound_one_passes(tmp_path, content):
 @pytest.mark.parametrize(
     "change, text",
     [
-        ({"version": "2"}, "version '2', expected 1 to 3"),
+        ({"version": "2"}, "version '2', expected 1 to 4"),
         ({"suppression": "firm"}, "suppression 'firm', expected hard or soft"),
+        ({"verifier": {"version": 7}}, "verifier of version 7"),
+        ({"verifier": [1]}, "a verifier|found verifier"),
         ({"version": 10**5}, "exported by version 100000"),
         ({"streaming": 1}, "streaming 1, expected true or false"),
         ({"streaming": True}, "streaming"),

@@ -61,8 +61,8 @@ def take_bundled(choice: PredictorChoice) -> PredictorChoice:
     return dataclasses.replace(choice, weights=str(path))
 
 
-def find_predictor(source: str) -> PredictorChoice:
-    """What `source` names: a run's folder (its best.pt), a weights file, or a classical method.
+def find_predictor(source: str, verify: bool = True) -> PredictorChoice:
+    """What `source` names: a run's folder (its best.pt), a weights file, or a classical method; `verify` as there.
 
     Raises:
         UserError: none of these.
@@ -73,14 +73,14 @@ def find_predictor(source: str) -> PredictorChoice:
     if path.is_dir():
         if not (path / "best.pt").is_file():
             raise UserError(f"{source}: found no best.pt in this folder, expected a run's folder; give runs/NAME")
-        return PredictorChoice(str(path / "best.pt"))
+        return PredictorChoice(str(path / "best.pt"), verify=verify)
     if not path.exists() and len(path.parts) == 1:
         raise UserError(
             f"{source}: no such run or method, expected a run's folder, a checkpoint, or one of "
             f"{', '.join(CLASSICAL_METHODS)}"
         )
     require_file(source)
-    return PredictorChoice(source)
+    return PredictorChoice(source, verify=verify)
 
 
 def open_predictor(
@@ -122,12 +122,18 @@ def open_predictor(
         hardware.precision,
         hardware.compile,
         choice.tiling,
+        choice.verify,
     )
     if choice.max_delay is not None:
         require_delay(predictor.settings, choice.max_delay)
         predictor = predictor.with_settings(max_delay=choice.max_delay)
     if predictor.note and not quiet:
         print(predictor.note)
+    if predictor.verifier is not None and not quiet:
+        print(
+            f"{choice.weights}: its verifier scores what the network and differences of frames propose, threshold "
+            f"{predictor.settings.threshold:.4g} (--no-verifier: the network alone)"
+        )
     if predictor.settings.every_frame and not quiet:
         print(describe_windows(predictor.settings))
     return predictor
@@ -137,7 +143,8 @@ def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[st
     """What predicted, for metrics.json; `weights_note` is there where the weights do not say all that is needed."""
     note = {"weights_note": predictor.note} if predictor.note else {}
     tiles = dataclasses.asdict(predictor.tiling)
-    return {"weights": choice.weights, **note, "model": predictor.settings.name, "tiles": tiles}
+    used = {"verifier": predictor.verifier is not None}
+    return {"weights": choice.weights, **note, "model": predictor.settings.name, **used, "tiles": tiles}
 
 
 def fit_to_budget(

@@ -24,6 +24,7 @@ class PredictorChoice:
         normalisation: mean and standard deviation of the grey levels that weights were trained on, for files that do
             not hold them; None: the dataset's, where there is one.
         tiling: whether a network sees large frames in tiles.
+        verify: with the verifier that weights hold, where they hold one.
     """
 
     weights: str | None = None
@@ -32,6 +33,7 @@ class PredictorChoice:
     max_delay: int | None = None
     normalisation: tuple[float, float] | None = None
     tiling: Tiling = AUTOMATIC
+    verify: bool = True
 
 
 def parse_normalisation(text: str) -> tuple[float, float]:
@@ -90,7 +92,17 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
         help="pixels by which tiles overlap, up to half their side: half as many are seen around all that is found "
         "(default: a quarter of their side)",
     )
+    add_verifier_option(parser)
     add_normalisation_option(parser)
+
+
+def add_verifier_option(parser: Parser) -> None:
+    """--no-verifier, for weights that hold one."""
+    parser.group("Network").add_argument(
+        "--no-verifier",
+        action="store_true",
+        help="the network alone, at its own threshold, also where its weights hold a verifier (python -m utils.verify)",
+    )
 
 
 def add_normalisation_option(parser: Parser) -> None:
@@ -117,5 +129,11 @@ def choice_of(options: Namespace) -> PredictorChoice:
     except ValueError as error:
         raise UserError(f"--tile, --tile-overlap: {error}") from None
     return PredictorChoice(
-        options.weights, options.method, options.threshold, options.max_delay, options.normalisation, tiling
+        options.weights,
+        options.method,
+        options.threshold,
+        options.max_delay,
+        options.normalisation,
+        tiling,
+        not options.no_verifier,
     )

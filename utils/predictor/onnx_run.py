@@ -14,13 +14,15 @@ from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress, suppress_softly
 from utils.predictor.network_run import EveryFrameRun, NetworkRun, StreamingRun
 from utils.predictor.schema import require_number, require_plain
+from utils.predictor.verifier.model import VerifierModel
 from utils.system.command_line import shown
 from utils.system.errors import UserError
 from utils.system.files import as_utf8, require_file
 
 METADATA_KEY = "moving-infrared-targets"  # the key of an exported file's description, which is JSON
-# Of that description: 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`, 2 no "suppression".
-DESCRIPTION_VERSION = 3
+# Of that description: 1 had keywords of `Predictor` as "predictor" instead of `ClipSettings`, 2 no "suppression",
+# 3 no "verifier".
+DESCRIPTION_VERSION = 4
 NOT_DESCRIBED = "found a description that is none of a network, or of another one"
 MIN_SCORE, NMS_IOU = 0.001, 0.65  # as of `nets.yolox_head.decode_detections`
 NMS_SIGMA = 0.5  # as of `nets.centernet.decode_centres`
@@ -33,8 +35,8 @@ def open_onnx(
     device: str | None = None,
     precision: str = "float32",
     compile: bool = False,
-) -> tuple[OnnxRun, ClipSettings, int]:
-    """An exported network, windowed or streaming, how it sees clips, and of how many pixels its sides are multiples.
+) -> tuple[OnnxRun, ClipSettings, int, VerifierModel | None]:
+    """An exported network, windowed or streaming, how it sees clips, of what its sides are multiples, its verifier.
 
     Args:
         path: written by `python -m utils.export --format onnx`.
@@ -62,10 +64,11 @@ def open_onnx(
     try:
         settings = ClipSettings.from_dict(about["settings"], path)
         _require_fit(session, about, settings)
+        verifier = None if about.get("verifier") is None else VerifierModel.from_dict(about["verifier"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
     make = StreamingOnnxRun if about["streaming"] else EveryFrameOnnxRun if settings.every_frame else OnnxRun
-    return make(session, settings.task, about["suppression"]), settings, about["multiple"]
+    return make(session, settings.task, about["suppression"]), settings, about["multiple"], verifier
 
 
 def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
@@ -102,7 +105,7 @@ def read_description(session: Any, path: str | os.PathLike) -> dict[str, Any]:
 
     Returns:
         `version, streaming, opset, precision, settings` (of `ClipSettings.as_dict`)`, multiple, state_strides,
-        suppression`.
+        suppression, verifier` (of `VerifierModel.as_dict`, or None).
 
     Raises:
         UserError: it is a file of something else, or of a later version.

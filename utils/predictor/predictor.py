@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -23,11 +22,13 @@ from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation, normalise
 from utils.predictor.every_frame import FrameWindows, Waiting
 from utils.predictor.frame_preparation import intake_for
-from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun, StreamingRun
+from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun
 from utils.predictor.onnx_run import open_onnx
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.tiles.tiling import AUTOMATIC, Tiler, Tiling
-from utils.predictor.window import Clip, SeenFrame, View, batches, make_views
+from utils.predictor.verifier.model import VerifierModel
+from utils.predictor.verifier.verification import verify_clips, verify_stream
+from utils.predictor.window import Clip, SeenFrame, View, batches, make_views, start_clips
 from utils.system.files import require_file
 from utils.system.threads import IN_LINE, Lanes, make_ahead
 from utils.video.sources import SourceFrame
@@ -47,6 +48,8 @@ class Predictor:
         square: frames that are letterboxed fill up the square, as published; else the network sees less grey beside
             them, which takes less time.
         tiling: whether the network sees large frames in tiles, see there.
+        verifier: scores what the network, and differences of frames, propose (`utils.predictor.verifier`); then
+            `settings.threshold` is of its scores. None: the network's own count.
     """
 
     run: NetworkRun | Callable[[np.ndarray], Any]
@@ -55,6 +58,7 @@ class Predictor:
     note: str = ""
     square: bool = True
     tiling: Tiling = AUTOMATIC
+    verifier: VerifierModel | None = None
     _tiler: Tiler = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,6 +76,7 @@ class Predictor:
         precision: str = "float32",
         compile: bool = False,
         tiling: Tiling = AUTOMATIC,
+        verify: bool = True,
     ) -> Predictor:
         """Build the network that a weights file describes, with its averaged weights where it has them.
 
@@ -84,18 +89,20 @@ class Predictor:
             precision: as of `from_network`.
             compile: likewise.
             tiling: as of the class.
+            verify: with the file's verifier, where it holds one; else by the network alone.
 
         Raises:
             UserError: no readable weights, their model is unknown, they do not fit, or no such device.
         """
         require_file(path)  # before PyTorch is imported, which takes seconds
         if str(path).lower().endswith(".onnx"):
-            predictor = cls(*open_onnx(path, device=device, precision=precision, compile=compile))
+            *parts, verifier = open_onnx(path, device=device, precision=precision, compile=compile)
+            predictor = cls(*parts)
         else:
             from utils.predictor.weights import read_weights
 
             weights = read_weights(path, normalisation)
-            network, _, postprocess = weights.model
+            (network, _, postprocess), verifier = weights.model, weights.verifier
             predictor = cls.from_network(
                 network,
                 postprocess,
@@ -106,6 +113,8 @@ class Predictor:
                 compile=compile,
             )
         predictor = dataclasses.replace(predictor, tiling=tiling)
+        if verifier is not None and verify:
+            predictor = dataclasses.replace(predictor, verifier=verifier).with_settings(threshold=verifier.threshold)
         return predictor if threshold is None else predictor.with_settings(threshold=threshold)
 
     @classmethod
@@ -173,6 +182,15 @@ class Predictor:
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
+        predict = partial(self._stream, batch_size=batch_size)
+        if self.verifier is None:
+            return predict(items)
+        return verify_stream(self.verifier, self.settings.threshold, items, predict)
+
+    def _stream(
+        self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int
+    ) -> Iterator[tuple[Any, Prediction]]:
+        """`stream_with` by the network alone."""
         if isinstance(self.run, EveryFrameRun):
             yield from self._stream_windows(items)
             return
@@ -244,13 +262,19 @@ class Predictor:
             yield Clip(number, frame.shape, self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
-        """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0."""
+        """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0.
+
+        A verifier looks back no further than each clip reaches, so the end of a stream has other scores.
+        """
         waiting = []
         for number, clip in enumerate(clips):
             frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
             waiting.append(Clip(number, clip.shape[1:], self._views(frames, steps), None))
-        return [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
+        found = [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
+        if self.verifier is None:
+            return found
+        return verify_clips(self.verifier, self.settings.threshold, clips, found)
 
     def _views(self, frames: Sequence[SeenFrame], steps: Sequence[np.ndarray]) -> list[View]:
         """The frames of a clip as it sees them (`utils.clips.registration.align_clip`)."""
@@ -298,35 +322,9 @@ class Predictor:
         return normalise(planes, self.settings.normalisation, axis=1)
 
     def _start(self, clips: list[Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
-        """The clips' outputs, once they are asked for.
-
-        Clips start in order: what one has begun to compute of a view, later ones wait for.
-        """
+        """The clips' outputs, once they are asked for."""
         run = self._tiler.run_for(clips[0].shape, clips[0].views[-1].pixels.shape)
-        new: dict[int, View] = {}
-        if isinstance(run, StreamingRun):
-            new = {id(view): view for clip in clips for view in clip.views if view.contribution is None}
-        for view in new.values():
-            view.contribution = Future()
-        return lanes.start(partial(self._outputs, run, clips, new.values()))
-
-    def _outputs(self, run: NetworkRun, clips: list[Clip], new: Collection[View]) -> Any:
-        """The network's outputs for clips; it has to compute what `new` views contribute."""
-        if not isinstance(run, StreamingRun):
-            return run(self._input(np.stack([[view.pixels for view in clip.views] for clip in clips])))
-        try:
-            contributions = run.observe(self._input(np.stack([view.pixels for view in new])))
-            for view, contribution in zip(new, contributions, strict=True):
-                view.contribution.set_result(contribution)
-        except BaseException as error:  # raised again; whoever waits for these must not wait for ever
-            for view in new:
-                if not view.contribution.done():
-                    view.contribution.set_exception(error)
-            raise
-        return run.decide(
-            self._input(np.stack([clip.views[-1].pixels for clip in clips])),
-            [[view.contribution.result() for view in clip.views] for clip in clips],
-        )
+        return start_clips(run, clips, self._input, lanes)
 
     def _restore_all(self, clips: list[Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
         for clip, output in zip(clips, outputs, strict=True):

@@ -89,6 +89,7 @@ def require_checkpoint(content: Mapping[str, Any]) -> None:
         if not isinstance(content[name], Mapping):
             raise ValueError(f"found {name} {shown(content[name])}, expected values by name")
         require_plain(name, content[name])
+    require_plain("verifier", content.get("verifier"))  # what it is made of, `VerifierModel.from_dict` looks at
     require_state("network", content["network"])
     if content.get("ema") is not None:
         require_state("ema", content["ema"])

@@ -29,6 +29,7 @@ try:
     from utils.images.normalise import Normalisation
     from utils.predictor.checkpoint import check_content, is_checkpoint, load_file, task_of
     from utils.predictor.schema import require_model
+    from utils.predictor.verifier.model import VerifierModel
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "torchvision"):
         raise
@@ -60,12 +61,13 @@ LevelSource = Callable[[], tuple[Normalisation, str]]  # finds a normalisation, 
 class Weights:
     """A network with its weights, and how it is to be used.
 
-    `note` says what was recognised in a file that does not describe itself.
+    `note` says what was recognised in a file that does not describe itself; `verifier` is None where it holds none.
     """
 
     model: Model
     settings: ClipSettings
     note: str = ""
+    verifier: VerifierModel | None = None
 
 
 def read_weights(path: str | os.PathLike, normalisation: Normalisation | LevelSource | None = None) -> Weights:
@@ -106,7 +108,8 @@ def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     for key, value in told.items():
         if getattr(settings, key) != value:
             raise ValueError(f"found settings with {key} {getattr(settings, key)}, expected {value}, as its {name} has")
-    return Weights(model, settings)
+    verifier = content.get("verifier")
+    return Weights(model, settings, verifier=None if verifier is None else VerifierModel.from_dict(verifier))
 
 
 def _read_state(

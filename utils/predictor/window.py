@@ -1,10 +1,11 @@
-"""Frames in the window of a stream, and how the clips that hold them see them."""
+"""Frames in the window of a stream, how the clips that hold them see them, and clips on their way through a network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ import numpy as np
 
 from utils.clips.bad_pixels import mend
 from utils.clips.registration import move
+from utils.predictor.network_run import NetworkRun, StreamingRun
+from utils.system.threads import Lanes
 
 
 @dataclass(eq=False)
@@ -83,3 +86,45 @@ def make_views(frames: Sequence[SeenFrame], shifts: Sequence[np.ndarray]) -> lis
     for frame, shift in zip(reversed(frames), reversed(shifts), strict=True):
         result.insert(0, frame.view(shift, result[0] if result else None))
     return result
+
+
+def start_clips(
+    run: NetworkRun, clips: Sequence[Clip], to_input: Callable[[np.ndarray], np.ndarray], lanes: Lanes
+) -> Callable[[], Any]:
+    """The clips' outputs, once they are asked for.
+
+    Clips start in order: what one has begun to compute of a view, later ones wait for.
+
+    Args:
+        run: the network.
+        clips: of frames of one size.
+        to_input: what the network takes of their views' pixels, stacked.
+        lanes: where it runs.
+    """
+    new: dict[int, View] = {}
+    if isinstance(run, StreamingRun):
+        new = {id(view): view for clip in clips for view in clip.views if view.contribution is None}
+    for view in new.values():
+        view.contribution = Future()
+    return lanes.start(partial(_run_clips, run, clips, to_input, new.values()))
+
+
+def _run_clips(
+    run: NetworkRun, clips: Sequence[Clip], to_input: Callable[[np.ndarray], np.ndarray], new: Collection[View]
+) -> Any:
+    """The network's outputs for clips; it has to compute what `new` views contribute."""
+    if not isinstance(run, StreamingRun):
+        return run(to_input(np.stack([[view.pixels for view in clip.views] for clip in clips])))
+    try:
+        contributions = run.observe(to_input(np.stack([view.pixels for view in new])))
+        for view, contribution in zip(new, contributions, strict=True):
+            view.contribution.set_result(contribution)
+    except BaseException as error:  # raised again; whoever waits for these must not wait for ever
+        for view in new:
+            if not view.contribution.done():
+                view.contribution.set_exception(error)
+        raise
+    return run.decide(
+        to_input(np.stack([clip.views[-1].pixels for clip in clips])),
+        [[view.contribution.result() for view in clip.views] for clip in clips],
+    )

@@ -18,6 +18,7 @@ from utils.commands.inputs import (
     warn_without_targets,
 )
 from utils.commands.options import add_data_options, add_hardware_options, hardware_of
+from utils.commands.predictor_options import add_verifier_option
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
@@ -48,6 +49,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
         help="a run's folder (its best.pt), a checkpoint, or a classical method such as top-hat",
     )
     add_data_options(parser)
+    add_verifier_option(parser)
     figures, output = parser.group("Figures"), parser.group("Output")
     figures.add_argument(
         "--least-box",
@@ -126,7 +128,8 @@ def collect_frames(
 def main(argv: list[str] | None = None) -> None:
     """Measure every method, write the page and the table, and print the table."""
     options = parse(argv)
-    names, choices = names_of(options.methods), [find_predictor(source) for source in options.methods]
+    names, verify = names_of(options.methods), not options.no_verifier
+    choices = [find_predictor(source, verify) for source in options.methods]
     labelled = open_labelled(options.data_root, options.split, "masks")
     dataset = select_sequences(labelled, options.sequences, options.ignore_value)
     out = Path(options.out)
@@ -136,8 +139,7 @@ def main(argv: list[str] | None = None) -> None:
     for path in (out, out.with_suffix(".md")):
         require_new_or_own(path, MARK.encode(), read)
     make_folder(out.parent)
-    facts = TargetFacts(dataset)
-    picked = pick_frames(dataset, options.frames, options.limit)
+    facts, picked = TargetFacts(dataset), pick_frames(dataset, options.frames, options.limit)
     shown = frozenset(frame.image for frame in picked)
     methods = []
     for name, choice in zip(names, choices, strict=True):

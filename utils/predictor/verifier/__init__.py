@@ -1,0 +1,1 @@
+"""A second stage that looks at what a network, and the differences of registered frames, propose, and scores it."""
