@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nets.blocks import ConvNormAct, Fuse, ResidualBlock, check_clip
 from nets.convlstm import CrossSliceConvLSTM, observe_clip
+from nets.differences import RegisteredDifferences
 from nets.motion_coupling import MotionCoupling
 from nets.streamable import StreamableNetwork
 
@@ -26,8 +27,9 @@ class Encoder(nn.Module):
             for before, width, count in zip(channels[:-1], channels[1:], blocks, strict=True)
         )
 
-    def forward(self, frame: Tensor) -> list[Tensor]:
-        maps = [self.stem(frame)]
+    def forward(self, frame: Tensor, motion: Tensor | None = None) -> list[Tensor]:
+        """`motion` (B, channels[0], H, W) float, where there is some, joins the first map."""
+        maps = [self.stem(frame) if motion is None else self.stem(frame) + motion]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps
@@ -61,6 +63,8 @@ class TSMSA(StreamableNetwork):
         num_frames: T.
         channels: of the encoder at H, H/2, H/4, H/8.
         blocks: residual blocks in each of its three stages.
+        lags: the encoder also sees the key frame's differences from so many frames before it
+            (`nets.differences.RegisteredDifferences`), ascending, from 1 to T - 1; none by default.
 
     Raises:
         ValueError: settings that do not fit together.
@@ -76,6 +80,7 @@ class TSMSA(StreamableNetwork):
         num_frames: int = 5,
         channels: tuple[int, int, int, int] = (8, 16, 32, 64),
         blocks: tuple[int, int, int] = (3, 3, 3),
+        lags: Sequence[int] = (),
     ):
         super().__init__()
         if len(channels) != 4 or len(blocks) != 3 or min(blocks) < 1 or channels[2] % 2:
@@ -85,6 +90,8 @@ class TSMSA(StreamableNetwork):
             )
         if num_frames < 2:
             raise ValueError(f"got num_frames={num_frames}, expected at least 2: motion needs an earlier frame")
+        if list(lags) != sorted({*lags}) or not all(1 <= lag < num_frames for lag in lags):
+            raise ValueError(f"got lags={tuple(lags)}, expected ascending numbers from 1 to {num_frames - 1}")
         self.in_channels, self.num_frames = in_channels, num_frames
         width = channels[2]
         self.encoder = Encoder(in_channels, tuple(channels), tuple(blocks))
@@ -100,6 +107,7 @@ class TSMSA(StreamableNetwork):
         self.fuse_half = Fuse(channels[1], channels[2])
         self.fuse_full = Fuse(channels[0], channels[1])
         self.head = Head(channels[0])
+        self.differences = RegisteredDifferences(lags, channels[0]) if lags else None
 
     def forward(self, clip: Tensor) -> Tensor:
         """Segment the last frame.
@@ -120,7 +128,8 @@ class TSMSA(StreamableNetwork):
 
     def observe(self, frames: Tensor) -> tuple[Tensor, ...]:
         """Frames (N, in_channels, H, W) → what each contributes to every clip that it is in, (N, …) tensors."""
-        return self.lstm.observe(self.embedding(frames))
+        gates = self.lstm.observe(self.embedding(frames))
+        return gates if self.differences is None else (*gates, frames.mean(1, keepdim=True))
 
     def decide(self, key: Tensor, window: Sequence[tuple[Tensor, ...]]) -> Tensor:
         """The clip's output.
@@ -132,7 +141,11 @@ class TSMSA(StreamableNetwork):
         Returns:
             Logits (B, 1, H, W).
         """
-        full, half, quarter, eighth = self.encoder(key)
+        moving = None
+        if self.differences is not None:
+            *gates, frames = zip(*window, strict=True)
+            window, moving = [*zip(*gates, strict=True)], self.differences(frames)
+        full, half, quarter, eighth = self.encoder(key, moving)
         motion = self.lstm.run(window)[-1].h
         coupled = self.coupling(self.fuse_key(quarter, eighth), motion)
         return self.head(self.fuse_full(full, self.fuse_half(half, coupled)))
