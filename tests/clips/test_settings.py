@@ -10,10 +10,11 @@ from utils.system.errors import UserError
 from utils.training.recipes import SSTNET, TSMSA
 
 GREY = ClipSettings(5, (100.0, 20.0), threshold=0.3, frame_step=4, register=True, bad_pixels=True, name="tsmsa")
+LOCAL = dataclasses.replace(GREY, levels="local")
 RGB = ClipSettings(3, ([1, 2, 3], [4, 5, 6]), "detection", fit="letterbox", input_size=512, num_classes=2)
 
 
-@pytest.mark.parametrize("settings", [GREY, RGB])
+@pytest.mark.parametrize("settings", [GREY, LOCAL, RGB])
 def test_settings_go_through_json_and_come_back(settings):
     assert ClipSettings.from_dict(json.loads(json.dumps(settings.as_dict())), "x.pt") == settings
 
@@ -34,6 +35,7 @@ def test_what_is_unknown_is_named():
     [
         ({"task": "tracking"}, "task 'tracking'"),
         ({"fit": "stretch"}, "fit 'stretch'"),
+        ({"levels": "mine"}, "levels 'mine', expected one of dataset, local"),
         ({"fit": "resize"}, "fit 'resize' without an input_size"),
         ({"fit": "letterbox", "input_size": 0}, "input_size"),
         ({"register": 1}, "register 1, expected true or false"),

@@ -1,5 +1,6 @@
 """From frames to predictions, from sources to frames, and from pictures to videos."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -598,3 +599,30 @@ def test_curves_are_drawn(tmp_path):
     for name in ("new/curves.png", "one.png", "bare.png", "pd_fa.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.format == "PNG" and min(picture.size) > 300
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+@pytest.mark.parametrize("gain, offset", [(0.25, 0.0), (0.5, 60.0), (4.0, -300.0)])
+def test_normalised_by_what_is_around_a_network_sees_no_contrast(task, gain, offset):
+    """What reaches it, of clips that are registered, is the same; with a dataset's levels it is not."""
+    rng = np.random.default_rng(0)
+    scenery = cv2.GaussianBlur(rng.normal(100, 40, (80, 120)).astype(np.float32), (0, 0), 3) * 3 - 200
+    clip = np.stack([scenery[:64, 4 * t : 96 + 4 * t] + rng.normal(0, 2, (64, 96)) for t in range(3)])
+    clip = clip.astype(np.float32)
+
+    def seen(clips, **options):
+        kept = []
+
+        def run(batch):
+            kept.append(batch)
+            return [np.zeros((0, 6), np.float32)] if task == "detection" else np.zeros((1, 64, 96), np.float32)
+
+        settings = ClipSettings(3, (100.0, 20.0), task, register=True, **options)
+        Predictor(run, settings).predict(clips)
+        return kept[0]
+
+    expected = seen(clip[None], levels="local")
+    assert expected.shape == ((1, 3, 3, 64, 96) if task == "detection" else (1, 3, 64, 96))
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(seen(gain * clip[None] + offset, levels="local"), expected, atol=5e-3)
+    assert np.abs(seen(gain * clip[None] + offset) - seen(clip[None])).max() > 0.5

@@ -53,7 +53,8 @@ def assert_same_boxes(*predictions):
 
 
 @pytest.mark.parametrize(
-    "name, options", [("tsmsa", {}), ("tsmsa", {"num_slices": 2, "num_layers": 2}), ("sstnet", {})]
+    "name, options",
+    [("tsmsa", {}), ("tsmsa", {"num_slices": 2, "num_layers": 2}), ("tsmsa", {"lags": (1, 2)}), ("sstnet", {})],
 )
 @pytest.mark.parametrize("frame_step", [1, 2])
 @pytest.mark.parametrize("register", [False, True])
@@ -76,6 +77,18 @@ def test_every_frame_is_as_over_whole_clips(name, options, frame_step, register,
             assert_same_boxes(one, other)
     spread = [prediction.probability.std() for prediction in found if prediction.boxes is None]
     assert not spread or max(spread) > 1e-3, "outputs without any structure compare nothing"
+
+
+@pytest.mark.parametrize("name", ["tsmsa", "sstnet"])
+@pytest.mark.parametrize("register", [False, True])
+def test_frames_normalised_by_what_is_around_them_stream_as_whole_clips(name, register):
+    predictors = pair(model_of(name), name, register=register, levels="local")
+    for one, other in zip(*(predictor.stream(panned(6)) for predictor in predictors), strict=True):
+        if one.boxes is None:
+            assert np.abs(one.probability - other.probability).max() < 1e-5 * max(1e-3, np.ptp(other.probability))
+            assert np.ptp(other.probability) > 1e-3
+        else:
+            assert_same_boxes(one, other)
 
 
 @pytest.mark.parametrize("register, count", [(False, 9), (True, 1 + 2 + 7 * 3)])

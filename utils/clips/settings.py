@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from utils.images.fit import FITS
-from utils.images.normalise import Normalisation
+from utils.images.normalise import Normalisation, normalise, normalise_locally
 from utils.system.command_line import BOUNDS, shown
 from utils.system.errors import UserError
 
 TASKS = ("segmentation", "detection")
+LEVELS = ("dataset", "local")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class ClipSettings:
             before their run of frames have zeros there, once normalised, instead of the first frame again.
         max_delay: then, how many frames later predictions may come, 0 to T - 1; None: as many as overlapping windows
             take, as published (`utils.predictor.every_frame`).
+        levels: `dataset`: frames are normalised by `normalisation`; `local`: each by the level and noise around its
+            pixels (`utils.images.normalise.normalise_locally`), so that contrast and offset of a camera do not matter.
         bits: 8 where no level of the training frames was above 255, else 16; None where nobody knows.
 
     Raises:
@@ -62,6 +65,7 @@ class ClipSettings:
     every_frame: bool = False
     max_delay: int | None = None
     bits: int | None = None
+    levels: str = "dataset"
 
     def __post_init__(self) -> None:
         for name in ("num_frames", "threshold", "frame_step", "input_size", "num_classes", "max_delay"):
@@ -75,16 +79,27 @@ class ClipSettings:
             raise ValueError(
                 f"got name {shown(self.name)} and bits {shown(self.bits)}, expected text and 8, 16 or none"
             )
-        if self.task not in TASKS or self.fit not in FITS:
-            raise ValueError(
-                f"got task {shown(self.task)} and fit {shown(self.fit)}, expected one of {', '.join(TASKS)} and one "
-                f"of {', '.join(FITS)}"
-            )
+        for name, known in (("task", TASKS), ("fit", FITS), ("levels", LEVELS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"got {name} {shown(getattr(self, name))}, expected one of {', '.join(known)}")
         if self.fit != "crop" and not self.input_size:
             raise ValueError(f"got fit '{self.fit}' without an input_size, expected the side of the square")
         object.__setattr__(self, "normalisation", _levels(self.normalisation))
         if self.task == "segmentation" and any(isinstance(value, tuple) for value in self.normalisation):
             raise ValueError(f"got normalisation {shown(self.normalisation)} for segmentation, expected two numbers")
+
+    def normalise(self, planes: np.ndarray, axis: int | None = None) -> np.ndarray:
+        """Grey planes `(…, H, W)` as the network takes them, float32: R, G and B along a new `axis`, or R alone."""
+        if self.levels == "local":
+            return normalise_locally(planes, axis)
+        levels = self.normalisation if axis is not None else [np.ravel(value)[0] for value in self.normalisation]
+        return normalise(planes, levels, axis)
+
+    @property
+    def channel_levels(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of R, G and B, with which `normalise` makes them of one grey plane."""
+        mean, std = self.normalisation if self.levels == "dataset" else (0.0, 1.0)  # all three are the same
+        return np.resize(mean, 3).tolist(), np.resize(std, 3).tolist()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""

@@ -20,7 +20,6 @@ from utils.images.box_masks import mask_of_boxes
 from utils.images.boxes import IGNORED_CLASS
 from utils.images.image_files import read_frame
 from utils.images.masks.values import ignore_regions, ignored_of, join_labels, read_labels, read_mask, targets_of
-from utils.images.normalise import normalise
 from utils.system.errors import UserError
 
 PICTURE_KINDS, MEASURED_KINDS = ("image", "mask"), ("shift", "defects")  # what is kept of frames
@@ -225,7 +224,7 @@ class ClipDataset:
                 frames, masks, boxes, np.random.default_rng((self.seed, epoch, index))
             )
         axis = 0 if self.settings.task == "detection" else None
-        clip = normalise(frames, self.settings.normalisation, axis)
+        clip = self.settings.normalise(frames, axis)
         if self.settings.every_frame:
             missing = self._count_missing(name, position)
             clip[:missing], masks[:missing] = 0, False

@@ -19,7 +19,7 @@ from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
-from utils.images.normalise import Normalisation, normalise
+from utils.images.normalise import Normalisation
 from utils.predictor.every_frame import FrameWindows, Waiting
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun
@@ -145,9 +145,7 @@ class Predictor:
         """
         from utils.predictor.torch_run import make_torch_run
 
-        grey = None
-        if settings.task == "detection":
-            grey = tuple(np.resize(value, 3).tolist() for value in settings.normalisation)
+        grey = settings.channel_levels if settings.task == "detection" else None
         run = make_torch_run(network, postprocess, device, precision, compile, grey)
         return cls(run, settings, network.multiple, note)
 
@@ -224,7 +222,9 @@ class Predictor:
         causal = self.settings.max_delay == 0 and not self.settings.bad_pixels
         run = self._tiler.run_for(first.frame.shape, first.ready.shape)
         step = run.open_stream() if causal else None
-        return partial(self._look, run) if step is None else lambda seen, newest: step(seen[-1].ready)[None]
+        if step is None:
+            return partial(self._look, run)
+        return lambda seen, newest: step(self._input(seen[-1].ready[None])[0])[None]
 
     def _look(self, run: EveryFrameRun, seen: Sequence[SeenFrame], newest: int) -> np.ndarray:
         """The last `newest` maps of up to T frames, zeros in front where they are fewer; defects are the last one's."""
@@ -232,7 +232,7 @@ class Predictor:
         if len(defects):
             seen = [one.repair(defects, self._repair) for one in seen]
         clip = np.zeros((1, self.settings.num_frames, *seen[-1].ready.shape), np.float32)
-        clip[0, -len(seen) :] = [one.ready for one in seen]
+        clip[0, -len(seen) :] = self._input(np.stack([one.ready for one in seen]))
         return run.frames(clip, newest)[0]
 
     def _restore_waiting(self, waiting: Waiting) -> tuple[Any, Prediction]:
@@ -299,12 +299,17 @@ class Predictor:
             self._tiler.side(shape),
         )
 
+    @property
+    def _normalised_early(self) -> bool:
+        """Whether once for all clips, before frames are moved; of levels as they are around, moving makes others."""
+        return self.settings.task == "segmentation" and self.settings.levels == "dataset"
+
     def _prepare(self, frame: np.ndarray) -> np.ndarray:
-        """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, but for detection (`_input`)."""
+        """Frame `(h, w)` → float32 `(H, W)` of the network's size; normalised, unless `_input` does that."""
         require_grey(frame)
         full_scale = full_scale_of(frame)
         ready = self._fit(frame.shape, full_scale).frame(frame, full_scale)
-        return ready if self.settings.task == "detection" else normalise(ready, self.settings.normalisation)
+        return self.settings.normalise(ready) if self._normalised_early else ready
 
     def _repair(self, seen: SeenFrame, mended: np.ndarray, defects: np.ndarray) -> np.ndarray:
         """A frame that was seen, prepared anew from its copy without the light of `defects`."""
@@ -314,12 +319,12 @@ class Predictor:
         return self._prepare(mended)
 
     def _input(self, planes: np.ndarray) -> np.ndarray:
-        """What the network takes of prepared planes `(B, …, H, W)`: of segmentation they are normalised already."""
-        if self.settings.task == "segmentation":
+        """What the network takes of prepared planes `(B, …, H, W)`, normalised if they are not."""
+        if self._normalised_early:
             return planes
-        if self.run.channels == 1:  # a network that knows G and B from R
-            return normalise(planes, [np.ravel(value)[0] for value in self.settings.normalisation])
-        return normalise(planes, self.settings.normalisation, axis=1)
+        return self.settings.normalise(
+            planes, 1 if self.settings.task == "detection" and self.run.channels == 3 else None
+        )
 
     def _start(self, clips: list[Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
         """The clips' outputs, once they are asked for."""

@@ -238,7 +238,7 @@ def predict(
     ) as bar:
         for frame, prediction in predictor.stream_with(frames, settings.batch_size):
             print_notes(source)
-            if not results.tally.frames and settings.weights:
+            if not results.tally.frames and settings.weights and predictor.settings.levels == "dataset":
                 seen = make_intake(settings, predictor).prepare(frame.image)
                 check_look(source.path, seen, predictor.settings.normalisation)
             prediction = intake.restore(prediction, frame)
