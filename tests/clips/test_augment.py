@@ -9,9 +9,10 @@ import torch
 from targets import SHAPES, clip, line, new_boxes
 
 from docs.make_augmentation_figure import main as draw_figure
+from utils.clips.appearance import IntensityJitter
 from utils.clips.augment import augment_batch
 from utils.clips.clones import TargetAugmentation, displacement_range
-from utils.clips.transforms import GeometricAugmentation, IntensityJitter, random_crop, resize_clip
+from utils.clips.transforms import GeometricAugmentation, random_crop, resize_clip
 from utils.images.components import label_targets
 from utils.system.errors import UserError
 from utils.training.config import TrainConfig

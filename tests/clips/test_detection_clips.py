@@ -9,6 +9,7 @@ import torch
 from targets import SHAPES, clip, line, new_boxes
 from trees import real_data
 
+from utils.clips.appearance import IntensityJitter, WideIntensityJitter
 from utils.clips.augment import TrainTransform
 from utils.clips.clones import TargetAugmentation
 from utils.clips.settings import ClipSettings
@@ -16,8 +17,6 @@ from utils.clips.training_clips import ClipDataset, box_mask, no_mask
 from utils.clips.transforms import (
     NO_BOXES,
     GeometricAugmentation,
-    IntensityJitter,
-    WideIntensityJitter,
     letterbox_clip,
     random_crop_boxes,
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mask_files import SIZE, discs, with_border, write_masked
 
+from utils.clips.appearance import IntensityJitter
 from utils.clips.augment import TrainTransform, augment_batch
 from utils.clips.clones import TargetAugmentation
 from utils.clips.settings import ClipSettings
@@ -13,7 +14,6 @@ from utils.clips.training_clips import ClipDataset, file_labels, file_mask
 from utils.clips.transforms import (
     NO_BOXES,
     GeometricAugmentation,
-    IntensityJitter,
     letterbox_clip,
     random_crop,
     random_crop_boxes,

@@ -37,6 +37,7 @@ from utils.training.config import TrainConfig
 from utils.training.config_cli import parse_cli
 from utils.training.recipes import SEGMENTATION_FIRST
 from utils.training.resume import last_checkpoint
+from utils.training.setup import network_options
 from utils.video.sources import open_sources
 from utils_coco import coco_to_mot, csv_to_coco, import_labels, txt_to_coco
 
@@ -287,11 +288,11 @@ def content_of_a_checkpoint():
     """A small checkpoint, as training leaves it."""
     torch.manual_seed(0)
     config = TrainConfig(frame_step=1, data_root="x")
-    network = build_model("tsmsa", **config.network_options()).network
+    network = build_model("tsmsa", **network_options(config)).network
     optimizer = torch.optim.AdamW(network.parameters())
     state = network.state_dict()
     return {
-        "model": {"name": "tsmsa", "options": config.network_options()},
+        "model": {"name": "tsmsa", "options": network_options(config)},
         "settings": config.clip_settings((100.0, 30.0)).as_dict(),
         "config": config.as_dict(),
         "network": dict(state),

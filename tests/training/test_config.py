@@ -24,6 +24,7 @@ from utils.training.recipes import (
     SSTNET,
     TSMSA,
 )
+from utils.training.setup import loss_options, network_options
 
 
 def run_script(*arguments):
@@ -168,6 +169,13 @@ def test_the_defaults_depend_on_the_network():
         (["--clips-per-epoch", "3.5"], "--clips-per-epoch: found 3.5, expected a whole number, or a share"),
         (["--clone-scale", "0.9", "0.5"], "--clone-scale"),
         (["--clone-scale", "0.9"], "--clone-scale"),
+        (["--gain", "2", "0.5"], "--gain: found (2.0, 0.5), expected two numbers, 0 < low <= high"),
+        (["--gain", "0", "1"], "--gain: found '0', expected float more than 0"),
+        (["--blur", "1"], "--blur: found (1.0,), expected two numbers, 0 <= low <= high"),
+        (["--noise", "-1", "1"], "--noise"),
+        (["--levels", "mine"], "--levels: found 'mine', expected one of dataset, local"),
+        (["--lags", "1"], "--lags: is for tsmsa, found with sstnet"),
+        (["--model", "tsmsa", "--lags", "1", "5"], "--lags: found (1, 5), expected ascending numbers below 5"),
         (["--momentum", "1"], "--momentum"),
         (["--motion-at-test"], "--motion-at-test: is for micml, found with sstnet"),
         (["--model", "dsfnet", "--motion-at-test"], "--motion-at-test: is for micml, found with dsfnet"),
@@ -198,7 +206,7 @@ def test_networks_over_clips_have_recipes_of_their_own(recipes):
     for recipe in recipes:
         for model in ("resunet_dtum", "deeppro", "deeppro_plus"):
             config = parse_cli(recipes, ["--model", model, "--recipe", recipe])
-            nets.build_model(model, loss=config.loss, loss_options=config.loss_options(), **config.network_options())
+            nets.build_model(model, loss=config.loss, loss_options=loss_options(config), **network_options(config))
             assert (config.model, config.num_frames) == (model, 5 if model == "resunet_dtum" else 40)
             assert not (config.every_frame and config.register)
     config = parse_cli(recipes, ["--model", "resunet_dtum", "--recipe", "published"])
@@ -229,7 +237,7 @@ def test_detectors_of_centres_have_recipes_of_their_own(recipes):
     for recipe in recipes:
         for model in CENTRE_DETECTORS:
             config = parse_cli(recipes, ["--model", model, "--recipe", recipe, "--width", "0.25"])
-            nets.build_model(model, loss=config.loss, loss_options=config.loss_options(), **config.network_options())
+            nets.build_model(model, loss=config.loss, loss_options=loss_options(config), **network_options(config))
             assert (config.model, config.fit, config.loss) == (model, "crop", "centernet")
     config = parse_cli(recipes, ["--model", "micml", "--recipe", "published"])
     assert (config.epochs, config.milestones, config.milestone_factor) == (55, (30, 45), 0.1)
@@ -239,7 +247,7 @@ def test_detectors_of_centres_have_recipes_of_their_own(recipes):
 
 
 def test_scripts_train_networks_of_their_kind():
-    assert parse_cli(SINGLE_FRAME_ONLY, ["--model", "unet"]).network_options() == {}
+    assert network_options(parse_cli(SINGLE_FRAME_ONLY, ["--model", "unet"])) == {}
     recipe = parse_cli(SINGLE_FRAME_ONLY, ["--recipe", "published"])
     assert (recipe.model, recipe.num_frames, recipe.milestone_factor, recipe.register) == ("acm", 1, 0.5, False)
     with pytest.raises(UserError, match="found 'tsmsa', expected one of acm, .*unet in this script"):

@@ -1,4 +1,4 @@
-"""Size and appearance of training clips: the same change for all frames of a clip, images, masks and boxes together.
+"""Size and place of training clips: the same change for all frames of a clip, images, masks and boxes together.
 
 Clips are frames (T, H, W) float32 in the sensor's units and masks (T, H, W) bool, or uint8 labels where some pixels
 are ignored (`utils.images.masks.values`), and stay so; boxes (N, 5) float64 are those of the key frame, the last one:
@@ -253,67 +253,3 @@ def _turn_boxes(boxes: np.ndarray, size: tuple[int, int], flips: list[int], quar
     for _ in range(quarters):
         x1, y1, x2, y2 = y1, size[1] - x2, y2, size[1] - x1
     return np.stack((x1, y1, x2, y2, kind), 1)
-
-
-@dataclass(frozen=True)
-class IntensityJitter(ClipTransform):
-    """Random gain and offset, one of each for the whole clip.
-
-    frames <- mean + (1 + g) (frames - mean) + o std, with the clip's own mean, g and o out of U(-amount, amount), and
-    the dataset's standard deviation `std`. Masks and boxes are returned as they are (copies).
-
-    Args:
-        amount: at least 0, below 1.
-        std: in the sensor's units, above 0.
-
-    Raises:
-        ValueError: one of them lies outside its range.
-    """
-
-    amount: float
-    std: float
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.amount < 1 and self.std > 0):
-            raise ValueError(f"got amount {self.amount} and std {self.std}, expected 0 <= amount < 1 and std > 0")
-
-    def with_boxes(
-        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        check_clip(frames, masks)
-        gain, offset = rng.uniform(-self.amount, self.amount, 2)
-        shift = offset * self.std - gain * frames.mean(dtype=np.float64)
-        return frames * np.float32(1 + gain) + np.float32(shift), masks.copy(), boxes.copy()
-
-
-@dataclass(frozen=True)
-class WideIntensityJitter(ClipTransform):
-    """Offset and gain as MICML's and DSFNet's code has them, on normalised values, each in every second clip.
-
-    x <- c (x + b), with x = (frames - mean) / std, b out of U(-32, 32) and c out of U(0.5, 1.5). That code's changes of
-    hue and saturation and its shuffling of colours leave grey frames as they are. Masks and boxes are returned as they
-    are (copies).
-
-    Args:
-        mean: of the dataset, in the sensor's units.
-        std: likewise, above 0.
-
-    Raises:
-        ValueError: `std` is not above 0.
-    """
-
-    mean: float
-    std: float
-
-    def __post_init__(self) -> None:
-        if not self.std > 0:
-            raise ValueError(f"got std {self.std}, expected std > 0")
-
-    def with_boxes(
-        self, frames: np.ndarray, masks: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        check_clip(frames, masks)
-        offset = rng.uniform(-32, 32) if rng.random() < 0.5 else 0.0
-        gain = rng.uniform(0.5, 1.5) if rng.random() < 0.5 else 1.0
-        shift = self.mean + gain * (offset * self.std - self.mean)
-        return frames * np.float32(gain) + np.float32(shift), masks.copy(), boxes.copy()

@@ -56,7 +56,7 @@ def require_model(model: Any) -> None:
         if name in ("fold_frames", "temporal", "stop_gradient", "motion", "motion_at_test"):
             if not isinstance(value, bool):
                 raise ValueError(f"found option {name} {shown(value)}, expected true or false")
-        elif name in ("channels", "blocks"):
+        elif name in ("channels", "blocks", "lags"):
             if not isinstance(value, (list, tuple)) or len(value) > 8:
                 raise ValueError(f"found option {name} {shown(value)}, expected some whole numbers")
             for part in value:

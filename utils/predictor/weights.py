@@ -25,6 +25,7 @@ try:
     from nets.published.recognise import Recognised, build_empty, recognise
     from nets.single_frame.key_frame import KeyFrameNetwork
     from nets.sstnet import SSTNet
+    from nets.tsmsa import TSMSA
     from utils.clips.settings import ClipSettings
     from utils.images.normalise import Normalisation
     from utils.predictor.checkpoint import check_content, is_checkpoint, load_file, task_of
@@ -53,6 +54,7 @@ RELEASE_NAMES = {
 }
 BACKBONES = {"yolox": frozenset({"sstnet"}), "dla34": CENTRE_DETECTORS}  # whose they are
 DLA34_PREFIX = "base."  # of its names in those of DSFNet and MICML
+ADDED_PREFIX = "differences."  # of what a TSMSA may have beyond its weights, which change nothing before training
 TEMPORAL_OPTIONS = ("num_slices", "num_layers")  # of a detector's branch that serves training only
 LevelSource = Callable[[], tuple[Normalisation, str]]  # finds a normalisation, and says where
 
@@ -260,10 +262,13 @@ def _start_from_checkpoint(network: nn.Module, content: dict[str, Any], path: st
 
 def _take_own(network: nn.Module, state: Mapping[str, Tensor], text: str, options: Mapping[str, Any]) -> str:
     """Start from a state dict in this project's names; a detector takes what fits."""
-    if not isinstance(network, (SSTNet, MICML)):
-        network.load_state_dict(state)
-        return text
     target = network.state_dict()
+    if not isinstance(network, (SSTNet, MICML)):
+        added = {}
+        if isinstance(network, TSMSA) and not any(name.startswith(ADDED_PREFIX) for name in state):
+            added = {name: value for name, value in target.items() if name.startswith(ADDED_PREFIX)}
+        network.load_state_dict({**added, **state})
+        return f"{text}; its differences of frames start at zero" if added else text
     values = {name: value for name, value in state.items() if name in target and value.shape == target[name].shape}
     missing = [name for name in target if name not in values]
     _require_backbone(missing, options)

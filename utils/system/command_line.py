@@ -81,6 +81,7 @@ BOUNDS: dict[str, Bounds] = {
     "max_delay": _whole(0, 1000),
     "tile": _whole(0, 8192),
     "tile_overlap": _whole(0, 4096),
+    "lags": _whole(1, 63),
     "num_slices": _whole(1, 16),
     "num_layers": _whole(1, 16),
     "num_classes": _whole(1, 1000),
@@ -119,6 +120,9 @@ BOUNDS: dict[str, Bounds] = {
     "clones": _whole(0, 1000),
     "clone_scale": Bounds(float, 0, 1, above=True),
     "intensity": _real(0, 100),
+    "gain": Bounds(float, 0, 100, above=True),
+    "blur": _real(0, 100),
+    "noise": _real(0, 10_000),
     # choosing and measuring
     "val_fraction": Bounds(float, 0, 1, below=True),
     "val_every": _whole(1, 10**6),
@@ -163,7 +167,7 @@ BOUNDS: dict[str, Bounds] = {
     "acceleration": Bounds(float, 0, 1000, below=True),
     "pan": _real(0, 10),  # within what scenes have around them for the blur of the exposure
     "jitter": _real(0, 100),
-    "noise": _real(0.001, 1000),
+    "synthetic.noise": _real(0.001, 1000),
     "contrast": Bounds(float, 0, 1000, below=True),
     "hot_pixels": Bounds(float, 0, 1000, below=True),
     "blinking_pixels": Bounds(float, 0, 1000, below=True),

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.clips.settings import ClipSettings
+from utils.clips.appearance import NO_GAIN
+from utils.clips.settings import LEVELS, ClipSettings
 from utils.images.fit import FITS
 from utils.images.masks.meaning import IGNORE_HELP, choose_ignored
 from utils.images.normalise import Normalisation
@@ -29,6 +30,7 @@ CHOICES = {
     "model": ("tsmsa", "resunet_dtum", "deeppro", "deeppro_plus", "sstnet", "dsfnet", "micml", *SINGLE_FRAME),
     "loss": (*SEGMENTATION_LOSSES, "yolox", "centernet"),
     "fit": FITS,
+    "levels": LEVELS,
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("cosine", "multistep", "constant", "yolox"),
     "amp": ("off", "bf16", "fp16"),
@@ -39,6 +41,12 @@ FRAME_COUNTS = {"resunet_dtum": (5, 5), "dsfnet": (3, 6), "micml": (3, math.inf)
 SUITABLE = {
     "sstnet": {"loss": ("yolox",), "fit": ("letterbox",)},
     **dict.fromkeys(CENTRE_DETECTORS, {"loss": ("centernet",), "fit": ("crop",)}),
+}
+RANGES = {  # of what is drawn for each clip
+    "clone_scale": "0 < low <= high <= 1",
+    "gain": "0 < low <= high",
+    "blur": "0 <= low <= high",
+    "noise": "0 <= low <= high",
 }
 SUITABLE_FOR_SEGMENTATION = {"loss": SEGMENTATION_LOSSES, "fit": ("crop", "resize")}
 GROUPS = ("Data", "Network", "Loss", "Schedule", "Augmentation", "Choosing", "Machine")  # of options, as --help shows
@@ -75,6 +83,9 @@ class TrainConfig:
     )
     num_slices: int = _network(1, "passes of the cross-slice ConvLSTM")
     num_layers: int = _network(1, "layers in each slice")
+    lags: tuple[int, ...] = _network(
+        (), "also look at the key frame's differences from frames so many before it in the clip, such as 1 2 4", "tsmsa"
+    )
     stop_gradient: bool = _network(
         True,
         "no gradient below the second level of its decoder over time, as published",
@@ -120,6 +131,11 @@ class TrainConfig:
         "crop",
         "how frames get that size: a random crop, resizing the whole frame, or, for sstnet "
         "alone, scaling it with grey margins",
+    )
+    levels: str = _network(
+        "dataset",
+        "normalisation of frames, by the dataset's grey levels, or by the level and noise around each pixel, which "
+        "leaves nothing of a camera's contrast and offset",
     )
     train_crop: int = _augmentation(
         0,
@@ -174,6 +190,15 @@ class TrainConfig:
     intensity: float = _augmentation(
         0.3, "random gain and offset, as a share of the dataset's standard deviation (0: none)"
     )
+    gain: tuple[float, float] = _augmentation(
+        NO_GAIN, "range of a factor of each clip's contrast, drawn log-uniformly, such as 0.25 4 (1 1: none)"
+    )
+    blur: tuple[float, float] = _augmentation(
+        (0.0, 0.0), "range of the standard deviation of a Gaussian blur of each clip, in pixels (0 0: none)"
+    )
+    noise: tuple[float, float] = _augmentation(
+        (0.0, 0.0), "range of the standard deviation of noise on each clip, in grey levels, after the blur (0 0: none)"
+    )
     val_sequences: tuple[str, ...] = _choosing(
         (),
         "training sequences set aside, on which epoch and threshold are "
@@ -221,11 +246,9 @@ class TrainConfig:
             "clips_per_epoch",
             "a whole number, or a share below 1",
         )
-        self._require(
-            len(self.clone_scale) == 2 and self.clone_scale[0] <= self.clone_scale[1],
-            "clone_scale",
-            "two numbers, 0 < low <= high <= 1",
-        )
+        for name, bounds in RANGES.items():
+            values = getattr(self, name)
+            self._require(len(values) == 2 and values[0] <= values[1], name, f"two numbers, {bounds}")
         choose_ignored(self.ignore_value)
         self._require_for_model()
 
@@ -249,6 +272,8 @@ class TrainConfig:
         low, high = FRAME_COUNTS.get(self.model, (1 if self.model in SINGLE_FRAME else 2, math.inf))
         frames = f"{low}" if low == high else f"at least {low}" if high == math.inf else f"{low} to {high}"
         self._require(low <= self.num_frames <= high, "num_frames", f"{frames} for {self.model}")
+        rising = list(self.lags) == sorted({*self.lags}) and max(self.lags, default=0) < self.num_frames
+        self._require(rising, "lags", f"ascending numbers below {self.num_frames}, the frames in a clip")
         if self.detector:
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
         if self.every_frame:
@@ -301,36 +326,8 @@ class TrainConfig:
             num_classes=self.num_classes if self.detector else 1,
             name=self.model,
             every_frame=self.every_frame,
+            levels=self.levels,
         )
-
-    def network_options(self) -> dict[str, Any]:
-        """The options of `nets.build_model` that shape the network."""
-        if self.model in SINGLE_FRAME:
-            return {}
-        if self.model == "resunet_dtum":
-            return {"stop_gradient": self.stop_gradient}
-        if self.every_frame:
-            return {"num_frames": self.num_frames}
-        if self.model in CENTRE_DETECTORS:
-            options = {"num_frames": self.num_frames, "width": self.width, "num_classes": self.num_classes}
-            return options | ({"motion_at_test": self.motion_at_test} if self.model == "micml" else {})
-        options = {"num_frames": self.num_frames, "num_slices": self.num_slices, "num_layers": self.num_layers}
-        if self.model == "sstnet":
-            options |= {
-                "num_classes": self.num_classes,
-                "depth": self.depth,
-                "width": self.width,
-                "fold_frames": self.fold_frames,
-                "temporal": self.motion_weight > 0,
-                "init_std": self.init_std or None,
-            }
-        return options
-
-    def loss_options(self) -> dict[str, Any]:
-        """The options of `nets.build_model` that shape the criterion."""
-        if self.model == "sstnet":
-            return {"motion_weight": self.motion_weight}
-        return {"target_weight": self.target_weight} if self.loss == "bce_soft_iou" else {}
 
     def clips_drawn(self, clips: int) -> int:
         """How many of so many training clips an epoch sees; 0 for each once."""

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler, default_collate
 
+from utils.clips.appearance import NO_GAIN, Blur, IntensityJitter, Noise, WideIntensityJitter
 from utils.clips.augment import TrainTransform
 from utils.clips.clones import TargetAugmentation
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset, box_mask, file_labels, no_mask
-from utils.clips.transforms import ClipTransform, GeometricAugmentation, IntensityJitter, WideIntensityJitter
+from utils.clips.transforms import ClipTransform, GeometricAugmentation
 from utils.datasets.frame_table import AllKeys, Sequences
 from utils.images.fit import MARGIN_GREY, margin_level
 from utils.system.distributed import processes, rank
@@ -195,10 +196,14 @@ def build_transform(
         )
     if config.flips:
         steps.append(GeometricAugmentation(turns=not (config.published_augmentation and centres)))
-    if config.intensity:
-        steps.append(IntensityJitter(config.intensity, std))
+    if any(config.blur):
+        steps.append(Blur(config.blur))
+    if config.intensity or config.gain != NO_GAIN:
+        steps.append(IntensityJitter(config.intensity, std, config.gain))
     if config.published_augmentation and centres:
         steps.append(WideIntensityJitter(mean, std))
+    if any(config.noise):  # last, as a sensor's: neither blurred nor of more contrast
+        steps.append(Noise(config.noise))
     return TrainTransform(
         config.input_size,
         config.fit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +19,7 @@ from utils.images.masks.meaning import choose_ignored
 from utils.images.normalise import Normalisation
 from utils.predictor.weights import IMAGENET, load_weights
 from utils.system.distributed import synchronise_norm
-from utils.training.config import TrainConfig
+from utils.training.config import CENTRE_DETECTORS, SINGLE_FRAME, TrainConfig
 from utils.training.engine import steps_of
 from utils.training.learner import Learner
 from utils.training.loader import build_loader
@@ -35,6 +36,39 @@ def resolve_frame_step(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     own = {name: frames for name, frames in training.items() if not name.startswith(extra)}
     step = measure_frame_step(own, box_mask if config.detector else file_mask) if config.num_frames > 1 else 1
     return dataclasses.replace(config, frame_step=step)
+
+
+def network_options(config: TrainConfig) -> dict[str, Any]:
+    """The options of `nets.build_model` that shape the network."""
+    if config.model in SINGLE_FRAME:
+        return {}
+    if config.model == "resunet_dtum":
+        return {"stop_gradient": config.stop_gradient}
+    if config.every_frame:
+        return {"num_frames": config.num_frames}
+    if config.model in CENTRE_DETECTORS:
+        options = {"num_frames": config.num_frames, "width": config.width, "num_classes": config.num_classes}
+        return options | ({"motion_at_test": config.motion_at_test} if config.model == "micml" else {})
+    options = {"num_frames": config.num_frames, "num_slices": config.num_slices, "num_layers": config.num_layers}
+    if config.lags:
+        options["lags"] = config.lags
+    if config.model == "sstnet":
+        options |= {
+            "num_classes": config.num_classes,
+            "depth": config.depth,
+            "width": config.width,
+            "fold_frames": config.fold_frames,
+            "temporal": config.motion_weight > 0,
+            "init_std": config.init_std or None,
+        }
+    return options
+
+
+def loss_options(config: TrainConfig) -> dict[str, Any]:
+    """The options of `nets.build_model` that shape the criterion."""
+    if config.model == "sstnet":
+        return {"motion_weight": config.motion_weight}
+    return {"target_weight": config.target_weight} if config.loss == "bce_soft_iou" else {}
 
 
 class TrainingSetup:
@@ -66,10 +100,8 @@ class TrainingSetup:
         self.learner = self._learner()
 
     def _build(self) -> Model:
-        options = self.config.network_options()
-        model = build_model(
-            self.config.model, loss=self.config.loss, loss_options=self.config.loss_options(), **options
-        )
+        options = network_options(self.config)
+        model = build_model(self.config.model, loss=self.config.loss, loss_options=loss_options(self.config), **options)
         if self.config.weights:
             self.weights_note = load_weights(model.network, self.config.weights, self.config.model)
         return model

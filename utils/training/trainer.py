@@ -41,7 +41,7 @@ from utils.training.learner import NonFiniteLoss
 from utils.training.resume import claim_folder, fingerprint, last_checkpoint, move_aside, require_same_data
 from utils.training.run_log import RunLog, settings_table
 from utils.training.selection import format_figures, is_better, validate
-from utils.training.setup import TrainingSetup, resolve_frame_step
+from utils.training.setup import TrainingSetup, network_options, resolve_frame_step
 
 
 def train(config: TrainConfig, dataset: Dataset) -> dict[str, Any]:
@@ -262,7 +262,7 @@ class TrainingRun:
         settings = self.setup.settings
         settings = dataclasses.replace(settings, threshold=float(progress.best.get("threshold", settings.threshold)))
         content = {
-            "model": {"name": config.model, "options": config.network_options()},
+            "model": {"name": config.model, "options": network_options(config)},
             "settings": settings.as_dict(),
             "config": config.as_dict(),
             "network": state["network"],
