@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,19 @@ def set_aside(dataset: Dataset, fraction: float) -> tuple[set[int], set[int]]:
     return set(range(len(names))) - chosen, chosen
 
 
-def fit_parts(parts: Sequence[Part], settings: FitSettings, network_threshold: float, box_side: float) -> VerifierModel:
-    """The model of what is to be learnt from, calibrated on what is set aside; its threshold is 0.5.
+def fit_parts(
+    parts: Sequence[Part], settings: FitSettings, budget: float, network_threshold: float, box_side: float
+) -> VerifierModel:
+    """The model of what is to be learnt from, calibrated on what is set aside, with the threshold chosen there.
 
     A dataset counts as the root of its number of candidates, so that a large one does not drown the others.
+
+    Args:
+        parts: the datasets.
+        settings: of the fit.
+        budget: as of `choose_threshold`.
+        network_threshold: as of `VerifierModel`.
+        box_side: likewise.
     """
     learnt = join_tables([part.learnt for part in parts])
     weight = np.concatenate(
@@ -128,7 +138,8 @@ def fit_parts(parts: Sequence[Part], settings: FitSettings, network_threshold: f
     )
     model = fit(learnt, weight, settings, network_threshold, box_side)
     aside = join_tables([part.aside for part in parts])
-    return calibrate(model, *platt(model.logits(aside.features), aside.labels))
+    model = calibrate(model, *platt(model.logits(aside.features), aside.labels))
+    return dataclasses.replace(model, threshold=choose_threshold(model, parts, budget))
 
 
 def crossed_error(model: VerifierModel, aside: CandidateTable) -> float:
@@ -157,26 +168,41 @@ def choose_threshold(model: VerifierModel, parts: Sequence[Part], budget: float)
     return float(np.clip(max(chosen), 0.0, 1.0))
 
 
+def rows_of(name: str, table: CandidateTable, model: VerifierModel) -> dict[str, dict[str, float]]:
+    """What the network and the verifier find of a dataset, at several false candidates a frame, by titles."""
+    rows = {}
+    for title, scores, threshold in (
+        ("network", 1 / (1 + np.exp(-table.network)), model.network_threshold),
+        ("verifier", model(table.features), model.threshold),
+    ):
+        points, used = operating_points(table, scores), at_threshold(table, scores, threshold)
+        rows[f"{name}: {title}"] = {
+            "frames": len(table.targets),
+            "targets": int(table.targets.sum()),
+            **{f"pd_{budget:g}": point.pd for budget, point in points.items()},
+            "pd": used.pd,
+            "false": used.false,
+        }
+    return rows
+
+
 def compare(model: VerifierModel, parts: Sequence[Part]) -> str:
-    """A table: what the network and the verifier find in what is set aside, at several false candidates a frame."""
+    """A table of what is found in what is set aside."""
     rows = {}
     for part in parts:
-        if not len(part.aside.targets):
-            continue
-        own = 1 / (1 + np.exp(-part.aside.network))
-        for name, scores, threshold in (
-            ("network", own, model.network_threshold),
-            ("verifier", model(part.aside.features), model.threshold),
-        ):
-            points, used = operating_points(part.aside, scores), at_threshold(part.aside, scores, threshold)
-            rows[f"{part.name}: {name}"] = {
-                "frames": len(part.aside.targets),
-                "targets": int(part.aside.targets.sum()),
-                **{f"pd_{budget:g}": point.pd for budget, point in points.items()},
-                "pd": used.pd,
-                "false": used.false,
-            }
+        if len(part.aside.targets):
+            rows |= rows_of(part.name, part.aside, model)
     return format_table(rows, COLUMNS)
+
+
+def compare_unseen(parts: Sequence[Part], fit_to: Callable[[Sequence[Part]], VerifierModel]) -> str:
+    """A table of what a verifier finds in each dataset that is fitted to the others alone; "" where there are none."""
+    rows = {}
+    for part in parts:
+        others = [other for other in parts if other is not part]
+        if others and has_enough(others):
+            rows |= rows_of(part.name, join_tables([part.learnt, part.aside]), fit_to(others))
+    return format_table(rows, COLUMNS) if rows else ""
 
 
 def read_parts(predictor: Predictor, roots: Sequence[str], fraction: float, **reading: Any) -> tuple[list[Part], float]:
@@ -205,18 +231,10 @@ def read_parts(predictor: Predictor, roots: Sequence[str], fraction: float, **re
     return parts, float(np.median(sides)) if len(sides) else 0.0
 
 
-def require_enough(parts: Sequence[Part]) -> None:
-    """Raise `UserError` where there is nothing to learn from, or nothing to calibrate on."""
-    for what, tables in (
-        ("learn from", [part.learnt for part in parts]),
-        ("set aside to calibrate on", [part.aside for part in parts]),
-    ):
-        labels = np.concatenate([table.labels for table in tables])
-        if not 0 < labels.sum() < len(labels):
-            raise UserError(
-                f"--data-root: found {int(labels.sum())} candidates of targets and {int((labels == 0).sum())} others "
-                f"to {what}, expected some of both; give more sequences"
-            )
+def has_enough(parts: Sequence[Part]) -> bool:
+    """Whether there are targets and others to learn from, and to calibrate on."""
+    found = ([getattr(part, name).labels for part in parts] for name in ("learnt", "aside"))
+    return all(0 < sum(map(np.sum, labels)) < sum(map(len, labels)) for labels in found)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -237,9 +255,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parts, box_side = read_parts(
         predictor, options.data_root, options.val_fraction, max_frames=options.max_frames, **reading
     )
-    require_enough(parts)
-    model = fit_parts(parts, FitSettings(seed=options.seed), predictor.settings.threshold, box_side)
-    model = dataclasses.replace(model, threshold=choose_threshold(model, parts, options.false_per_frame))
+    if not has_enough(parts):
+        raise UserError(
+            "--data-root: found no targets, or nothing but targets, to learn from or to set aside, expected candidates "
+            "of both kinds in two sequences; give more of them"
+        )
+    fit_to = partial(
+        fit_parts,
+        settings=FitSettings(seed=options.seed),
+        budget=options.false_per_frame,
+        network_threshold=predictor.settings.threshold,
+        box_side=box_side,
+    )
+    model = fit_to(parts)
     aside = join_tables([part.aside for part in parts])
     own = 1 / (1 + np.exp(-aside.network))
     print(f"sequences set aside, at so many false candidates a frame, and at threshold {model.threshold:.4g}:")
@@ -248,6 +276,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"expected calibration error of candidates set aside: network {calibration_error(own, aside.labels):.3f}, "
         f"verifier {crossed_error(model, aside):.3f} (calibrated on one half of these sequences, measured on the other)"
     )
+    unseen = compare_unseen(parts, fit_to)
+    if unseen:
+        print(f"each dataset as a camera that nobody has seen, fitted to the others alone:\n{unseen}")
     make_folder(Path(options.out).parent)
     save_checkpoint(options.out, {**content, "verifier": model.as_dict()}, ADVICE)
     print(f"{options.out}: {options.weights} with its verifier; --no-verifier is the network alone")

@@ -171,6 +171,7 @@ def test_the_command_makes_a_network_that_knows_nothing_find_what_moves(fitted, 
     rows = re.findall(r"^(\S+): (network|verifier) +\d+ +\d+ +\S+ +(\S+)", said, re.M)
     found = {(where, who): float(pd) for where, who, pd in rows if pd != "–"}  # at 0.1 false a frame
     assert found["scenes", "verifier"] > 0.7 > found["scenes", "network"]
+    assert "nobody has seen" in said and said.count("empty: verifier") == 2 and said.count("scenes: verifier") == 1
     before, after = load_checkpoint(fitted / f"{name}.pt"), load_checkpoint(fitted / f"{name}-verified.pt")
     assert all(torch.equal(value, after["network"][key]) for key, value in before["network"].items())
     assert after["settings"] == before["settings"] and after["verifier"]["box_side"] == 7
@@ -207,10 +208,10 @@ def test_measuring_and_bundles_know_the_verifier(fitted, capsys, tmp_path):
 def test_what_cannot_be_fitted_is_refused(fitted, tmp_path):
     weights, out = str(fitted / "tsmsa.pt"), str(tmp_path / "x.pt")
     common = ["--weights", weights, "--device", "cpu", "--quiet"]
-    with pytest.raises(UserError, match="to learn from, expected some of both"):
+    with pytest.raises(UserError, match="found no targets, or nothing but targets"):
         verify.main([*common, "--data-root", str(fitted / "empty"), "--out", out])
     one = write_scenes(tmp_path / "one", sequences=1)
-    with pytest.raises(UserError, match="set aside to calibrate on"):
+    with pytest.raises(UserError, match="found no targets, or nothing but targets"):
         verify.main([*common, "--data-root", str(one), "--out", out])
     with pytest.raises(UserError, match="what is read"):
         verify.main([*common, "--data-root", str(one), "--out", weights])
