@@ -32,7 +32,7 @@ def runs_networks(command):
     return (imported and command not in RUN_NONE) or command in START_TRAINING
 
 
-@pytest.mark.parametrize("command", filter(runs_networks, COMMANDS))
+@pytest.mark.parametrize("command", [name for name in COMMANDS if runs_networks(name)])
 def test_commands_have_it_where_they_run_networks_or_methods(command, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [command, "--help"])
     with pytest.raises(SystemExit) as ended:

@@ -1,7 +1,7 @@
 """Every module of the project, and what it imports."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 
 from scripts import ROOT
 
@@ -12,16 +12,19 @@ SOURCES = [
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
 
 
-def imports(module: str) -> Iterator[str]:
+@cache
+def imports(module: str) -> tuple[str, ...]:
     """Modules of the project that a module imports anywhere, inside functions and for types too."""
+    found = []
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in MODULES)
+            found += [alias.name for alias in node.names if alias.name in MODULES]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{module}: a relative import; write the full path"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield from (name for name in (inner if inner in MODULES else node.module,) if name in MODULES)
+                found += [name for name in (inner if inner in MODULES else node.module,) if name in MODULES]
+    return tuple(found)
 
 
 def reached_from(module: str) -> set[str]:
