@@ -6,7 +6,6 @@ tracks.csv.
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 from argparse import Namespace
 from pathlib import Path
@@ -132,7 +131,7 @@ def main(argv: list[str] | None = None) -> None:
     name = sources[0].name if len(sources) == 1 else Path(options.source).name
     out = results_folder(choice, options.out, name, f"predict/{name}", [options.source, options.truth])
     make_folder(out)
-    predictor = dataclasses.replace(open_predictor(choice, hardware_of(options)), square=False)
+    predictor = open_predictor(choice, hardware_of(options))
     if predictor.settings.every_frame and live and choice.max_delay is None:
         predictor = predictor.with_settings(max_delay=0)
         print(f"the source is live: {describe_windows(predictor.settings)}")

@@ -51,7 +51,7 @@ def bright(clips):
     return results
 
 
-def detector(run=bright, multiple=32, square=True, **options):
+def detector(run=bright, multiple=32, square=False, **options):
     settings = ClipSettings(**{"num_frames": T, "normalisation": (0.0, 255.0), "task": "detection", **options})
     return Predictor(run, settings, multiple, square=square)
 
@@ -116,7 +116,9 @@ def test_16_bit_frames_get_a_border_of_the_mean():
         lambda clips: seen.append(clips) or [boxes()], normalisation=(3600, 200), input_size=64, fit="letterbox"
     )
     list(predictor.stream([np.full((32, 64), 4000, np.uint16)]))
-    assert (seen[0][..., :16, :] == 0).all() and (seen[0][..., 16:48, :] == 2).all()
+    assert seen[0].shape[-2:] == (32, 64) and (seen[0] == 2).all()
+    list(dataclasses.replace(predictor, square=True).stream([np.full((32, 64), 4000, np.uint16)]))
+    assert (seen[1][..., :16, :] == 0).all() and (seen[1][..., 16:48, :] == 2).all()
 
 
 def test_boxes_beside_the_frame_are_dropped_and_others_cut():

@@ -124,6 +124,13 @@ def open_predictor(
         choice.tiling,
         choice.verify,
     )
+    if choice.square:
+        if predictor.settings.fit != "letterbox":
+            raise UserError(
+                f"--compat-square: found with {choice.weights}, whose network is shown no letterboxed frames; leave it "
+                "out"
+            )
+        predictor = dataclasses.replace(predictor, square=True)
     if choice.max_delay is not None:
         require_delay(predictor.settings, choice.max_delay)
         predictor = predictor.with_settings(max_delay=choice.max_delay)
@@ -143,8 +150,8 @@ def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[st
     """What predicted, for metrics.json; `weights_note` is there where the weights do not say all that is needed."""
     note = {"weights_note": predictor.note} if predictor.note else {}
     tiles = dataclasses.asdict(predictor.tiling)
-    used = {"verifier": predictor.verifier is not None}
-    return {"weights": choice.weights, **note, "model": predictor.settings.name, **used, "tiles": tiles}
+    seen = {"verifier": predictor.verifier is not None, "tiles": tiles, "square": predictor.square}
+    return {"weights": choice.weights, **note, "model": predictor.settings.name, **seen}
 
 
 def fit_to_budget(

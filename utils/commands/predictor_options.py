@@ -25,6 +25,7 @@ class PredictorChoice:
             not hold them; None: the dataset's, where there is one.
         tiling: whether a network sees large frames in tiles.
         verify: with the verifier that weights hold, where they hold one.
+        square: as of `Predictor`.
     """
 
     weights: str | None = None
@@ -34,6 +35,7 @@ class PredictorChoice:
     normalisation: tuple[float, float] | None = None
     tiling: Tiling = AUTOMATIC
     verify: bool = True
+    square: bool = False
 
 
 def parse_normalisation(text: str) -> tuple[float, float]:
@@ -93,6 +95,12 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
         "(default: a quarter of their side)",
     )
     add_verifier_option(parser)
+    group.add_argument(
+        "--compat-square",
+        action="store_true",
+        help="networks trained on frames fitted into a square, such as sstnet, see frames that are not square with the "
+        "whole square filled up in grey, as published code shows them; boxes and scores differ, and it takes longer",
+    )
     add_normalisation_option(parser)
 
 
@@ -120,8 +128,11 @@ def choice_of(options: Namespace) -> PredictorChoice:
     """What `add_predictor_options` asked for.
 
     Raises:
-        UserError: tiles that cannot be had, or tiles for a method.
+        UserError: tiles that cannot be had, tiles or a square for a method, or both.
     """
+    if options.compat_square and (options.method or options.tile):
+        other = "--method, which sees frames as they are" if options.method else "--tile, which says what is seen"
+        raise UserError(f"--compat-square: found with {other}; leave one out")
     if options.method and options.tile:
         raise UserError("--tile: found with --method, which takes its level from whole frames; leave it out")
     try:
@@ -136,4 +147,5 @@ def choice_of(options: Namespace) -> PredictorChoice:
         options.normalisation,
         tiling,
         not options.no_verifier,
+        options.compat_square,
     )

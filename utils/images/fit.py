@@ -215,7 +215,7 @@ def fit_of(
     multiple: int,
     mean: float = MARGIN_GREY,
     full_scale: float = 255.0,
-    square: bool = True,
+    square: bool = False,
     tile: int = 0,
 ) -> Fit:
     """How frames are fitted into a network's input.
@@ -227,7 +227,7 @@ def fit_of(
         multiple: the input's sides are multiples of it.
         mean: of the frames' grey levels, see `margin_level`.
         full_scale: largest grey level of the files' type, see there.
-        square: for `letterbox`; without it there are no more margins than make the sides multiples of `multiple`.
+        square: for `letterbox`: margins fill up the square; else they make the sides multiples of `multiple`.
         tile: side, in pixels of the frame, of the parts that are fitted into the square instead of the whole frame.
     """
     if fit == "crop":

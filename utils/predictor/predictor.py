@@ -45,8 +45,8 @@ class Predictor:
         settings: how the network sees clips.
         multiple: height and width that `run` sees are padded to multiples of this, right and below, by the edge.
         note: what was recognised in a weights file that does not describe itself.
-        square: frames that are letterboxed fill up the square, as published; else the network sees less grey beside
-            them, which takes less time.
+        square: frames that are letterboxed fill up the square with grey, as published code has it; else the network
+            sees no more grey beside them than it must, which takes less time.
         tiling: whether the network sees large frames in tiles, see there.
         verifier: scores what the network, and differences of frames, propose (`utils.predictor.verifier`); then
             `settings.threshold` is of its scores. None: the network's own count.
@@ -56,7 +56,7 @@ class Predictor:
     settings: ClipSettings
     multiple: int = 32
     note: str = ""
-    square: bool = True
+    square: bool = False
     tiling: Tiling = AUTOMATIC
     verifier: VerifierModel | None = None
     _tiler: Tiler = field(init=False, repr=False, compare=False)

@@ -138,6 +138,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
             "task": predictor.settings.task,
             "threshold": predictor.settings.threshold,
             "tiles": asdict(predictor.tiling),
+            "square": predictor.square,
         },
         class_names(predictor),
         Tracker() if settings.tracks else None,
