@@ -33,7 +33,7 @@ from utils.commands.options import (
     hardware_of,
 )
 from utils.commands.predictor_options import add_predictor_options, choice_of
-from utils.commands.segmentation_details import SHEETS, DetailSettings, assess, countings_of, write_sheets
+from utils.commands.segmentation_details import DetailSettings, assess, countings_of
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
@@ -45,6 +45,7 @@ from utils.metrics.target_facts import TargetFacts
 from utils.predictor.every_frame import describe_windows
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
+from utils.render.contact_sheet import SHEETS, write_sheets
 from utils.render.curves import plot_curves
 from utils.system.command_line import Parser
 from utils.system.errors import user_errors

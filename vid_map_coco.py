@@ -16,14 +16,17 @@ from utils.commands.detection_details import assess, assess_details
 from utils.commands.inputs import (
     check_predictor,
     describe_predictor,
+    fit_to_budget,
     open_labelled,
     open_predictor,
     results_folder,
     select_sequences,
 )
 from utils.commands.options import (
+    add_budget_options,
     add_data_options,
     add_hardware_options,
+    budget_of,
     hardware_of,
 )
 from utils.commands.predictor_options import add_predictor_options, choice_of
@@ -31,9 +34,12 @@ from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
+from utils.metrics.breakdown import BoxLog
 from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results
 from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
+from utils.metrics.target_facts import TargetFacts
+from utils.render.contact_sheet import SHEETS, write_sheets
 from utils.render.curves import plot_precision_recall
 from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
@@ -41,7 +47,7 @@ from utils.system.files import whole_file, write_json
 from utils.system.notices import warnings_given
 from utils.system.outputs import OutputFolder, adopt_earlier
 
-RESULTS = ("metrics.json", "detections.json", "truth.json", "pr_curve.png", "pr_curve.txt")  # files
+RESULTS = ("metrics.json", "detections.json", "truth.json", "pr_curve.png", "pr_curve.txt", *SHEETS)  # files
 DEFAULT_THRESHOLD = 0.5  # of detections made elsewhere
 MAX_CURVE_POINTS = 250  # of the curve over the threshold, in metrics.json
 CURVES = {"iou": f"IoU at least {MIN_IOU:g}", "centre": "centres less than 3 px apart"}
@@ -52,6 +58,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
     parser = Parser(prog="vid_map_coco.py", description=__doc__)
     add_data_options(parser)
     add_predictor_options(parser)
+    add_budget_options(parser)
     network, figures, output = map(parser.group, ("Network", "Figures", "Output"))
     network.add_argument(
         "--detections",
@@ -74,6 +81,11 @@ def parse(argv: list[str] | None = None) -> Namespace:
         metavar="N",
         help="grow the boxes found to "
         "sides of N pixels: components are tight, while datasets such as DAUB draw no box below 8x8",
+    )
+    figures.add_argument(
+        "--no-details",
+        action="store_true",
+        help="leave out the contact sheets of the worst false alarms and misses",
     )
     output.add_argument(
         "--out",
@@ -132,16 +144,51 @@ def write_boxes(result: DetectionEvaluation, dataset: Dataset, naming: Naming, o
     write_coco(out / "detections.json", as_results(result.detections, naming))
 
 
+def save(
+    content: dict[str, Any],
+    dataset: Dataset,
+    naming: Naming,
+    result: DetectionEvaluation,
+    log: BoxLog | None,
+    out: Path,
+) -> list[str]:
+    """Write all files, and say where they are.
+
+    Args:
+        content: of metrics.json, but for curves, numbers of images and warnings.
+        dataset: that was measured.
+        naming: of its classes and images.
+        result: of the dataset.
+        log: that observed it, or None.
+        out: folder of the files.
+    """
+    content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
+    content["curve"] = curves_of(result.overall)
+    content["contact_sheets"] = [str(out / name) for name in SHEETS] if log else []
+    write_json(out / "metrics.json", content | {"warnings": warnings_given()})  # before all else, which may fail
+    write_boxes(result, dataset, naming, out)
+    write_curves(content["curve"], content["overall"], out)
+    lines = []
+    if log is not None:
+        write_sheets(log, out)
+        lines.append(f"worst false alarms and misses in {' and '.join(content['contact_sheets'])}")
+    paths = (out / name for name in ("metrics.json", "detections.json", "pr_curve.png"))
+    return [*lines, "figures in {}, boxes in {}, curves in {}".format(*paths)]
+
+
 def main(argv: list[str] | None = None) -> None:
     """Measure, write the files, and print."""
     options = parse(argv)
-    choice = choice_of(options)
+    choice, budget = choice_of(options), budget_of(options)
     check_predictor(choice, detections=options.detections)
+    if options.detections and budget:
+        raise UserError("--fa-budget: found with --detections, which says nothing of other frames; give --threshold")
     if options.detections and not Path(options.detections).is_file():
         raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
     whole = open_labelled(options.data_root, options.split, "boxes")
     dataset, naming = select_sequences(whole, options.sequences, options.ignore_value, masks=False), naming_of(whole)
-    out = results_folder(choice, options.out, options.data_root, "map", [options.detections, dataset.root])
+    read = [options.detections, dataset.root, options.budget_root]
+    out = results_folder(choice, options.out, options.data_root, "map", read)
     about = {
         "dataset": dataset.name,
         "data_root": options.data_root,
@@ -151,43 +198,29 @@ def main(argv: list[str] | None = None) -> None:
         "least_box": options.least_box,
         "ignore_value": options.ignore_value,
     }
-    counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
     found = read_results(options.detections, naming, options.class_agnostic) if options.detections else {}
     open_outputs(out)
+    reading = {"batch_size": options.batch_size, "workers": options.workers, "quiet": options.quiet}
     if options.detections:
         model, threshold = "detections", DEFAULT_THRESHOLD if options.threshold is None else options.threshold
         about |= {"detections_from": options.detections, "model": model, "threshold": threshold}
-        result = compare_detections(dataset, found, **counting)
     else:
         predictor = open_predictor(choice, hardware_of(options), dataset)
+        warn_without_motion(dataset, predictor.settings.num_frames, predictor.settings.name)
+        predictor, chosen_on = fit_to_budget(predictor, budget, ignore=options.ignore_value, filled=True, **reading)
         model, threshold = predictor.settings.name, predictor.settings.threshold
-        warn_without_motion(dataset, predictor.settings.num_frames, model)
-        result = evaluate_detection(
-            predictor,
-            dataset,
-            batch_size=options.batch_size,
-            workers=options.workers,
-            quiet=options.quiet,
-            title="measuring",
-            **counting,
-        )
-        about |= {
-            **describe_predictor(choice, predictor),
-            "task": predictor.settings.task,
-            "threshold": threshold,
-            "seconds": result.seconds,
-            "frames_per_second": len(result.detections) / result.seconds,
-        }
+        about |= {**describe_predictor(choice, predictor), "task": predictor.settings.task, "threshold": threshold}
+        about |= {"chosen_on": chosen_on}
+    log = None if options.no_details else BoxLog(TargetFacts(dataset), threshold)
+    counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
+    if options.detections:
+        result = compare_detections(dataset, found, **counting, observe=log)
+    else:
+        result = evaluate_detection(predictor, dataset, **counting, **reading, title="measuring", observe=log)
+        about |= {"seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
     content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
     details, more = assess_details(result, dataset, naming, content["overall"], options.draws)
-    content |= about | details
-    content["image_ids"] = list(naming.source) or "counted from 1 in the dataset's order, see truth.json"
-    content["curve"] = curves_of(result.overall)
-    write_json(out / "metrics.json", content | {"warnings": warnings_given()})  # before all else, which may fail
-    write_boxes(result, dataset, naming, out)
-    write_curves(content["curve"], content["overall"], out)
-    paths = (out / name for name in ("metrics.json", "detections.json", "pr_curve.png"))
-    print("\n".join([*lines, *more, "figures in {}, boxes in {}, curves in {}".format(*paths)]))
+    print("\n".join([*lines, *more, *save(content | about | details, dataset, naming, result, log, out)]))
 
 
 if __name__ == "__main__":

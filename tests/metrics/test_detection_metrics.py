@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from overlaps import plain_iou
 
-from utils.metrics.detection import DetectionMetrics, average_precision, hits_of
+from utils.metrics.detection import FALSE, DetectionMetrics, average_precision, match_in_order
 
 NAN = float("nan")
 
@@ -177,12 +177,13 @@ def test_what_is_not_there_is_undefined(found, true, defined):
 def test_each_target_is_taken_once_and_the_best_one_first():
     true = np.array([box(0, 0, 8, 0), box(4, 0, 8, 0)])
     found = np.array([box(1, 0), box(0, 0), box(0, 0)])
-    assert hits_of(found, true, "iou").tolist() == [True, False, False]  # IoU 0.33 with the second is too little
+    assert match_in_order(found, true, "iou").tolist() == [0, FALSE, FALSE]  # IoU 0.33 with the second is too little
     # Centres at 2, 1 and 1 px: the first is as near to both and takes the first, which nothing else is near enough to.
-    assert hits_of(found + [1, 0, 1, 0], true, "centre").tolist() == [True, False, False]
-    assert hits_of(found + [1.5, 0, 1.5, 0], true, "centre").tolist() == [True, True, False]
+    assert match_in_order(found + [1, 0, 1, 0], true, "centre").tolist() == [0, FALSE, FALSE]
+    assert match_in_order(found + [1.5, 0, 1.5, 0], true, "centre").tolist() == [1, 0, FALSE]
     at_three = np.array([box(3, 0)])
-    assert not hits_of(at_three, true[:1], "centre").any() and hits_of(at_three - 1e-6, true[:1], "centre").all()
+    assert match_in_order(at_three, true[:1], "centre").tolist() == [FALSE]
+    assert match_in_order(at_three - 1e-6, true[:1], "centre").tolist() == [0]
 
 
 def test_sizes_of_targets():

@@ -159,6 +159,7 @@ def fit_to_budget(
     budget: Budget | None,
     *,
     ignore: IgnoreChoice = None,
+    filled: bool = False,
     batch_size: int = 1,
     workers: int = 2,
     quiet: bool = False,
@@ -169,6 +170,7 @@ def fit_to_budget(
         predictor: at any threshold.
         budget: of false alarms, and the frames; without one the predictor stays as it is.
         ignore: as of `utils.datasets.quick_check.understand_masks`.
+        filled: boxes stand in for masks that are not there, as for a detector always.
         batch_size: clips that go through the network together.
         workers: threads that read frames ahead.
         quiet: no progress bar.
@@ -178,7 +180,11 @@ def fit_to_budget(
     """
     if budget is None:
         return predictor, None
-    (training,) = understand_masks(open_dataset(budget.root, "train", need="masks"), ignore=ignore)
+    filled = filled or predictor.settings.task == "detection"
+    labelled = (
+        open_labelled(budget.root, "train", "masks", "") if filled else open_dataset(budget.root, "train", "masks")
+    )
+    (training,) = understand_masks(labelled, ignore=ignore)
     _, aside = hold_out(training.sequences, budget.val_sequences, budget.val_fraction)
     if not aside:
         raise UserError(
@@ -188,6 +194,7 @@ def fit_to_budget(
         predictor,
         dataclasses.replace(training, sequences=aside),
         title="choosing",
+        filled=filled,
         batch_size=batch_size,
         workers=workers,
         quiet=quiet,
@@ -232,7 +239,9 @@ def results_folder(
     return folder
 
 
-def open_labelled(root: str, split: str, prefer: str) -> Dataset:
+def open_labelled(
+    root: str, split: str, prefer: str, advice: str = "; or take every image with --split all"
+) -> Dataset:
     """A dataset with labels.
 
     Args:
@@ -240,6 +249,7 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
         split: "train", "test" or "all", as of `open_dataset`.
         prefer: `masks` or `boxes`: the labels that every frame must have where the dataset has any of that kind; where
             it has only the other kind, every frame must have that.
+        advice: at the end of what is said where there is no such split.
 
     Raises:
         UserError: no dataset, or labels are missing.
@@ -247,7 +257,7 @@ def open_labelled(root: str, split: str, prefer: str) -> Dataset:
     try:
         frames = open_dataset(root, split, need="images").frames
     except NoSplit as error:
-        raise NoSplit(f"{error}; or take every image with --split all") from None
+        raise NoSplit(f"{error}{advice}") from None
     kinds = {
         "masks": any(frame.mask is not None for frame in frames),
         "boxes": any(frame.boxes is not None for frame in frames),

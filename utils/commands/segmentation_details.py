@@ -19,7 +19,7 @@ from utils.metrics.figures import EMPTY_FRAMES, ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
 from utils.metrics.rules import MASK_RULES
 from utils.metrics.segmentation import SegmentationMetrics
-from utils.render.contact_sheet import alarm_tiles, miss_tiles, write_sheet
+from utils.render.contact_sheet import SHEETS
 from utils.system.tables import align_cells, format_table, format_value
 
 COLUMNS_WITH_INTERVALS = (
@@ -33,7 +33,6 @@ COLUMNS_WITH_INTERVALS = (
     ("Pd, Fa <= 1e-5", "pd_at_fa_1e-05", ".4f"),
     ("Pd, Fa <= 1e-4", "pd_at_fa_1e-04", ".4f"),
 )
-SHEETS = ("false_alarms.png", "misses.png")
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def assess(
         dataset: that was measured.
         result: of `evaluate_sequences` with both rules.
         log: that observed it, or None.
-        out: folder of the sheets of `write_sheets`.
+        out: folder of the sheets of `utils.render.contact_sheet.write_sheets`.
     """
     summed = {rule: sum(parts.values(), SegmentationMetrics(rule)) for rule, parts in result.by_rule.items()}
     rules = {rule: compute_figures(metrics, settings.empty, settings.curve) for rule, metrics in summed.items()}
@@ -146,16 +145,6 @@ def _describe_bands(bands: dict[str, list[Band]]) -> list[str]:
         }
         lines += ["", f"Pd by {BANDS[key][0]}", format_table(figures, columns)]
     return lines
-
-
-def write_sheets(log: TargetLog, out: Path) -> None:
-    """Write the `SHEETS` of false alarms and misses into the folder `out`."""
-    tiles = (
-        (alarm_tiles(log), "surest false alarms (true targets: yellow)"),
-        (miss_tiles(log), "missed targets of the highest SNR"),
-    )
-    for name, (shown, title) in zip(SHEETS, tiles, strict=True):
-        write_sheet(out / name, shown, f"{title}: {len(shown)}")
 
 
 def compat_table(right: dict[str, dict[str, Any]], counted: dict[str, dict[str, Any]]) -> str:

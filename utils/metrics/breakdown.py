@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from utils.datasets.frame_table import Frame
-from utils.images.components import Components, peaks_of
+from utils.images.boxes import centre_distances
+from utils.images.components import MATCH_DISTANCE, Components, components_of_boxes, peaks_of
 from utils.metrics.bootstrap import DRAWS, SEED, draw_sequences, interval
+from utils.metrics.detection import FALSE, exceeds, judge
 from utils.metrics.figures import ratio
 from utils.metrics.rules import outcome
 from utils.metrics.target_facts import Target, TargetFacts, chains
@@ -94,13 +96,21 @@ class TargetLog:
         components, targets = self.facts.of(frame, image, mask)
         found, false = outcome(self.rule, prediction.mask, mask, components)
         probability = prediction.probability.reshape(-1)
+        self.note(frame, targets, found, peaks_of(components, probability[components.pixel]))
+        self.note_alarms(frame, false, peaks_of(false, probability[false.pixel]))
+        return found, false
+
+    def note(self, frame: Frame, targets: Sequence[Target], found: np.ndarray, peaks: np.ndarray) -> None:
+        """Take note of a frame's targets: which of them are found `(K,)` bool, and by the largest scores `(K,)`."""
         if frame.sequence not in self.sequences:
             self.sequences.append(frame.sequence)
         self.targets += targets
         self.found += found.tolist()
-        self.peaks += peaks_of(components, probability[components.pixel]).tolist()
+        self.peaks += peaks.tolist()
+
+    def note_alarms(self, frame: Frame, false: Components, scores: np.ndarray) -> None:
+        """Take note of the surest of a frame's false components, with scores `(N,)`."""
         if len(false):
-            scores = peaks_of(false, probability[false.pixel])
             self.alarms[frame.sequence][frame.number] = [
                 Alarm(
                     frame.sequence,
@@ -112,7 +122,6 @@ class TargetLog:
                 )
                 for index in np.argsort(-scores, kind="stable")[:MAX_ALARMS]
             ]
-        return found, false
 
     def bands(self, draws: int = DRAWS, seed: int = SEED) -> dict[str, list[Band]]:
         """Pd of every band of `BANDS` in which there is a target.
@@ -171,6 +180,43 @@ class TargetLog:
         tops = [(max(run, key=lambda index: (_snr(self.targets[index]), -index)), len(run)) for run in runs]
         tops.sort(key=lambda top: (-_snr(self.targets[top[0]]), -top[1], top[0]))
         return [(self.targets[index], self.peaks[index], count) for index, count in tops[:most]]
+
+
+class BoxLog(TargetLog):
+    """Likewise of boxes: which of them exceed a score and hit, by the centres' distance, nothing or a target.
+
+    Args:
+        facts: as there, but of no other log than such ones.
+        threshold: of the score.
+    """
+
+    def __init__(self, facts: TargetFacts, threshold: float) -> None:
+        super().__init__(facts, "centre")
+        self.threshold = threshold
+
+    def __call__(
+        self, frame: Frame, image: np.ndarray, found: np.ndarray, true: np.ndarray, ignored: np.ndarray
+    ) -> None:
+        """Look at one frame.
+
+        Args:
+            frame: of the dataset.
+            image: `(H, W)`.
+            found: detections `(N, 6)`, the surest first, as of `DetectionMetrics.update`.
+            true: the true boxes `(G, 5)`, likewise.
+            ignored: regions to ignore `(R, 5)`, likewise.
+        """
+        components = components_of_boxes(true, image.shape)
+        mask = np.zeros(image.shape, bool)
+        mask.reshape(-1)[components.pixel] = True
+        _, targets = self.facts.of(frame, image, mask, components)
+        hits = judge(found, true, ignored, "centre")
+        above = exceeds(found[:, 4], self.threshold)
+        near = centre_distances(found, true) < MATCH_DISTANCE
+        peaks = np.where(near, found[:, 4:5], 0).max(0, initial=0)
+        self.note(frame, targets, np.isin(np.arange(len(true)), hits[above]), peaks)
+        false = found[above & (hits == FALSE)]
+        self.note_alarms(frame, components_of_boxes(false, image.shape), false[:, 4])
 
 
 def _snr(target: Target) -> float:

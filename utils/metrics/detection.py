@@ -43,6 +43,7 @@ MIN_IOU = 0.5
 RECALLS = np.linspace(0, 1, 101)
 _TIE = 1e-9  # rounding must not turn a distance of exactly 3 px into a hit
 NAN = float("nan")
+FALSE, LEFT_OUT = -1, -2  # instead of the number of a true box
 
 
 class DetectionMetrics:
@@ -196,19 +197,14 @@ class DetectionMetrics:
         """
         if rule not in BOX_RULES:
             raise ValueError(f"rule '{rule}' is unknown, expected one of {', '.join(BOX_RULES)}")
+        judged = [judge(*frame, rule) for frame in zip(self.found, self.true, self.ignored, strict=True)]
+        found, hits = np.concatenate([np.zeros((0, 6)), *self.found]), np.concatenate([np.zeros(0, int), *judged])
+        true = np.concatenate([np.zeros((0, 5)), *self.true])
         result = {}
         for number in self.classes():
-            scores, hits, targets = [np.zeros(0)], [np.zeros(0, bool)], 0
-            for found, true, ignored in zip(self.found, self.true, self.ignored, strict=True):
-                found, true = found[found[:, 5] == number][:MAX_DETECTIONS], true[true[:, 4] == number]
-                hit = hits_of(found, true, rule)
-                counted = hit | ~lie_inside(found, ignored[ignored[:, 4] == number])
-                scores.append(found[counted, 4])
-                hits.append(hit[counted])
-                targets += len(true)
-            score, hit = np.concatenate(scores), np.concatenate(hits)
-            order = np.argsort(-score, kind="stable")
-            result[number] = score[order], hit[order], targets
+            own = (found[:, 5] == number) & (hits != LEFT_OUT)
+            order = np.argsort(-found[own, 4], kind="stable")
+            result[number] = found[own, 4][order], hits[own][order] >= 0, int((true[:, 4] == number).sum())
         return result
 
 
@@ -230,9 +226,36 @@ def exceeds(score: np.ndarray, threshold: float) -> np.ndarray:
     return score.astype(np.float32) > np.float32(threshold)
 
 
-def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
-    """Which detections `(N, 4 or more)`, the surest first, hit one of the true boxes `(G, 4 or more)`: `(N,)` bool."""
-    hit = np.zeros(len(found), bool)
+def judge(found: np.ndarray, true: np.ndarray, ignored: np.ndarray, rule: str) -> np.ndarray:
+    """What each detection of a frame is, within its class.
+
+    Args:
+        found: `(N, 6)`, the surest first.
+        true: `(G, 5)`.
+        ignored: `(R, 5)` regions to ignore.
+        rule: of `BOX_RULES`.
+
+    Returns:
+        `(N,)` int64: the number of the true box that it hits, `FALSE`, or `LEFT_OUT`, where it hits none and lies in a
+        region to ignore, or is none of the `MAX_DETECTIONS` surest.
+    """
+    result = np.full(len(found), LEFT_OUT)
+    for number in np.unique(found[:, 5]):
+        (own,), (wanted,) = np.nonzero(found[:, 5] == number), np.nonzero(true[:, 4] == number)
+        own = own[:MAX_DETECTIONS]
+        hit = match_in_order(found[own], true[wanted], rule)
+        inside = lie_inside(found[own], ignored[ignored[:, 4] == number])
+        result[own] = np.where(hit >= 0, np.append(wanted, FALSE)[hit], np.where(inside, LEFT_OUT, FALSE))
+    return result
+
+
+def match_in_order(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
+    """Which of the true boxes `(G, 4 or more)` each detection `(N, 4 or more)`, the surest first, hits.
+
+    Returns:
+        `(N,)` int64, their numbers, `FALSE` for a detection that hits none.
+    """
+    hit = np.full(len(found), FALSE)
     if not (len(found) and len(true)):
         return hit
     if rule == "iou":
@@ -243,7 +266,7 @@ def hits_of(found: np.ndarray, true: np.ndarray, rule: str) -> np.ndarray:
     for index in np.flatnonzero((quality > -np.inf).any(1)):
         best = int(quality[index].argmax())
         if quality[index, best] > -np.inf:
-            hit[index] = True
+            hit[index] = best
             quality[:, best] = -np.inf
     return hit
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
+from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.images.boxes import grow, leave_out_ignored
@@ -28,6 +30,7 @@ from utils.system.errors import UserError
 from utils.system.threads import read_ahead
 
 Result = TypeVar("Result")
+BoxObserver = Callable[[Frame, np.ndarray, np.ndarray, np.ndarray, np.ndarray], Any]
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def evaluate_sequences(
     on_bad_frame: Callable[[UserError], None] | None = None,
     extra_rules: Sequence[str] = (),
     countings: Sequence[str] = (),
+    filled: bool = False,
     observe: Callable[[Frame, np.ndarray, np.ndarray, Prediction], Any] | None = None,
 ) -> Evaluation:
     """Predict every frame of a dataset's sequences once and count pixels and components of the masks.
@@ -151,17 +155,17 @@ def evaluate_sequences(
         on_bad_frame: told of each frame that cannot be read, which is left out; without it such a frame stops.
         extra_rules: further rules to count by.
         countings: faulty ones (`utils.metrics.published_countings`) to count by as well, in a single process.
+        filled: boxes stand in for masks that are not there, whatever predicts.
         observe: called after each prediction with the frame, its image `(H, W)`, its true mask `(H, W)` bool and the
             prediction without what is ignored; its time counts as counting.
 
-    Raises:
-        UserError: a file cannot be read, or a frame has no mask.
+    Raises: `UserError` where a file cannot be read, or a frame has no mask.
     """
     counts = _MaskCounts((rule, *extra_rules), countings, curve, predictor.settings.task == "detection")
 
     def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple[np.ndarray, np.ndarray]]:
         image = read_frame(frame.image)
-        return frame, image, (image, true_labels(frame, image, counts.of_boxes))
+        return frame, image, (image, true_labels(frame, image, filled or counts.of_boxes))
 
     began, counting = time.perf_counter(), 0.0
     for frame, (image, labels), prediction in _predict(
@@ -190,6 +194,7 @@ def evaluate_detection(
     title: str = "",
     on_frame: Callable[[Frame, Prediction], None] | None = None,
     on_bad_frame: Callable[[UserError], None] | None = None,
+    observe: BoxObserver | None = None,
 ) -> DetectionEvaluation:
     """Predict every frame once and compare boxes (`Prediction.detections`); processes share as in `evaluate_sequences`.
 
@@ -205,32 +210,23 @@ def evaluate_detection(
         title: likewise.
         on_frame: likewise.
         on_bad_frame: likewise.
+        observe: called with each frame, its image, and its detections, true boxes and regions to ignore as counted.
 
     Raises: `UserError` where a file cannot be read, a frame lacks boxes and mask, or the network does not know a class.
     """
-    settings = predictor.settings
-
-    def load(frame: Frame) -> tuple[Frame, np.ndarray, tuple]:
-        image = read_frame(frame.image)
-        boxes = true_boxes(frame, image.shape)
-        if classes and len(boxes) and boxes[:, 4].max() >= settings.num_classes:
-            raise UserError(
-                f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
-                f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
-                "other weights, or --class-agnostic"
-            )
-        return frame, image, (boxes, ignored_pixels(frame, image.shape))
-
+    load = partial(_read_with_boxes, settings=predictor.settings, classes=classes)
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
-    for frame, (boxes, ignored), prediction in _predict(
+    for frame, (image, boxes, ignored), prediction in _predict(
         predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
     ):
         counted = metrics.setdefault(frame.sequence, DetectionMetrics())
         seen = leave_out(prediction, *ignored) if ignored else prediction
         found = round_detections(grow(seen.detections, least_side))
         detections.setdefault(frame.sequence, []).append((frame, count_boxes(counted, frame, found, boxes, classes)))
+        if observe is not None:
+            observe(frame, image, counted.found[-1], counted.true[-1], counted.ignored[-1])
         if on_frame is not None:
             on_frame(frame, prediction)
     metrics = join_parts(dataset, metrics)
@@ -239,10 +235,29 @@ def evaluate_detection(
     return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
 
 
+def _read_with_boxes(frame: Frame, settings: ClipSettings, classes: bool) -> tuple[Frame, np.ndarray, tuple]:
+    """A frame, its image, and image, true boxes and ignored pixels, as `evaluate_detection` counts them."""
+    image = read_frame(frame.image)
+    boxes = true_boxes(frame, image.shape)
+    if classes and len(boxes) and boxes[:, 4].max() >= settings.num_classes:
+        raise UserError(
+            f"{frame.image}: found a target of class {boxes[:, 4].max():.0f}, expected classes 0 to "
+            f"{settings.num_classes - 1}, which {settings.name or 'the network'} tells apart; use "
+            "other weights, or --class-agnostic"
+        )
+    return frame, image, (image, boxes, ignored_pixels(frame, image.shape))
+
+
 def compare_detections(
-    dataset: Dataset, found: dict[str, np.ndarray], *, classes: bool = True, least_side: float = 0, limit: int = 0
+    dataset: Dataset,
+    found: dict[str, np.ndarray],
+    *,
+    classes: bool = True,
+    least_side: float = 0,
+    limit: int = 0,
+    observe: BoxObserver | None = None,
 ) -> DetectionEvaluation:
-    """`evaluate_detection` for detections made elsewhere; no image is decoded.
+    """`evaluate_detection` for detections made elsewhere; no image is decoded, unless there is something to observe.
 
     Args:
         dataset: as there.
@@ -250,16 +265,19 @@ def compare_detections(
         classes: as there.
         least_side: as there.
         limit: as there.
+        observe: as there.
     """
     began = time.perf_counter()
     metrics: dict[str, DetectionMetrics] = {}
     detections = []
     for name, frames in dataset.sequences.items():
-        metrics[name] = DetectionMetrics()
+        counted = metrics[name] = DetectionMetrics()
         for frame in frames[: limit or None]:
             ignored, own = ignored_pixels(frame), found.get(frame.image, np.zeros((0, 6)))
             own = grow(leave_out_ignored(own, *ignored) if ignored else own, least_side)
-            detections.append((frame, count_boxes(metrics[name], frame, own, true_boxes(frame), classes)))
+            detections.append((frame, count_boxes(counted, frame, own, true_boxes(frame), classes)))
+            if observe is not None:
+                observe(frame, read_frame(frame.image), counted.found[-1], counted.true[-1], counted.ignored[-1])
     overall, subsets = sum_up(dataset, metrics, DetectionMetrics)
     return DetectionEvaluation(overall, subsets, metrics, detections, time.perf_counter() - began)
 

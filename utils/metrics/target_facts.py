@@ -101,10 +101,15 @@ class TargetFacts:
         self.frames: dict[str, tuple[Components, list[Target]]] = {}
         self._known: dict[str, list[int | None]] = {}
 
-    def of(self, frame: Frame, image: np.ndarray, mask: np.ndarray) -> tuple[Components, list[Target]]:
-        """The components of a frame's mask `(H, W)` bool, and what is known about each; `image` is `(H, W)`."""
+    def of(
+        self, frame: Frame, image: np.ndarray, mask: np.ndarray, components: Components | None = None
+    ) -> tuple[Components, list[Target]]:
+        """The components of a frame's mask `(H, W)` bool, and what is known about each; `image` is `(H, W)`.
+
+        `components` are given where targets that touch are told apart, such as boxes.
+        """
         if frame.image not in self.frames:
-            components = label(mask)
+            components = label(mask) if components is None else components
             targets, tracks = [], []
             for index, (centroid, area) in enumerate(zip(components.centroid, components.area, strict=True)):
                 note = _find_note(self.notes.get(frame.image, ()), centroid)

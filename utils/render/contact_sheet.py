@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from utils.system.tables import on_one_line
 
 SIDE, ENLARGEMENT = 33, 5  # pixels of the frame that a picture shows, and how much larger
 COLUMNS, GAP, CAPTION_HEIGHT = 5, 10, 34
+SHEETS = ("false_alarms.png", "misses.png")
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,3 +138,17 @@ def write_sheet(path: str | os.PathLike, tiles: Sequence[Tile], title: str) -> N
     """
     with writing(path):
         write_picture(path, draw_sheet(tiles, title))
+
+
+def write_sheets(log: TargetLog, out: Path) -> None:
+    """Write the `SHEETS` of false alarms and misses of one method into the folder `out`.
+
+    Raises:
+        UserError: a frame cannot be read any more, or a sheet not be written.
+    """
+    tiles = (
+        (alarm_tiles(log), "surest false alarms (true targets: yellow)"),
+        (miss_tiles(log), "missed targets of the highest SNR"),
+    )
+    for name, (shown, title) in zip(SHEETS, tiles, strict=True):
+        write_sheet(out / name, shown, f"{title}: {len(shown)}")
