@@ -111,5 +111,5 @@ def test_a_square_that_cannot_be_had_is_refused(command, given, text):
 
 def test_a_network_that_is_shown_no_letterboxed_frames_has_none(tmp_path, data):
     weights = write_weights(tmp_path, "tsmsa")
-    with pytest.raises(UserError, match="whose network is shown no letterboxed frames; leave it out"):
+    with pytest.raises(UserError, match="which sees no letterboxed frames; leave it out"):
         predicted(weights, data, tmp_path / "out", "--compat-square")

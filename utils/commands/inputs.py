@@ -124,13 +124,9 @@ def open_predictor(
         choice.tiling,
         choice.verify,
     )
-    if choice.square:
-        if predictor.settings.fit != "letterbox":
-            raise UserError(
-                f"--compat-square: found with {choice.weights}, whose network is shown no letterboxed frames; leave it "
-                "out"
-            )
-        predictor = dataclasses.replace(predictor, square=True)
+    if choice.square and predictor.settings.fit != "letterbox":
+        raise UserError(f"--compat-square: found with {choice.weights}, which sees no letterboxed frames; leave it out")
+    predictor = dataclasses.replace(predictor, square=choice.square)
     if choice.max_delay is not None:
         require_delay(predictor.settings, choice.max_delay)
         predictor = predictor.with_settings(max_delay=choice.max_delay)
