@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,12 @@ if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from utils.datasets.building import build_folder
-from utils.datasets.compact_lists import Box
+from utils.datasets.compact_lists import NO_TRACK, Box
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.layouts import place_of_mask
 from utils.datasets.layouts.files import MASKS
-from utils.images.box_masks import convert_boxes
+from utils.images.box_masks import contrasts_of_boxes, convert_boxes, polarity
 from utils.images.image_files import image_size, read_frame, write_picture
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
@@ -29,6 +31,8 @@ from utils.system.outputs import require_apart
 from utils_coco.borders import Borders
 from utils_coco.placing import place
 
+SURE_POLARITY = 0.5  # from here on it is that of all frames
+MAX_NAMED_SEQUENCES = 5
 CUT_ADVICE = "or make a dataset with boxes cut at the border: `python -m utils_coco.import_labels … --cut`"
 
 
@@ -86,7 +90,7 @@ def convert(
     overwrite: bool = False,
     quiet: bool = False,
     link: bool = False,
-) -> str:
+) -> list[str]:
     """Write a mask for every frame that has a box list's word on it; frames without targets get empty ones.
 
     Args:
@@ -99,7 +103,7 @@ def convert(
         link: with `out`, link images and lists instead.
 
     Returns:
-        One line that says what was made.
+        Lines that say what was made.
 
     Raises:
         UserError: no boxes, boxes of no area or outside their images, images of another size than the list of boxes
@@ -119,10 +123,11 @@ def convert(
     with writing(out, "give --out DIR to make the dataset elsewhere"), build_folder(out, merge=not new) as work:
         if elsewhere:
             mirror(Path(dataset.root), work if new else Path(out), _mask_folders(dataset), link)
-        said = _write(dataset, boxes, str(work), method, dilate, quiet)
+        polarities = find_polarities(boxes, quiet) if method == "half-max" else {}
+        said = _write(dataset, boxes, str(work), method, dilate, polarities, quiet)
     ignored = sum(len(frame.ignored) for frame in frames)
     more = [f"{ignored} regions to ignore (crowd, ignore, difficult) give no targets"] if ignored else []
-    return "; ".join([f"{len(frames)} masks in {out}: {said}", *more])
+    return ["; ".join([f"{len(frames)} masks in {out}: {said}", *more]), *say_polarities(polarities)]
 
 
 def fit_frames(frames: Sequence[Frame]) -> list[tuple[Frame, list[Box]]]:
@@ -141,17 +146,94 @@ def fit_frames(frames: Sequence[Frame]) -> list[tuple[Frame, list[Box]]]:
     return fitted
 
 
+@dataclass
+class Polarity:
+    """Whether a sequence's target, or the one of a track, is brighter or darker than its surroundings.
+
+    Args:
+        value: as of `utils.images.box_masks.polarity`.
+        boxes: it was decided over.
+        others: how many of them look the other way.
+    """
+
+    value: float
+    boxes: int
+    others: int
+
+    @property
+    def sign(self) -> int:
+        """1 bright, -1 dark, 0 where it is in doubt."""
+        return 0 if abs(self.value) < SURE_POLARITY else 1 if self.value > 0 else -1
+
+
+def _target_keys(frame: Frame) -> list[tuple[str, int]]:
+    """Sequence and track of each of a frame's boxes."""
+    return [(frame.sequence, track) for track in frame.tracks or [NO_TRACK] * len(frame.boxes)]
+
+
+def find_polarities(frames: Sequence[tuple[Frame, list[Box]]], quiet: bool = False) -> dict[tuple[str, int], Polarity]:
+    """The polarity of every sequence's targets, each track apart where labels name it, over all of its frames.
+
+    Args:
+        frames: with their boxes inside of them.
+        quiet: no progress bar.
+
+    Returns:
+        By sequence and track (`NO_TRACK` without).
+
+    Raises:
+        UserError: an image cannot be read.
+    """
+    seen: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
+    for frame, boxes in tqdm(frames, desc="polarity", unit="frame", disable=quiet, dynamic_ncols=True):
+        if boxes:
+            for key, contrasts in zip(
+                _target_keys(frame), contrasts_of_boxes(read_frame(frame.image), boxes), strict=True
+            ):
+                seen[key].append(contrasts)
+    found = {}
+    for key, contrasts in seen.items():
+        votes = np.array(contrasts)
+        value, signs = polarity(votes), np.sign(votes[:, 0] - votes[:, 1])
+        found[key] = Polarity(value, len(votes), int((signs == (-1 if value > 0 else 1)).sum()))
+    return found
+
+
+def say_polarities(polarities: dict[tuple[str, int], Polarity]) -> list[str]:
+    """Lines about targets that look bright in some frames and dark in others."""
+    lines = []
+    for sure in (True, False):
+        own = {key: one for key, one in polarities.items() if bool(one.sign) == sure and one.others}
+        if not own:
+            continue
+        names = [
+            f"{sequence}{'' if track == NO_TRACK else f' track {track}'} ({'bright' if one.value > 0 else 'dark'} in "
+            f"{one.boxes - one.others} of {one.boxes}, {one.value:+.2f})"
+            for (sequence, track), one in own.items()
+        ]
+        more = [f"{len(names) - MAX_NAMED_SEQUENCES} more"] if len(names) > MAX_NAMED_SEQUENCES else []
+        what = (
+            f"{sum(one.others for one in own.values())} boxes look the other way than their target does in its sequence"
+            if sure
+            else f"{len(own)} targets may be bright or dark, so that each box's own contrast counts"
+        )
+        lines.append(f"polarity: {what}: {', '.join([*names[:MAX_NAMED_SEQUENCES], *more])}")
+    return lines
+
+
 def _write(
     dataset: Dataset,
     frames: Sequence[tuple[Frame, list[Box]]],
     out: str,
     method: str,
     dilate: bool | None,
+    polarities: dict[tuple[str, int], Polarity],
     quiet: bool,
 ) -> str:
     areas, targets, fallbacks = [], 0, 0
     for frame, boxes in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
-        mask, failed = convert_boxes(read_frame(frame.image), boxes, method, dilate)
+        signs = [polarities[key].sign for key in _target_keys(frame)] if polarities else None
+        mask, failed = convert_boxes(read_frame(frame.image), boxes, method, dilate, signs)
         write_picture(mask_path(frame, dataset, out), mask.astype(np.uint8) * 255)
         if boxes:
             areas.append(int(mask.sum()) / len(boxes))
@@ -185,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     given = parser.parse_args(argv)
     options = (given.out, given.method, given.dilate, given.overwrite, given.quiet, given.link)
-    print(convert(given.data_root, *options))
+    print("\n".join(convert(given.data_root, *options)))
 
 
 if __name__ == "__main__":

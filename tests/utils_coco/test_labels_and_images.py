@@ -313,7 +313,7 @@ def test_lines_and_masks_have_no_regions_to_ignore_and_say_so(tmp_path, images):
     said = coco_to_txt.convert(str(path), str(tmp_path / "x.txt"))
     assert (tmp_path / "x.txt").read_text() == "images/a/0.png 12,10,15,13,0\n"
     assert "regions to ignore, with their boxes (1 annotations)" in said[1]
-    said = boxes_to_masks.convert(str(tmp_path), method="box", dilate=False, quiet=True)
+    (said,) = boxes_to_masks.convert(str(tmp_path), method="box", dilate=False, quiet=True)
     assert "1 targets" in said and "1 regions to ignore (crowd, ignore, difficult) give no targets" in said
     assert boxes_of_mask(read_mask(tmp_path / "masks/a/0.png")).tolist() == [[12, 10, 15, 13]]
 
