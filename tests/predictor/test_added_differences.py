@@ -9,6 +9,9 @@ from scripts import ROOT
 
 from nets import build_model
 from utils.clips.settings import ClipSettings
+from utils.commands.inputs import open_predictor
+from utils.commands.options import Hardware
+from utils.commands.predictor_options import PredictorChoice
 from utils.predictor.checkpoint import save_checkpoint
 from utils.predictor.predictor import Predictor
 from utils.predictor.weights import load_weights
@@ -70,8 +73,7 @@ def test_weights_for_other_lags_do_not_fit(tmp_path):
         load_weights(build_model("tsmsa").network, str(path), "tsmsa")
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-def test_an_export_gives_the_same_masks(tmp_path, streaming):
+def test_a_streaming_export_gives_the_same_masks(tmp_path):
     pytest.importorskip("onnxruntime", reason="exports need onnxruntime")
     pytest.importorskip("onnxscript", reason="exports need onnxscript")
     from utils import export
@@ -80,8 +82,20 @@ def test_an_export_gives_the_same_masks(tmp_path, streaming):
     path = save(
         tmp_path / "made.pt", model_of("tsmsa", num_frames=5, lags=LAGS, **small).network, small, levels="local"
     )
-    export.main(["--weights", str(path), "--out", str(tmp_path / "made.onnx"), *["--streaming"] * streaming])
+    export.main(["--weights", str(path), "--out", str(tmp_path / "made.onnx"), "--streaming"])
     frames = panned(6)
     expected = maps(Predictor.from_checkpoint(path, "cpu"), frames)
     found = maps(Predictor.from_checkpoint(tmp_path / "made.onnx"), frames)
     assert np.ptp(expected) > 1e-4 and np.abs(found - expected).max() < 1e-4
+
+
+def test_trained_weights_can_be_shown_the_level_and_noise_around_each_pixel():
+    given = open_predictor(PredictorChoice(str(BUNDLED), levels="local"), Hardware(device="cpu"))
+    expected = Predictor.from_checkpoint(BUNDLED, "cpu").with_settings(levels="local")
+    frames = panned(3)
+    assert given.settings.levels == "local" and np.ptp(maps(expected, frames)) > 0
+    np.testing.assert_array_equal(maps(given, frames), maps(expected, frames))
+    assert open_predictor(PredictorChoice(str(BUNDLED)), Hardware(device="cpu")).settings.levels == "dataset"
+    detector = str(ROOT / "weights" / "sstnet" / "best.pt")
+    with pytest.raises(UserError, match="--levels: found local with a detector or a verifier"):
+        open_predictor(PredictorChoice(detector, levels="local"), Hardware(device="cpu"))

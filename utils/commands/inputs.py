@@ -83,6 +83,18 @@ def find_predictor(source: str, verify: bool = True) -> PredictorChoice:
     return PredictorChoice(source, verify=verify)
 
 
+def _show_levels(predictor: Predictor, levels: str | None) -> Predictor:
+    """The predictor of a network that sees frames normalised by these `levels`, if any are asked for."""
+    if levels in (None, predictor.settings.levels):
+        return predictor
+    if predictor.settings.task == "detection" or predictor.verifier is not None:
+        raise UserError(
+            f"--levels: found {levels} with a detector or a verifier, which know the levels of their training alone; "
+            "leave it out, or give --no-verifier"
+        )
+    return predictor.with_settings(levels=levels)
+
+
 def open_predictor(
     choice: PredictorChoice, hardware: Hardware, dataset: Dataset | None = None, quiet: bool = False
 ) -> Predictor:
@@ -101,6 +113,8 @@ def open_predictor(
     if choice.method:
         if choice.max_delay is not None:
             raise UserError("--max-delay: found with --method, which predicts each frame as it comes; leave it out")
+        if choice.levels:
+            raise UserError("--levels: found with --method, which takes frames as they are; leave it out")
         return classical_predictor(choice.method, DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold)
 
     def find_levels() -> tuple[Normalisation, str]:
@@ -127,6 +141,7 @@ def open_predictor(
     if choice.square and predictor.settings.fit != "letterbox":
         raise UserError(f"--compat-square: found with {choice.weights}, which sees no letterboxed frames; leave it out")
     predictor = dataclasses.replace(predictor, square=choice.square)
+    predictor = _show_levels(predictor, choice.levels)
     if choice.max_delay is not None:
         require_delay(predictor.settings, choice.max_delay)
         predictor = predictor.with_settings(max_delay=choice.max_delay)

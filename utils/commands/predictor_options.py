@@ -6,6 +6,7 @@ import argparse
 from argparse import Namespace
 from dataclasses import dataclass
 
+from utils.clips.settings import LEVELS
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.tiles.tiling import AUTOMATIC, SIDE, WHOLE_BYTES, Tiling
 from utils.system.command_line import BOUNDS, Parser, number, shown
@@ -26,6 +27,7 @@ class PredictorChoice:
         tiling: whether a network sees large frames in tiles.
         verify: with the verifier that weights hold, where they hold one.
         square: as of `Predictor`.
+        levels: as of `ClipSettings`; None: as the weights were trained.
     """
 
     weights: str | None = None
@@ -36,6 +38,7 @@ class PredictorChoice:
     tiling: Tiling = AUTOMATIC
     verify: bool = True
     square: bool = False
+    levels: str | None = None
 
 
 def parse_normalisation(text: str) -> tuple[float, float]:
@@ -94,6 +97,13 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
         help="pixels by which tiles overlap, up to half their side: half as many are seen around all that is found "
         "(default: a quarter of their side)",
     )
+    group.add_argument(
+        "--levels",
+        choices=LEVELS,
+        help="networks that mark pixels: frames normalised by the grey levels that the weights were trained on, or by "
+        "the level and noise around each pixel, for cameras of other contrasts, with a --threshold of its own "
+        "(default: as in training)",
+    )
     add_verifier_option(parser)
     group.add_argument(
         "--compat-square",
@@ -148,4 +158,5 @@ def choice_of(options: Namespace) -> PredictorChoice:
         tiling,
         not options.no_verifier,
         options.compat_square,
+        options.levels,
     )
