@@ -14,7 +14,7 @@ from trees import write
 from verifying import levels, random_model, scenery, with_spot
 
 from utils import bundle, verify
-from utils.commands.candidate_tables import CandidateTable, assign_targets, join_tables
+from utils.commands.candidate_tables import CandidateTable, assign_targets, ignored_places, join_tables
 from utils.commands.verifier_fitting import (
     FitSettings,
     at_threshold,
@@ -24,6 +24,7 @@ from utils.commands.verifier_fitting import (
     operating_points,
     platt,
 )
+from utils.datasets.frame_table import Frame
 from utils.images.image_files import read_frame
 from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
 from utils.predictor.predictor import Predictor
@@ -43,6 +44,13 @@ def test_candidates_are_targets_near_their_centres_or_in_their_boxes():
     places = np.array([[21, 11], [21, 14], [21, 8], [24, 11], [24, 12], [21, 30], [24, 30], [21, 13], [21, 12]])
     assert assign_targets(places, boxes, (64, 64)).tolist() == [0, 2, -1, -1, -1, 1, -1, 0, 0]
     assert assign_targets(places, np.zeros((0, 5)), (64, 64)).tolist() == [-1] * 9
+
+
+def test_where_nobody_says_what_is_a_target_no_candidate_counts():
+    frame = Frame("s", 0, "0.png", None, (), ignored=((10, 20, 15, 30, 0),))
+    places = np.array([[20, 10], [29, 14], [30, 14], [29, 15], [5, 5]])
+    found = ignored_places(frame, np.zeros((64, 64), np.uint8), places)
+    assert found.tolist() == [True, True, False, False, False]
 
 
 def test_operating_points_are_those_counted_by_hand():

@@ -103,7 +103,7 @@ def measure(
     resampled = bootstrap.segmentation_draws(list(result.by_rule[RULE].values()), draws)
     resampled_boxes = bootstrap.detection_draws(list(observer.boxes.values()), threshold, draws)
     return MethodResult(
-        name=name,
+        name=name if predictor.verifier is None else f"{name}, verified",
         threshold=threshold,
         frames_per_second=result.frames / max(result.seconds - result.counting, 1e-9),
         rules=_figures_by_rule(result, curve, bootstrap.intervals(resampled), draws),
