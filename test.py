@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from utils.clips.settings import ClipSettings
+from utils.commands.calibration_details import CalibrationLog, describe_calibration
 from utils.commands.inputs import (
     check_predictor,
     describe_predictor,
@@ -108,6 +108,16 @@ def mask_writer(outputs: OutputFolder) -> Callable[[Frame, Prediction], None]:
     return write
 
 
+def each_of(*callbacks: Callable[[Frame, Prediction], None] | None) -> Callable[[Frame, Prediction], None]:
+    """Those of the callbacks that are given, as one."""
+
+    def call(frame: Frame, prediction: Prediction) -> None:
+        for callback in filter(None, callbacks):
+            callback(frame, prediction)
+
+    return call
+
+
 def open_outputs(out: Path, masks_of: Dataset | None) -> OutputFolder:
     """The folder of results, in which no file stands in the way; nor one of the masks of `masks_of`.
 
@@ -135,11 +145,14 @@ def require_masks(dataset: Dataset, predictor: Predictor) -> str:
     return f"filled boxes, as the dataset has no masks{more}"
 
 
-def describe_measuring(dataset: Dataset, settings: ClipSettings, rule: str, truth: str) -> str:
+def describe_measuring(dataset: Dataset, predictor: Predictor, rule: str, truth: str) -> str:
     """What was measured how, in a line."""
+    where = f"threshold {predictor.settings.threshold:.4g}"
+    if predictor.false_rate is not None:
+        where = f"thresholds for {predictor.false_rate:g} false components a frame"
     return (
-        f"{dataset.name} ({dataset.layout}), split {dataset.split}; {settings.name} at threshold "
-        f"{settings.threshold:.4g}, rule {rule}; true targets are {truth}"
+        f"{dataset.name} ({dataset.layout}), split {dataset.split}; {predictor.settings.name} at {where}, rule {rule}; "
+        f"true targets are {truth}"
     )
 
 
@@ -221,6 +234,7 @@ def main(argv: list[str] | None = None) -> None:
     reading = {"batch_size": options.batch_size, "workers": options.workers, "quiet": options.quiet}
     predictor, chosen_on = fit_to_budget(predictor, budget, ignore=options.ignore_value, **reading)
     log = None if options.no_details else TargetLog(TargetFacts(dataset), options.rule)
+    calibration = None if choice.false_rate is None else CalibrationLog(choice.false_rate)
     result = evaluate_sequences(
         predictor,
         dataset,
@@ -229,7 +243,7 @@ def main(argv: list[str] | None = None) -> None:
         **reading,
         limit=options.limit,
         title="testing",
-        on_frame=mask_writer(outputs) if options.save_masks else None,
+        on_frame=each_of(mask_writer(outputs) if options.save_masks else None, calibration and calibration.add),
         extra_rules=MASK_RULES,
         countings=countings_of(options.compat),
         observe=log,
@@ -253,12 +267,14 @@ def main(argv: list[str] | None = None) -> None:
         **({"windows": describe_windows(predictor.settings)} if predictor.settings.every_frame else {}),
         **pace_of(result),
     }
+    calibrated = {} if calibration is None else {"calibration": calibration.content(sequences)}
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)
     lines = [
-        describe_measuring(dataset, predictor.settings, options.rule, truth),
+        describe_measuring(dataset, predictor, options.rule, truth),
         format_table(figures | pick_rows(sequences), COLUMNS),
         describe_pace(result),
-        *save(content, details, dataset, result, log, out),
+        *(line for one in calibrated.values() for line in describe_calibration(one)),
+        *save(content | calibrated, details, dataset, result, log, out),
         *([f"masks in {out / 'masks'}"] if options.save_masks else []),
         f"figures in {out / 'metrics.json'}",
     ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.commands.calibration_details import CalibrationLog, assess_found
 from utils.commands.detection_details import assess, assess_details
 from utils.commands.inputs import (
     check_predictor,
@@ -23,6 +24,7 @@ from utils.commands.inputs import (
     select_sequences,
 )
 from utils.commands.options import (
+    Budget,
     add_budget_options,
     add_data_options,
     add_hardware_options,
@@ -95,6 +97,25 @@ def parse(argv: list[str] | None = None) -> Namespace:
     )
     add_hardware_options(parser)
     return parser.parse_args(argv)
+
+
+def check_detections(path: str, budget: Budget | None, false_rate: float | None) -> None:
+    """Look at detections made elsewhere before any data is read.
+
+    Args:
+        path: of their file.
+        budget: that a threshold is to be found for.
+        false_rate: likewise.
+
+    Raises:
+        UserError: there is no such file, or a threshold is to be found, which takes frames.
+    """
+    if budget:
+        raise UserError("--fa-budget: found with --detections, which says nothing of other frames; give --threshold")
+    if false_rate is not None:
+        raise UserError("--false-rate: found with --detections, which hold no frames to find it on; leave it out")
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file, expected COCO results; give --detections FILE")
 
 
 def open_outputs(out: Path) -> None:
@@ -181,10 +202,8 @@ def main(argv: list[str] | None = None) -> None:
     options = parse(argv)
     choice, budget = choice_of(options), budget_of(options)
     check_predictor(choice, detections=options.detections)
-    if options.detections and budget:
-        raise UserError("--fa-budget: found with --detections, which says nothing of other frames; give --threshold")
-    if options.detections and not Path(options.detections).is_file():
-        raise UserError(f"{options.detections}: no such file, expected COCO results; give --detections FILE")
+    if options.detections:
+        check_detections(options.detections, budget, choice.false_rate)
     whole = open_labelled(options.data_root, options.split, "boxes")
     dataset, naming = select_sequences(whole, options.sequences, options.ignore_value, masks=False), naming_of(whole)
     read = [options.detections, dataset.root, options.budget_root]
@@ -213,13 +232,18 @@ def main(argv: list[str] | None = None) -> None:
         about |= {"chosen_on": chosen_on}
     log = None if options.no_details else BoxLog(TargetFacts(dataset), threshold)
     counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
+    calibration = None if choice.false_rate is None else CalibrationLog(choice.false_rate)
     if options.detections:
         result = compare_detections(dataset, found, **counting, observe=log)
     else:
-        result = evaluate_detection(predictor, dataset, **counting, **reading, title="measuring", observe=log)
+        watching = {"observe": log, "on_frame": calibration and calibration.add_detections}
+        result = evaluate_detection(predictor, dataset, **counting, **reading, title="measuring", **watching)
         about |= {"seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
     content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
     details, more = assess_details(result, dataset, naming, content["overall"], options.draws)
+    if calibration:
+        details["calibration"], calibrated = assess_found(calibration, dataset, **counting)
+        more += calibrated
     print("\n".join([*lines, *more, *save(content | about | details, dataset, naming, result, log, out)]))
 
 

@@ -95,6 +95,16 @@ def _show_levels(predictor: Predictor, levels: str | None) -> Predictor:
     return predictor.with_settings(levels=levels)
 
 
+def _open_method(choice: PredictorChoice) -> Predictor:
+    """The predictor of a classical method."""
+    if choice.max_delay is not None:
+        raise UserError("--max-delay: found with --method, which predicts each frame as it comes; leave it out")
+    if choice.levels:
+        raise UserError("--levels: found with --method, which takes frames as they are; leave it out")
+    threshold = DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold
+    return dataclasses.replace(classical_predictor(choice.method, threshold), false_rate=choice.false_rate)
+
+
 def open_predictor(
     choice: PredictorChoice, hardware: Hardware, dataset: Dataset | None = None, quiet: bool = False
 ) -> Predictor:
@@ -111,11 +121,7 @@ def open_predictor(
     """
     limit_threads(hardware.threads)
     if choice.method:
-        if choice.max_delay is not None:
-            raise UserError("--max-delay: found with --method, which predicts each frame as it comes; leave it out")
-        if choice.levels:
-            raise UserError("--levels: found with --method, which takes frames as they are; leave it out")
-        return classical_predictor(choice.method, DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold)
+        return _open_method(choice)
 
     def find_levels() -> tuple[Normalisation, str]:
         if dataset.normalisation:
@@ -154,7 +160,7 @@ def open_predictor(
         )
     if predictor.settings.every_frame and not quiet:
         print(describe_windows(predictor.settings))
-    return predictor
+    return dataclasses.replace(predictor, false_rate=choice.false_rate)
 
 
 def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[str, Any]:

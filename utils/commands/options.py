@@ -165,8 +165,10 @@ def budget_of(options: Namespace) -> Budget | None:
     """
     if options.fa_budget is None:
         return None
-    if options.threshold is not None:
-        raise UserError("--fa-budget: found --threshold as well, expected one of the two; leave one out")
+    for name in ("threshold", "false_rate"):
+        if getattr(options, name) is not None:
+            other = f"--{name.replace('_', '-')}"
+            raise UserError(f"--fa-budget: found {other} as well, expected one of the two; leave one out")
     return Budget(
         options.budget_root or options.data_root,
         options.fa_budget,

@@ -28,6 +28,7 @@ class PredictorChoice:
         verify: with the verifier that weights hold, where they hold one.
         square: as of `Predictor`.
         levels: as of `ClipSettings`; None: as the weights were trained.
+        false_rate: false components a frame that each sequence finds its thresholds for; None: a fixed threshold.
     """
 
     weights: str | None = None
@@ -39,6 +40,7 @@ class PredictorChoice:
     verify: bool = True
     square: bool = False
     levels: str | None = None
+    false_rate: float | None = None
 
 
 def parse_normalisation(text: str) -> tuple[float, float]:
@@ -66,14 +68,7 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
         metavar="NAME",
         help=f"instead of --weights, a classical method that needs no training: {', '.join(CLASSICAL_METHODS)}",
     )
-    group.add_argument(
-        "--threshold",
-        type=number("threshold"),
-        metavar="X",
-        help="probability or score above which a pixel or a box is predicted (default: the "
-        f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
-        "deviations, with the method's own k)",
-    )
+    add_threshold_options(parser)
     group.add_argument(
         "--max-delay",
         type=number("max_delay"),
@@ -114,6 +109,26 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
     add_normalisation_option(parser)
 
 
+def add_threshold_options(parser: Parser) -> None:
+    """--threshold, and instead of it --false-rate."""
+    group = parser.group("Network")
+    group.add_argument(
+        "--threshold",
+        type=number("threshold"),
+        metavar="X",
+        help="probability or score above which a pixel or a box is predicted (default: the "
+        f"checkpoint's; {DEFAULT_THRESHOLD} for a method: its frame's mean response and k standard "
+        "deviations, with the method's own k)",
+    )
+    group.add_argument(
+        "--false-rate",
+        type=number("false_rate"),
+        metavar="X",
+        help="find the threshold from the scores of the sequence itself, without labels, so that up to X false "
+        "components a frame are to be expected; it goes on with the scene, and no frame waits for a later one",
+    )
+
+
 def add_verifier_option(parser: Parser) -> None:
     """--no-verifier, for weights that hold one."""
     parser.group("Network").add_argument(
@@ -138,8 +153,11 @@ def choice_of(options: Namespace) -> PredictorChoice:
     """What `add_predictor_options` asked for.
 
     Raises:
-        UserError: tiles that cannot be had, tiles or a square for a method, or both.
+        UserError: tiles that cannot be had, tiles or a square for a method, or both, or a threshold that is fixed and
+            to be found.
     """
+    if options.false_rate is not None and options.threshold is not None:
+        raise UserError("--false-rate: found --threshold as well, expected one of the two; leave one out")
     if options.compat_square and (options.method or options.tile):
         other = "--method, which sees frames as they are" if options.method else "--tile, which says what is seen"
         raise UserError(f"--compat-square: found with {other}; leave one out")
@@ -159,4 +177,5 @@ def choice_of(options: Namespace) -> PredictorChoice:
         not options.no_verifier,
         options.compat_square,
         options.levels,
+        options.false_rate,
     )

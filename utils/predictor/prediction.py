@@ -44,6 +44,9 @@ class Prediction:
     Of a detector, `boxes` are its detections, and of those that NMS at 0.3 leaves for pictures, `components` are the
     ones whose score exceeds the threshold, the surest first, and `probability` is at each pixel the largest score of
     those that cover it (0 where none does); `mask` is `probability > threshold` as before.
+
+    Where the threshold was found from the source itself (`utils.predictor.calibration`), `expected_false` are the false
+    components a frame that are expected at it.
     """
 
     number: int
@@ -52,6 +55,7 @@ class Prediction:
     components: tuple[Component, ...]
     threshold: float = 0.5
     boxes: np.ndarray | None = None
+    expected_false: float | None = None
 
     @cached_property
     def detections(self) -> np.ndarray:
@@ -176,7 +180,8 @@ def leave_out(prediction: Prediction, ignored: np.ndarray, targets: np.ndarray) 
         return prediction
     if prediction.boxes is not None:
         boxes = leave_out_ignored(prediction.boxes, ignored, targets)
-        prediction = from_boxes(prediction.number, boxes, ignored.shape, prediction.threshold)
+        without = from_boxes(prediction.number, boxes, ignored.shape, prediction.threshold)
+        prediction = replace(without, expected_false=prediction.expected_false)
     probability, mask = np.where(ignored, np.float32(0), prediction.probability), prediction.mask & ~ignored
     components = prediction.components if prediction.boxes is not None else components_of(mask, probability)
     return replace(prediction, probability=probability, mask=mask, components=components)

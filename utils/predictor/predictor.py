@@ -20,6 +20,7 @@ from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation
+from utils.predictor.calibration.stream import calibrate_stream
 from utils.predictor.every_frame import FrameWindows, Waiting
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun
@@ -50,6 +51,7 @@ class Predictor:
         tiling: whether the network sees large frames in tiles, see there.
         verifier: scores what the network, and differences of frames, propose (`utils.predictor.verifier`); then
             `settings.threshold` is of its scores. None: the network's own count.
+        false_rate: false components a frame that streams find thresholds for (`utils.predictor.calibration`), if any.
     """
 
     run: NetworkRun | Callable[[np.ndarray], Any]
@@ -59,6 +61,7 @@ class Predictor:
     square: bool = False
     tiling: Tiling = AUTOMATIC
     verifier: VerifierModel | None = None
+    false_rate: float | None = None
     _tiler: Tiler = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -181,9 +184,11 @@ class Predictor:
     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
         predict = partial(self._stream, batch_size=batch_size)
-        if self.verifier is None:
+        if self.verifier is not None:
+            predict = partial(verify_stream, self.verifier, self.settings.threshold, predict=predict)
+        if self.false_rate is None:
             return predict(items)
-        return verify_stream(self.verifier, self.settings.threshold, items, predict)
+        return calibrate_stream(self.false_rate, self.settings.threshold, items, predict)
 
     def _stream(
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int

@@ -10,6 +10,7 @@ import numpy as np
 
 from utils.images.components import label
 from utils.images.grey_levels import Stretch
+from utils.predictor.calibration.log import show_share
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.render.tracks import TrackPoint
 from utils.system.tables import on_one_line
@@ -255,7 +256,7 @@ def _header(
     prediction: Prediction, title: str, threshold: float, truth: Sequence[Component] | None, hits: np.ndarray | None
 ) -> str:
     count = len(prediction.components)
-    parts = [f"{title}  frame {prediction.number}".strip(), f"threshold {threshold:.3g}"]
+    parts = [f"{title}  frame {prediction.number}".strip(), f"threshold {show_share(threshold)}"]
     if hits is None:
         return "   ".join([*parts, f"{count} found"])
     right = int(hits.sum())

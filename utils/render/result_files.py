@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry
+from utils.predictor.calibration.log import ThresholdLog
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.render.tracks import Tracker, TrackPoint
 from utils.system.files import GrowingFile, Reserve, encode_text, write_rows, writing
@@ -92,6 +93,8 @@ def as_record(frame: SourceFrame, prediction: Prediction, targets: int | None, h
             for found in prediction.components
         ],
     }
+    if prediction.expected_false is not None:
+        record |= {"threshold": prediction.threshold, "expected_false": round(prediction.expected_false, 6)}
     if prediction.boxes is not None:
         record["detections"] = [
             {"score": round(row[4], 6), "box": [round(value, 3) for value in row[:4]], "class": int(row[5])}
@@ -126,7 +129,7 @@ class Results:
         self.reserve = Reserve(folder)
         self.detections = _Table(folder / "detections.csv", DETECTION_COLUMNS)
         self.tracks = _Table(folder / "tracks.csv", TRACK_COLUMNS) if tracker else None
-        self.tally = Tally()
+        self.tally, self.thresholds = Tally(), ThresholdLog()
         self.records: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
@@ -164,6 +167,7 @@ class Results:
         self.about.setdefault("size", frame.image.shape[::-1])
         self.records.append(record)
         self.tally.add(len(prediction.components), count, hits)
+        self.thresholds.add(prediction)
         self.images.append(image)
         self.annotations += new
         self.detections.write(*rows)

@@ -136,7 +136,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
             "weights": settings.weights,
             "model": predictor.settings.name,
             "task": predictor.settings.task,
-            "threshold": predictor.settings.threshold,
+            **describe_threshold(predictor),
             "tiles": asdict(predictor.tiling),
             "square": predictor.square,
         },
@@ -164,7 +164,7 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
     found = summarise(source.name, results.tally, what) + tracks
     seconds = time.perf_counter() - began
     paths = [*(writer.path for writer in writers), out / MASKS_FOLDER, *results.paths()]
-    return "\n".join([found, *describe_run(source, results.tally.frames, seconds), *(f"  {path}" for path in paths)])
+    return "\n".join([found, *describe_run(source, results, seconds), *(f"  {path}" for path in paths)])
 
 
 def mask_name(frame: str) -> str:
@@ -254,7 +254,7 @@ def predict(
                 truth=targets,
                 heat=settings.heatmap,
                 side_by_side=truth is not None,
-                threshold=predictor.settings.threshold,
+                threshold=prediction.threshold,
                 title=source.name,
                 scale=settings.scale,
                 trails=trails,
@@ -289,9 +289,16 @@ def messages_of(error: BaseException | None) -> list[str]:
     return texts
 
 
-def describe_run(source: FrameSource, count: int, seconds: float) -> list[str]:
-    """How fast it went, and what became of the frames of a source that does not wait, in lines."""
-    lines = [f"  {count / seconds:.1f} frames a second, reading, drawing and writing included"]
+def describe_threshold(predictor: Predictor) -> dict[str, float]:
+    """The threshold, or from which thresholds go out and for how many false components a frame, for JSON."""
+    rate = {} if predictor.false_rate is None else {"false_rate": predictor.false_rate}
+    return {"threshold": predictor.settings.threshold, **rate}
+
+
+def describe_run(source: FrameSource, results: Results, seconds: float) -> list[str]:
+    """Which thresholds were found, how fast it went, and what became of a source's frames that does not wait."""
+    lines = [f"  {results.thresholds.describe()}"] if results.thresholds.thresholds else []
+    lines.append(f"  {results.tally.frames / seconds:.1f} frames a second, reading, drawing and writing included")
     if report := source.report():
         lines.append(f"  {report}")
     return lines

@@ -129,6 +129,7 @@ BOUNDS: dict[str, Bounds] = {
     "fa_budget": _SHARE,
     "false_budget": _FACTOR,
     "threshold": _SHARE,
+    "false_rate": Bounds(float, 0, 10**6, above=True),
     "draws": _whole(0, 20_000),
     "report.draws": _whole(1, 20_000),
     "least_box": _real(0, 8192),
