@@ -82,7 +82,6 @@ def test_boxes_are_measured_above_the_thresholds_of_their_frames(data, tmp_path)
         ("vid_predict", ["--source", "{data}", "--threshold", "0.5"], "found --threshold as well"),
         ("test", ["--data-root", "{data}", "--threshold", "0.5"], "found --threshold as well"),
         ("test", ["--data-root", "{data}", "--fa-budget", "1e-5"], "found --false-rate as well"),
-        ("vid_map_coco", ["--data-root", "{data}", "--detections", "x.json"], "found with --detections"),
         ("test", ["--data-root", "{data}", "--false-rate", "0"], "found '0', expected float more than 0"),
         ("test", ["--data-root", "{data}", "--false-rate", "nan"], "found 'nan'"),
     ],
@@ -91,3 +90,8 @@ def test_what_cannot_be_is_said_in_a_line(data, command, given, text):
     given = [one.format(data=data) for one in given]
     with pytest.raises(UserError, match=text):
         script(command).main(["--method", "top-hat", "--false-rate", "0.1", *given])
+
+
+def test_detections_made_elsewhere_have_no_frames_to_find_a_threshold_on(data):
+    with pytest.raises(UserError, match="--false-rate: found with --detections"):
+        script("vid_map_coco").main(["--data-root", str(data), "--detections", "x.json", "--false-rate", "0.1"])
