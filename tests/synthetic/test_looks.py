@@ -9,8 +9,8 @@ from scipy import fft, ndimage
 from utils.images.snr import local_snr
 from utils.synthetic.infrared.camera_looks import BLOCK_SIDE, Look, code_as_video
 from utils.synthetic.infrared.config import InfraredConfig
+from utils.synthetic.infrared.scenery.structures import add_structures
 from utils.synthetic.infrared.sequence import make_sequence
-from utils.synthetic.infrared.structures import add_structures
 
 SMALL = InfraredConfig(frames=8, size=(72, 88), empty_share=0.0, distractors=False)
 

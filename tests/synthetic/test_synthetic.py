@@ -22,7 +22,7 @@ from utils.synthetic.dataset import write_dataset
 from utils.synthetic.infrared.brightness import Response, SnrLimits
 from utils.synthetic.infrared.config import InfraredConfig
 from utils.synthetic.infrared.distractors import Distractors, Sensor, add_glints
-from utils.synthetic.infrared.scenes import SCENE_KINDS, picture_scene, procedural_scene
+from utils.synthetic.infrared.scenery.scenes import SCENE_KINDS, picture_scene, procedural_scene
 from utils.synthetic.infrared.sequence import labelled_box, make_sequence, to_counts
 from utils.synthetic.infrared.targets import Body, body_of_area, spot
 from utils.system.errors import UserError

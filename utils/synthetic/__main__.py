@@ -32,6 +32,13 @@ def _parser(kind: str = "infrared") -> Parser:
         default="infrared",
         help="of sequences (default: %(default)s); beside it, --help shows the options of this kind",
     )
+    if KINDS[kind].presets:
+        output.add_argument(
+            "--scenes",
+            choices=tuple(KINDS[kind].presets),
+            default=next(iter(KINDS[kind].presets)),
+            help="settings to begin with, which other options change (default: %(default)s)",
+        )
     output.add_argument(
         "--split",
         "--only",
@@ -66,6 +73,8 @@ def _add_settings(parser: Parser, settings: type[DatasetSettings]) -> None:
             given["action"] = argparse.BooleanOptionalAction
         elif item.name == "size":
             given |= {"nargs": "+", "metavar": "N", "type": str}
+        elif "choices" in item.metadata:
+            given["choices"] = item.metadata["choices"]
         elif pair:
             given |= {"type": number(bounds), "nargs": 2, "metavar": item.metadata["metavar"]}
         else:
@@ -109,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "--split test; leave one out"
             )
     kind = KINDS[name]
+    given = kind.presets.get(given.pop("scenes", ""), {}) | given
     config = kind.settings(**{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()})
     splits = SPLITS if split == "both" else (split,)
     made = write_dataset(config, out, splits, workers, overwrite, quiet)

@@ -76,7 +76,7 @@ def _coco_of(config: DatasetSettings, split: str, sequences: list[WrittenSequenc
             box_entry(
                 len(annotations) + number,
                 first + label.frame,
-                1,
+                label.category,
                 iscrowd=0,
                 track_id=tracks + label.track + 1,
                 **label.annotation,
@@ -86,7 +86,7 @@ def _coco_of(config: DatasetSettings, split: str, sequences: list[WrittenSequenc
         tracks += sequence.tracks
     return {
         "info": {**kind.about, "split": split, "seed": config.split_seed(split), "config": config.as_dict()},
-        **coco_content(images, annotations, category_entries([kind.category])),
+        **coco_content(images, annotations, category_entries(kind.categories(config))),
         "sequences": [{"name": sequence.name, **sequence.facts} for sequence in sequences],
     }
 
@@ -147,8 +147,8 @@ def _has_settings(found: dict[str, Any] | None, config: DatasetSettings, split: 
     if found is None or found["info"].get("version") != kind.about["version"]:
         return False
     other = {"seed"} if split == "test" else {"test_seed", "test_sequences"}
-    ours = config.as_dict()
-    theirs = kind.settings().as_dict() | found["info"].get("config", {})  # older ones do not name every setting
+    ours = config.values()
+    theirs = kind.settings().values() | found["info"].get("config", {})  # not every setting is named
     return all(theirs.get(key) == value for key, value in ours.items() if key not in other)
 
 

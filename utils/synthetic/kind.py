@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,15 @@ from utils.synthetic.settings import DatasetSettings
 
 @dataclass(frozen=True)
 class Label:
-    """What is labelled in a `frame` of a sequence: its `track` there (from 0) and what its annotation says of it."""
+    """What is labelled in a `frame` of a sequence.
+
+    It has its `track` there (from 0), what its `annotation` says of it, and the number of its `category`, from 1.
+    """
 
     frame: int
     track: int
     annotation: dict[str, Any]
+    category: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +45,7 @@ class Kind:
     Args:
         settings: its dataclass.
         about: first entries of the annotations' `info`, its `version` among them.
-        category: of all that is labelled.
+        categories: classes of what is labelled, from settings.
         annotations: name of a split's COCO json, with `{}` for the split.
         index: name of a split's list of images, with `{}` for the split; None where there is no such list.
         folders: that hold pictures of each sequence, `images` first.
@@ -49,12 +53,13 @@ class Kind:
         place: of a sequence below each of the folders, from its split and name.
         picture: name of a picture below that, from the number of its frame, from 0.
         make: a sequence from settings, split and its index in the split; it depends on nothing else.
+        presets: settings to begin with, by name; the first of them are the defaults.
         sources: folders that are read, from settings and splits; raises `UserError` about what is wrong with them.
     """
 
     settings: type[DatasetSettings]
     about: dict[str, Any]
-    category: str
+    categories: Callable[[Any], Sequence[str]]
     annotations: str
     index: str | None
     folders: tuple[str, ...]
@@ -63,6 +68,7 @@ class Kind:
     picture: Callable[[int], str]
     make: Callable[[Any, str, int], MadeSequence]
     sources: Callable[[Any, Sequence[str]], list[str]]
+    presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def lists(self, split: str) -> list[str]:
         """Files that speak of a split, in the order in which they are to be installed."""

@@ -65,7 +65,12 @@ class DatasetSettings:
         """How many sequences a split has."""
         return self.train_sequences if split == "train" else self.test_sequences
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON gives it back."""
+    def values(self) -> dict[str, Any]:
+        """All settings, as JSON gives them back."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings that annotations name: those declared `unnamed` only where they do not have their default."""
+        unnamed = {f.name for f in fields(self) if f.metadata.get("unnamed") and getattr(self, f.name) == f.default}
+        return {name: value for name, value in self.values().items() if name not in unnamed}

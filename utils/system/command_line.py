@@ -174,6 +174,23 @@ BOUNDS: dict[str, Bounds] = {
     "blinking_pixels": Bounds(float, 0, 1000, below=True),
     "glints": _real(0, 100),
     "structures": Bounds(float, 0, 1000, below=True),
+    "cloud_share": _SHARE,
+    "star_share": _SHARE,
+    "glint_share": _SHARE,
+    "tree_share": _SHARE,
+    "hover_share": _SHARE,
+    "birds": _real(0, 100),
+    "insects": _real(0, 100),
+    "least_noise": _real(0, 1000),
+    "look_gain": _FACTOR,
+    "psf": _real(0.3, 1),  # sharper, and a target is no wider than its pixel
+    "stripes": _real(0, 100),
+    "flashes": _real(0, 1000),
+    "streak_share": _SHARE,
+    "cuts": _real(0, 1000),
+    "repeats": _real(0, 0.5),
+    "jumps": _SHARE,
+    "jump_size": _real(1, 200),
     # synthetic satellite video
     "satellite.bend": _real(0, 15),  # more would fold the picture
     "clutter": _real(0, 10),

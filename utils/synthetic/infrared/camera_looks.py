@@ -54,13 +54,22 @@ class Look:
             quantum if coded else 0.0,
         )
 
-    def apply(self, clip: np.ndarray) -> np.ndarray:
-        """Levels (T, H, W) as the sensor gives them → as they are recorded; they may leave 0 to 255."""
+    def apply(self, clip: np.ndarray, most_gain: float = np.inf) -> np.ndarray:
+        """Levels (T, H, W) as the sensor gives them → as they are recorded; they may leave 0 to 255.
+
+        Args:
+            clip: the levels.
+            most_gain: by which the grey scale is stretched at most; what would be more ends in the middle of the span.
+        """
         if self.halo:
             clip = clip + self.halo * (clip - ndimage.gaussian_filter(clip, (0, self.reach, self.reach)))
         if self.percentiles:
             low, high = np.percentile(clip[len(clip) // 2], self.percentiles)
-            clip = self.span[0] + (clip - low) * ((self.span[1] - self.span[0]) / max(high - low, 1.0))
+            gain = (self.span[1] - self.span[0]) / max(high - low, 1.0)
+            if gain > most_gain:
+                clip = sum(self.span) / 2 + (clip - (low + high) / 2) * most_gain
+            else:
+                clip = self.span[0] + (clip - low) * gain
         if self.softness:
             clip = ndimage.gaussian_filter(clip, (0, self.softness, self.softness))
         return code_as_video(np.clip(clip, 0, 255), self.quantum) if self.quantum else clip

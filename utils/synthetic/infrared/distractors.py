@@ -16,6 +16,7 @@ from utils.synthetic.camera import SPLINE_BORDER, Camera, Scene
 from utils.synthetic.infrared.targets import body_of_area, spot
 from utils.synthetic.textures import fractal
 
+PSF = 0.55, 0.85  # blur of common optics, pixels (standard deviation)
 MAX_BRIGHTNESS = 120.0  # levels that a distractor adds at most, so that few saturate
 
 
@@ -34,8 +35,18 @@ class Sensor:
     drift: np.ndarray
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, frames: int, shape: tuple[int, int], noise: float) -> Sensor:
-        """A camera at random; `noise` scales its noise (1: about 1.5 to 3.5 levels, the range of uncooled cameras)."""
+    def draw(
+        cls, rng: np.random.Generator, frames: int, shape: tuple[int, int], noise: float, psf: tuple[float, float] = PSF
+    ) -> Sensor:
+        """A camera at random.
+
+        Args:
+            rng: decides on everything.
+            frames: T, of its drift.
+            shape: (H, W), of its pattern.
+            noise: factor on its noise (1: about 1.5 to 3.5 levels, the range of uncooled cameras).
+            psf: sharpest and widest blur of its optics, pixels.
+        """
         total = noise * rng.uniform(1.4, 3.0)
         shot = rng.uniform(0.1, 0.5)  # share of the noise variance that grows with the signal, at level 100
         columns, rows, pixels = (total * rng.uniform(0, top) for top in (0.5, 0.25, 0.5))
@@ -51,7 +62,7 @@ class Sensor:
             + rng.uniform(0, 3) * np.sin(time / rng.uniform(8, 30) + rng.uniform(0, 6))
             + rng.normal(0, 0.15, frames)
         )
-        return cls(rng.uniform(0.55, 0.85), total * (1 - shot) ** 0.5, total**2 * shot / 100, pattern, drift)
+        return cls(rng.uniform(*psf), total * (1 - shot) ** 0.5, total**2 * shot / 100, pattern, drift)
 
     def noise_level(self, level: float) -> float:
         """Standard deviation of the temporal noise at `level`."""
@@ -116,6 +127,7 @@ def add_glints(
     scene: Scene,
     camera: Camera,
     sensor: Sensor,
+    clear: float = 0.0,
 ) -> None:
     """Add spots that are fixed in the scene, of targets' sizes and sharpness; their brightness comes and goes slowly.
 
@@ -127,6 +139,7 @@ def add_glints(
         scene: what is filmed.
         camera: its path.
         sensor: what it is filmed with.
+        clear: standard deviation of the scene around a place, levels, below which there is no spot.
     """
     frames, *shape = found.light.shape
     canvas = scene.fixed.shape
@@ -137,6 +150,8 @@ def add_glints(
         body = body_of_area(rng, float(np.exp(rng.uniform(np.log(2), np.log(40)))), sensor.psf, blur)
         y, x = np.round(place).astype(int)
         around = scene.fixed[max(y - SNR_RING, 0) : y + SNR_RING + 1, max(x - SNR_RING, 0) : x + SNR_RING + 1]
+        if around.std() < clear:
+            continue
         deviation = (around.var() + sensor.noise_level(around.mean()) ** 2) ** 0.5
         amplitude = min(1.3 * rng.uniform(*snr) * deviation, MAX_BRIGHTNESS)
         pulse = 0.75 + 0.25 * np.sin(2 * np.pi * np.arange(frames) / rng.uniform(20, 80) + rng.uniform(0, 6))

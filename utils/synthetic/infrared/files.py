@@ -2,9 +2,9 @@
 
 Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
 `test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO):
-per target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr`, `contrast` (1 brighter, -1
-darker than its surroundings) and `track_id`; `sequences` says what each sequence shows and where its camera and its
-distractors are (y, x).
+per target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr` (null where all around it is
+saturated), `contrast` (1 brighter, -1 darker than its surroundings) and `track_id`; `sequences` says what each sequence
+shows, where its camera and its distractors are (y, x), which frames are repeated and where it is cut.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from utils.datasets.coco import TARGET_CATEGORY
-from utils.synthetic.infrared.config import InfraredConfig
-from utils.synthetic.infrared.sequence import labelled_box, make_sequence, pictures_of
+from utils.synthetic.infrared.config import PRESETS, InfraredConfig
+from utils.synthetic.infrared.piece import pictures_of
+from utils.synthetic.infrared.sequence import labelled_box, make_sequence
 from utils.synthetic.kind import Kind, Label, MadeSequence
 
 
@@ -43,6 +43,7 @@ def _make(config: InfraredConfig, split: str, index: int) -> MadeSequence:
                 "bbox": labelled_box(target.bbox, config.least_box, config.size),
                 "segmentation": run_lengths(target.mask),
             },
+            target.category,
         )
         for target in made.targets
     ]
@@ -65,7 +66,7 @@ INFRARED = Kind(
         "generator": "utils.synthetic",
         "version": 1,
     },
-    category=TARGET_CATEGORY,
+    categories=InfraredConfig.categories,
     annotations="annotations/instances_{}.json",
     index="{}_NUDTMIRSDT.txt",
     folders=("images", "masks"),
@@ -74,4 +75,5 @@ INFRARED = Kind(
     picture=lambda frame: f"{frame}.png",
     make=_make,
     sources=_sources,
+    presets=PRESETS,
 )

@@ -1,37 +1,27 @@
 """One synthetic infrared sequence: the way from a seed, a split and an index to frames and labels.
 
 A sequence depends on these three and its configuration alone: neither on the number of sequences nor on the order in
-which they are made.
+which they are made. It is what a recorder makes of one or more pieces, each with a scene and a camera of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from utils.datasets.splits import SPLITS
 from utils.images.boxes import cut, grow
 from utils.images.snr import local_snr
-from utils.synthetic.camera import Camera, Scene, camera_path, film
-from utils.synthetic.infrared.brightness import CLASS_BORDER, SnrLimits, add_light, masks_of, settle
+from utils.synthetic.infrared.brightness import CLASS_BORDER, SnrLimits, masks_of
 from utils.synthetic.infrared.camera_looks import Look
 from utils.synthetic.infrared.config import InfraredConfig
-from utils.synthetic.infrared.distractors import Distractors, Sensor, add_glints, add_pixels
-from utils.synthetic.infrared.scenes import SCENE_KINDS, list_pictures, picture_scene, procedural_scene
-from utils.synthetic.infrared.structures import add_structures
-from utils.synthetic.infrared.targets import MAX_AREA, Track, body_of_area, propose_path, spot
-from utils.system.errors import UserError
+from utils.synthetic.infrared.piece import Piece, make_piece, streams_of, to_counts
+from utils.synthetic.infrared.recording import Timeline
+from utils.synthetic.infrared.targets import Track
 
-MIN_PEAK_TO_NOISE = 0.5  # of a target's brightest pixel, in deviations of the temporal noise
-MAX_BRIGHTNESS_RATIO = 5.0  # between the brightest and the darkest that a target is in a clip
-MIN_FRAMES = 5  # in which a target is seen at least, the length of a clip
 MIN_UPPER_SNR = CLASS_BORDER + 1e-3  # in a sequence of the upper class
-# 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts.
-COUNTS_PER_LEVEL, BLACK_COUNT, MAX_COUNT = 48.0, 1500.0, 16383.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +30,19 @@ class SyntheticTarget:
 
     It has its `track` (from 0), `mask` (H, W) bool, `area` in pixels, `snr`, `bbox` (x, y, width, height), `contrast`
     (1 brighter, -1 darker than its surroundings), `peak` (level it adds to its brightest pixel) and `centre` (y, x).
+    `snr` is None where all of its surroundings are saturated; `category` is the number of its class, from 1.
     """
 
     frame: int
     track: int
     mask: np.ndarray
     area: int
-    snr: float
+    snr: float | None
     bbox: list[int]
     contrast: int
     peak: float
     centre: np.ndarray
+    category: int = 1
 
 
 @dataclass
@@ -65,20 +57,6 @@ class SyntheticSequence:
     masks: np.ndarray
     targets: list[SyntheticTarget]
     facts: dict[str, Any]
-
-
-def to_counts(levels: np.ndarray, bits: int) -> np.ndarray:
-    """Levels as they are written: rounded and limited, uint8 or uint16."""
-    if bits == 8:
-        return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-    return np.clip(np.rint(BLACK_COUNT + COUNTS_PER_LEVEL * levels), 0, MAX_COUNT).astype(np.uint16)
-
-
-def level_span(bits: int) -> tuple[float, float]:
-    """Darkest and brightest level that survives `to_counts`."""
-    if bits == 8:
-        return 0.0, 255.0
-    return -BLACK_COUNT / COUNTS_PER_LEVEL, (MAX_COUNT - BLACK_COUNT) / COUNTS_PER_LEVEL
 
 
 def is_empty(config: InfraredConfig, index: int) -> bool:
@@ -99,152 +77,76 @@ def limits_of(config: InfraredConfig, index: int) -> SnrLimits:
     return SnrLimits(max(low, MIN_UPPER_SNR), high)
 
 
-def _make_scene(config: InfraredConfig, rng: np.random.Generator, split: str, index: int, camera: Camera) -> Scene:
-    canvas = camera.canvas(config.size)
-    if config.backgrounds:
-        pictures = pictures_of(config, split)
-        place = int(rng.integers(len(pictures))) if config.pictures[1] < 0 else index % len(pictures)
-        scene = picture_scene(rng, pictures[place], canvas)
-    else:
-        scene = procedural_scene(rng, SCENE_KINDS[index % len(SCENE_KINDS)], canvas)
-    middle = scene.fixed.mean()
-    drifting = None if scene.drifting is None else config.contrast * scene.drifting
-    return Scene(scene.kind, middle + config.contrast * (scene.fixed - middle), drifting, scene.drift)
-
-
-def pictures_of(config: InfraredConfig, split: str) -> list[Path]:
-    """The background pictures of a split.
-
-    Raises:
-        UserError: there is no such folder, or too few pictures in it.
-    """
-    pictures = list_pictures(config.backgrounds)
-    first, last = config.pictures
-    if last >= len(pictures):
-        raise UserError(
-            f"--pictures: found {first} {last}, expected numbers below {len(pictures)}, the pictures in "
-            f"{config.backgrounds}; change --pictures"
-        )
-    if last >= 0:
-        return pictures[first : last + 1]
-    if len(pictures) >= 5:  # every fifth picture is for testing alone
-        pictures = [p for i, p in enumerate(pictures) if (i % 5 == 4) == (split == "test")]
-    return pictures
-
-
-def _draw_distractors(
-    config: InfraredConfig,
-    rng: np.random.Generator,
-    limits: SnrLimits,
-    clip: np.ndarray,
-    scene: Scene,
-    camera: Camera,
-    sensor: Sensor,
-) -> Distractors:
-    found = Distractors(np.zeros_like(clip))
-    if config.distractors:
-        snr = (limits.low, limits.high)
-        middle = clip[len(clip) // 2]
-        deviation = (middle.std() ** 2 / 4 + sensor.noise_level(middle.mean()) ** 2) ** 0.5
-        for blinking, mean in ((False, config.hot_pixels), (True, config.blinking_pixels)):
-            add_pixels(rng, found, int(rng.poisson(mean)), blinking, snr, deviation)
-        add_glints(rng, found, config.glints, snr, scene, camera, sensor)
-    return found
-
-
-def _is_steady(track: Track, drawn: int) -> bool:
-    """Whether a settled track kept nearly all frames it was drawn with, at a brightness that real targets have."""
-    peaks = track.amplitudes.values()
-    return len(track.spots) >= max(MIN_FRAMES, 0.9 * drawn) and max(peaks) <= MAX_BRIGHTNESS_RATIO * min(peaks)
-
-
-def _settle_tracks(
-    config: InfraredConfig,
-    rng: np.random.Generator,
-    limits: SnrLimits,
-    camera: Camera,
-    sensor: Sensor,
-    clip: np.ndarray,
-) -> list[Track]:
-    """Targets for `clip`, drawn anew when one meets scenery in which the wanted SNR needs the impossible."""
-    floor = MIN_PEAK_TO_NOISE * sensor.noise_level(float(clip.mean()))
-    count = int(rng.integers(config.targets[0], config.targets[1] + 1))
-    for _ in range(8):
-        tracks = _propose_tracks(config, rng, limits, camera, sensor.psf, count)
-        drawn = [len(track.spots) for track in tracks]
-        settle(clip, tracks, limits, floor, lambda levels: to_counts(levels, config.bits), level_span(config.bits))
-        if all(_is_steady(track, count) for track, count in zip(tracks, drawn, strict=True)):
-            break
-    return tracks
-
-
-def _propose_tracks(
-    config: InfraredConfig, rng: np.random.Generator, limits: SnrLimits, camera: Camera, psf: float, count: int
-) -> list[Track]:
-    aims = limits.aims()
-    tracks: list[Track] = []
-    for _ in range(count):
-        for _ in range(200):  # a path is refused now and then; where none is ever accepted, the target is left out
-            proposal = propose_path(rng, camera, config.size, config.speed, config.acceleration, tracks)
-            if proposal is None:
-                continue
-            style, path, rate, inside = proposal
-            motion = rate * camera.exposure
-            area = float(np.exp(rng.uniform(*np.log(config.area))))
-            body = body_of_area(rng, area, psf, float(np.hypot(*motion[inside].T).mean()))
-            track = Track(
-                style,
-                path,
-                body,
-                float(rng.uniform(aims.low, aims.high)),
-                -1 if rng.uniform() < config.dark_share else 1,
-            )
-            seen = {int(t): spot(body, path[t], motion[t], config.size) for t in inside}
-            track.spots = {t: s for t, s in seen.items() if s is not None}
-            if len(track.spots) >= MIN_FRAMES and max(s.area for s in track.spots.values()) <= MAX_AREA:
-                tracks.append(track)
-                break
-    return tracks
-
-
 def make_sequence(config: InfraredConfig, split: str, index: int) -> SyntheticSequence:
     """Sequence `index` (from 0) of `split`. The same on every machine, and whatever else is made."""
-    roots = np.random.SeedSequence([config.split_seed(split), SPLITS.index(split), index]).spawn(8)
-    look, move, sense, distract, aim, shine, build, develop = (np.random.Generator(np.random.PCG64(r)) for r in roots)
-    limits = limits_of(config, index)
-    stands = develop.uniform() < config.still_share
-    camera = camera_path(move, config.frames, 0.0 if stands else config.pan, 0.0 if stands else config.jitter)
-    scene = _make_scene(config, look, split, index, camera)
-    add_structures(build, scene.fixed, config.structures, config.size)
-    sensor = Sensor.draw(sense, config.frames, config.size, config.noise)
-    clip = np.stack(list(film(scene, camera, config.size)))
-    distractors = _draw_distractors(config, distract, limits, clip, scene, camera, sensor)
-    clip = sensor.expose(shine, clip + distractors.light)
-    tracks = [] if is_empty(config, index) else _settle_tracks(config, aim, limits, camera, sensor, clip)
-    clip = np.stack([add_light(image, tracks, t) for t, image in enumerate(clip)])
-    if develop.uniform() < config.look_share:
-        clip = Look.draw(develop).apply(clip)
+    limits, empty = limits_of(config, index), is_empty(config, index)
+    streams = streams_of(config, split, index)
+    timeline = Timeline.draw(streams["time"], config.frames, config.repeats, config.cuts)
+    pieces = [make_piece(config, split, index, timeline.pieces[0], streams, limits, empty)]
+    for number, length in enumerate(timeline.pieces[1:], 1):
+        own = streams_of(config, split, index, number)
+        pieces.append(make_piece(config, split, index + number, length, own, limits, empty))
+    clip = np.concatenate([piece.clip for piece in pieces])
+    if streams["develop"].uniform() < config.look_share:
+        clip = Look.draw(streams["develop"]).apply(clip, config.look_gain or np.inf)
     frames = to_counts(clip, config.bits)
-    masks = np.stack([masks_of(tracks, t, config.size) for t in range(config.frames)])
-    tracks = [track for track in tracks if track.spots]
+    masks, targets, tracks = [], [], []
+    for piece in pieces:
+        first = len(masks)
+        labelled = [track for track in piece.tracks if config.category_of(track.style)]
+        counted = [track for track in labelled if config.category_of(track.style) == 1]
+        masks += [masks_of(counted, t, config.size) for t in range(len(piece.clip))]
+        targets += [
+            replace(target, frame=first + target.frame, track=len(tracks) + target.track)
+            for target in list_targets(config, labelled, frames[first : len(masks)])
+        ]
+        tracks += labelled
+    shown = timeline.shown
+    targets = [replace(target, frame=int(t)) for target in targets for t in np.flatnonzero(shown == target.frame)]
+    facts = _facts(limits, pieces, timeline, tracks, targets)
+    return SyntheticSequence(frames[shown], np.stack(masks)[shown], targets, facts)
+
+
+def _facts(
+    limits: SnrLimits, pieces: list[Piece], timeline: Timeline, tracks: list[Track], targets: list[SyntheticTarget]
+) -> dict[str, Any]:
+    """What the annotations say about a sequence; of cuts and repeated frames only where there are some."""
+    frames: dict[int, list[int]] = {number: [] for number in range(len(tracks))}
+    for target in targets:
+        frames[target.track].append(target.frame)
     snr_class = "low" if limits.high <= CLASS_BORDER else "high"
+    camera = np.concatenate([piece.camera.position for piece in pieces])[timeline.shown]
     facts = {
-        "background": scene.kind,
-        "snr_class": snr_class if tracks else None,
-        "camera": np.round(camera.position, 4).tolist(),
-        "distractors": distractors.places(),
+        "background": pieces[0].scene.kind,
+        "snr_class": snr_class if any(target.category == 1 for target in targets) else None,
+        "camera": np.round(camera, 4).tolist(),
+        "distractors": pieces[0].distractors.places(),
         "tracks": [
-            {"style": track.style, "snr": round(track.snr, 4), "frames": [min(track.spots), max(track.spots)]}
-            for track in tracks
+            {
+                "style": track.style,
+                "snr": round(track.snr, 4),
+                "frames": [min(frames[number]), max(frames[number])],
+            }
+            for number, track in enumerate(tracks)
         ],
     }
-    return SyntheticSequence(frames, masks, list(_list_targets(tracks, frames, masks)), facts)
+    if timeline.repeated:
+        facts["repeated"] = timeline.repeated
+    if len(pieces) > 1:
+        facts["cuts"] = [
+            {"frame": frame, "background": piece.scene.kind, "distractors": piece.distractors.places()}
+            for frame, piece in zip(timeline.cuts, pieces[1:], strict=True)
+        ]
+    return facts
 
 
-def _list_targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) -> Iterator[SyntheticTarget]:
+def list_targets(config: InfraredConfig, tracks: list[Track], frames: np.ndarray) -> Iterator[SyntheticTarget]:
+    """What is labelled in the frames (T, H, W) of a piece as they are written."""
+    shape = frames.shape[1:]
+    masks = [masks_of(tracks, t, shape) for t in range(len(frames))]
     for number, track in enumerate(tracks):
         for t in sorted(track.spots):
-            mask = np.zeros(masks.shape[1:], bool)
+            mask = np.zeros(shape, bool)
             mask[track.spots[t].window] = track.spots[t].mask
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             snr = local_snr(frames[t], mask, masks[t])
@@ -254,11 +156,12 @@ def _list_targets(tracks: list[Track], frames: np.ndarray, masks: np.ndarray) ->
                 track=number,
                 mask=mask,
                 area=int(mask.sum()),
-                snr=round(abs(snr), 4),
+                snr=round(abs(snr), 4) if np.isfinite(snr) else None,
                 bbox=box,
                 contrast=1 if snr > 0 else -1,
                 peak=track.sign * track.amplitudes[t],
                 centre=track.path[t],
+                category=config.category_of(track.style),
             )
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import erf
 
 from utils.synthetic.camera import Camera
+from utils.synthetic.infrared.optics import pixel_profile
 
 MIN_AREA, MAX_AREA = 2, 80  # pixels of a target's mask
 MOTION_FRAMES = 4  # before the key frame in a clip of five: over these a target must be seen to move
+HOVER_SPEED = 0.15  # pixels a frame against the scene, below which a target hovers
+HOVER_WANDER = 0.2  # pixels (standard deviation) that one bobs about its way
 MIN_MOTION = 1.2  # pixels over MOTION_FRAMES frames, both on the sensor and against the scene
 
 
@@ -61,12 +63,6 @@ class Spot:
         return int(self.mask.sum())
 
 
-def _profile(centres: np.ndarray, start: int, size: int, psf: float) -> np.ndarray:
-    """A Gaussian around each of the P centres, integrated over each of `size` pixels from `start`: (P, size)."""
-    edges = start - 0.5 + np.arange(size + 1)
-    return np.diff(0.5 * erf((edges - centres[:, None]) / (np.sqrt(2) * psf)), axis=1)
-
-
 def spot(body: Body, position: np.ndarray, motion: np.ndarray, shape: tuple[int, int]) -> Spot | None:
     """What a body looks like in one frame: Gaussian sources integrated over the pixels, averaged along the way.
 
@@ -87,7 +83,7 @@ def spot(body: Body, position: np.ndarray, motion: np.ndarray, shape: tuple[int,
     weights = np.tile(weights, steps)
     start = np.floor(points.min(axis=0) - 4 * body.psf).astype(int)
     size = np.ceil(points.max(axis=0) + 4 * body.psf).astype(int) - start + 1
-    rows, columns = (_profile(points[:, axis], start[axis], size[axis], body.psf) for axis in (0, 1))
+    rows, columns = (pixel_profile(points[:, axis], start[axis], size[axis], body.psf) for axis in (0, 1))
     light = np.einsum("pi,pj->ij", rows * weights[:, None], columns)  # no optimize: no BLAS, the same sums everywhere
     light /= light.max()
     mask = light >= 0.5
@@ -175,7 +171,7 @@ def propose_path(
     rng: np.random.Generator,
     camera: Camera,
     shape: tuple[int, int],
-    speed: tuple[float, float],
+    speed: tuple[float, float] | None,
     acceleration: float,
     others: list[Track],
 ) -> tuple[str, np.ndarray, np.ndarray, np.ndarray] | None:
@@ -185,7 +181,7 @@ def propose_path(
         rng: decides on it.
         camera: the path of the camera.
         shape: (H, W) of a frame.
-        speed: slowest and fastest against the scene, pixels a frame.
+        speed: slowest and fastest against the scene, pixels a frame; None for a target that hovers.
         acceleration: pixels a frame², rms.
         others: tracks that it may cross.
 
@@ -194,6 +190,8 @@ def propose_path(
         sensor or against the scene, which would make it a distractor, or if it is hardly ever in the picture.
     """
     frames = len(camera.position)
+    if speed is None:
+        return _propose_hover(rng, camera, shape)
     style = str(rng.choice(["through", "enter", "leave", "cross"] if others else ["through", "enter", "leave"]))
     when, place, way = _anchor(rng, style, np.array(shape, dtype=float), frames, others)
     velocity = way * rng.uniform(*speed) + camera.velocity[when]
@@ -202,15 +200,40 @@ def propose_path(
     push = rng.normal(0, acceleration / np.sqrt(2), 2)
     time = (np.arange(frames) - when)[:, None]
     own = velocity - camera.velocity[when]
-    pan = np.concatenate([np.zeros((1, 2)), np.cumsum((camera.velocity[1:] + camera.velocity[:-1]) / 2, axis=0)])
+    pan = _panned(camera)
     in_scene = place + pan[when] + own * time + 0.5 * push * time**2
     shake = camera.position - pan
     shake = shake - shake.mean(axis=0)
     path = in_scene - pan - shake
     rate = own + push * time - camera.velocity
-    inside = np.flatnonzero(((path > -0.5) & (path < np.array(shape) - 0.5)).all(axis=1))
+    inside = _inside(path, shape)
     enough = len(inside) >= min(8, frames)
     fast = enough and np.hypot(*(own + push * time)[inside].T).max() > 1.5 * speed[1]
     if not enough or fast or not _moves(in_scene, inside) or not _moves(in_scene - pan, inside):
         return None
     return style, path, rate, inside
+
+
+def _panned(camera: Camera) -> np.ndarray:
+    """How far the camera has panned at each frame, without its shake: (T, 2)."""
+    return np.concatenate([np.zeros((1, 2)), np.cumsum((camera.velocity[1:] + camera.velocity[:-1]) / 2, axis=0)])
+
+
+def _inside(path: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The frames in which a path is in the picture."""
+    return np.flatnonzero(((path > -0.5) & (path < np.array(shape) - 0.5)).all(axis=1))
+
+
+def _propose_hover(
+    rng: np.random.Generator, camera: Camera, shape: tuple[int, int]
+) -> tuple[str, np.ndarray, np.ndarray, np.ndarray] | None:
+    """As `propose_path`, of a target that hangs in the scene, bobs a little and drifts slower than `HOVER_SPEED`."""
+    frames = len(camera.position)
+    when, place, way = _anchor(rng, "through", np.array(shape, dtype=float), frames, [])
+    own = way * rng.uniform(0, HOVER_SPEED)
+    phase, period = rng.uniform(0, 2 * np.pi, 2), rng.uniform(10, 60, 2)
+    time = np.arange(frames)[:, None]
+    bob = rng.uniform(0, HOVER_WANDER) * np.sin(2 * np.pi * time / period + phase)
+    path = place + own * (time - when) + bob - bob[when] - (camera.position - camera.position[when])
+    inside = _inside(path, shape)
+    return ("hover", path, own - camera.velocity, inside) if len(inside) >= min(8, frames) else None

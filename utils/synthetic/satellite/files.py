@@ -38,7 +38,7 @@ SATELLITE = Kind(
         "kind": "satellite",
         "version": 1,
     },
-    category="car",
+    categories=lambda config: ["car"],
     annotations="annotations/instances_{}2017.json",
     index=None,
     folders=("images",),

@@ -5,6 +5,7 @@ Levels, positions and how numbers come about are as in `utils.synthetic.camera` 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +23,24 @@ PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 DARKEST, BRIGHTEST = 8.0, 205.0  # scenes stay inside, so that a target still has room above them
 
 
-def _step(values: np.ndarray, width: float) -> np.ndarray:
+def soft_step(values: np.ndarray, width: float) -> np.ndarray:
     """A soft 0-to-1 step around 0."""
     t = np.clip(values / width + 0.5, 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def _levels(picture: np.ndarray, middle: float, contrast: float) -> np.ndarray:
-    """Scale to the wanted mean and deviation, bending what would leave the scene's range instead of clipping it."""
-    picture = middle + (picture - picture.mean()) * (contrast / max(picture.std(), 1e-9))
+    """Scale to the wanted mean and deviation, and bend."""
+    return bend_levels(middle + (picture - picture.mean()) * (contrast / max(picture.std(), 1e-9)))
+
+
+def bend_levels(picture: np.ndarray) -> np.ndarray:
+    """Levels inside the range of scenes: what would leave it is bent instead of clipped."""
     half = (BRIGHTEST - DARKEST) / 2
     return DARKEST + half + half * np.tanh((picture - DARKEST - half) / half)
 
 
-def _sky(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+def clear_sky(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     """Clear sky: warmer towards the horizon, with a breath of haze. About 0 to 1."""
     height = np.linspace(0, 1, shape[0])[:, None]
     return rng.uniform(0.2, 1) * height ** rng.uniform(1, 2) + 0.06 * fractal(rng, shape, shape[1] / 2, 8)
@@ -47,9 +52,9 @@ def _cloud(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     body = fractal(rng, shape, size * rng.uniform(0.25, 0.6), 2, 0.85, stretch)
     puffs = fractal(rng, shape, size / 8, 1.5, 0.6, stretch, billow=True)
     density = body + rng.uniform(0.1, 0.45) * puffs + rng.uniform(-0.6, 0.6)
-    cover = _step(density, rng.uniform(0.5, 2.2))
+    cover = soft_step(density, rng.uniform(0.5, 2.2))
     lit = 0.7 + 0.18 * body - 0.2 * puffs + 0.25 * fractal(rng, shape, size / 4, 1.5, 0.7, stretch)
-    picture = 0.5 * _sky(rng, shape) * (1 - cover) + rng.choice([1.0, 1.0, 1.0, -0.6]) * cover * lit
+    picture = 0.5 * clear_sky(rng, shape) * (1 - cover) + rng.choice([1.0, 1.0, 1.0, -0.6]) * cover * lit
     veil = fractal(rng, shape, size / 3, 4, 1.0, (1.0, 2.5))
     contrast = rng.uniform(10, 34)
     drift = tuple(rng.normal(0, 0.25, 2))
@@ -79,10 +84,10 @@ def _ground(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     for _ in range(rng.integers(0, 4)):
         bend = rng.uniform(5, 20) * np.sin(x / rng.uniform(30, 90) + rng.uniform(0, 6))
         across = y - rng.uniform(0, shape[0]) - rng.uniform(-0.8, 0.8) * (x - shape[1] / 2) - bend
-        track = _step(rng.uniform(1.0, 3.5) - np.abs(across), 1.5)
+        track = soft_step(rng.uniform(1.0, 3.5) - np.abs(across), 1.5)
         picture = picture * (1 - track) + track * (rng.choice([-1.4, 1.4, 2.2]) + 0.15 * trees)
     # Outcrops are larger than targets: spots of a target's size are glints, whose density is the caller's choice.
-    rocks = _step(fractal(rng, shape, 24, 6, 0.6) + fractal(rng, shape, size / 3, 12) - rng.uniform(1.9, 3.0), 0.4)
+    rocks = soft_step(fractal(rng, shape, 24, 6, 0.6) + fractal(rng, shape, size / 3, 12) - rng.uniform(1.9, 3.0), 0.4)
     picture = picture + rocks * rng.uniform(1.0, 3.0)
     for _ in range(rng.integers(0, 5)):
         _house(rng, picture)
@@ -97,7 +102,20 @@ def _house(rng: np.random.Generator, picture: np.ndarray) -> None:
     picture[top : top + height // 2, left : left + width] += rng.uniform(0.3, 1.5)
 
 
-def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
+@dataclass(frozen=True)
+class Sea:
+    """Where the sea is in a scene and the sun above it: the row of the horizon, the column of the sun's azimuth.
+
+    `width`: of the glitter below the sun, pixels (standard deviation).
+    """
+
+    horizon: int
+    azimuth: float
+    width: float
+
+
+def sea_scene(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[Scene, Sea]:
+    """A sea with waves and perhaps a horizon, of `shape` (Hc, Wc)."""
     size = min(shape)
     horizon = int(shape[0] * rng.uniform(-0.3, 0.55))
     below = np.maximum(np.arange(shape[0]) - horizon, 0.0)[:, None]
@@ -109,25 +127,35 @@ def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     mix = np.clip(depth * 1.6, 0, 1)
     waves = (near * mix + far * (1 - mix)) * (0.35 + 0.65 * np.sqrt(depth))
     swell = fractal(rng, shape, size / 3, 8, 1.0, (0.5, 2.5))
-    column = (np.arange(shape[1]) - shape[1] * rng.uniform(-0.2, 1.2)) / (size * rng.uniform(0.12, 0.4))
+    azimuth, width = shape[1] * rng.uniform(-0.2, 1.2), size * rng.uniform(0.12, 0.4)
+    column = (np.arange(shape[1]) - azimuth) / width
     glitter = np.exp(-0.5 * column**2)[None] * rng.choice([0.0, 1.0, 2.0])
     sea = 0.8 * waves + 0.35 * swell + glitter * (0.6 + np.maximum(waves, 0) ** 2) - 1.2 * depth
-    sky = 2.2 * (_sky(rng, shape) - 0.9) + rng.uniform(-0.5, 2.0) + 0.2 * fractal(rng, shape, size / 3, 3, 0.9, (1, 3))
+    sky = (
+        2.2 * (clear_sky(rng, shape) - 0.9)
+        + rng.uniform(-0.5, 2.0)
+        + 0.2 * fractal(rng, shape, size / 3, 3, 0.9, (1, 3))
+    )
     picture = np.where(below > 0, sea, sky)
     ripples = fractal(rng, shape, 6, 1.5, 0.4, (1.0, 3.0)) * (below > 0)
     contrast = rng.uniform(8, 22)
     drift = (rng.normal(0, 0.1), rng.normal(0, 0.6))
-    return Scene(
+    scene = Scene(
         "sea",
         _levels(ndimage.gaussian_filter(picture, 0.5), rng.uniform(45, 140), contrast),
         ripples * contrast * rng.uniform(0.05, 0.2),
         drift,
     )
+    return scene, Sea(horizon, azimuth, width)
+
+
+def _sea(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
+    return sea_scene(rng, shape)[0]
 
 
 def _building(rng: np.random.Generator, shape: tuple[int, int]) -> Scene:
     size = min(shape)
-    picture = 0.8 * _sky(rng, shape) + rng.uniform(0.0, 0.5) * fractal(rng, shape, size / 2, 2, 0.9, (1, 2))
+    picture = 0.8 * clear_sky(rng, shape) + rng.uniform(0.0, 0.5) * fractal(rng, shape, size / 2, 2, 0.9, (1, 2))
     for distance in np.linspace(0, 1, rng.integers(4, 10)):
         width = int(size * rng.uniform(0.12, 0.45) * (0.6 + 0.6 * distance))
         left = int(rng.integers(-width // 2, shape[1] - width // 2))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from utils.synthetic.infrared.scenes import BRIGHTEST, DARKEST
+from utils.synthetic.infrared.scenery.scenes import BRIGHTEST, DARKEST
 
 MIN_CONTRAST = 25.0  # levels between a structure and the scene's mean
 PIECE_LENGTH = 6.0  # pixels, of a branch or of a wire
