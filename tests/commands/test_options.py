@@ -60,7 +60,13 @@ def test_training_shows_each_setting_in_one_of_seven_groups(recipes, capsys):
         ("utils.report.__main__", ["Data", "Network", "Figures", "Output", "Machine"]),
         ("utils.export", ["Network", "Output", "Calibration", "Machine"]),
         ("utils.verify", ["Data", "Network", "Choosing", "Output", "Machine"]),
-        ("utils.synthetic.__main__", ["Output", "Sequences", "Scene", "Targets", "Camera", "Machine"]),
+        (
+            "utils.synthetic.__main__",
+            [
+                *("Output", "Sequences", "Scene", "Targets", "Camera"),
+                *("Further scenes", "Birds and insects", "Sensor faults", "Recording", "Machine"),
+            ],
+        ),
     ],
 )
 def test_other_commands_show_no_option_outside_of_their_groups(name, titles, capsys):

@@ -10,13 +10,13 @@ import pytest
 
 from utils.datasets.dataset import open_dataset
 from utils.synthetic.__main__ import main
-from utils.synthetic.camera import camera_path
+from utils.synthetic.camera import Camera, camera_path
 from utils.synthetic.dataset import write_dataset
 from utils.synthetic.infrared.camera_looks import Look
 from utils.synthetic.infrared.config import HARD, InfraredConfig
 from utils.synthetic.infrared.creatures import flap, make_birds, make_insects
 from utils.synthetic.infrared.distractors import Sensor
-from utils.synthetic.infrared.piece import COUNTS_PER_LEVEL
+from utils.synthetic.infrared.piece import CLEAR_PX, CLEAR_SKY, COUNTS_PER_LEVEL
 from utils.synthetic.infrared.recording import MIN_PIECE, Timeline, add_jumps
 from utils.synthetic.infrared.sensor_faults import DUTY, STREAK_FRAMES, flashes, streaks, stripes
 from utils.synthetic.infrared.sequence import SyntheticSequence, list_targets, make_sequence
@@ -92,15 +92,23 @@ def test_birds_and_insects_are_labelled_as_the_user_has_it(kind):
     assert not empty.targets and np.array_equal(empty.frames, plain.frames)  # no target means no such bird
 
 
-def test_classes_of_birds_and_insects_are_in_the_annotations(tmp_path):
+def test_classes_of_birds_and_insects_are_in_the_annotations(tmp_path, capsys):
     options = ["--birds", "2", "--bird-labels", "class", "--insects", "2", "--insect-labels", "class"]
     size = ["--size", "64x64", "--frames", "8", "--train-sequences", "2", "--test-sequences", "0", "--workers", "0"]
     main(["--out", str(tmp_path / "set"), *size, *options, "--quiet"])
     coco = json.loads((tmp_path / "set/annotations/instances_train.json").read_text())
     assert [item["name"] for item in coco["categories"]] == ["target", "bird", "insect"]
     assert {item["category_id"] for item in coco["annotations"]} == {1, 2, 3}
-    frames = open_dataset(str(tmp_path / "set"), "train", need="boxes").frames
-    assert {box[4] for frame in frames for box in frame.boxes} == {0, 1, 2}
+    opened = open_dataset(str(tmp_path / "set"), "train", need="boxes")
+    assert {box[4] for frame in opened.frames for box in frame.boxes} == {0, 1, 2}
+    # the limits of SNR hold for targets alone, and so do the subsets
+    assert {(item["category_id"] == 1, item["snr"] is None) for item in coco["annotations"]} == {
+        (True, False),
+        (False, True),
+    }
+    assert opened.subsets == {"snr_le_3": {"sequence1"}, "snr_gt_3": {"sequence2"}}
+    targets = sum(item["category_id"] == 1 for item in coco["annotations"])
+    assert f", {targets} targets in " in capsys.readouterr().out and 0 < targets < len(coco["annotations"])
 
 
 def test_birds_beat_their_wings_at_the_rate_they_are_given():
@@ -129,6 +137,23 @@ def test_insects_are_faster_wider_and_more_erratic_than_birds():
     assert fast > 3 * slow and steady > 0.9 > 0.8 > erratic and large > 2 * small
 
 
+def test_insects_are_smeared_along_their_way_in_the_picture_and_name_the_snr_they_were_drawn_with():
+    pan = np.tile([1.0, -6.0], (20, 1))
+    position = np.cumsum(pan, axis=0)
+    camera = Camera(position - position.min(axis=0), pan, exposure=0.7)
+    sensor = Sensor.draw(np.random.default_rng(1), 20, (96, 96), 1.0)
+    insects = make_insects(np.random.default_rng(2), np.full((20, 96, 96), 80.0), 3.0, (4.0, 8.0), camera, sensor)
+    seen = 0
+    for insect in insects:
+        assert 4 <= insect.snr <= 8
+        motion = 0.7 * np.diff(insect.path, axis=0, prepend=np.nan)
+        for t in set(insect.spots) - {0}:
+            expected = spot(insect.body, insect.path[t], motion[t], (96, 96))
+            assert insect.spots[t].light == pytest.approx(expected.light)
+            seen += 1
+    assert seen > 20
+
+
 def test_as_many_birds_and_insects_are_in_a_frame_as_asked_for():
     camera = camera_path(np.random.default_rng(0), 20, 0.0, 0.0)
     sensor = Sensor.draw(np.random.default_rng(1), 20, (128, 128), 1.0)
@@ -148,6 +173,12 @@ def test_stripes_are_columns_and_rows_and_some_of_them_flicker():
         assert residue.std(axis=(1, 2)).max() < 1e-9  # nothing but columns and rows
         flickers += made.std(axis=0).mean() > 0.02
     assert flickers >= 4
+
+
+def test_columns_flicker_in_square_frames_too():
+    changes = [np.diff(stripes(np.random.default_rng(seed), 6, (48, 48), 2.0), axis=0) for seed in range(12)]
+    rows, columns = ({bool(change.std(axis=axis).max() > 1e-9) for change in changes} for axis in (1, 2))
+    assert rows == columns == {True, False}
 
 
 def test_flashes_are_of_one_or_two_pixels_and_half_of_them_come_once():
@@ -219,10 +250,11 @@ def test_jumps_are_as_frequent_and_at_most_as_long_as_asked_for():
 
 
 def test_hovering_targets_hang_in_clear_sky():
+    """They do so in a scene whose surroundings are even where they are, as it is without them."""
     hovering = 0
-    config = replace(SMALL, frames=16, hover_share=1.0, star_share=0.6, targets=(1, 2))
+    config = replace(BARE, frames=16, hover_share=1.0, star_share=0.1, targets=(1, 2))
     for index in range(6):
-        made = make_sequence(config, "train", index)
+        made, without = (make_sequence(replace(config, empty_share=e), "train", index) for e in (0.0, 1.0))
         camera = np.array(made.facts["camera"])
         for number, track in enumerate(made.facts["tracks"]):
             path = {t.frame: t.centre + camera[t.frame] for t in made.targets if t.track == number}
@@ -230,6 +262,10 @@ def test_hovering_targets_hang_in_clear_sky():
             slow = np.hypot(*steps.mean(axis=0)) < 0.15 + 0.05  # and bobbing
             assert slow == (track["style"] == "hover")
             hovering += slow
+            for t in path if slow else ():
+                y, x = np.rint(path[t] - camera[t]).astype(int)
+                window = tuple(slice(max(at - CLEAR_PX, 0), at + CLEAR_PX + 1) for at in (y, x))
+                assert levels(without)[(t, *window)].std() < 1.1 * CLEAR_SKY  # looked at in three frames alone
     assert hovering > 3
 
 
@@ -249,7 +285,7 @@ def test_sequences_do_not_depend_on_processes_or_on_each_other(tmp_path):
 def test_what_is_added_leaves_the_rest_as_it_was():
     """Each kind of thing has its own random numbers: flashes or stripes do not move birds or the camera."""
     plain = make_sequence(replace(BARE, birds=9.0, bird_labels="class", empty_share=1.0), "train", 3)
-    more = replace(BARE, birds=9.0, bird_labels="class", empty_share=1.0, flashes=2.0, streak_share=1.0)
+    more = replace(BARE, birds=9.0, bird_labels="class", empty_share=1.0, flashes=2.0, stripes=1.0, streak_share=1.0)
     other = make_sequence(more, "train", 3)
     assert plain.facts["camera"] == other.facts["camera"]
     assert [(x.frame, x.bbox) for x in plain.targets] == [(x.frame, x.bbox) for x in other.targets] != []

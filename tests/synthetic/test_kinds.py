@@ -68,6 +68,16 @@ def test_a_set_that_is_there_is_kept_and_another_kind_is_kept_out(tmp_path, caps
     assert set(content(out)) == names
 
 
+def test_satellite_video_of_the_first_generator_is_not_taken_for_what_is_made_now(tmp_path):
+    options = ["--kind", "satellite", "--split", "test"]
+    path = make(tmp_path / "set", *options) / "annotations/instances_test2017.json"
+    coco = json.loads(path.read_text())
+    coco["info"]["version"] = 1  # its pictures were others
+    path.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match="made with other settings"):
+        make(tmp_path / "set", *options)
+
+
 @pytest.mark.parametrize(
     "options, text",
     [

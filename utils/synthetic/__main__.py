@@ -126,9 +126,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = read_split(Path(out), kind, name)
         if found is not None:
             state = "made" if name in made else "already there"
+            targets = sum(item["category_id"] == 1 for item in found["annotations"])  # others are birds and insects
             print(
                 f"{name}: {len(found['sequences'])} sequences, {len(found['images'])} frames, "
-                f"{len(found['annotations'])} targets in {out} ({state})"
+                f"{targets} targets in {out} ({state})"
             )
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from utils.datasets.coco import TARGET_CATEGORY
 from utils.synthetic.infrared.brightness import CLASS_BORDER
 from utils.synthetic.infrared.distractors import PSF
+from utils.synthetic.infrared.recording import MIN_PIECE
 from utils.synthetic.infrared.targets import HOVER_SPEED, MAX_AREA, MIN_AREA
 from utils.synthetic.settings import DatasetSettings
 from utils.system.command_line import declare_option
@@ -98,7 +99,11 @@ class InfraredConfig(DatasetSettings):
     stripes: float = _fault(0.0, "largest deviation of columns and rows, standing and flickering, by that of the noise")
     flashes: float = _fault(0.0, "bright spots of 1-2 pixels in a frame that flicker, on average")
     streak_share: float = _fault(0.0, "share of pieces that begin with streaks of dead or hot pixels")
-    cuts: float = _recording(0.0, "cuts to another scene in a sequence, on average")
+    cuts: float = _recording(
+        0.0,
+        f"cuts to another scene in a sequence, on average; pieces have at least {MIN_PIECE} frames, so that short "
+        "sequences have fewer",
+    )
     repeats: float = _recording(0.0, "share of frames that repeat the one before")
     jumps: float = _recording(0.0, "share of frames before which the camera jumps")
     jump_size: float = _recording(18.0, "longest jump, pixels")

@@ -124,10 +124,11 @@ def make_insects(
         path = np.cumsum(velocity, axis=0)
         path = place + path - path[middle] - (camera.position - camera.position[middle])
         body = Body((0.0, 0.0), 0.0, float(np.hypot(sensor.psf, rng.uniform(*INSECT_BLUR_PX))))
-        peak = min(1.3 * rng.uniform(*snr) * _deviation(clip, middle, place, sensor), MAX_BRIGHTNESS)
+        level = rng.uniform(*snr)
+        peak = min(1.3 * level * _deviation(clip, middle, place, sensor), MAX_BRIGHTNESS)
         peaks = peak * np.exp(0.3 * rng.standard_normal(frames))
-        insect = Track("insect", path, body, peak, -1 if rng.uniform() < 0.4 else 1)
+        insect = Track("insect", path, body, level, -1 if rng.uniform() < 0.4 else 1)
         passing = np.arange(max(middle - reach, 0), min(middle + reach + 1, frames))
-        insect = _seen(insect, passing, velocity, camera.exposure, tuple(shape), peaks)
+        insect = _seen(insect, passing, velocity - camera.velocity, camera.exposure, tuple(shape), peaks)
         found += [] if insect is None else [insect]
     return found

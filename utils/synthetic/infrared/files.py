@@ -3,8 +3,9 @@
 Written are `images/sequenceN/0.png`, `masks/sequenceN/0.png` (0 and 255), `train_NUDTMIRSDT.txt` and
 `test_NUDTMIRSDT.txt` with a line per image, and `annotations/instances_train.json` and `instances_test.json` (COCO):
 per target and frame its box (x, y, width, height), area, own pixels (run lengths), `snr` (null where all around it is
-saturated), `contrast` (1 brighter, -1 darker than its surroundings) and `track_id`; `sequences` says what each sequence
-shows, where its camera and its distractors are (y, x), which frames are repeated and where it is cut.
+saturated, and of birds and insects of a class of their own, which no limit of SNR holds for), `contrast` (1 brighter,
+-1 darker than its surroundings) and `track_id`; `sequences` says what each sequence shows, where its camera and its
+distractors are (y, x), which frames are repeated and where it is cut.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def _make(config: InfraredConfig, split: str, index: int) -> MadeSequence:
             target.track,
             {
                 "area": target.area,
-                "snr": target.snr,
+                "snr": target.snr if target.category == 1 else None,
                 "contrast": target.contrast,
                 "bbox": labelled_box(target.bbox, config.least_box, config.size),
                 "segmentation": run_lengths(target.mask),

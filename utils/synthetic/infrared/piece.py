@@ -41,7 +41,10 @@ STREAMS = (
     *("jump", "birds", "insects", "stripes", "flashes", "streaks", "time", "noise"),
 )
 FURTHER_KINDS = ("clouds", "stars", "glint", "trees")
-BARE_SKIES = ("clouds", "stars")  # in which nothing stands and no spot is fixed
+# What would be wrong to see: nothing stands in a sky, nothing lies fixed in it; light of the sea, which is added last,
+# would shine through what stands before it, and spots through the trees before them.
+WITHOUT_STRUCTURES = ("clouds", "stars", "glint")
+WITHOUT_GLINTS = ("clouds", "stars", "trees")
 # 16-bit files hold what a 14-bit camera gives: level 255 is 13740 counts.
 COUNTS_PER_LEVEL, BLACK_COUNT, MAX_COUNT = 48.0, 1500.0, 16383.0
 
@@ -167,7 +170,7 @@ def _draw_distractors(
         deviation = (middle.std() ** 2 / 4 + sensor.noise_level(middle.mean()) ** 2) ** 0.5
         for blinking, mean in ((False, config.hot_pixels), (True, config.blinking_pixels)):
             add_pixels(rng, found, int(rng.poisson(mean)), blinking, snr, deviation)
-        if scene.kind not in BARE_SKIES:
+        if scene.kind not in WITHOUT_GLINTS:
             clear = CLEAR_SKY if config.hover_share else 0.0
             add_glints(rng, found, config.glints, snr, scene, camera, sensor, clear)
     return found
@@ -282,7 +285,7 @@ def make_piece(
         noise *= (config.least_noise / noise) ** streams["noise"].uniform()
     sensor = Sensor.draw(streams["sense"], frames, config.size, noise, config.psf)
     scene, lights = _make_scene(config, streams["look"], split, index, camera, sensor)
-    if scene.kind not in BARE_SKIES:
+    if scene.kind not in WITHOUT_STRUCTURES:
         add_structures(streams["build"], scene.fixed, config.structures, config.size)
     clip = np.stack(list(film(scene, camera, config.size)))
     if lights is not None:

@@ -34,13 +34,14 @@ def stripes(rng: np.random.Generator, frames: int, shape: tuple[int, int], level
     if rng.uniform() < 0.3:  # amplifiers take turns: every second or fourth column is alike
         period = int(rng.choice([2, 4]))
         fixed = fixed + rng.uniform(0, level) * rng.standard_normal(period)[np.arange(width) % period]
-    along = height if rng.uniform() < 0.5 else width
+    rows = rng.uniform() < 0.5
+    along = height if rows else width
     memory, share = rng.uniform(0, 0.95), rng.uniform(0.1, 1)
     flicker = rng.standard_normal((frames, along))
     for t in range(1, frames):
         flicker[t] = memory * flicker[t - 1] + (1 - memory**2) ** 0.5 * flicker[t]
     flicker *= rng.uniform(0, level) * (rng.uniform(0, 1, along) < share)
-    return fixed + (flicker[:, :, None] if along == height else flicker[:, None, :])
+    return fixed + (flicker[:, :, None] if rows else flicker[:, None, :])
 
 
 def flashes(

@@ -36,7 +36,7 @@ SATELLITE = Kind(
         "description": "synthetic satellite video of cars",
         "generator": "utils.synthetic",
         "kind": "satellite",
-        "version": 1,
+        "version": 2,
     },
     categories=lambda config: ["car"],
     annotations="annotations/instances_{}2017.json",

@@ -105,7 +105,7 @@ def cloudy_sky(rng: np.random.Generator, camera: Camera, shape: tuple[int, int],
     """
     wind, size = rng.normal(0, 0.3, 2), min(shape)
     makers = [_veil, _clouds] if rng.uniform() < 0.5 else [_clouds]
-    paths = [camera.over_drifting(wind * share) for share in np.linspace(0.4, 1, len(makers))[-len(makers) :]]
+    paths = [camera.over_drifting(wind * share) for share in (0.4, 1.0)[-len(makers) :]]
     layers = [(*make(rng, path.canvas(shape), size), path) for make, path in zip(makers, paths, strict=True)]
     sky = 0.5 * clear_sky(rng, camera.canvas(shape))
     picture = sky[: shape[0], : shape[1]]
