@@ -27,7 +27,7 @@ PICTURES = (
     ({"star_share": 1.0}, 0, 5),
     ({"glint_share": 1.0}, 0, 5),
     ({"tree_share": 1.0}, 0, 5),
-    (SKY | {"birds": 3.0, "bird_labels": "class"}, 4, 5),
+    (SKY | {"birds": 3.0, "bird_labels": "class"}, 12, 5),
     (SKY | {"insects": 4.0, "insect_labels": "class"}, 5, 5),
     (SKY | {"stripes": 2.0, "flashes": 12.0}, 6, 5),
     (SKY | {"streak_share": 1.0}, 7, 0),
