@@ -10,7 +10,7 @@ DEMO ?= demo
 DEMO_TRAINING ?= --epochs 4 --val-every 2 --workers 1 --fa-budget 1.75e-5 --false-budget 1
 
 DEMO_SATELLITE ?= demo-satellite
-SATELLITE_TRAINING ?= --model dsfnet --width 0.25 --frame-step 3 --lr 6e-3 --epochs 3 --val-every 3 --val-fraction 0.05 --workers 1
+SATELLITE_TRAINING ?= --model dsfnet --width 0.25 --frame-step 3 --input-size 96 --lr 6e-3 --epochs 5 --val-every 5 --val-fraction 0.05 --workers 1
 
 TEST_PROCESSES ?= 2
 ## options of pytest, for the Python $(1)
