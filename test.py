@@ -213,7 +213,7 @@ def save(
         lines.insert(0, describe_curve(curves["overall"], out / "pd_fa.png"))
     write_json(out / "metrics.json", content | more | {"warnings": warnings_given()})
     if curves:
-        plot_curves(curves, out / "pd_fa.png", content["threshold"])
+        plot_curves(curves, out / "pd_fa.png", None if "calibration" in content else content["threshold"])
     if log is not None:
         write_sheets(log, out)
     return lines

@@ -31,7 +31,7 @@ from utils.commands.options import (
     budget_of,
     hardware_of,
 )
-from utils.commands.predictor_options import add_predictor_options, choice_of
+from utils.commands.predictor_options import PredictorChoice, add_predictor_options, choice_of
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.quick_check import warn_without_motion
@@ -41,6 +41,7 @@ from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, 
 from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.metrics.target_facts import TargetFacts
+from utils.predictor.tiles.tiling import AUTOMATIC
 from utils.render.contact_sheet import SHEETS, write_sheets
 from utils.render.curves import plot_precision_recall
 from utils.system.command_line import Parser, number
@@ -99,20 +100,29 @@ def parse(argv: list[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def check_detections(path: str, budget: Budget | None, false_rate: float | None) -> None:
+def check_detections(path: str, budget: Budget | None, choice: PredictorChoice) -> None:
     """Look at detections made elsewhere before any data is read.
 
     Args:
         path: of their file.
         budget: that a threshold is to be found for.
-        false_rate: likewise.
+        choice: of what predicts, which is nothing here.
 
     Raises:
-        UserError: there is no such file, or a threshold is to be found, which takes frames.
+        UserError: there is no such file, a threshold is to be found, which takes frames, or what a network is to see
+            is asked for.
     """
+    for option, asked in (
+        ("--levels", choice.levels),
+        ("--compat-square", choice.square),
+        ("--no-verifier", not choice.verify),
+        ("--tile", choice.tiling != AUTOMATIC),
+    ):
+        if asked:
+            raise UserError(f"{option}: found with --detections, which no network here makes; leave it out")
     if budget:
         raise UserError("--fa-budget: found with --detections, which says nothing of other frames; give --threshold")
-    if false_rate is not None:
+    if choice.false_rate is not None:
         raise UserError("--false-rate: found with --detections, which hold no frames to find it on; leave it out")
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file, expected COCO results; give --detections FILE")
@@ -203,7 +213,7 @@ def main(argv: list[str] | None = None) -> None:
     choice, budget = choice_of(options), budget_of(options)
     check_predictor(choice, detections=options.detections)
     if options.detections:
-        check_detections(options.detections, budget, choice.false_rate)
+        check_detections(options.detections, budget, choice)
     whole = open_labelled(options.data_root, options.split, "boxes")
     dataset, naming = select_sequences(whole, options.sequences, options.ignore_value, masks=False), naming_of(whole)
     read = [options.detections, dataset.root, options.budget_root]

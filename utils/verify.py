@@ -216,10 +216,11 @@ def read_parts(predictor: Predictor, roots: Sequence[str], fraction: float, **re
     """
     parts, sides = [], []
     for root in roots:
-        (dataset,) = understand_masks(open_labelled(root, "train", "boxes"))
+        (dataset,) = understand_masks(open_labelled(root, "train", "boxes", advice=""))
         table, side = collect(predictor, dataset, **reading)
         learnt, aside = set_aside(dataset, fraction)
-        parts.append(Part(dataset.name, table.of_sequences(learnt), table.of_sequences(aside)))
+        name = root if dataset.name in {part.name for part in parts} else dataset.name
+        parts.append(Part(name, table.of_sequences(learnt), table.of_sequences(aside)))
         sides.append(side)
         found = len({*zip(table.frame[table.target >= 0], table.target[table.target >= 0], strict=True)})
         print(

@@ -71,6 +71,9 @@ def test_boxes_are_measured_above_the_thresholds_of_their_frames(data, tmp_path)
         found[command] = json.loads((tmp_path / command / "metrics.json").read_text())
     calibration, masks = found["vid_map_coco"]["calibration"], found["test"]
     assert calibration["overall"]["pd"] == masks["overall"]["pd"]
+    script("vid_map_coco").main([*options[:-2], "--out", str(tmp_path / "fixed")])
+    fixed = json.loads((tmp_path / "fixed" / "metrics.json").read_text())
+    assert found["vid_map_coco"]["overall"] == fixed["overall"]
     for name, row in calibration["sequences"].items():
         assert row["false_per_frame"] == pytest.approx(masks["sequences"][name]["false_per_frame"])
         assert row["threshold_median"] == masks["calibration"]["sequences"][name]["threshold_median"]

@@ -57,6 +57,19 @@ def test_a_budget_beside_what_leaves_no_choice_is_refused(tmp_path, given, text)
         script("vid_map_coco").main(["--data-root", str(tmp_path), "--fa-budget", "0.1", *given])
 
 
+@pytest.mark.parametrize("command", ["test", "vid_map_coco"])
+@pytest.mark.parametrize("given", [["--false-budget", "1"], ["--budget-root", "x"], ["--val-sequences", "a", "b"]])
+def test_what_goes_with_a_budget_is_refused_without_one(tmp_path, command, given):
+    with pytest.raises(UserError, match=f"{given[0]}: found without --fa-budget"):
+        script(command).main(["--data-root", str(tmp_path), "--method", "top-hat", *given])
+
+
+@pytest.mark.parametrize("given", [["--levels", "local"], ["--compat-square"], ["--no-verifier"], ["--tile", "64"]])
+def test_what_networks_see_is_refused_beside_detections(tmp_path, given):
+    with pytest.raises(UserError, match=f"{given[0]}: found with --detections"):
+        script("vid_map_coco").main(["--data-root", str(tmp_path), "--detections", "found.json", *given])
+
+
 def test_a_dataset_without_training_frames_is_told_the_option_for_others(tmp_path):
     root = write_moving(tmp_path / "data")
     with pytest.raises(UserError, match="none of them for 'train'") as caught:

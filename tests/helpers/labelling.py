@@ -55,5 +55,5 @@ KINDS = {
     "masks": each(mask),
     "coco": coco_json,
     "boxes": table(["image", "x", "y", "w", "h", "class"], [12, 10, 3, 3, "drone"]),
-    "centroids": table(["image", "x", "y"], [13, 11]),
+    "centroids": table(["image", "x", "y"], [13.5, 11.5]),
 }

@@ -97,5 +97,5 @@ def test_trained_weights_can_be_shown_the_level_and_noise_around_each_pixel():
     np.testing.assert_array_equal(maps(given, frames), maps(expected, frames))
     assert open_predictor(PredictorChoice(str(BUNDLED)), Hardware(device="cpu")).settings.levels == "dataset"
     detector = str(ROOT / "weights" / "sstnet" / "best.pt")
-    with pytest.raises(UserError, match="--levels: found local with a detector or a verifier"):
+    with pytest.raises(UserError, match="--levels: found local with a detector, which"):
         open_predictor(PredictorChoice(detector, levels="local"), Hardware(device="cpu"))

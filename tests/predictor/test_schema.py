@@ -10,6 +10,7 @@ from trees import picture
 
 from utils.predictor.checkpoint import save_checkpoint
 from utils.predictor.predictor import Predictor
+from utils.predictor.schema import require_model
 from utils.predictor.weights import read_weights
 from utils.system.errors import UserError
 from utils.system.machine import is_device
@@ -172,3 +173,9 @@ def test_names_of_devices(name, known):
         return
     with pytest.raises(UserError, match=f"--device: found '{name}', expected cpu, cuda or cuda:N"):
         TrainConfig(device=name)
+
+
+def test_all_lags_that_a_clip_can_have_are_opened_again():
+    require_model({"name": "tsmsa", "options": {"lags": list(range(1, 64))}})
+    with pytest.raises(ValueError, match="option lags"):
+        require_model({"name": "tsmsa", "options": {"lags": list(range(1, 65))}})

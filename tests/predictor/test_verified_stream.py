@@ -182,6 +182,39 @@ def test_boxes_keep_their_geometry_and_get_scores():
     np.testing.assert_allclose(result[2], [36, 26, 45, 35, 0.6, 0], atol=1e-5)  # 9 px about the spot's middle
 
 
+def test_boxes_of_spots_end_at_the_frame():
+    frames = [np.full((64, 64), 100.0), with_spot(np.full((64, 64), 100.0), 30, 1, 50)]
+    predictor = Predictor(nothing, BOX_SETTINGS, verifier=model_over({"key_value": 1.0}, -5.0))
+    *_, last = predictor.stream([levels(frame) for frame in frames])
+    assert len(last.boxes) and last.boxes[0, 0] == 0 and (last.boxes[:, :4] >= 0).all()
+
+
+def test_frames_may_share_their_memory():
+    predictor = Predictor(blind, SETTINGS, verifier=MOTION)
+    frames, memory = moving_target(), np.zeros((128, 128), np.uint8)
+
+    def reused():
+        for frame in frames:
+            memory[:] = frame
+            yield memory
+
+    for one, other in zip(predictor.stream(reused()), predictor.stream(frames), strict=True):
+        same(one, other)
+
+
+def test_the_threshold_of_a_verifier_moves_no_score():
+    def crowded(clips):
+        corner = np.random.default_rng(0).uniform(0, 110, (400, 2))
+        boxes = np.column_stack((corner, corner + 8, np.linspace(0.25, 0.05, 400), np.zeros(400)))
+        return [boxes.astype(np.float32) for _ in clips]
+
+    verifier = model_over({"candidates": 1.0, "network_value": 1.0}, -3.0)
+    predictor, frames = Predictor(crowded, BOX_SETTINGS, verifier=verifier), moving_target(3)
+    high, low = (list(predictor.with_settings(threshold=level).stream(frames)) for level in (0.9, 0.01))
+    for one, other in zip(high, low, strict=True):
+        assert {*map(tuple, one.boxes.tolist())} <= {*map(tuple, other.boxes.tolist())}
+
+
 def checkpoint(path, verifier=None):
     """A file with a network of known weights."""
     network = model_of("tsmsa").network

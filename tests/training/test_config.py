@@ -310,3 +310,8 @@ def test_user_errors_collapse_to_one_line(capsys):
     assert caught.value.code == 130
     with pytest.raises(ZeroDivisionError), user_errors():
         raise ZeroDivisionError
+
+
+def test_lags_of_a_recipe_are_tsmsas():
+    with pytest.raises(UserError, match="--lags: found .*expected none for resunet_dtum"):
+        dataclasses.replace(TSMSA, data_root="x", model="resunet_dtum", lags=(1, 2))

@@ -87,10 +87,15 @@ def _show_levels(predictor: Predictor, levels: str | None) -> Predictor:
     """The predictor of a network that sees frames normalised by these `levels`, if any are asked for."""
     if levels in (None, predictor.settings.levels):
         return predictor
-    if predictor.settings.task == "detection" or predictor.verifier is not None:
+    if predictor.settings.task == "detection":
         raise UserError(
-            f"--levels: found {levels} with a detector or a verifier, which know the levels of their training alone; "
-            "leave it out, or give --no-verifier"
+            f"--levels: found {levels} with a detector, which knows the levels of its training alone; leave it out, or "
+            "give --weights of a network that marks pixels"
+        )
+    if predictor.verifier is not None:
+        raise UserError(
+            f"--levels: found {levels} with a verifier, which knows the levels of its training alone; leave it out, or "
+            "give --no-verifier"
         )
     return predictor.with_settings(levels=levels)
 
@@ -167,7 +172,8 @@ def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[st
     """What predicted, for metrics.json; `weights_note` is there where the weights do not say all that is needed."""
     note = {"weights_note": predictor.note} if predictor.note else {}
     tiles = dataclasses.asdict(predictor.tiling)
-    seen = {"verifier": predictor.verifier is not None, "tiles": tiles, "square": predictor.square}
+    seen = {"levels": predictor.settings.levels, "verifier": predictor.verifier is not None, "square": predictor.square}
+    seen |= {"tiles": tiles}
     return {"weights": choice.weights, **note, "model": predictor.settings.name, **seen}
 
 

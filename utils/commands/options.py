@@ -161,9 +161,13 @@ def budget_of(options: Namespace) -> Budget | None:
     """What `add_budget_options` asked for, beside the options of predictor and data; None without a budget.
 
     Raises:
-        UserError: a threshold is given as well.
+        UserError: a threshold is given as well, or a budget's options without the budget.
     """
     if options.fa_budget is None:
+        for name, default in (("false_budget", float("inf")), ("budget_root", None), ("val_sequences", ())):
+            if getattr(options, name) != default:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option}: found without --fa-budget X, which it goes with; give both or neither")
         return None
     for name in ("threshold", "false_rate"):
         if getattr(options, name) is not None:

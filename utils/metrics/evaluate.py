@@ -23,6 +23,7 @@ from utils.metrics.published_countings import CompatMetrics
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.shares import join_parts, pick_share, sum_up
 from utils.metrics.truth import count_boxes, ignored_pixels, true_boxes, true_labels
+from utils.predictor.calibration.candidates import at_threshold
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.prediction import Prediction, leave_out, suppress_for_pictures
 from utils.predictor.predictor import Predictor
@@ -215,24 +216,29 @@ def evaluate_detection(
     Raises: `UserError` where a file cannot be read, a frame lacks boxes and mask, or the network does not know a class.
     """
     load = partial(_read_with_boxes, settings=predictor.settings, classes=classes)
-    began = time.perf_counter()
+    began, watching = time.perf_counter(), 0.0
     metrics: dict[str, DetectionMetrics] = {}
     detections: dict[str, list[tuple[Frame, np.ndarray]]] = {}
     for frame, (image, boxes, ignored), prediction in _predict(
         predictor, dataset, _skip_bad(load, on_bad_frame), batch_size, workers, limit, quiet, title
     ):
         counted = metrics.setdefault(frame.sequence, DetectionMetrics())
-        seen = leave_out(prediction, *ignored) if ignored else prediction
+        seen = prediction
+        if seen.expected_false is not None:  # a threshold of its own, below which it lists nothing
+            seen = at_threshold(seen, predictor.settings.threshold)
+        seen = leave_out(seen, *ignored) if ignored else seen
         found = round_detections(grow(seen.detections, least_side))
         detections.setdefault(frame.sequence, []).append((frame, count_boxes(counted, frame, found, boxes, classes)))
         if observe is not None:
+            before = time.perf_counter()
             observe(frame, image, counted.found[-1], counted.true[-1], counted.ignored[-1])
+            watching += time.perf_counter() - before
         if on_frame is not None:
             on_frame(frame, prediction)
     metrics = join_parts(dataset, metrics)
     overall, subsets = sum_up(dataset, metrics, DetectionMetrics)
     listed = [item for part in join_parts(dataset, detections).values() for item in part]
-    return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began)
+    return DetectionEvaluation(overall, subsets, metrics, listed, time.perf_counter() - began - watching)
 
 
 def _read_with_boxes(frame: Frame, settings: ClipSettings, classes: bool) -> tuple[Frame, np.ndarray, tuple]:

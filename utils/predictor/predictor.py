@@ -183,12 +183,17 @@ class Predictor:
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        predict = partial(self._stream, batch_size=batch_size)
+        predict = partial(self._of_network._stream, batch_size=batch_size)
         if self.verifier is not None:
             predict = partial(verify_stream, self.verifier, self.settings.threshold, predict=predict)
         if self.false_rate is None:
             return predict(items)
         return calibrate_stream(self.false_rate, self.settings.threshold, items, predict)
+
+    @property
+    def _of_network(self) -> Predictor:
+        """What a verifier looks at: the network at a threshold of its own, so that the verifier's moves no score."""
+        return self if self.verifier is None else self.with_settings(threshold=self.verifier.network_threshold)
 
     def _stream(
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int
@@ -276,7 +281,8 @@ class Predictor:
             frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
             waiting.append(Clip(number, clip.shape[1:], self._views(frames, steps), None))
-        found = [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
+        restored = self._of_network._restore_all(waiting, self._start(waiting)()) if waiting else ()
+        found = [prediction for _, prediction in restored]
         if self.verifier is None:
             return found
         return verify_clips(self.verifier, self.settings.threshold, clips, found)

@@ -57,7 +57,7 @@ def require_model(model: Any) -> None:
             if not isinstance(value, bool):
                 raise ValueError(f"found option {name} {shown(value)}, expected true or false")
         elif name in ("channels", "blocks", "lags"):
-            if not isinstance(value, (list, tuple)) or len(value) > 8:
+            if not isinstance(value, (list, tuple)) or len(value) > (BOUNDS["lags"].most if name == "lags" else 8):
                 raise ValueError(f"found option {name} {shown(value)}, expected some whole numbers")
             for part in value:
                 require_number(f"option {name}", part, name)

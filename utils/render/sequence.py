@@ -137,6 +137,8 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
             "model": predictor.settings.name,
             "task": predictor.settings.task,
             **describe_threshold(predictor),
+            "levels": predictor.settings.levels,
+            "verifier": predictor.verifier is not None,
             "tiles": asdict(predictor.tiling),
             "square": predictor.square,
         },

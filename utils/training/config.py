@@ -274,6 +274,7 @@ class TrainConfig:
         self._require(low <= self.num_frames <= high, "num_frames", f"{frames} for {self.model}")
         rising = list(self.lags) == sorted({*self.lags}) and max(self.lags, default=0) < self.num_frames
         self._require(rising, "lags", f"ascending numbers below {self.num_frames}, the frames in a clip")
+        self._require(not self.lags or self.model == "tsmsa", "lags", f"none for {self.model}")
         if self.detector:
             self._require(not self.batch_augmentation, "batch_augmentation", f"False for {self.model}")
         if self.every_frame:

@@ -151,7 +151,7 @@ class TrainingSetup:
         frames = [sum(map(len, part.values())) for part in (self.training, self.validation)]
         mean, std = self.grey
         source = "from the dataset table" if self.dataset.normalisation else "measured on the training frames"
-        if self.settings.normalisation == IMAGENET:
+        if self.settings.normalisation == IMAGENET and self.settings.levels == "dataset":
             source += "; clips are normalised by ImageNet's"
         several = f" (one of {self.sampler.processes} processes)" if self.sampler.processes > 1 else ""
         return (

@@ -34,8 +34,8 @@ def paint(
 ) -> np.ndarray:
     """A probability map (H, W) float32: the score of each candidate where it stands, the larger of two, 0 elsewhere.
 
-    That is the region of the network's answer around it: above `threshold` where it exceeds that, else above half of
-    its peak; where the network says nothing, `spot_of`.
+    That is the region of the network's answer around it, above `threshold` or half of its peak, whichever is lower;
+    where the network says nothing, `spot_of`.
 
     Args:
         candidates: N of them; those with `box` 0 are the network's answers.

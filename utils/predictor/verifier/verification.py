@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.images.boxes import cut
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
 from utils.predictor.verifier.candidates import (
     Candidates,
@@ -73,6 +74,7 @@ class VerifiedStream:
             probability = paint(seen.candidates, scores, seen.maps, prediction.probability, own)
             return from_probability(prediction.number, probability, self.threshold)
         boxes = rescore(seen.candidates, scores, seen.maps, prediction.boxes, self.model.box_side)
+        boxes = cut(boxes, frame.shape).astype(np.float32)
         return from_boxes(prediction.number, boxes, frame.shape, self.threshold)
 
 
@@ -94,7 +96,7 @@ def verify_stream(
 
     def watch() -> Iterator[tuple[int, np.ndarray, Any]]:
         for number, frame, companion in items:
-            waiting.append((number, frame))
+            waiting.append((number, frame.copy()))  # whoever gives frames may use their memory again
             yield number, frame, companion
 
     stream = VerifiedStream(model, threshold)
