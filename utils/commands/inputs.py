@@ -88,15 +88,9 @@ def _show_levels(predictor: Predictor, levels: str | None) -> Predictor:
     if levels in (None, predictor.settings.levels):
         return predictor
     if predictor.settings.task == "detection":
-        raise UserError(
-            f"--levels: found {levels} with a detector, which knows the levels of its training alone; leave it out, or "
-            "give --weights of a network that marks pixels"
-        )
+        raise UserError(f"--levels: found {levels} with a detector, which knows its own alone; leave it out")
     if predictor.verifier is not None:
-        raise UserError(
-            f"--levels: found {levels} with a verifier, which knows the levels of its training alone; leave it out, or "
-            "give --no-verifier"
-        )
+        raise UserError(f"--levels: found {levels} with a verifier, which knows its own alone; give --no-verifier")
     return predictor.with_settings(levels=levels)
 
 
@@ -173,8 +167,7 @@ def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[st
     note = {"weights_note": predictor.note} if predictor.note else {}
     tiles = dataclasses.asdict(predictor.tiling)
     seen = {"levels": predictor.settings.levels, "verifier": predictor.verifier is not None, "square": predictor.square}
-    seen |= {"tiles": tiles}
-    return {"weights": choice.weights, **note, "model": predictor.settings.name, **seen}
+    return {"weights": choice.weights, **note, "model": predictor.settings.name, **seen, "tiles": tiles}
 
 
 def fit_to_budget(

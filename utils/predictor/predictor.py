@@ -115,10 +115,9 @@ class Predictor:
                 precision=precision,
                 compile=compile,
             )
-        predictor = dataclasses.replace(predictor, tiling=tiling)
-        if verifier is not None and verify:
-            predictor = dataclasses.replace(predictor, verifier=verifier).with_settings(threshold=verifier.threshold)
-        return predictor if threshold is None else predictor.with_settings(threshold=threshold)
+        predictor = dataclasses.replace(predictor, tiling=tiling, verifier=verifier if verify else None)
+        own = verifier.threshold if threshold is None and predictor.verifier else threshold
+        return predictor if own is None else predictor.with_settings(threshold=own)
 
     @classmethod
     def from_network(
@@ -183,17 +182,12 @@ class Predictor:
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        predict = partial(self._of_network._stream, batch_size=batch_size)
+        predict = partial(self._stream, batch_size=batch_size)
         if self.verifier is not None:
             predict = partial(verify_stream, self.verifier, self.settings.threshold, predict=predict)
         if self.false_rate is None:
             return predict(items)
         return calibrate_stream(self.false_rate, self.settings.threshold, items, predict)
-
-    @property
-    def _of_network(self) -> Predictor:
-        """What a verifier looks at: the network at a threshold of its own, so that the verifier's moves no score."""
-        return self if self.verifier is None else self.with_settings(threshold=self.verifier.network_threshold)
 
     def _stream(
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int
@@ -281,8 +275,7 @@ class Predictor:
             frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
             steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
             waiting.append(Clip(number, clip.shape[1:], self._views(frames, steps), None))
-        restored = self._of_network._restore_all(waiting, self._start(waiting)()) if waiting else ()
-        found = [prediction for _, prediction in restored]
+        found = [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
         if self.verifier is None:
             return found
         return verify_clips(self.verifier, self.settings.threshold, clips, found)
@@ -349,8 +342,9 @@ class Predictor:
     def _restore(self, number: int, output: np.ndarray, shape: tuple[int, int]) -> Prediction:
         """What the network gives for a clip → the prediction, in original pixels."""
         fit = self._fit(shape)
+        threshold = self.verifier.network_threshold if self.verifier else self.settings.threshold
         if self.settings.task == "segmentation":
-            return from_probability(number, fit.map_to_frame(output), self.settings.threshold)
+            return from_probability(number, fit.map_to_frame(output), threshold)
         boxes = fit.to_frame(output)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # others lie beside the frame
-        return from_boxes(number, boxes[inside], shape, self.settings.threshold)
+        return from_boxes(number, boxes[inside], shape, threshold)

@@ -137,8 +137,6 @@ def render(source: FrameSource, predictor: Predictor, truth: Truth | None, setti
             "model": predictor.settings.name,
             "task": predictor.settings.task,
             **describe_threshold(predictor),
-            "levels": predictor.settings.levels,
-            "verifier": predictor.verifier is not None,
             "tiles": asdict(predictor.tiling),
             "square": predictor.square,
         },
@@ -291,10 +289,11 @@ def messages_of(error: BaseException | None) -> list[str]:
     return texts
 
 
-def describe_threshold(predictor: Predictor) -> dict[str, float]:
-    """The threshold, or from which thresholds go out and for how many false components a frame, for JSON."""
+def describe_threshold(predictor: Predictor) -> dict[str, Any]:
+    """The threshold, or from which thresholds go out and for how many false components a frame, and of which scores."""
     rate = {} if predictor.false_rate is None else {"false_rate": predictor.false_rate}
-    return {"threshold": predictor.settings.threshold, **rate}
+    scores = {"levels": predictor.settings.levels, "verifier": predictor.verifier is not None}
+    return {"threshold": predictor.settings.threshold, **rate, **scores}
 
 
 def describe_run(source: FrameSource, results: Results, seconds: float) -> list[str]:
