@@ -59,7 +59,7 @@ def patches_at(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """
     height, width = x.shape[-2:]
     step = torch.arange(-1, 2, device=x.device)
-    rows, columns = rows[..., None] + step.repeat_interleave(3), columns[..., None] + step.repeat(3)
+    rows, columns = rows[..., None] + step[:, None].expand(3, 3).flatten(), columns[..., None] + step.repeat(3)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     place = torch.where(inside, rows * width + columns, 0).flatten(1)
     values = x.flatten(2).gather(2, place[:, None].expand(-1, x.shape[1], -1)).unflatten(2, rows.shape[1:])

@@ -18,7 +18,7 @@ from nets.inference.exportable import ClipExport  # noqa: E402
 from nets.micml import MICML  # noqa: E402
 from utils import export  # noqa: E402
 from utils.commands.exported_program import STEADY_SHARE, measure_deviation  # noqa: E402
-from utils.predictor.onnx_run import OnnxRun, detections_of  # noqa: E402
+from utils.predictor.onnx_run import OnnxRun, detections_of, open_session  # noqa: E402
 from utils.predictor.predictor import Predictor  # noqa: E402
 from utils.predictor.weights import read_weights  # noqa: E402
 from utils.system.errors import UserError  # noqa: E402
@@ -62,7 +62,13 @@ def test_peaks_of_deformable_convolutions_are_those_of_onnx(tmp_path):
     program = torch.export.export(module, (clip,), dynamic_shapes=(sides,))
     model = export.make_onnx_model(program, (clip,), True, 19, "{}")
     assert "DeformConv" in {node.op_type for node in model.graph.node}
-    session = onnxruntime.InferenceSession(model.SerializeToString())
+    path = tmp_path / "peaks.onnx"
+    path.write_bytes(model.SerializeToString())
+    try:
+        session = open_session(path)
+    except UserError as error:  # deformable convolutions came to ONNX Runtime later than the oldest that is allowed
+        assert "lacks an operator of it" in str(error) and "pip install -U onnxruntime" in str(error)
+        pytest.skip(f"ONNX Runtime {onnxruntime.__version__} has no deformable convolutions")
 
     def run(arrays, move=0.0):
         boxes, scores = session.run(None, {"clips": arrays[0]})

@@ -93,6 +93,9 @@ def open_session(path: str | os.PathLike, threads: int = 0) -> Any:
         return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's exceptions have no common class but this one
         text = " ".join(str(error).split())[:200]
+        if "NOT_IMPLEMENTED" in text:
+            here = f"ONNX Runtime {onnxruntime.__version__}"
+            raise UserError(f"{path}: {here} lacks an operator of it ({text}); pip install -U onnxruntime") from None
         raise UserError(f"{path}: not a readable ONNX file ({text}); export it again") from None
 
 
