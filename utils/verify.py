@@ -26,10 +26,10 @@ from utils.commands.predictor_options import PredictorChoice
 from utils.commands.verifier_fitting import (
     BUDGETS,
     FitSettings,
-    at_threshold,
     calibrate,
     calibration_error,
     fit,
+    operating_point_at,
     operating_points,
     platt,
 )
@@ -175,7 +175,7 @@ def rows_of(name: str, table: CandidateTable, model: VerifierModel) -> dict[str,
         ("network", 1 / (1 + np.exp(-table.network)), model.network_threshold),
         ("verifier", model(table.features), model.threshold),
     ):
-        points, used = operating_points(table, scores), at_threshold(table, scores, threshold)
+        points, used = operating_points(table, scores), operating_point_at(table, scores, threshold)
         rows[f"{name}: {title}"] = {
             "frames": len(table.targets),
             "targets": int(table.targets.sum()),

@@ -17,10 +17,10 @@ from utils import bundle, verify
 from utils.commands.candidate_tables import CandidateTable, assign_targets, ignored_places, join_tables
 from utils.commands.verifier_fitting import (
     FitSettings,
-    at_threshold,
     calibrate,
     calibration_error,
     fit,
+    operating_point_at,
     operating_points,
     platt,
 )
@@ -64,7 +64,7 @@ def test_operating_points_are_those_counted_by_hand():
     assert [point.false for point in points.values()] == [0, 0.5, 1.0, 1.5]
     assert [point.threshold for point in points.values()] == pytest.approx([0.8, 0.5, 0.4, -np.inf])
     for point in points.values():
-        assert at_threshold(table, scores, point.threshold) == point
+        assert operating_point_at(table, scores, point.threshold) == point
 
 
 def test_parts_and_joints_of_tables_keep_who_is_whose():

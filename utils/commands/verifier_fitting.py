@@ -167,7 +167,7 @@ def operating_points(
     return result
 
 
-def at_threshold(table: CandidateTable, scores: np.ndarray, threshold: float) -> OperatingPoint:
+def operating_point_at(table: CandidateTable, scores: np.ndarray, threshold: float) -> OperatingPoint:
     """What a threshold gives; arguments as of `operating_points`."""
     over = scores > threshold
     found = len({(int(f), int(t)) for f, t in zip(table.frame[over], table.target[over], strict=True) if t >= 0})

@@ -11,9 +11,7 @@ import numpy as np
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]
 SURROUNDINGS_PX = 41  # side of the square around a pixel that tells its level and its noise
 BAND_PX = (0.8, 4.0)  # standard deviations of the two Gaussians between whose scales targets lie
-NOISE_UNITS = (
-    10.0  # so many times the noise become 1: of 5, 10 and 20 what weights of a dataset's levels rank best with
-)
+NOISE_UNITS = 10.0  # times the noise become 1: of 5, 10 and 20 what weights of a dataset's levels rank best with
 MIN_NOISE_SHARE = 0.25  # of the frame's median noise: where there is less, such as in saturated areas, noise counts so
 MIN_NOISE = 1e-3  # grey levels
 

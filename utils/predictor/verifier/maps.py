@@ -16,9 +16,9 @@ import numpy as np
 from utils.clips.bad_pixels import DefectFinder, mend
 from utils.clips.registration import MIN_SHIFT_PX, move, scene_shift
 from utils.clips.rule import run_starts
+from utils.images.normalise import BAND_PX
 
 LAGS = (2, 4, 8)  # frames from the key frame back to those that are taken from it
-TARGET_PX, SURROUNDINGS_PX = 0.8, 4.0  # the two Gaussians' standard deviations
 RMS_PX = 41  # side of the square over which local noise is measured
 LEAST_RMS = 0.1  # grey levels: below it is what rounding to whole levels leaves of nothing
 CUT_SHARE = 0.5  # of the coarse scenery's standard deviation that is left once it is aligned: another scene
@@ -74,8 +74,8 @@ class ContrastMaps:
 
 
 def band_pass(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A frame (H, W) float32: between the two Gaussians, and behind the wider one."""
-    fine, coarse = (cv2.GaussianBlur(levels, (0, 0), size) for size in (TARGET_PX, SURROUNDINGS_PX))
+    """A frame (H, W) float32: between the two Gaussians of `BAND_PX`, and behind the wider one."""
+    fine, coarse = (cv2.GaussianBlur(levels, (0, 0), size) for size in BAND_PX)
     return fine - coarse, coarse
 
 
