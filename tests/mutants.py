@@ -132,9 +132,14 @@ MUTATIONS = [
         "if signed[peak] >= MIN_CONTRAST",
         "images/test_boxes.py",
     ),
-    Mutation("utils/render/tracks.py", "far = cost > GATE", "far = cost > 10 * GATE", "render/test_own_footage.py"),
     Mutation(
-        "utils/render/tracks.py",
+        "utils/predictor/tracking/tracker.py",
+        "far = cost > GATE",
+        "far = cost > 10 * GATE",
+        "render/test_own_footage.py",
+    ),
+    Mutation(
+        "utils/predictor/tracking/tracker.py",
         "len(track.hits) >= self.confirm",
         "len(track.hits) > self.confirm",
         "render/test_own_footage.py",

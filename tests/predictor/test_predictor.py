@@ -14,10 +14,10 @@ from utils.metrics.evaluate import evaluate_sequences
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.predictor.prediction import Component, Prediction, components_of
 from utils.predictor.predictor import Predictor
+from utils.predictor.tracking.tracker import TrackPoint
 from utils.render.curves import plot_curves, plot_history
 from utils.render.overlay import FALSE_COLOUR, FOUND_COLOUR, MISSED_COLOUR, TRACK_COLOUR, TRUTH_COLOUR, Trails, draw
 from utils.render.source_truth import open_truth
-from utils.render.tracks import TrackPoint
 from utils.system.errors import UserError
 from utils.system.threads import make_ahead, read_ahead
 from utils.video.sources import open_sources

@@ -18,8 +18,8 @@ from utils.commands.options import parse_window
 from utils.images.grey_levels import Window, noise_of
 from utils.predictor.frame_preparation import RAW_WINDOW, Intake
 from utils.predictor.prediction import box_component, from_boxes, from_probability
+from utils.predictor.tracking.tracker import Tracker
 from utils.render.source_truth import open_truth
-from utils.render.tracks import Tracker
 from utils.system.errors import UserError
 from utils.video.growing_folder import GrowingFolder
 from utils.video.live import LiveSource, is_live

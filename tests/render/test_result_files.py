@@ -14,8 +14,8 @@ from PIL import Image
 from scripts import script
 
 from utils.predictor.prediction import from_boxes
+from utils.predictor.tracking.tracker import Tracker
 from utils.render.result_files import Results, _Table
-from utils.render.tracks import Tracker
 from utils.system.errors import Interrupted, UserError
 from utils.system.files import GrowingFile
 from utils.system.outputs import RECORD_FILE, OutputFolder

@@ -1,1 +1,1 @@
-"""Floor 7: pictures, tracks and result files of predictions."""
+"""Floor 7: pictures and result files of predictions."""

@@ -12,7 +12,7 @@ from utils.images.components import label
 from utils.images.grey_levels import Stretch
 from utils.predictor.calibration.log import show_share
 from utils.predictor.prediction import Component, Prediction, match_components
-from utils.render.tracks import TrackPoint
+from utils.predictor.tracking.tracker import TrackPoint
 from utils.system.tables import on_one_line
 
 # BGR; told apart by people with any colour vision.

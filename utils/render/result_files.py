@@ -13,7 +13,7 @@ from typing import Any
 from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry
 from utils.predictor.calibration.log import ThresholdLog
 from utils.predictor.prediction import Component, Prediction, match_components
-from utils.render.tracks import Tracker, TrackPoint
+from utils.predictor.tracking.tracker import Tracker, TrackPoint
 from utils.system.files import GrowingFile, Reserve, encode_text, write_rows, writing
 from utils.video.sources import SourceFrame
 

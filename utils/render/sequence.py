@@ -20,10 +20,10 @@ from utils.images.grey_levels import Stretch, Window
 from utils.images.normalise import Normalisation
 from utils.predictor.frame_preparation import Intake, intake_for, raw_notice
 from utils.predictor.predictor import Predictor
+from utils.predictor.tracking.tracker import Tracker
 from utils.render.overlay import Trails, draw
 from utils.render.result_files import RESULT_FILES, Results, Tally
 from utils.render.source_truth import Truth
-from utils.render.tracks import Tracker
 from utils.system.errors import Interrupted, UserError
 from utils.system.notices import warn
 from utils.system.outputs import OutputFolder, adopt_earlier

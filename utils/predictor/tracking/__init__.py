@@ -1,0 +1,1 @@
+"""Targets followed from frame to frame."""
