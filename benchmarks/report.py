@@ -19,15 +19,8 @@ import numpy as np
 from utils.images.components import label
 from utils.metrics.bootstrap import Resampling
 from utils.metrics.breakdown import Band
-from utils.report.frames import (
-    FALSE_ALARM,
-    TRUE_TARGET,
-    FoundInFrame,
-    PagePicture,
-    ShownFrame,
-    encode_components,
-    encode_webp,
-)
+from utils.render.page_parts import FALSE_ALARM, TRUE_TARGET, encode_components, encode_webp
+from utils.report.frames import FoundInFrame, PagePicture, ShownFrame
 from utils.report.page import page
 from utils.report.results import Curve, FigureSet, Measurement, MethodResult, TilePicture
 from utils.system.command_line import Parser, number

@@ -22,9 +22,10 @@ from utils.images.components import label
 from utils.metrics.bootstrap import Resampling
 from utils.metrics.evaluate import evaluate_detection
 from utils.predictor.classical import classical_predictor
+from utils.render.page_parts import encode_components
 from utils.report import __main__ as command
 from utils.report.charts import Axis, empty_chart, power_text
-from utils.report.frames import encode_components, path_of, pick_frames
+from utils.report.frames import path_of, pick_frames
 from utils.report.measure import thin_curve
 from utils.report.results import Curve, FigureSet, Measurement, MethodResult
 from utils.report.tables import COLUMNS, best_of, figure_text, markdown

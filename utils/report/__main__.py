@@ -23,7 +23,8 @@ from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
 from utils.metrics.target_facts import TargetFacts
-from utils.report.frames import TRUE_TARGET, ShownFrame, encode_components, pick_frames, read_pictures
+from utils.render.page_parts import TRUE_TARGET, encode_components
+from utils.report.frames import ShownFrame, pick_frames, read_pictures
 from utils.report.measure import measure
 from utils.report.page import page
 from utils.report.results import Measurement, MethodResult

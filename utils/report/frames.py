@@ -1,41 +1,18 @@
-"""Frames and what was found in them, small enough for thousands of them in one page."""
+"""Frames and what was found in them, as the page shows them."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
-from utils.images.components import Components
 from utils.images.grey_levels import Stretch
 from utils.images.image_files import read_frame
-from utils.system.errors import UserError
-
-MAX_SIDE = 640  # pixels; larger frames are reduced, coordinates stay those of the frame
-WEBP_QUALITY = 45
-FALSE_ALARM, HIT, TRUE_TARGET = 0, 1, 2  # kinds of components
-
-
-class EncodedComponent(NamedTuple):
-    """A component in pixels of the frame, which JSON has as a list.
-
-    `x, y, w, h` is its box; `kind` one of `FALSE_ALARM`, `HIT`, `TRUE_TARGET`; `score` in thousandths, 0 without one;
-    `runs` are the lengths of the runs off, on, off … through the box in raster order, "" where the component fills it.
-    """
-
-    x: int
-    y: int
-    w: int
-    h: int
-    kind: int
-    score: int
-    runs: str
+from utils.render.page_parts import EncodedComponent, encode_webp, grey_picture
 
 
 class FoundInFrame(NamedTuple):
@@ -102,18 +79,6 @@ def pick_frames(dataset: Dataset, most: int, limit: int = 0) -> list[Frame]:
     return result
 
 
-def encode_webp(picture: np.ndarray, quality: int = WEBP_QUALITY) -> str:
-    """A picture `(H, W)` or `(H, W, 3)` BGR uint8 as a data URI.
-
-    Raises:
-        UserError: this OpenCV cannot write WebP.
-    """
-    done, data = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
-    if not done:
-        raise UserError("OpenCV: cannot write WebP, expected a build with it; pip install opencv-python-headless")
-    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
-
-
 def read_pictures(frames: Sequence[Frame]) -> dict[str, PagePicture]:
     """The frames' pictures by their image paths; contrast follows each sequence.
 
@@ -126,42 +91,9 @@ def read_pictures(frames: Sequence[Frame]) -> dict[str, PagePicture]:
         image = read_frame(frame.image)
         if frame.sequence != sequence:
             stretch, sequence = Stretch(), frame.sequence
-        black, white = stretch.update(image)
-        grey = np.clip((image.astype(np.float32) - black) * (255 / (white - black)), 0, 255)
+        grey = grey_picture(image, stretch.update(image))
         height, width = image.shape
-        shrink = MAX_SIDE / max(image.shape)
-        if shrink < 1:
-            grey = cv2.resize(grey, (round(width * shrink), round(height * shrink)), interpolation=cv2.INTER_AREA)
-        result[frame.image] = PagePicture(width, height, encode_webp(np.rint(grey).astype(np.uint8)))
-    return result
-
-
-def encode_components(
-    components: Components, width: int, kind: np.ndarray | int, scores: np.ndarray | None = None
-) -> list[EncodedComponent]:
-    """Components of a frame for the page.
-
-    Args:
-        components: K of them.
-        width: of the frame.
-        kind: of each, `(K,)`, or of all.
-        scores: `(K,)` in [0, 1].
-    """
-    rows, columns = np.divmod(components.pixel, width)
-    kinds = np.broadcast_to(kind, len(components))
-    result = []
-    for index in range(len(components)):
-        own = components.owner == index
-        y, x = rows[own], columns[own]
-        top, left, h, w = (int(v) for v in (y.min(), x.min(), np.ptp(y) + 1, np.ptp(x) + 1))
-        runs = ""
-        if h * w != len(y):
-            flat = np.zeros(h * w + 2, np.int8)
-            flat[(y - top) * w + x - left + 1] = 1
-            edges = np.flatnonzero(np.diff(flat))
-            runs = ",".join(map(str, np.diff(edges, prepend=0).tolist()))
-        score = 0 if scores is None else int(round(1000 * float(scores[index])))
-        result.append(EncodedComponent(left, top, w, h, int(kinds[index]), score, runs))
+        result[frame.image] = PagePicture(width, height, encode_webp(grey))
     return result
 
 

@@ -23,7 +23,8 @@ from utils.metrics.truth import count_boxes, true_boxes
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
 from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles
-from utils.report.frames import FALSE_ALARM, HIT, FoundInFrame, encode_components, encode_webp
+from utils.render.page_parts import FALSE_ALARM, HIT, encode_components, encode_webp
+from utils.report.frames import FoundInFrame
 from utils.report.results import Curve, FigureSet, MethodResult, TilePicture
 
 RULE = "centroid"

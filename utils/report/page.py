@@ -10,6 +10,7 @@ from pathlib import Path
 from utils.metrics.breakdown import BANDS
 from utils.metrics.figures import ratio
 from utils.metrics.published_countings import COUNTINGS, shifts
+from utils.render.page_parts import html_page
 from utils.report import charts, viewer
 from utils.report.frames import ShownFrame
 from utils.report.results import Measurement, MethodResult
@@ -28,7 +29,6 @@ def page(methods: Sequence[MethodResult], about: Measurement, frames: dict[str, 
         frames: by sequence, those that the viewer shows.
     """
     here = Path(__file__).parent
-    style, script = ((here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     names = ", ".join(method.name for method in methods)
     title = f"{len(methods)} {'method' if len(methods) == 1 else 'methods'} on {about.dataset}"
     body = [
@@ -44,16 +44,8 @@ def page(methods: Sequence[MethodResult], about: Measurement, frames: dict[str, 
         countings(methods),
         paper(methods, about),
     ]
-    return (
-        "<!doctype html>\n"
-        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="description" content="{escape(names)}"><link rel="icon" href="data:,">\n'
-        f"<style>\n{style}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + viewer.data(frames)
-        + f"<script>\n{script}</script>\n</body></html>\n"
-    )
+    script = (here / "script.js").read_text(encoding="utf-8")
+    return html_page(title, names, here / "style.css", "\n".join(body) + viewer.data(frames), script)
 
 
 def legend(methods: Sequence[MethodResult]) -> str:

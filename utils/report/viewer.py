@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from html import escape
 
+from utils.render.page_parts import EncodedComponent, json_block
 from utils.report.charts import classes
-from utils.report.frames import EncodedComponent, ShownFrame, path_of
+from utils.report.frames import ShownFrame, path_of
 from utils.report.results import Measurement, MethodResult
-from utils.system.files import to_json_value
 
 MAX_STILLS = 6  # frames for browsers without scripts
 KIND_CLASSES = ("false", "hit", "truth")  # of the style sheet, by the number of a component's kind
@@ -58,11 +57,9 @@ def _stage() -> str:
 
 def data(frames: Frames) -> str:
     """The frames of every sequence as a block of JSON of its own, which is read when it is asked for."""
-    blocks = []
-    for index, part in enumerate(frames.values()):
-        text = json.dumps(to_json_value([frame.as_dict() for frame in part]), separators=(",", ":"))
-        text = text.replace("<", "\\u003c")  # nothing ends the element early
-        blocks.append(f'\n<script type="application/json" id="frames-{index}">{text}</script>')
+    blocks = [
+        json_block(f"frames-{index}", [frame.as_dict() for frame in part]) for index, part in enumerate(frames.values())
+    ]
     return "".join(blocks) + "\n"
 
 
