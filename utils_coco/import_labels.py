@@ -24,7 +24,8 @@ from utils.system.files import writing
 from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
-from utils_coco.label_formats import ReadLabels, mask_files, read_boxes
+from utils_coco.image_labels import ReadLabels
+from utils_coco.label_formats import mask_files, read_boxes
 from utils_coco.label_kinds import LABEL_KINDS, guess_kind
 from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox
 from utils_coco.mot_labels import read_videos

@@ -9,98 +9,26 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from utils.datasets.coco import TARGET_CATEGORY, coco_entries, load_coco
-from utils.datasets.formats.voc import parse_xml, read_objects
+from utils.datasets.formats.voc import VOC_FILE, read_objects
 from utils.datasets.json_formats import category_name
-from utils.datasets.split_names import split_of, split_of_folder
-from utils.images.boxes import shares_problem, within_first_pixel
+from utils.images.boxes import shares_problem
 from utils.images.image_files import IMAGE_SUFFIXES
 from utils.images.picture_roles import mask_names
 from utils.system.errors import UserError
-from utils.system.untrusted import read_text
-from utils_coco.class_names import ClassNames, is_names_file
-from utils_coco.label_kinds import NAMES_WITHOUT_LABELS, SUFFIXES, files_below, find_points, is_yolo, label_files
+from utils.system.untrusted import parse_xml
+from utils_coco.image_labels import ReadLabels, SizeLookup
+from utils_coco.label_kinds import SUFFIXES, files_below, find_points, label_files
 from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox, read_table
 from utils_coco.mot_labels import VideoLabels
 from utils_coco.point_files import HEAD_SIDE, image_of_points, read_points
-from utils_coco.unread_formats import UnreadFiles, name_format, name_xml
-
-SizeLookup = Callable[[str], "tuple[int, int] | None"]  # of an image by the key of its labels: (h, w), None without one
-MAX_CLASS = 9999  # a number beyond is a slip
-
-
-class ImageName(NamedTuple):
-    """What labels call an image; `split` is "train" or "test" where the label file is called so, else ""."""
-
-    path: str
-    split: str = ""
-
-
-@dataclass
-class LabelledImage:
-    """What labels say of an image; `size` is the (height, width) in pixels that they declare for it, if any."""
-
-    boxes: list[NamedBox] = field(default_factory=list)
-    size: tuple[int, int] | None = None
-    source: Path | None = None  # the file of several images that named it first
-
-
-@dataclass
-class ReadLabels:
-    """What labels say of all images, by what they call these; `repeated` counts boxes that several files have.
-
-    Images that a label file without boxes names are among them. `notes` are warnings about what was passed over, `said`
-    lines about what was found, `scores` numbers that stand behind boxes.
-    """
-
-    images: dict[ImageName, LabelledImage] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    unread: UnreadFiles = field(default_factory=UnreadFiles)
-    repeated: int = 0
-
-    def add(
-        self, key: str, boxes: Sequence[NamedBox], size: tuple[int, int] | None = None, labels: Path | None = None
-    ) -> None:
-        """Take up boxes of an image, of the split that the file `labels`, or a folder in `key`, is called after."""
-        split = split_of(labels.name) if labels else ""
-        split = split or next(filter(None, map(split_of_folder, key.split("/")[:-1])), "")
-        image = self.images.setdefault(ImageName(key, split), LabelledImage())
-        image.source = image.source or labels
-        fresh = [box for box in boxes if box not in image.boxes] if image.source != labels else boxes
-        self.repeated += len(boxes) - len(fresh)
-        image.boxes.extend(fresh)
-        image.size = image.size or size
-
-    def note_scores(self, labels: Path) -> None:
-        """Name the scores of boxes, which may tell that these are predictions."""
-        scores, count = self.scores, sum(len(image.boxes) for image in self.images.values())
-        if scores:
-            alike = all(0 <= score <= 1 for score in scores) and any(score % 1 for score in scores)
-            self.notes.append(
-                f"{labels}: {len(scores)} of {count} boxes have a score or another number behind them "
-                f"({min(scores):g} to {max(scores):g}), which is passed over: every box counts as a label"
-                + ("; these look like predictions of a program, not like labels" if alike else "")
-            )
-
-    def note_shares(self, labels: Path) -> None:
-        """Name boxes that may be shares of their image's sides, among others in pixels."""
-        boxes = [box for image in self.images.values() for box in image.boxes]
-        small = within_first_pixel(np.array([box[:4] for box in boxes], np.float64))
-        if small.any():
-            first = ",".join(f"{value:g}" for value in boxes[small.argmax()][:4])
-            self.notes.append(
-                f"{labels}: {small.sum()} of {len(boxes)} boxes lie within the first pixel, the first {first}; are "
-                "they shares of the image's sides? They are taken as pixels"
-            )
+from utils_coco.unread_formats import name_format, name_xml
+from utils_coco.yolo_labels import read_yolo
 
 
 def read_boxes(
@@ -126,7 +54,7 @@ def read_boxes(
     """
     found = ReadLabels()
     if kind == "yolo":
-        _read_yolo(labels, sizes, found)
+        read_yolo(labels, sizes, found)
     elif kind == "voc":
         _read_voc(labels, found)
     elif kind == "coco":
@@ -161,69 +89,11 @@ def _note_others(labels: Path, suffix: str, found: ReadLabels) -> None:
             found.unread.files.setdefault(name, []).extend(paths)
 
 
-def _read_yolo(labels: Path, sizes: SizeLookup, found: ReadLabels) -> None:
-    """`class cx cy w h` a line, in shares of the image's sides; names of the classes as in `utils_coco.class_names`.
-
-    A number behind them, such as a score, is passed over. Other text, such as a README, that no image is called like
-    is passed over.
-    """
-    names, polygons = ClassNames(labels), 0
-    for path, key in label_files(labels, ".txt"):
-        boxes, size = [], sizes(key)
-        if is_names_file(path):
-            continue
-        if size is None and (
-            path.stem.lower() in NAMES_WITHOUT_LABELS or found.unread.takes(path) or not is_yolo(path)
-        ):
-            continue
-        height, width = size or (math.nan, math.nan)
-        for row, line in enumerate(read_text(str(path)).splitlines(), 1):
-            words = line.split()
-            if not words:
-                continue
-            try:
-                number, (cx, cy, w, h, *more) = int(words[0]), _box_around(words[1:])
-                polygons += len(words) > 6
-                sound = len(more) < 2 and all(0 <= value <= 1.001 for value in (cx, cy, w, h))
-                sound = sound and 0 <= number <= MAX_CLASS and all(map(math.isfinite, more))
-            except ValueError:
-                sound = False
-            if not sound:
-                raise UserError(
-                    f"{path}: line {row}: found '{line.strip()[:60]}', expected class cx cy w h, four shares of the "
-                    "image's sides, or class and the points of a polygon, also in shares; correct that line"
-                )
-            corners = ((cx - w / 2) * width, (cy - h / 2) * height, (cx + w / 2) * width, (cy + h / 2) * height)
-            boxes.append(NamedBox(*corners, names.find(path, number)))
-            found.scores += more
-        found.add(key, boxes)
-    found.said += names.said()
-    if polygons:
-        count = sum(len(image.boxes) for image in found.images.values())
-        found.notes.append(f"{labels}: {polygons} of {count} labels are polygons; the boxes around them are taken")
-
-
-def _box_around(words: Sequence[str]) -> list[float]:
-    """cx cy w h of a label's numbers: these themselves and what follows them, or of the polygon that they are.
-
-    Raises:
-        ValueError: they may be something else, such as a box with a score and a track, or key points.
-    """
-    values = [float(word) for word in words]
-    if len(values) < 6:
-        return values
-    tracked = len(values) == 6 and words[5].isdecimal()
-    if len(values) % 2 or tracked or not all(0 <= value <= 1.001 for value in values):
-        raise ValueError
-    x, y = values[::2], values[1::2]
-    return [(min(x) + max(x)) / 2, (min(y) + max(y)) / 2, max(x) - min(x), max(y) - min(y)]
-
-
 def _read_voc(labels: Path, found: ReadLabels) -> None:
     """One xml an image; xmin … ymax count from 1, both ends inclusive; difficult objects are regions to ignore."""
     raw = []
     for path, key in label_files(labels, ".xml"):
-        root = parse_xml(str(path))
+        root = parse_xml(str(path), VOC_FILE)
         if root.tag != "annotation" and found.unread.takes(path, name_xml(root)):
             continue
         objects, size = read_objects(root, str(path))

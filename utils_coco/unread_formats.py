@@ -8,11 +8,10 @@ from xml.etree import ElementTree
 
 from utils.datasets.json_formats import name_json_file
 from utils.system.errors import UserError
-from utils.system.untrusted import read_text
+from utils.system.untrusted import parse_xml, read_text
 
 NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 MAX_LINES_LOOKED_AT = 20
-UNSAFE_XML = re.compile("<!ENTITY|<!DOCTYPE")
 MOT_NAMES = ("gt", "det")
 MOT_FORMATS = ("MOTChallenge", "MOTChallenge, or VisDrone-VID and UAVDT")  # which are read where nothing else is
 GENERIC_ADVICE = "export them as COCO, YOLO or Pascal VOC"
@@ -76,10 +75,10 @@ def name_format(path: Path) -> str:
     if suffix == ".json":
         return name_json_file(str(path))
     try:
-        if suffix == ".xml" and not UNSAFE_XML.search(text := read_text(str(path))):
-            return name_xml(ElementTree.fromstring(text))
+        if suffix == ".xml":
+            return name_xml(parse_xml(str(path), "labels"))
         return name_text(path, read_text(str(path))) if suffix == ".txt" else ""
-    except (UserError, ElementTree.ParseError):
+    except UserError:
         return ""  # whoever reads it says what is wrong
 
 

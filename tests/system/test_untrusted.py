@@ -20,7 +20,9 @@ from utils.datasets.dataset import open_dataset
 from utils.images.image_files import check_end, read_frame
 from utils.images.masks.values import read_mask
 from utils.predictor.checkpoint import load_file
+from utils.system import untrusted
 from utils.system.errors import UserError
+from utils.system.untrusted import parse_xml
 from utils.video.sources import open_sources
 
 
@@ -200,3 +202,36 @@ def test_nested_json_is_a_user_error(tmp_path):
     for name in ("x.json", "y.json"):
         with pytest.raises(UserError, match=f"{name}: not json"):
             read_coco(str(tmp_path / name))
+
+
+# --- xml -------------------------------------------------------------------------------------------------------------
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+BAD_XML = {
+    "billion laughs": (f'<!DOCTYPE x [<!ENTITY l0 "ha">{LAUGHS}]><annotation>&l9;</annotation>', "a document type or"),
+    "another file": ('<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><annotation>&f;</annotation>', "entities"),
+    "another document type": ('<!DOCTYPE x SYSTEM "http://localhost/x.dtd"><annotation/>', "a document type or"),
+    "an entity without a type": ("<annotation>&f;</annotation>", "not xml"),
+    "deep": ("<annotation>" * 33 + "</annotation>" * 33, "more than 32 elements in one another"),
+    "deep and unfinished": ("<a>" * 500_000, "more than 32 elements in one another"),
+    "unfinished": ("<annotation><object>", "not xml"),
+    "empty": ("", "not xml"),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("name", BAD_XML)
+def test_xml_that_may_take_any_memory_is_refused(tmp_path, name, encoding):
+    text, message = BAD_XML[name]
+    path = write_text(tmp_path / "x.xml", text, encoding)
+    with pytest.raises(UserError, match=f"x.xml: .*{message}.*, expected a label file") as raised:
+        parse_xml(str(path), "a label file")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_xml_of_usual_depth_is_read_and_a_huge_one_refused(tmp_path, monkeypatch):
+    path = write_text(tmp_path / "x.xml", '<?xml version="1.0" encoding="latin-1"?>' + "<a>" * 32 + "é" + "</a>" * 32)
+    assert "".join(parse_xml(str(path), "a label file").itertext()) == "é"
+    monkeypatch.setattr(untrusted, "MAX_XML_CHARACTERS", 200)
+    with pytest.raises(UserError, match="expected a label file of at most 200; export it in parts"):
+        parse_xml(str(path), "a label file")

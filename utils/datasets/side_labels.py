@@ -12,7 +12,7 @@ import numpy as np
 from utils.datasets.coco import TARGET_CATEGORY
 from utils.datasets.compact_lists import NO_TRACK, Box, Entry
 from utils.datasets.formats.mot import NO_CLASS, MotTable, frames_by_number, read_mot
-from utils.datasets.formats.voc import parse_xml, read_objects
+from utils.datasets.formats.voc import VOC_FILE, read_objects
 from utils.datasets.layouts import Files
 from utils.datasets.layouts.files import VISO_CLASSES
 from utils.datasets.layouts.videos import table_beside
@@ -21,6 +21,7 @@ from utils.datasets.sequences import BoxTable
 from utils.images.folders import FRAME_FOLDERS
 from utils.images.frame_names import natural_key
 from utils.system.notices import warn
+from utils.system.untrusted import parse_xml
 
 COUNTED_FROM_ONE = "img1"  # the folder of frames whose tables count pixels from 1, as MOTChallenge does
 VOC_FOLDER = "xml_det"
@@ -214,7 +215,7 @@ def _read_voc(
                 continue
             path = files.path(f"{folder}/{name}")
             if stem in keys:
-                read.append((keys[stem], *read_objects(parse_xml(path), path)))
+                read.append((keys[stem], *read_objects(parse_xml(path, VOC_FILE), path)))
                 names |= {item.name or TARGET_CATEGORY for item in read[-1][1] if not item.ignored}
             else:
                 lost.append(path)

@@ -12,6 +12,7 @@ import io
 import os
 import stat
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +23,8 @@ MAX_IMAGE_PIXELS = 1 << 26  # of an image; 8192 x 8192
 SIZE_ADVICE = f"expected at most {MAX_IMAGE_PIXELS:,} pixels; cut or shrink it"
 MAX_FILE_BYTES = 1 << 30  # of an image file, or of the array in a .mat file
 MAX_WEIGHTS_GIB = 20  # more than any weights file of these networks
+MAX_XML_CHARACTERS = 1 << 27  # some million boxes; its tree takes ten times as many bytes
+MAX_XML_DEPTH = 32  # elements in elements; label files have up to eight
 
 
 def read_bytes(path: str | os.PathLike, expected: str) -> np.ndarray:
@@ -54,6 +57,56 @@ def read_text(path: str) -> str:
         return data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a text file in UTF-8; write the file again") from None
+
+
+class _ShallowTree(ElementTree.TreeBuilder):
+    """Builds the tree of an xml, and refuses one that is deeper than `MAX_XML_DEPTH`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> ElementTree.Element:
+        self.depth += 1
+        if self.depth > MAX_XML_DEPTH:
+            raise _TooDeep
+        return super().start(tag, attributes)
+
+    def end(self, tag: str) -> ElementTree.Element:
+        self.depth -= 1
+        return super().end(tag)
+
+
+class _TooDeep(Exception):
+    """Elements lie in too many others."""
+
+
+def parse_xml(path: str, expected: str) -> ElementTree.Element:
+    """The root of an xml file.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the error.
+
+    Raises:
+        UserError: it cannot be read, is no xml, is larger or deeper than label files are, or has a document type or
+            entities, which may take any memory and name other files.
+    """
+    text = read_text(path)
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
+        raise UserError(f"{path}: found a document type or entities, expected {expected} without; remove them")
+    if len(text) > MAX_XML_CHARACTERS:
+        raise UserError(
+            f"{path}: found {len(text):,} letters, expected {expected} of at most {MAX_XML_CHARACTERS:,}; export it in "
+            "parts"
+        )
+    try:
+        return ElementTree.fromstring(text, ElementTree.XMLParser(target=_ShallowTree()))
+    except _TooDeep:
+        found = f"found more than {MAX_XML_DEPTH} elements in one another"
+    except ElementTree.ParseError as error:
+        found = f"not xml ({error})"
+    raise UserError(f"{path}: {found}, expected {expected}; write it again")
 
 
 def require_regular(path: str | os.PathLike, expected: str) -> int:

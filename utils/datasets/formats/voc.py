@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 from utils.datasets.json_formats import IGNORE_FLAGS, MAX_NUMBER
 from utils.system.errors import UserError
-from utils.system.untrusted import read_text
 
+VOC_FILE = "a Pascal VOC file"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -35,21 +35,6 @@ def as_flag(text: str) -> bool:
     if plain in ("1", "true", "yes"):
         return True
     raise ValueError(f"found '{text.strip()[:20]}', expected 0 or 1")
-
-
-def parse_xml(path: str) -> ElementTree.Element:
-    """The root of an xml file.
-
-    Raises:
-        UserError: it cannot be read, is no xml, or has a document type or entities, which may take any memory.
-    """
-    text = read_text(path)
-    if "<!ENTITY" in text or "<!DOCTYPE" in text:
-        raise UserError(f"{path}: found a document type or entities, expected a plain VOC file; remove them")
-    try:
-        return ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise _broken(path, error) from None
 
 
 def read_objects(root: ElementTree.Element, path: str) -> tuple[list[VocObject], tuple[int, int] | None]:
