@@ -54,15 +54,15 @@ def test_where_nobody_says_what_is_a_target_no_candidate_counts():
 
 
 def test_operating_points_are_those_counted_by_hand():
-    # two frames; of the first target two candidates, of the third none
+    # two frames; of the first target two candidates, of which one is false, of the third none
     table = table_of(
         scores=[0.9, 0.8, 0.7, 0.6, 0.5, 0.4], target=[0, -1, 0, 1, -1, -1], frame=[0, 0, 0, 1, 1, 1], targets=[1, 2]
     )
     scores = table.features[:, 0]
     points = operating_points(table, scores, (0, 0.5, 1.0, 2.0))
-    assert [round(point.pd, 4) for point in points.values()] == [0.3333, 0.6667, 0.6667, 0.6667]
-    assert [point.false for point in points.values()] == [0, 0.5, 1.0, 1.5]
-    assert [point.threshold for point in points.values()] == pytest.approx([0.8, 0.5, 0.4, -np.inf])
+    assert [round(point.pd, 4) for point in points.values()] == [0.3333, 0.3333, 0.6667, 0.6667]
+    assert [point.false for point in points.values()] == [0, 0.5, 1.0, 2.0]
+    assert [point.threshold for point in points.values()] == pytest.approx([0.8, 0.7, 0.5, -np.inf])
     for point in points.values():
         assert operating_point_at(table, scores, point.threshold) == point
 

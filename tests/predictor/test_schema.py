@@ -11,6 +11,7 @@ from trees import picture
 from utils.predictor.checkpoint import save_checkpoint
 from utils.predictor.predictor import Predictor
 from utils.predictor.schema import require_model
+from utils.predictor.verifier.features import NAMES
 from utils.predictor.weights import read_weights
 from utils.system.errors import UserError
 from utils.system.machine import is_device
@@ -110,7 +111,7 @@ def test_a_sound_one_passes(tmp_path, content):
     [
         ({"version": "2"}, "version '2', expected 1 to 4"),
         ({"suppression": "firm"}, "suppression 'firm', expected hard or soft"),
-        ({"verifier": {"version": 7}}, "verifier of version 7"),
+        ({"verifier": {"version": 1, "features": list(NAMES), "mean": [0.0]}}, "the verifier's mean"),
         ({"verifier": [1]}, "a verifier|found verifier"),
         ({"version": 10**5}, "exported by version 100000"),
         ({"streaming": 1}, "streaming 1, expected true or false"),

@@ -252,7 +252,6 @@ def test_a_verifier_in_a_checkpoint_is_plain_values(tmp_path):
 @pytest.mark.parametrize(
     "verifier, message",
     [
-        ({"version": 99}, "verifier of version 99"),
         ([1, 2], "verifier"),
         (random_model().as_dict() | {"mean": [float("inf")] * len(NAMES)}, "finite"),
         (random_model().as_dict() | {"mean": torch.zeros(len(NAMES))}, "plain values"),
@@ -263,6 +262,17 @@ def test_a_checkpoint_with_another_verifier_is_refused(tmp_path, verifier, messa
     for read in (load_checkpoint, Predictor.from_checkpoint):
         with pytest.raises(UserError, match=message):
             read(path)
+
+
+@pytest.mark.parametrize("change", [{"version": 99}, {"features": ["key_value"]}])
+def test_a_verifier_of_another_version_is_left_out_in_one_line_and_its_network_counts(tmp_path, capsys, change):
+    alone = Predictor.from_checkpoint(checkpoint(tmp_path / "plain.pt"), "cpu")
+    path = checkpoint(tmp_path / "a.pt", random_model().as_dict() | change)
+    predictor = Predictor.from_checkpoint(path, "cpu")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and str(path) in said[0] and "fit it again" in said[0] and "left out" in said[0]
+    assert predictor.verifier is None and predictor.settings == alone.settings
+    assert load_checkpoint(path)["verifier"] is None
 
 
 def test_a_damaged_checkpoint_with_a_verifier_is_refused(tmp_path):

@@ -137,12 +137,22 @@ class OperatingPoint:
     false: float
 
 
+def finds_target(table: CandidateTable, scores: np.ndarray) -> np.ndarray:
+    """Which candidates (N,) bool find a target: of each target the one with the highest score, of equals the first."""
+    order = np.lexsort((-scores, table.target, table.frame))
+    frame, target = table.frame[order], table.target[order]
+    first = np.concatenate([[True], (np.diff(frame) != 0) | (np.diff(target) != 0)])[: len(order)]
+    result = np.zeros(len(scores), bool)
+    result[order] = first & (target >= 0)
+    return result
+
+
 def operating_points(
     table: CandidateTable, scores: np.ndarray, budgets: Sequence[float] = BUDGETS
 ) -> dict[float, OperatingPoint]:
     """For each budget of false candidates a frame, the operating point that finds most targets within it.
 
-    A candidate is false where it is none of its frame's targets; a target with several candidates is found once.
+    A candidate is false where it is none of its frame's targets, and so are all of a target's but its highest.
 
     Args:
         table: the candidates.
@@ -150,13 +160,8 @@ def operating_points(
         budgets: false candidates a frame.
     """
     frames = max(len(table.targets), 1)
-    false = np.sort(scores[table.target < 0])[::-1]
-    highest: dict[tuple[int, int], float] = {}
-    for frame, target, score in zip(table.frame, table.target, scores, strict=True):
-        if target >= 0:
-            key = int(frame), int(target)
-            highest[key] = max(highest.get(key, -np.inf), float(score))
-    found = np.array(list(highest.values()))
+    finding = finds_target(table, scores)
+    found, false = scores[finding], np.sort(scores[~finding])[::-1]
     result = {}
     for budget in budgets:
         allowed = int(budget * frames + 1e-9)
@@ -169,8 +174,7 @@ def operating_points(
 
 def operating_point_at(table: CandidateTable, scores: np.ndarray, threshold: float) -> OperatingPoint:
     """What a threshold gives; arguments as of `operating_points`."""
-    over = scores > threshold
-    found = len({(int(f), int(t)) for f, t in zip(table.frame[over], table.target[over], strict=True) if t >= 0})
-    total = int(table.targets.sum())
-    false = float((over & (table.target < 0)).sum()) / max(len(table.targets), 1)
+    over, finding, total = scores > threshold, finds_target(table, scores), int(table.targets.sum())
+    found = int((over & finding).sum())
+    false = float((over & ~finding).sum()) / max(len(table.targets), 1)
     return OperatingPoint(threshold, found / total if total else float("nan"), false)

@@ -23,7 +23,7 @@ from nets import DETECTORS
 from utils.clips.settings import ClipSettings
 from utils.predictor.checksum import SealedFile, check_seal
 from utils.predictor.schema import require_checkpoint
-from utils.predictor.verifier.model import VerifierModel
+from utils.predictor.verifier.model import read_verifier
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
 from utils.system.pickles import UnsafePickle, holds_program, require_plain_pickles
@@ -163,7 +163,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     Returns:
         `version, model {name, options}, settings` (of `ClipSettings.as_dict`)`, config, network, ema`, and, where
         training wrote it, `epoch, best, git`; in `last.pt` also what `utils.training.resume` continues from. Where
-        `python -m utils.verify` wrote it, `verifier` (of `VerifierModel.as_dict`).
+        `python -m utils.verify` wrote it, `verifier` (of `VerifierModel.as_dict`; None of one of another version).
 
     Raises:
         UserError: no readable checkpoint of this project.
@@ -194,8 +194,8 @@ def check_content(path: str | os.PathLike, content: Any) -> dict[str, Any]:
         if before_3:
             content = {**content, "version": CHECKPOINT_VERSION, "settings": _settings_before_3(content)}
         require_checkpoint(content)
-        if content.get("verifier") is not None:
-            VerifierModel.from_dict(content["verifier"])
+        if content.get("verifier") is not None and read_verifier(content["verifier"], path) is None:
+            content = {**content, "verifier": None}
         return content
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: does not fit this version of the project: {shorten(str(error), 300)}") from None

@@ -14,7 +14,7 @@ from utils.clips.settings import ClipSettings
 from utils.images.boxes import suppress, suppress_softly
 from utils.predictor.network_run import EveryFrameRun, NetworkRun, StreamingRun
 from utils.predictor.schema import require_number, require_plain
-from utils.predictor.verifier.model import VerifierModel
+from utils.predictor.verifier.model import VerifierModel, read_verifier
 from utils.system.command_line import shown
 from utils.system.errors import UserError
 from utils.system.files import as_utf8, require_file
@@ -64,7 +64,7 @@ def open_onnx(
     try:
         settings = ClipSettings.from_dict(about["settings"], path)
         _require_fit(session, about, settings)
-        verifier = None if about.get("verifier") is None else VerifierModel.from_dict(about["verifier"])
+        verifier = read_verifier(about.get("verifier"), path)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path}: {NOT_DESCRIBED} ({shorten(str(error), 300)}); export it again") from None
     make = StreamingOnnxRun if about["streaming"] else EveryFrameOnnxRun if settings.every_frame else OnnxRun

@@ -30,7 +30,7 @@ try:
     from utils.images.normalise import Normalisation
     from utils.predictor.checkpoint import check_content, is_checkpoint, load_file, task_of
     from utils.predictor.schema import require_model
-    from utils.predictor.verifier.model import VerifierModel
+    from utils.predictor.verifier.model import VerifierModel, read_verifier
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "torchvision"):
         raise
@@ -110,8 +110,7 @@ def _read_own(path: str | os.PathLike, content: dict[str, Any]) -> Weights:
     for key, value in told.items():
         if getattr(settings, key) != value:
             raise ValueError(f"found settings with {key} {getattr(settings, key)}, expected {value}, as its {name} has")
-    verifier = content.get("verifier")
-    return Weights(model, settings, verifier=None if verifier is None else VerifierModel.from_dict(verifier))
+    return Weights(model, settings, verifier=read_verifier(content.get("verifier"), path))
 
 
 def _read_state(

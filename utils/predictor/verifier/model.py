@@ -11,10 +11,15 @@ import numpy as np
 from utils.predictor.schema import require_number
 from utils.predictor.verifier.features import NAMES
 from utils.system.command_line import shown
+from utils.system.notices import warn
 
 VERSION = 1  # of what a checkpoint holds: another set of features, or other meanings, makes it another one
 MAX_LAYERS, MAX_WIDTH = 4, 512
 MAX_FEATURE = 6.0  # standard deviations at which features are cut: what no training frame had says no more than that
+
+
+class OtherVersionError(ValueError):
+    """A verifier that looks at other features than this code has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +71,14 @@ class VerifierModel:
         """What `as_dict` gave.
 
         Raises:
-            ValueError: it is something else, or of a version with other features.
+            OtherVersionError: it is of a version with other features.
+            ValueError: it is something else.
         """
         if not isinstance(values, Mapping):
             raise ValueError(f"found verifier {shown(values)}, expected values by name")
         version, features = values.get("version"), values.get("features")
         if version != VERSION or features != list(NAMES):
-            raise ValueError(
+            raise OtherVersionError(
                 f"found a verifier of version {shown(version)} with features {shown(features)}, expected version "
                 f"{VERSION} with {len(NAMES)} others; fit it again with python -m utils.verify"
             )
@@ -102,6 +108,25 @@ class VerifierModel:
         for name, bound in bounds.items():
             require_number(f"the verifier's {name}", values.get(name), bound)
         return cls(mean, scale, tuple(layers), *(float(values[name]) for name in bounds))
+
+
+def read_verifier(values: Any, path: Any) -> VerifierModel | None:
+    """The verifier that weights hold; None where they hold none, or one of another version, of which it warns.
+
+    Args:
+        values: of `VerifierModel.as_dict`, or None.
+        path: the weights file.
+
+    Raises:
+        ValueError: as of `VerifierModel.from_dict`, but for another version: the network beside it is sound.
+    """
+    if values is None:
+        return None
+    try:
+        return VerifierModel.from_dict(values)
+    except OtherVersionError as error:
+        warn(f"{path}: {error}; it is left out, and the network alone counts, at its own threshold")
+        return None
 
 
 def _array(what: str, values: Any, *shape: int) -> np.ndarray:
