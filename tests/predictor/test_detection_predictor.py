@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -119,6 +120,20 @@ def test_16_bit_frames_get_a_border_of_the_mean():
     assert seen[0].shape[-2:] == (32, 64) and (seen[0] == 2).all()
     list(dataclasses.replace(predictor, square=True).stream([np.full((32, 64), 4000, np.uint16)]))
     assert (seen[1][..., :16, :] == 0).all() and (seen[1][..., 16:48, :] == 2).all()
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_a_scene_is_aligned_in_letterboxed_frames_as_in_its_own(square):
+    """Margins stay where they are while the scene moves by 2 pixels a frame: they must not hold it."""
+    scene = cv2.GaussianBlur(np.random.default_rng(0).uniform(0, 4000, (140, 200)), (0, 0), 4)
+    scene = np.clip(scene - scene.mean() + 60, 0, 255).astype(np.uint8)
+    frames = np.stack([scene[20 - 2 * t : 100 - 2 * t, 10:186] for t in range(T)])
+    seen = []
+    options = {"fit": "letterbox", "input_size": 352, "register": True, "normalisation": (128.0, 64.0)}
+    detector(lambda clips: seen.append(clips[0, 0]) or [boxes()], square=square, **options).predict(frames[None])
+    middle = np.s_[..., (seen[0].shape[1] - 160) // 2 + 16 : (seen[0].shape[1] + 160) // 2 - 16, 16:-16]
+    key, others = seen[0][-1][middle], seen[0][:-1][middle]
+    assert np.abs(others - key).max() < 0.05 < np.abs(np.diff(key, axis=0)).max()
 
 
 def test_boxes_beside_the_frame_are_dropped_and_others_cut():

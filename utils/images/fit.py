@@ -1,7 +1,7 @@
 """How a frame is fitted into a network's input, and how results get back.
 
 Three ways: letterboxed (scaled to fit into a rectangle and centred there, the rest grey), resized, or the frame's own
-pixels, padded. All have `frame`, `to_frame` and `map_to_frame`.
+pixels, padded. All have `frame`, `to_frame`, `map_to_frame` and `scale`.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ class Letterbox:
         return max(1, h * width // w), width
 
     @property
+    def scale(self) -> np.ndarray:
+        """(2,) pixels of the input to one of the frame, y and x."""
+        return np.divide(self.inner, self.shape)
+
+    @property
     def corner(self) -> tuple[int, int]:
         """Top and left of the scaled frame in the input."""
         return (self.size[0] - self.inner[0]) // 2, (self.size[1] - self.inner[1]) // 2
@@ -91,10 +96,9 @@ class Letterbox:
             places: `(N, 2)` row and column of the pixels that differ.
             full_scale: as of `frame`.
         """
-        scale = np.divide(self.inner, self.shape)
-        reach = BICUBIC_REACH * np.maximum(1, 1 / scale)
-        first = np.floor((places - reach) * scale).astype(int).clip(0) // TILE_SIDE
-        last = np.ceil((places + 1 + reach) * scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE_SIDE
+        reach = BICUBIC_REACH * np.maximum(1, 1 / self.scale)
+        first = np.floor((places - reach) * self.scale).astype(int).clip(0) // TILE_SIDE
+        last = np.ceil((places + 1 + reach) * self.scale).astype(int).clip(max=np.subtract(self.inner, 1)) // TILE_SIDE
         tiles = {
             (y, x)
             for low, high in zip(first.tolist(), last.tolist(), strict=True)
@@ -167,6 +171,11 @@ class Padded:
     shape: tuple[int, int]
     multiple: int
 
+    @property
+    def scale(self) -> np.ndarray:
+        """(2,) pixels of the input to one of the frame, y and x."""
+        return np.ones(2)
+
     def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
         """`(h, w)` → `(H, W)` float32."""
         pad = [(0, -side % self.multiple) for side in self.shape]
@@ -188,6 +197,11 @@ class Resized:
     shape: tuple[int, int]
     size: tuple[int, int]
     multiple: int
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(2,) pixels of the input to one of the frame, y and x."""
+        return np.divide(self.size, self.shape)
 
     def frame(self, image: np.ndarray, full_scale: float = 255.0) -> np.ndarray:
         """`(h, w)` → `(H, W)` float32."""

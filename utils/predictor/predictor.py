@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from utils.clips.bad_pixels import DefectFinder
-from utils.clips.registration import scene_shift, shifts_to_last
+from utils.clips.registration import shifts_to_last
 from utils.clips.rule import clip_indices, run_starts
 from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
@@ -209,7 +209,7 @@ class Predictor:
             seen = SeenFrame(number, frame, self._prepare(frame))
             goes_on = before is not None and run_starts([before.number, number])[1] == 0
             if goes_on and before.frame.shape == frame.shape:
-                seen.step = self._step(before.ready, seen.ready)
+                seen.follow(before, self.settings)
             else:
                 if windows is not None:
                     yield from map(self._restore_waiting, windows.end())
@@ -250,7 +250,7 @@ class Predictor:
         for number, frame, companion in items:
             seen = SeenFrame(number, frame, self._prepare(frame))
             if window and window[-1].frame.shape == frame.shape:
-                seen.step = self._step(window[-1].ready, seen.ready)
+                seen.follow(window[-1], settings)
             else:
                 window.clear()
             if not window or number != window[-1].number + 1:
@@ -273,7 +273,9 @@ class Predictor:
         waiting = []
         for number, clip in enumerate(clips):
             frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
-            steps = [self._step(before.ready, after.ready) for before, after in pairwise(frames)]
+            for before, after in pairwise(frames):
+                after.follow(before, self.settings)
+            steps = [one.step for one in frames[1:]]
             waiting.append(Clip(number, clip.shape[1:], self._views(frames, steps), None))
         found = [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
         if self.verifier is None:
@@ -281,14 +283,11 @@ class Predictor:
         return verify_clips(self.verifier, self.settings.threshold, clips, found)
 
     def _views(self, frames: Sequence[SeenFrame], steps: Sequence[np.ndarray]) -> list[View]:
-        """The frames of a clip as it sees them (`utils.clips.registration.align_clip`)."""
-        return make_views(frames, shifts_to_last(steps) if self.settings.register else [np.zeros(2)] * len(frames))
-
-    def _step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """How far the scene moves from one prepared frame to the next, (y, x) in the network's pixels."""
-        if not (self.settings.register or self.settings.bad_pixels) or np.array_equal(before, after):
-            return np.zeros(2)
-        return scene_shift(before, after)
+        """The frames of a clip as it sees them (`utils.clips.registration.align_clip`), moved as in training."""
+        if not self.settings.register:
+            return make_views(frames, [np.zeros(2)] * len(frames))
+        scale = self._fit(frames[-1].frame.shape).scale
+        return make_views(frames, [shift * scale for shift in shifts_to_last(steps)])
 
     def _fit(self, shape: tuple[int, int], full_scale: float = 255.0) -> Fit:
         settings = self.settings

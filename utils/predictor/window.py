@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from utils.clips.bad_pixels import mend
-from utils.clips.registration import move
+from utils.clips.registration import move, scene_shift
+from utils.clips.settings import ClipSettings
 from utils.predictor.network_run import NetworkRun, StreamingRun
 from utils.system.threads import Lanes
 
@@ -32,7 +33,10 @@ class View:
 
 @dataclass(eq=False)
 class SeenFrame:
-    """A frame in the window: number, as it came, as the network needs it, and the scene's step from the one before."""
+    """A frame in the window: number, as it came, as the network needs it, and the scene's step from the one before.
+
+    The step is y, x in pixels of the frame as it came, zero until `follow` measures it.
+    """
 
     number: int
     frame: np.ndarray
@@ -41,6 +45,14 @@ class SeenFrame:
     defects: Sequence[np.ndarray] | np.ndarray = ()  # bad pixels as known by then, where predictions look back at it
     latest: View | None = None
     mended: tuple[np.ndarray, SeenFrame] | None = None
+
+    def follow(self, before: SeenFrame, settings: ClipSettings) -> None:
+        """Measure the step from the frame before, where clips are aligned or bad pixels are looked for.
+
+        Of the frames as they came: margins of prepared ones stay where they are, and would hold the scene there.
+        """
+        if (settings.register or settings.bad_pixels) and not np.array_equal(before.frame, self.frame):
+            self.step = scene_shift(before.frame.astype(np.float32), self.frame.astype(np.float32))
 
     def repair(
         self, defects: np.ndarray, prepare: Callable[[SeenFrame, np.ndarray, np.ndarray], np.ndarray]
