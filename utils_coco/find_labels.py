@@ -17,6 +17,7 @@ from utils.images.image_files import IMAGE_SUFFIXES, read_frame
 from utils.system.errors import UserError
 from utils.system.notices import hold_warnings
 from utils.video.capture import VIDEO_SUFFIXES
+from utils_coco.image_labels import Conventions
 from utils_coco.import_labels import match_labels
 from utils_coco.label_kinds import guess_kind
 from utils_coco.source_images import Lookup, list_images
@@ -69,7 +70,7 @@ def find_pair(folder: Path, places: FilePlaces) -> tuple[ImagesAndLabels | None,
                 lookup = lookup_of(images, labels if images in labels.parents else None)
                 if kind == "masks" and labels == images and not any(image.mask for image in lookup.images):
                     continue
-                found = match_labels(lookup, labels, kind, 1.0, lambda _: (1, 1))
+                found = match_labels(lookup, labels, kind, lambda _: (1, 1), Conventions(side=1.0))
                 count = len(found.boxes) + len(found.masks)
                 fits = kind != "masks" or labels == images or _are_masks(labels, list(found.masks.values()))
         except UserError as error:

@@ -24,6 +24,24 @@ class ImageName(NamedTuple):
     split: str = ""
 
 
+@dataclass(frozen=True)
+class Conventions:
+    """What label files leave open.
+
+    Args:
+        side: of the boxes around centroids and single points, in pixels; None takes what is usual for their kind.
+        origin: of `utils_coco.label_tables.POINT_ORIGINS`, what centroids count from.
+        first_pixel: number of the first column and row in MOT tables; None takes 1 where frames lie in `img1`, else 0.
+        frame_numbers: of `utils_coco.cvat_labels.FRAME_NUMBERS`, what CVAT's frames are numbered by; None takes names
+            for those of a video file, else the order.
+    """
+
+    side: float | None = None
+    origin: str = "corner"
+    first_pixel: int | None = None
+    frame_numbers: str | None = None
+
+
 @dataclass
 class LabelledImage:
     """What labels say of an image; `size` is the (height, width) in pixels that they declare for it, if any."""

@@ -1,6 +1,7 @@
 """Make a dataset of your own images and labels: `python -m utils_coco.import_labels --images X --labels Y --out Z`.
 
-Labels: masks, YOLO, Pascal VOC, COCO, MOT tables, csv of boxes, or csv of centroids. Which of them is found out.
+Labels: masks, YOLO, Pascal VOC, COCO, CVAT, labelme, MOT tables, csv of boxes, or csv of centroids. Which of them is
+found out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from utils.system.files import writing
 from utils.system.notices import warn
 from utils.system.outputs import require_apart
 from utils_coco.borders import Borders, add_cut_option
-from utils_coco.image_labels import ReadLabels
+from utils_coco.cvat_labels import FRAME_NUMBERS, read_cvat_labels
+from utils_coco.image_labels import Conventions, ReadLabels
 from utils_coco.label_formats import mask_files, read_boxes
 from utils_coco.label_kinds import LABEL_KINDS, guess_kind
 from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox
@@ -55,10 +57,8 @@ def match_labels(
     lookup: Lookup,
     labels: Path,
     kind: str,
-    side: float | None,
     size: Callable[[Path], tuple[int, int]],
-    first_pixel: int | None = None,
-    origin: str = "corner",
+    conventions: Conventions,
 ) -> Match:
     """Read labels and find the image of each.
 
@@ -66,10 +66,8 @@ def match_labels(
         lookup: the images.
         labels: folder or file, see `utils_coco.label_formats`.
         kind: one of `utils_coco.label_kinds.LABEL_KINDS`.
-        side: as of `utils_coco.label_formats.read_boxes`.
         size: (h, w) of an image file.
-        first_pixel: as of `utils_coco.mot_labels.read_videos`.
-        origin: as of `utils_coco.label_formats.read_boxes`.
+        conventions: what label files leave open.
 
     Raises:
         UserError: a label file is broken, or no label belongs to any of the images.
@@ -84,8 +82,10 @@ def match_labels(
         _match_masks(lookup, labels, found)
     read = ReadLabels()
     if kind != "masks":
-        tables = partial(read_videos, labels, lookup.find_video, first_pixel)
-        read = read_boxes(kind, labels, size_of, side, tables, origin)
+        videos = partial(read_videos, labels, lookup.find_video, conventions.first_pixel)
+        if kind == "cvat":
+            videos = partial(read_cvat_labels, labels, lookup.find_video, conventions)
+        read = read_boxes(kind, labels, size_of, conventions, videos)
     found.notes, found.said = read.notes, read.said
     for name in read.images:
         image = lookup.find(name.path, name.split)
@@ -158,12 +158,13 @@ def convert(
     kind: str = "auto",
     test: Sequence[str] = (),
     fraction: float = 0.2,
-    side: float | None = None,
     one_class: bool = False,
     link: bool = False,
     cut: bool = False,
-    first_pixel: int | None = None,
+    side: float | None = None,
     origin: str = "corner",
+    first_pixel: int | None = None,
+    frame_numbers: str | None = None,
 ) -> list[str]:
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
@@ -174,12 +175,13 @@ def convert(
         kind: one of `utils_coco.label_kinds.LABEL_KINDS`, or `auto`.
         test: names of the sequences for testing, see `list_images`.
         fraction: of the sequences or frames for testing, where nothing else tells the split, see there.
-        side: as of `utils_coco.label_formats.read_boxes`.
         one_class: a single class "target".
         link: the images, which saves room; else they are copied.
         cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
-        first_pixel: as of `utils_coco.mot_labels.read_videos`.
-        origin: as of `utils_coco.label_formats.read_boxes`.
+        side: as of `Conventions`.
+        origin: likewise.
+        first_pixel: likewise.
+        frame_numbers: likewise.
 
     Returns:
         Lines that say what was made. What was passed over is a warning on stderr.
@@ -196,7 +198,8 @@ def convert(
     require_apart(root, [images, labels])
     found = list_images(Path(images), test, fraction, source)
     kind = _find_kind(source) if kind == "auto" else kind
-    matched = match_labels(Lookup(found), source, kind, side, image_size, first_pixel, origin)
+    conventions = Conventions(side, origin, first_pixel, frame_numbers)
+    matched = match_labels(Lookup(found), source, kind, image_size, conventions)
     for note in matched.notes:
         warn(note)
     if not test:
@@ -222,6 +225,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--test", nargs="+", default=(), metavar="SEQUENCE", help="sequences to test on")
     parser.add_argument(
         "--test-fraction",
+        dest="fraction",
         type=number("test_fraction"),
         default=0.2,
         metavar="X",
@@ -230,12 +234,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--box-side",
+        dest="side",
         type=number("box_side"),
         metavar="PX",
-        help=f"of the boxes around centroids (default: {DEFAULT_SIDE:g}, of points in .mat files {HEAD_SIDE:g})",
+        help=f"of the boxes around centroids and points (default: {DEFAULT_SIDE:g}, in .mat files {HEAD_SIDE:g})",
     )
     parser.add_argument(
         "--point-origin",
+        dest="origin",
         choices=tuple(POINT_ORIGINS),
         default="corner",
         help="what centroids count from in the first pixel: its corner, as boxes do, or its centre, as centroids of "
@@ -248,27 +254,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="N",
         help="number of the first column and row in MOT tables, 0 or 1 (default: 1 where frames lie in img1/, else 0)",
     )
+    parser.add_argument(
+        "--frame-numbers",
+        choices=FRAME_NUMBERS,
+        help="what CVAT's frames are: the images in their order, from 0, or the numbers in their names (default: names "
+        "where the task is of a video file, else order)",
+    )
     add_cut_option(parser)
     parser.add_argument("--link", action="store_true", help="link the images instead of copying them, which saves room")
-    given = parser.parse_args(argv)
-    print(
-        "\n".join(
-            convert(
-                given.images,
-                given.labels,
-                given.out,
-                given.kind,
-                given.test,
-                given.test_fraction,
-                given.box_side,
-                given.one_class,
-                given.link,
-                given.cut,
-                given.first_pixel,
-                given.point_origin,
-            )
-        )
-    )
+    print("\n".join(convert(**vars(parser.parse_args(argv)))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Labels of single images in the formats that people have: YOLO, Pascal VOC, COCO, csv of boxes or centroids, masks.
+"""Labels in the formats that people have: YOLO, Pascal VOC, COCO, labelme, csv of boxes or centroids, masks, videos'.
 
 Every reader gives boxes by image, in pixels from 0, right and bottom exclusive. Images are looked up by their paths
 without the extension, else by their names where these are unique.
@@ -22,9 +22,10 @@ from utils.images.image_files import IMAGE_SUFFIXES
 from utils.images.picture_roles import mask_names
 from utils.system.errors import UserError
 from utils.system.untrusted import parse_xml
-from utils_coco.image_labels import ReadLabels, SizeLookup
+from utils_coco.image_labels import Conventions, ReadLabels, SizeLookup
 from utils_coco.label_kinds import SUFFIXES, files_below, find_points, label_files
 from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox, read_table
+from utils_coco.labelme_labels import read_labelme
 from utils_coco.mot_labels import VideoLabels
 from utils_coco.point_files import HEAD_SIDE, image_of_points, read_points
 from utils_coco.unread_formats import name_format, name_xml
@@ -35,9 +36,8 @@ def read_boxes(
     kind: str,
     labels: Path,
     sizes: SizeLookup,
-    side: float | None = None,
+    conventions: Conventions,
     videos: Callable[[], VideoLabels] = VideoLabels,
-    origin: str = "corner",
 ) -> ReadLabels:
     """The boxes of all images.
 
@@ -45,9 +45,9 @@ def read_boxes(
         kind: one of `LABEL_KINDS`, but masks.
         labels: folder or file.
         sizes: (h, w) of the image that a key names, which YOLO's shares need; None where there is none.
-        side: of the boxes around centroids, in pixels; None takes what is usual for their kind.
-        videos: reads MOT tables, as `utils_coco.mot_labels.read_videos` does.
-        origin: of `utils_coco.label_tables.POINT_ORIGINS`, what centroids count from.
+        conventions: what label files leave open.
+        videos: reads labels of videos, as `utils_coco.mot_labels.read_videos` and
+            `utils_coco.cvat_labels.read_cvat_labels` do.
 
     Raises:
         UserError: there is no such label file, or one is broken.
@@ -59,13 +59,15 @@ def read_boxes(
         _read_voc(labels, found)
     elif kind == "coco":
         _read_coco(labels, found)
-    elif kind == "mot":
+    elif kind in ("mot", "cvat"):
         read = videos()
         for key, boxes in read.images.items():
-            found.add(key, boxes)
+            found.add(key, boxes, read.sizes.get(key))
         found.scores, found.said, found.notes = read.scores, read.said, read.notes
+    elif kind == "labelme":
+        read_labelme(labels, sizes, conventions.side or DEFAULT_SIDE, found)
     else:
-        _read_tables(labels, kind, side, origin, found)
+        _read_tables(labels, kind, conventions.side, conventions.origin, found)
     if not found.images:
         found.unread.refuse(all_kinds=True)
         raise UserError(f"{labels}: found no labels of the kind '{kind}'; give another --labels or --kind")

@@ -13,27 +13,35 @@ from utils.system.errors import UserError
 from utils.system.untrusted import read_text
 from utils_coco.label_tables import table_kind
 from utils_coco.point_files import hold_points, read_points
-from utils_coco.unread_formats import MOT_FORMATS, UnreadFiles, name_format
+from utils_coco.unread_formats import READ_LAST, UnreadFiles, name_format
 
-LABEL_KINDS = ("yolo", "voc", "coco", "mot", "boxes", "centroids", "masks")
-SUFFIXES = {"yolo": ".txt", "voc": ".xml", "coco": ".json", "mot": ".txt"}  # of their files
+LABEL_KINDS = ("yolo", "voc", "coco", "cvat", "labelme", "mot", "boxes", "centroids", "masks")
+SUFFIXES = {  # of their files
+    "yolo": ".txt",
+    "voc": ".xml",
+    "coco": ".json",
+    "cvat": ".xml",
+    "labelme": ".json",
+    "mot": ".txt",
+}
 MAX_TRIED = 3  # .mat files
 NAMES_WITHOUT_LABELS = ("classes", "predefined_classes", "train", "test", "val", "valid")  # of text beside labels
 
 
 def guess_kind(labels: Path) -> str | None:
-    """The kind of the labels in a folder or file, by the first file that tells; MOT tables and .mat files come last.
+    """The kind of the labels in a folder or file, by the first file that tells; `READ_LAST` and .mat files come last.
 
     Raises:
         UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids;
             or there are only labels of formats that are not read.
     """
-    unclear, tables, unread = None, False, UnreadFiles()
+    unclear, last, unread = None, set(), UnreadFiles()
     for path in [labels] if labels.is_file() else files_below(labels):
         suffix = path.suffix.lower()
         name = name_format(path)
-        tables = tables or name in MOT_FORMATS
-        if name in MOT_FORMATS or unread.takes(path, name):
+        if name in READ_LAST:
+            last.add(name)
+        if name in READ_LAST or unread.takes(path, name):
             continue
         if suffix == ".xml":
             return "voc"
@@ -46,8 +54,8 @@ def guess_kind(labels: Path) -> str | None:
                 unclear = error
         if suffix == ".txt" and path.stem.lower() not in NAMES_WITHOUT_LABELS and is_yolo(path):
             return "yolo"
-    if tables:
-        return "mot"
+    if last:
+        return next(kind for name, kind in READ_LAST.items() if name in last)
     if find_points(labels, guess=True):
         return "centroids"
     if unclear:

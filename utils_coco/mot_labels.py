@@ -23,12 +23,14 @@ VideoLookup = Callable[[str, bool], Sequence[SourceImage]]  # by a video's name,
 
 @dataclass
 class VideoLabels:
-    """What tables say: boxes by the keys of images, those of frames without an image by VIDEO/NUMBER.
+    """What labels of videos say: boxes by the keys of images, those of frames without an image by VIDEO/NUMBER.
 
-    `scores` are numbers in the seventh column that are no flags, `said` lines for people, `notes` warnings.
+    `sizes` are (height, width) that are declared for images, `scores` numbers in a table's seventh column that are no
+    flags, `said` lines for people, `notes` warnings.
     """
 
     images: dict[str, list[NamedBox]] = field(default_factory=lambda: defaultdict(list))
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     scores: list[float] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

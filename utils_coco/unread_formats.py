@@ -1,4 +1,7 @@
-"""Label formats that are recognised by a look at a file, so that they can be named; most are not read."""
+"""Label formats that are recognised by a look at a file, so that they can be named; most are not read.
+
+`READ_LAST` are those that are, where nothing else that is read lies beside them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from utils.system.untrusted import parse_xml, read_text
 NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 MAX_LINES_LOOKED_AT = 20
 MOT_NAMES = ("gt", "det")
-MOT_FORMATS = ("MOTChallenge", "MOTChallenge, or VisDrone-VID and UAVDT")  # which are read where nothing else is
+MOT_FORMATS = ("MOTChallenge", "MOTChallenge, or VisDrone-VID and UAVDT")
+# which are read where nothing else is, the likelier first; `utils_coco.label_kinds.LABEL_KINDS` by format
+READ_LAST = {"CVAT": "cvat", "labelme": "labelme", **dict.fromkeys(MOT_FORMATS, "mot")}
 GENERIC_ADVICE = "export them as COCO, YOLO or Pascal VOC"
 
 
@@ -113,9 +118,12 @@ class UnreadFiles:
         With `all_kinds` for other things too, called `a …`.
         """
         for name, paths in self.files.items():
-            if name in MOT_FORMATS:
-                continue
             count = f"(the first of {len(paths)} such files)"
+            if name in READ_LAST:
+                raise UserError(
+                    f"{paths[0]}: found labels of the format {name} {count}, expected other ones; give --kind "
+                    f"{READ_LAST[name]}, which reads them"
+                )
             if not name.startswith(("a ", "an ")):
                 raise UserError(
                     f"{paths[0]}: found labels of the format {name} {count}, which is not read; {GENERIC_ADVICE}, or "

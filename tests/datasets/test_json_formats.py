@@ -12,6 +12,7 @@ from utils.metrics.coco_results import naming_of, read_results
 from utils.metrics.target_facts import notes_of
 from utils.system.errors import UserError
 from utils_coco import coco_to_txt
+from utils_coco.image_labels import Conventions
 from utils_coco.label_formats import read_boxes
 
 NAME = "images/a/0.png"
@@ -78,7 +79,7 @@ def test_every_flaw_is_named_by_every_reader(tmp_path, kind):
         lambda: read_coco(path),
         lambda: coco_to_txt.convert(path, str(tmp_path / "x.txt")),
         lambda: open_dataset(tmp_path, "train", "boxes"),
-        lambda: read_boxes("coco", tmp_path / "annotations", lambda key: (24, 32), 7.0),
+        lambda: read_boxes("coco", tmp_path / "annotations", lambda key: (24, 32), Conventions(7.0)),
     ):
         with pytest.raises(UserError) as caught:
             read()

@@ -23,6 +23,7 @@ from utils.images.image_files import IMAGE_SUFFIXES
 from utils.system.addresses import hide_in_text, hide_secrets
 from utils.system.errors import UserError
 from utils.system.tables import escape_markdown
+from utils_coco.image_labels import Conventions
 from utils_coco.label_formats import read_boxes
 from utils_coco.label_tables import read_table
 from utils_coco.video_labels import read_labels
@@ -185,7 +186,7 @@ def test_yolo_labels_answer_at_once(tmp_path, kind):
         write_text(tmp_path / "0.txt", f"{line}\n")
         for size in ((32, 32), None):
             with soon(), contextlib.suppress(UserError):
-                read_boxes("yolo", tmp_path, lambda key, size=size: size, 8.0)
+                read_boxes("yolo", tmp_path, lambda key, size=size: size, Conventions(8.0))
 
 
 @pytest.mark.parametrize("kind", LINES)

@@ -11,6 +11,7 @@ from utils.datasets.dataset import open_dataset
 from utils.system.errors import UserError
 from utils.system.notices import warnings_given
 from utils_coco.import_labels import convert
+from utils_coco.label_kinds import guess_kind
 
 KEYS = [f"s/{i:03d}" for i in range(4)]
 X1, Y1, X2, Y2 = BOX
@@ -35,8 +36,12 @@ def as_json(content):
     return json.dumps(content)
 
 
-UNREAD = {  # by the format's name in the message: the label file and its text
+READ_LAST = {  # which are read where no other labels are
     "labelme": ("s/000.json", as_json({"version": "5", "shapes": [], "imagePath": "000.png"})),
+    "CVAT": ("annotations.xml", f'<annotations><image id="0" name="s/000.png">{CVAT_BOX}</image></annotations>'),
+    "MOTChallenge": ("s/gt/gt.txt", "1,1,12,10,3,3,1,1,1.0\n2,1,12,10,3,3,1,1,1.0\n"),
+}
+UNREAD = {  # by the format's name in the message: the label file and its text
     "Anti-UAV": ("s/IR_label.json", as_json({"exist": [1], "gt_rect": [[1, 2, 3, 4]]})),
     "VGG Image Annotator": ("via.json", as_json({"_via_img_metadata": {}})),
     "CreateML": ("x.json", as_json([{"image": "000.png", "annotations": []}])),
@@ -45,8 +50,6 @@ UNREAD = {  # by the format's name in the message: the label file and its text
     "Supervisely": ("s/000.png.json", as_json({"size": {}, "objects": []})),
     "Datumaro": ("default.json", as_json({"info": {}, "categories": {}, "items": []})),
     "YouTube-VIS": ("x.json", as_json({"videos": [], "annotations": []})),
-    "CVAT": ("annotations.xml", f'<annotations><image id="0" name="s/000.png">{CVAT_BOX}</image></annotations>'),
-    "CVAT ": ("video.xml", f'<annotations><track id="0" label="drone">{CVAT_BOX}</track></annotations>'),
     "UA-DETRAC": ("MVI.xml", '<sequence name="x"><frame num="1"/></sequence>'),
     "dlib": ("x.xml", "<dataset><images/></dataset>"),
     "FAIR1M": ("1.xml", "<annotation><objects><object><points/></object></objects></annotation>"),
@@ -59,7 +62,6 @@ UNREAD = {  # by the format's name in the message: the label file and its text
     "DOTA ": ("s/000.txt", "12.0 10.0 15.0 10.0 15.0 13.0 12.0 13.0 drone 0\n"),
     "KITTI": ("s/000.txt", "Car 0.00 0 -1.57 12 10 15 13 1.6 1.7 3.6 0 1 2 0.1\n"),
 }
-TABLE = ("s/gt/gt.txt", "1,1,12,10,3,3,1,1,1.0\n2,1,12,10,3,3,1,1,1.0\n")  # MOTChallenge
 
 
 @pytest.mark.parametrize("name", UNREAD)
@@ -75,15 +77,24 @@ def test_formats_that_are_not_read_are_named(tmp_path, images, name, beside):
 
 
 @pytest.mark.parametrize("make", [coco_json, each(yolo), each(voc)])
-@pytest.mark.parametrize("name", ["labelme", "CVAT", "MOTChallenge"])
+@pytest.mark.parametrize("name", READ_LAST)
 def test_labels_that_are_read_count_whatever_lies_beside_them(tmp_path, images, make, name):
     make(tmp_path / "lab", KEYS)
-    place, text = UNREAD.get(name, TABLE)
+    place, text = READ_LAST[name]
     write_text(tmp_path / "lab" / f"aaa/{place}", text)
     boxes = take(tmp_path)
     assert [len(own) for own in boxes] == [1] * 4
     (line,) = (line for line in warnings_given() if "passed over" in line)
     assert name in line and "aaa/" in line
+
+
+@pytest.mark.parametrize("name, kind", [("labelme", "labelme"), ("CVAT", "cvat"), ("MOTChallenge", "mot")])
+def test_another_kind_that_was_asked_for_is_told_which_one_reads_what_is_there(tmp_path, images, name, kind):
+    place, text = READ_LAST[name]
+    write_text(tmp_path / "lab" / place, text)
+    with pytest.raises(UserError, match=f"labels of the format {name} .*; give --kind {kind}, which reads them"):
+        take(tmp_path, kind="voc" if kind == "cvat" else "coco" if kind == "labelme" else "yolo")
+    assert guess_kind(tmp_path / "lab") == kind
 
 
 def test_other_json_files_beside_a_coco_file_are_passed_over(tmp_path, images):
