@@ -151,6 +151,15 @@ def _find_kind(labels: Path) -> str:
     return kind
 
 
+def _require_places(images: str, source: Path, root: Path) -> None:
+    """Raise `UserError` where there are no labels, or the dataset's place is not free."""
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder, expected the labels; correct --labels")
+    if root.exists() and any(root.iterdir()):
+        raise UserError(f"{root}: found files there, expected a new or empty folder; give another --out")
+    require_apart(root, [images, source])
+
+
 def convert(
     images: str,
     labels: str,
@@ -191,11 +200,7 @@ def convert(
             boxes do not fit their images, or `out` is not empty.
     """
     root, source = Path(out), Path(labels)
-    if not source.exists():
-        raise UserError(f"{labels}: no such file or folder, expected the labels; correct --labels")
-    if root.exists() and any(root.iterdir()):
-        raise UserError(f"{out}: found files there, expected a new or empty folder; give another --out")
-    require_apart(root, [images, labels])
+    _require_places(images, source, root)
     found = list_images(Path(images), test, fraction, source)
     kind = _find_kind(source) if kind == "auto" else kind
     conventions = Conventions(side, origin, first_pixel, frame_numbers)

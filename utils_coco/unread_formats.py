@@ -19,7 +19,7 @@ MOT_NAMES = ("gt", "det")
 MOT_FORMATS = ("MOTChallenge", "MOTChallenge, or VisDrone-VID and UAVDT")
 # which are read where nothing else is, the likelier first; `utils_coco.label_kinds.LABEL_KINDS` by format
 READ_LAST = {"CVAT": "cvat", "labelme": "labelme", **dict.fromkeys(MOT_FORMATS, "mot")}
-GENERIC_ADVICE = "export them as COCO, YOLO or Pascal VOC"
+GENERIC_ADVICE = "export them as COCO, CVAT, YOLO or Pascal VOC"
 
 
 def name_xml(root: ElementTree.Element) -> str:

@@ -415,6 +415,24 @@ YOLO = "0 0.5 0.5 0.1 0.1\n1 0.25 0.25 0.1 0.1\n"
 YAML = "path: .\ntrain: images\nnames:\n  0: bird\n  1: plane\n"
 TABLE = "filename,class,xmin,ymin,xmax,ymax\n0.png,bird,3,4,8,9\n1.png,plane,3.5,4,8,9\n"
 MOT = "1,1,3,4,5,6,1,-1,-1,-1\n1,-1,3.5,4,5,6,0,2,0.5,1\n2,1,3,4,5,6,1,-1,-1,-1\n"
+CVAT = """<annotations><version>1.1</version><meta><task><name>images</name><size>2</size></task></meta>
+<track id="3" label="bird"><box frame="0" keyframe="1" outside="0" occluded="0" xtl="3" ytl="4.5" xbr="8" ybr="9">
+<attribute name="ignore">false</attribute></box><box frame="1" keyframe="1" outside="1" xtl="4" ytl="4" xbr="9" ybr="9"
+rotation="9.5"/></track><track id="4" label="bird"><polygon frame="1" keyframe="1" points="3,4;8,4;5,9.25"/></track>
+<image id="0" name="0.png" width="32" height="24"><ellipse label="plane" cx="9" cy="9" rx="2" ry="3"/></image>
+</annotations>
+"""
+LABELME = json.dumps(
+    {
+        "shapes": [
+            {"label": "bird", "points": [[3, 4], [8.5, 9]], "group_id": 3, "shape_type": "rectangle", "flags": {}},
+            {"label": "bird", "points": [[3, 4]], "group_id": "x", "shape_type": "point", "flags": {"ignore": True}},
+        ],
+        "imagePath": "0.png",
+        "imageHeight": 24,
+        "imageWidth": 32,
+    }
+)
 COCO_LABELS = json.dumps(coco(["0.png", "1.png"]))
 TARGETS = [
     Target("png", _image(".png", GREY), _look, "png"),
@@ -441,6 +459,8 @@ TARGETS = [
     Target("yolo", _labels(".txt", YOLO), _import, "text"),
     Target("yolo names", _labels(".yaml", YAML, "data", {"0.txt": YOLO}), _import, "text"),
     Target("voc", _labels(".xml", VOC), _import, "text"),
+    Target("cvat", _labels(".xml", CVAT, "annotations"), _import, "text"),
+    Target("labelme", _labels(".json", LABELME), _import, "json"),
     Target("coco labels", _labels(".json", COCO_LABELS, "labels"), _import, "json"),
     Target("mot table of a dataset", _video("gt/gt.txt", MOT), _open_video, "text"),
     Target("voc beside frames", _video("images/1/xml_det/1.xml", VOC, "images/1/img"), _open_video, "text"),
