@@ -16,6 +16,9 @@ TEST_PROCESSES ?= 2
 ## options of pytest, for the Python $(1)
 AT_ONCE = $$($(1) -c 'import xdist' 2>/dev/null && printf -- '-n %s --dist worksteal' $(TEST_PROCESSES))
 
+## what tests compare figures of tracks with; its dependencies would put another OpenCV over the headless one
+TRACK_ORACLE := "trackeval>=1.3" tabulate
+
 OLDEST := .venv-oldest/bin/python
 OLDEST_TESTS := tests/images tests/video tests/clips tests/nets tests/predictor tests/metrics tests/render tests/commands/test_export.py \
 	tests/commands/test_export_files.py tests/system/test_processes.py
@@ -41,6 +44,7 @@ env: $(ENVIRONMENT)
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install -r requirements.txt -r requirements-dev.txt
+	.venv/bin/python -m pip install --quiet --no-deps $(TRACK_ORACLE)
 	touch .venv/ready
 
 demo: $(ENVIRONMENT)
@@ -68,6 +72,7 @@ test: $(ENVIRONMENT) lint
 	$(OLDEST_PYTHON) -m venv .venv-oldest
 	$(OLDEST) -m pip install --quiet uv
 	$(OLDEST) -m uv pip install --quiet --python $(OLDEST) --resolution lowest-direct -r requirements.txt -r requirements-dev.txt
+	$(OLDEST) -m uv pip install --quiet --python $(OLDEST) --no-deps $(TRACK_ORACLE)
 	touch .venv-oldest/ready
 
 test-oldest: .venv-oldest/ready

@@ -37,7 +37,7 @@ from utils.commands.segmentation_details import DetailSettings, assess, counting
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
-from utils.metrics.breakdown import TargetLog
+from utils.metrics.breakdown import TargetLog, each_of
 from utils.metrics.evaluate import Evaluation, evaluate_sequences
 from utils.metrics.rules import MASK_RULES
 from utils.metrics.segmentation import SegmentationMetrics
@@ -106,16 +106,6 @@ def mask_writer(outputs: OutputFolder) -> Callable[[Frame, Prediction], None]:
         write_mask(outputs.path(mask_name(frame)), prediction.mask)
 
     return write
-
-
-def each_of(*callbacks: Callable[[Frame, Prediction], None] | None) -> Callable[[Frame, Prediction], None]:
-    """Those of the callbacks that are given, as one."""
-
-    def call(frame: Frame, prediction: Prediction) -> None:
-        for callback in filter(None, callbacks):
-            callback(frame, prediction)
-
-    return call
 
 
 def open_outputs(out: Path, masks_of: Dataset | None) -> OutputFolder:

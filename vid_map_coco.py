@@ -32,15 +32,18 @@ from utils.commands.options import (
     hardware_of,
 )
 from utils.commands.predictor_options import PredictorChoice, add_predictor_options, choice_of
+from utils.commands.track_details import assess_tracks
+from utils.commands.track_options import add_track_options, track_rules_of
 from utils.datasets.coco import write_coco
 from utils.datasets.dataset import Dataset
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
-from utils.metrics.breakdown import BoxLog
+from utils.metrics.breakdown import BoxLog, each_of
 from utils.metrics.coco_results import Naming, as_results, as_truth, naming_of, read_results
 from utils.metrics.detection import BOX_RULES, MIN_IOU, DetectionMetrics
 from utils.metrics.evaluate import DetectionEvaluation, compare_detections, evaluate_detection
 from utils.metrics.target_facts import TargetFacts
+from utils.metrics.tracks import TrackLog
 from utils.predictor.tiles.tiling import AUTOMATIC
 from utils.render.contact_sheet import SHEETS, write_sheets
 from utils.render.curves import plot_precision_recall
@@ -90,6 +93,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
         action="store_true",
         help="leave out the contact sheets of the worst false alarms and misses",
     )
+    add_track_options(parser)
     output.add_argument(
         "--out",
         metavar="FOLDER",
@@ -210,7 +214,7 @@ def save(
 def main(argv: list[str] | None = None) -> None:
     """Measure, write the files, and print."""
     options = parse(argv)
-    choice, budget = choice_of(options), budget_of(options)
+    choice, budget, rules = choice_of(options), budget_of(options), track_rules_of(options)
     check_predictor(choice, detections=options.detections)
     if options.detections:
         check_detections(options.detections, budget, choice)
@@ -241,16 +245,21 @@ def main(argv: list[str] | None = None) -> None:
         about |= {**describe_predictor(choice, predictor), "task": predictor.settings.task, "threshold": threshold}
         about |= {"chosen_on": chosen_on}
     log = None if options.no_details else BoxLog(TargetFacts(dataset), threshold)
+    tracks = None if rules is None else TrackLog(rules, threshold)
     counting = {"classes": not options.class_agnostic, "least_side": options.least_box, "limit": options.limit}
     calibration = None if choice.false_rate is None else CalibrationLog(choice.false_rate)
     if options.detections:
-        result = compare_detections(dataset, found, **counting, observe=log)
+        result = compare_detections(dataset, found, **counting, observe=each_of(log, tracks))
     else:
-        watching = {"observe": log, "on_frame": calibration and calibration.add_detections}
+        watching = {"observe": each_of(log, tracks), "on_frame": calibration and calibration.add_detections}
         result = evaluate_detection(predictor, dataset, **counting, **reading, title="measuring", **watching)
         about |= {"seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
     content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
     details, more = assess_details(result, dataset, naming, content["overall"], options.draws)
+    if tracks:
+        measured, lines_of_tracks = assess_tracks(tracks, dataset, options.draws)
+        details |= measured
+        more += lines_of_tracks
     if calibration:
         details["calibration"], calibrated = assess_found(calibration, dataset, **counting)
         more += calibrated

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -217,6 +217,17 @@ class BoxLog(TargetLog):
         self.note(frame, targets, np.isin(np.arange(len(true)), hits[above]), peaks)
         false = found[above & (hits == FALSE)]
         self.note_alarms(frame, components_of_boxes(false, image.shape), false[:, 4])
+
+
+def each_of(*observers: Callable[..., Any] | None) -> Callable[..., None] | None:
+    """Those of the observers that are given, as one; None where none is."""
+    given = [observer for observer in observers if observer is not None]
+
+    def call(*seen: Any) -> None:
+        for observer in given:
+            observer(*seen)
+
+    return call if given else None
 
 
 def _snr(target: Target) -> float:

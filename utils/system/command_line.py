@@ -135,6 +135,8 @@ BOUNDS: dict[str, Bounds] = {
     "least_box": _real(0, 8192),
     "limit": _COUNT,
     "report.frames": _whole(0, 100_000),
+    "track_distance": Bounds(float, 0, 8192, above=True),
+    "track_span": _whole(1, 10**6),
     # footage
     "stride": _whole(1, 10**6),
     "max_frames": _COUNT,

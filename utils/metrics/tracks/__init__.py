@@ -1,0 +1,6 @@
+"""Tracks measured: followed targets compared with true tracks."""
+
+from utils.metrics.tracks.log import TrackLog
+from utils.metrics.tracks.rules import TrackRules
+
+__all__ = ["TrackLog", "TrackRules"]
