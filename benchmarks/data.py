@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import cv2
 import numpy as np
 
 from benchmarks.measure import add_ratios, check_json, make_parser, report
@@ -26,6 +25,7 @@ from utils.datasets.frame_table import Frame
 from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 from utils.system.machine import keep_memory
+from utils.system.packages.late import cv2
 from utils.training.config import TrainConfig
 
 FORMATS = ("png", "jpg", "bmp")

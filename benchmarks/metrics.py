@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from benchmarks.measure import add_ratios, alternate, check_json, make_parser, report
@@ -26,6 +25,7 @@ from utils.metrics.target_facts import TargetFacts
 from utils.predictor.prediction import Prediction
 from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
+from utils.system.packages.late import cv2
 
 TARGET_COUNTS = (1, 3, 30)  # in a frame
 BOXES = 100  # in a frame

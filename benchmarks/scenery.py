@@ -18,12 +18,12 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from benchmarks.measure import check_json, report
 from utils.clips.registration import scene_shift
 from utils.system.command_line import Parser, number
 from utils.system.errors import user_errors
+from utils.system.packages.late import ndimage
 from utils.video.sources import open_sources
 
 FINE, COARSE, AROUND, NEIGHBOURS, PEAK = 0.8, 4.0, 41, 5, 4.5

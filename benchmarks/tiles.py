@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from benchmarks.measure import check_json, make_parser, report
@@ -31,6 +30,7 @@ from utils.predictor.predictor import Predictor
 from utils.predictor.tiles.tiling import BYTES_PER_PIXEL, SIDE, Tiling
 from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
+from utils.system.packages.late import cv2
 
 TARGETS_PER_MEGAPIXEL = 60
 

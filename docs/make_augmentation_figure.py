@@ -14,7 +14,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -25,6 +24,7 @@ from utils.images.components import label_targets
 from utils.system.command_line import number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import whole_file
+from utils.system.packages.late import cv2
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -22,6 +21,7 @@ from utils.datasets.frame_table import Frame
 from utils.images.image_files import read_frame
 from utils.system.errors import UserError, user_errors
 from utils.system.files import whole_file
+from utils.system.packages.late import cv2
 
 SCALE = 2  # in which lines are drawn; the picture is made smaller again
 BOX_COLOUR, WAY_COLOUR = (64, 255, 64), (255, 176, 0)

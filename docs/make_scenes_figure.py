@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from docs.make_satellite_figure import BOX_COLOUR, WAY_COLOUR, save
 from utils.synthetic.infrared.config import InfraredConfig
 from utils.synthetic.infrared.sequence import make_sequence
 from utils.system.errors import user_errors
+from utils.system.packages.late import cv2
 
 SIDE, FRAMES, COLUMNS, GAP = 150, 10, 4, 3
 BASE = {"frames": FRAMES, "size": (SIDE, SIDE), "area": (2.0, 20.0), "snr": (4.0, 9.0), "empty_share": 0.0}

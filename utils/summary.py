@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.tables import format_table
 from utils.system.untrusted import read_text
@@ -60,7 +61,7 @@ def format_tests(tests: dict[str, dict[str, Any]]) -> str:
     return format_table(rows, columns, "test set", (22, *(11 for _ in titles)))
 
 
-def main(folder: Path) -> None:
+def summarise(folder: Path) -> None:
     """Print the figures of `folder/test*/metrics.json` and the pictures, videos and tables to look at."""
     tests = {path.parent.name: read_metrics(path) for path in sorted(folder.glob("test*/metrics.json"))}
     read_metrics(folder / "test" / "metrics.json")
@@ -80,10 +81,13 @@ def main(folder: Path) -> None:
     print(f"  {'all figures':17} {folder / 'test' / 'metrics.json'}")
 
 
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = Parser(prog="python -m utils.summary", description=__doc__.split(":")[0] + ".")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="that `make demo` or `make demo-satellite` wrote")
+    summarise(parser.parse_args(argv).folder)
+
+
 if __name__ == "__main__":
     with user_errors():
-        if len(sys.argv) != 2:
-            raise UserError(
-                "usage: python -m utils.summary FOLDER, the folder that `make demo` or `make demo-satellite` wrote"
-            )
-        main(Path(sys.argv[1]))
+        main()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from utils.clips.transforms import ClipTransform, check_clip
+from utils.system.packages.late import cv2
 
 NO_GAIN = (1.0, 1.0)  # a range of factors that leaves the contrast as it is
 

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+
+from utils.system.packages.late import cv2
 
 MIN_TRAVEL_PX = 0.75  # that the scene moves between the frames that are looked at: on what stands still they agree
 MAX_TELLING_FRAMES = 10  # such frames at most

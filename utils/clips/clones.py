@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from utils.clips.transforms import NO_BOXES, ClipTransform, check_clip
 from utils.images.boxes import IGNORED_CLASS
 from utils.images.components import label_targets
 from utils.images.masks.values import ignored_of, join_labels, targets_of
+from utils.system.packages.late import cv2
 
 SKIRT_PX = 2  # pixels around the mask in which the skirts of a target's point spread fade out
 BACKGROUND_RING_PX = 4  # pixels beyond the skirts that tell the local background

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
+
+from utils.system.packages.late import cv2
 
 MAX_SHORT_SIDE_PX = 320  # beyond which frames are halved first: enough detail is left
 SMOOTHING_PX = 5  # the Gaussian that takes noise and fixed pattern out (the pattern stays where it is)
 COARSE_FACTOR = 4  # a first fit at a quarter of the size finds wide shifts
 CLIPPED_PERCENT = 2  # of the pixels at either end, which count no more than their bound: a bright target is no scene
-ECC_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 1e-3)  # iterations, least gain of correlation
+ECC_STOP = (1 | 2, 20, 1e-3)  # TERM_CRITERIA_COUNT | TERM_CRITERIA_EPS: iterations, least gain of correlation
 MAX_DEVIATION_PX = 0.15  # standard deviation beyond which a fit says too little about motion of a pixel
 MIN_SHIFT_PX = 0.1  # noise alone makes a fit differ from zero by some hundredths
 MAX_SHIFT_SHARE = 0.125  # of the shorter side: wider shifts are taken for failures

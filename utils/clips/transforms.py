@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from utils.images.boxes import IGNORED_CLASS, centres_of, cut
 from utils.images.components import label_targets
 from utils.images.fit import MARGIN_GREY, Letterbox, resize_mask, resize_plane
 from utils.images.masks.values import ignored_of, join_labels, targets_of
+from utils.system.packages.late import cv2
 
 NO_BOXES = np.zeros((0, 5))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from utils.images.boxes import box_problem
 from utils.images.components import boxes_of, label, label_targets
+from utils.system.packages.late import cv2
 
 MASK_METHODS = ("half-max", "box")
 BACKGROUND_RING = 6  # px around the grown box from which the local background is measured

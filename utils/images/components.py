@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from utils.images.boxes import box_pixels
+from utils.system.packages.late import cv2
 
 STACK_PIXELS = 1 << 22  # pixels labelled in one call; bounds the memory for many levels of a large, dense frame
 MATCH_DISTANCE = 3.0  # pixels between the centroids of a target and of the component that finds it, exclusive

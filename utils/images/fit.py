@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from utils.images.boxes import cut
 from utils.images.components import label_targets
+from utils.system.packages.late import cv2
 
 MARGIN_GREY = 128.0  # of 255, as published
 BICUBIC_REACH = 2  # px of the frame on either side, or of the input where that is coarser

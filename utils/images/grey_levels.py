@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from utils.images.colour import COLOUR_ADVICE, is_coloured
 from utils.images.image_files import MAX_GREY_LEVEL, to_grey, to_whole_levels, values_beyond_levels
 from utils.system.notices import warn
+from utils.system.packages.late import cv2
 
 RANGE_PERCENTILES = (0.5, 99.5)  # percentiles between which a frame's range is measured: broken pixels do not count
 # Range and noise below which whole levels are too coarse for a frame with fractions.

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -17,6 +16,7 @@ from utils.images.formats.tiff import TIFF_STARTS, page_bits, page_size
 from utils.images.formats.tiff_pages import read_pages
 from utils.system.errors import UserError
 from utils.system.files import atomic_write
+from utils.system.packages.late import cv2
 from utils.system.untrusted import read_bytes, require_image_size, require_pixels, require_regular
 
 PORTABLE_MAPS = (".pgm", ".ppm", ".pnm", ".pbm")

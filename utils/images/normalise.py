@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
+
+from utils.system.packages.late import cv2
 
 # (mean, standard deviation) in grey levels: one of each, or three for networks that take R, G and B.
 Normalisation = tuple[float | Sequence[float], float | Sequence[float]]

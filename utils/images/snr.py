@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
+
+from utils.system.packages.late import ndimage
 
 SNR_RING = 10
 

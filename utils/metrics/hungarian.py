@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from utils.images.boxes import box_iou, centre_distances
 from utils.metrics.figures import ratio
 from utils.predictor.prediction import SURE_SCORE
+from utils.system.packages.late import optimize
 
 HUNGARIAN_RULES = {
     "any_overlap": "any overlap",
@@ -56,7 +56,7 @@ def _assign(closeness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pairs, all of a closeness above 0, whose sum is the largest."""
     closeness = np.where(closeness > _TIE, closeness, 0)
     rows, columns = np.flatnonzero(closeness.any(1)), np.flatnonzero(closeness.any(0))
-    first, second = linear_sum_assignment(closeness[np.ix_(rows, columns)], maximize=True)
+    first, second = optimize.linear_sum_assignment(closeness[np.ix_(rows, columns)], maximize=True)
     rows, columns = rows[first], columns[second]
     near = closeness[rows, columns] > 0
     return rows[near], columns[near]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from utils.images.components import Components, label, label_pixels, match, peaks_of
+from utils.system.packages.late import cv2
 
 MASK_RULES = ("centroid", "shooting")
 

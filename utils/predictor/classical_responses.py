@@ -10,8 +10,9 @@ Without an earlier frame nothing can have moved: the response is 0.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
+
+from utils.system.packages.late import cv2
 
 
 def top_hat(frame: np.ndarray, size: int = 9) -> np.ndarray:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from utils.images.grey_levels import Stretch
@@ -15,6 +14,7 @@ from utils.images.image_files import read_frame, write_picture
 from utils.metrics.breakdown import TargetLog
 from utils.render.overlay import FALSE_COLOUR, MISSED_COLOUR, PAPER_COLOUR, TEXT_COLOUR, TRUTH_COLOUR
 from utils.system.files import writing
+from utils.system.packages.late import cv2
 from utils.system.tables import on_one_line
 
 SIDE, ENLARGEMENT = 33, 5  # pixels of the frame that a picture shows, and how much larger

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from utils.images.components import label
@@ -13,6 +12,7 @@ from utils.images.grey_levels import Stretch
 from utils.predictor.calibration.log import show_share
 from utils.predictor.prediction import Component, Prediction, match_components
 from utils.predictor.tracking.tracker import TrackPoint
+from utils.system.packages.late import cv2
 from utils.system.tables import on_one_line
 
 # BGR; told apart by people with any colour vision.

@@ -8,12 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from utils.images.components import Components
 from utils.system.errors import UserError
 from utils.system.files import to_json_value
+from utils.system.packages.late import cv2
 
 BASE_STYLE = Path(__file__).with_name("page.css")  # colours and controls that all pages share
 MAX_SIDE = 640  # pixels; larger frames are reduced, coordinates stay those of the frame

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.textures import spline
+from utils.system.packages.late import ndimage
 
 SPLINE_BORDER = 4  # pixels of scene outside the path that the spline needs
 

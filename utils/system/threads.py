@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from threading import Barrier
 from typing import Any, NamedTuple, TypeVar
 
-import cv2
 import numpy as np
 
 from utils.system.notices import warn
+from utils.system.packages.late import cv2
 
 # Functions of the libraries that NumPy may take its linear algebra from.
 _SET_ALGEBRA_THREADS = (

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import cv2
 import torch
 
 from utils.datasets.dataset import Dataset
@@ -33,6 +32,7 @@ from utils.system.errors import Interrupted, UserError
 from utils.system.files import remove_temporary, to_json_value
 from utils.system.lock import hold_folder
 from utils.system.machine import git_revision, keep_memory
+from utils.system.packages.late import cv2
 from utils.system.tables import format_value
 from utils.training.config import TrainConfig
 from utils.training.engine import Progress, measure_statistics, steps_of, train_one_epoch

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from utils.system.errors import UserError
 from utils.system.files import as_utf8
+from utils.system.packages.late import cv2
 from utils.system.untrusted import require_pixels
 
 VIDEO_SUFFIXES = frozenset(

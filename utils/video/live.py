@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 
 from utils.images.grey_levels import GreyConverter
@@ -15,6 +14,7 @@ from utils.system.addresses import hide_in_text, hide_secrets, is_url
 from utils.system.errors import UserError
 from utils.system.files import as_utf8
 from utils.system.notices import warn
+from utils.system.packages.late import cv2
 from utils.video.capture import OPTIONS_VARIABLE, opencv_options, told_bits
 from utils.video.sources import FrameSource, SourceFrame, video_frame
 

@@ -12,11 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 
 from utils.system.errors import UserError
 from utils.system.files import GrowingFile, atomic_write
+from utils.system.packages.late import cv2
 from utils.video.capture import Capture
 
 # Encoders with their options; the first one that FFmpeg has is taken. H.264 plays in browsers, and with these options

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-import cv2
 import numpy as np
 from PIL import GifImagePlugin, Image
 
 from utils.images.image_files import write_picture
 from utils.system.errors import UserError
 from utils.system.files import GrowingFile, as_utf8, writing
+from utils.system.packages.late import cv2
 from utils.video.mp4 import Segments, join, packets_of
 
 

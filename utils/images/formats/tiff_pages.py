@@ -12,7 +12,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -37,6 +36,7 @@ from utils.images.formats.tiff import (
     pieces_of,
 )
 from utils.system.errors import UserError
+from utils.system.packages.late import cv2
 from utils.system.untrusted import require_pixels
 
 NOT_COMPRESSED, LOSSLESS = 1, (1, 5, 8, 32773, 32946, 34925, 50000)  # codes; of the latter samples come as they are

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from utils.images.masks.values import read_mask_values
+from utils.system.packages.late import cv2
 
 FULL_SCALES = (255, 65535)  # the largest values of 8 and 16 bits: targets, or what is ignored
 SPARSE_PIXELS = 4096  # above 0, up to which sorting them finds the values sooner than counting all levels

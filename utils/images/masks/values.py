@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from utils.images.boxes import box_pixels
 from utils.images.image_files import read_picture, same_aspect, to_grey
 from utils.system.errors import UserError
+from utils.system.packages.late import cv2
 
 BACKGROUND, TARGET, IGNORED = 0, 1, 2  # labels of a frame's pixels; what is ignored is neither of the others
 MAX_GREY_SPREAD = 48  # levels between the channels of what is still grey, as a JPEG of grey colours has them

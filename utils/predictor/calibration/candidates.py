@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from utils.images.components import label, peaks_of
 from utils.predictor.calibration.calibrator import MAX_CANDIDATES
 from utils.predictor.prediction import Prediction, from_boxes, from_probability, suppress_for_pictures
+from utils.system.packages.late import cv2
 
 PEAK_SQUARE = np.ones((11, 11), np.uint8)  # pixels: large targets have several peaks, but are one candidate
 LEAST_PROBABILITY = 1e-4  # below which nobody looks for candidates

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 
-import cv2
 import numpy as np
 
 from utils.clips.registration import move, scene_shift
+from utils.system.packages.late import cv2
 
 COARSE_PX = 8  # frames are compared at this fraction of their size: noise and small targets are no cut
 REMEMBERED = 10  # earlier differences whose median is the usual one

@@ -14,6 +14,7 @@ from statistics import median_low
 import numpy as np
 
 from utils.predictor.prediction import Component
+from utils.system.packages.late import optimize
 
 GATE = 9.21  # squared Mahalanobis distance that 99 % of a target's own detections keep to (chi², 2 degrees of freedom)
 SMOOTHING = 0.3  # share of the newest width and height
@@ -153,12 +154,10 @@ class Tracker:
         """Tracks and indices of detections, one to one, whose distances add up to the least."""
         if not self.tracks or not found:
             return []
-        from scipy.optimize import linear_sum_assignment  # here, as it takes 0.3 s, which a mistyped option need not
-
         centres = np.array([_centre(one) for one in found])
         cost = np.stack([track.distances(centres, self.noise) for track in self.tracks])
         far = cost > GATE
-        rows, columns = linear_sum_assignment(np.where(far, 1e6, cost))
+        rows, columns = optimize.linear_sum_assignment(np.where(far, 1e6, cost))
         return [
             (self.tracks[row], int(column)) for row, column in zip(rows, columns, strict=True) if not far[row, column]
         ]

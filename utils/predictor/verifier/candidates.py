@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from utils.predictor.verifier.maps import ContrastMaps
+from utils.system.packages.late import cv2
 
 PEAK_PX = 5  # side of the square in which a peak is the largest
 CHANGE_LEVEL, CHANGE_PEAKS = 3.3, 30  # units of noise, and at most so many in a frame

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from utils.predictor.verifier.candidates import Candidates
 from utils.predictor.verifier.maps import LAGS, ContrastMaps
+from utils.system.packages.late import cv2
 
 REACH = 15  # px around a candidate that is looked at
 NEAR, BESIDE = 3, 5  # px: what is near by, and what does not belong to the surroundings

@@ -10,13 +10,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from utils.clips.bad_pixels import DefectFinder, mend
 from utils.clips.registration import MIN_SHIFT_PX, move, scene_shift
 from utils.clips.rule import run_starts
 from utils.images.normalise import BAND_PX
+from utils.system.packages.late import cv2
 
 LAGS = (2, 4, 8)  # frames from the key frame back to those that are taken from it
 RMS_PX = 41  # side of the square over which local noise is measured

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from utils.predictor.verifier.candidates import Candidates
 from utils.predictor.verifier.maps import ContrastMaps
+from utils.system.packages.late import cv2
 
 SPOT_REACH = 10  # px from a candidate, to which a spot of its own reaches at most
 ANSWER_REACH = 64  # px, to which the network's answer around it counts

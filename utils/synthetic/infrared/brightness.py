@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from utils.images.snr import local_snr, ring_of, surroundings
 from utils.synthetic.infrared.targets import Spot, Track
+from utils.system.packages.late import ndimage
 
 CLASS_BORDER = 3.0  # a sequence's targets are all at or below this SNR, or all above it
 MAX_SNR_DRIFT = 2.0  # factor by which a target's SNR may drift around its own, so that its brightness changes slowly

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+
+from utils.system.packages.late import ndimage
 
 BLOCK_SIDE = 8  # pixels, of the blocks that lossy video works on
 GROUP_FRAMES = 12  # from one that is coded by itself to the next

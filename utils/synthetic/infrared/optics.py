@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
 
 from utils.synthetic.camera import Camera
+from utils.system.packages.late import special
 
 REACH_PX = 4  # around a point, which holds all of its light that counts
 
@@ -18,7 +18,7 @@ REACH_PX = 4  # around a point, which holds all of its light that counts
 def pixel_profile(centres: np.ndarray, start: int | np.ndarray, size: int, psf: float) -> np.ndarray:
     """A Gaussian around each of the P centres, integrated over each of `size` pixels from `start`: (P, size)."""
     edges = np.asarray(start)[..., None] - 0.5 + np.arange(size + 1)
-    return np.diff(0.5 * erf((edges - centres[:, None]) / (np.sqrt(2) * psf)), axis=1)
+    return np.diff(0.5 * special.erf((edges - centres[:, None]) / (np.sqrt(2) * psf)), axis=1)
 
 
 def paint_points(image: np.ndarray, places: np.ndarray, peaks: np.ndarray, psf: float) -> None:

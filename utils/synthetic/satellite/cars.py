@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
+
+from utils.system.packages.late import special
 
 MIN_WIDTH = 2.0  # pixels of the narrowest car
 BOX_MARGIN = 0.5  # pixels on each side of a car that the optics blur it over
@@ -32,7 +33,7 @@ class Car:
 
 def _share(start: float, end: float, at: np.ndarray, blur: float) -> np.ndarray:
     """A strip from `start` to `end`, blurred, at the positions `at`."""
-    return 0.5 * (erf((end - at) / (np.sqrt(2) * blur)) - erf((start - at) / (np.sqrt(2) * blur)))
+    return 0.5 * (special.erf((end - at) / (np.sqrt(2) * blur)) - special.erf((start - at) / (np.sqrt(2) * blur)))
 
 
 def _window(centre: np.ndarray, reach: float, shape: tuple[int, int]) -> tuple[slice, slice] | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.textures import smooth_noise
+from utils.system.packages.late import ndimage
 
 MARGIN = 48  # pixels around the picture in which roads go on, so that cars come from somewhere
 BEND_SCALE = 110.0  # pixels over which a bend changes

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.camera import SPLINE_BORDER, Camera, camera_path
+from utils.system.packages.late import ndimage
 
 GRAIN = 0.65  # deviation of the blur that recorders leave in the noise, pixels
 SLIP = (0.6, 2.0)  # pixels

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.satellite.projection import Projection
 from utils.synthetic.satellite.roads import Network
+from utils.system.packages.late import ndimage
 
 STEP = 0.5  # pixels of the picture between two points of a route
 PLAN_STEP = 3.0  # pixels of the plan between two points of a straight way, which may be bent in the picture

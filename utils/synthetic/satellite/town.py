@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.satellite.blocks import Builder, ParkedPlace
 from utils.synthetic.satellite.plan_drawing import SCALE, PlanDrawing
 from utils.synthetic.satellite.projection import Projection
 from utils.synthetic.satellite.roads import STYLES, Network, Road, lay_roads
 from utils.synthetic.textures import fractal
+from utils.system.packages.late import ndimage
 
 LANE = 0.78  # width of a lane, in lengths of a car
 DASH, LINE = 3.0, 0.5  # pixels: length of a dash and of the gap behind it, width of a line

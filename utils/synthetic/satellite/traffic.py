@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from utils.synthetic.satellite.projection import MARGIN, Projection
 from utils.synthetic.satellite.roads import Network
 from utils.synthetic.satellite.routes import STEP, Place, Route, find_route
+from utils.system.packages.late import spatial
 
 ACCELERATION, BRAKING = 0.16, 0.2  # pixels a frame²
 HARDEST_BRAKING = 0.4
@@ -171,7 +171,7 @@ class Traffic:
             [d.route.points[np.minimum(int(d.way / STEP) + steps, len(d.route.points) - 1)] for d in drivers]
         )
         reach = 0.55 * min(road.lane for road in self._network.roads)
-        near, other = cKDTree(centre).query(ahead, k=NEIGHBOURS, distance_upper_bound=reach)
+        near, other = spatial.cKDTree(centre).query(ahead, k=NEIGHBOURS, distance_upper_bound=reach)
         seen = np.isfinite(near)
         other = np.where(seen, other, 0)
         own = np.arange(len(drivers))[:, None, None]

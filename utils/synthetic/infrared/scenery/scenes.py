@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from utils.images.folders import is_passed_over
 from utils.images.image_files import read_picture
@@ -17,6 +16,7 @@ from utils.images.picture_roles import find_frames
 from utils.synthetic.camera import SPLINE_BORDER, Scene
 from utils.synthetic.textures import fractal, spline
 from utils.system.errors import UserError
+from utils.system.packages.late import ndimage
 
 SCENE_KINDS = ("cloud", "ground", "sea", "building")
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}

@@ -18,12 +18,12 @@ all; one that only glows by its own warmth is not.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.camera import Camera, Layer, Scene
 from utils.synthetic.infrared.optics import PointLights
 from utils.synthetic.infrared.scenery.scenes import bend_levels, clear_sky, soft_step
 from utils.synthetic.textures import fractal, smooth_noise
+from utils.system.packages.late import ndimage
 
 EDGE_ROUGHNESS = 0.65  # of the density: contours of fractal dimension 2 - 0.65
 WIDE_SLOPE, NARROW_SLOPE = 5 / 3, 3.0  # of the body's spectrum above and below the break

@@ -7,11 +7,11 @@ Trees 18, 2004), branches at 1 to 3, the more the higher above the ground.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from utils.synthetic.camera import Camera, Layer, Scene, Sway
 from utils.synthetic.infrared.scenery.scenes import bend_levels, clear_sky, soft_step
 from utils.synthetic.textures import fractal, smooth_noise
+from utils.system.packages.late import ndimage
 
 FRAME_RATE = 25.0  # frames a second
 SWAY_HZ = 0.2, 3.0
