@@ -1,7 +1,7 @@
 """Find moving targets in images, videos, a camera or a growing folder: annotated video, masks, boxes and tracks.
 
-Writes an mp4, masks as PNG (a detector's are its boxes, filled), predictions.json, coco.json, detections.csv and
-tracks.csv.
+Writes an mp4, masks as PNG (a detector's are its boxes, filled), predictions.json, coco.json, detections.csv,
+tracks.csv, and view.html, a page on which all of it is looked at and corrected.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from utils.commands.options import (
 )
 from utils.commands.predictor_options import add_predictor_options, choice_of
 from utils.predictor.every_frame import describe_windows
+from utils.predictor.predictor import Predictor
 from utils.render.sequence import DEFAULT_FPS, RenderSettings, render
-from utils.render.source_truth import open_truth
+from utils.render.source_truth import Truth, open_truth
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.system.notices import warn
-from utils.system.outputs import plain_folder
+from utils.system.outputs import OutputFolder, plain_folder
 from utils.video.growing_folder import GrowingFolder
 from utils.video.live import LiveSource, is_live
 from utils.video.sources import FrameSource, open_sources
+from utils.view.page import PAGE_FILE, page_of_results, require_own
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -87,6 +89,7 @@ def _add_output_options(parser: Parser) -> None:
         help="keep preview.jpg in the output folder up to date with the latest picture",
     )
     output.add_argument("--no-tracks", action="store_true", help="leave out tracks.csv")
+    output.add_argument("--no-view", action="store_true", help="leave out view.html")
     output.add_argument("--heatmap", action="store_true", help="lay the probability over the frames")
     output.add_argument("--gif", action="store_true", help="write a GIF as well")
     output.add_argument(
@@ -114,6 +117,18 @@ def find_sources(path: str, watch: float | None) -> list[FrameSource]:
     if watch:
         return [GrowingFolder(path, watch)]
     return [LiveSource(path)] if is_live(path) else open_sources(path)
+
+
+def run(
+    source: FrameSource, predictor: Predictor, truth: Truth | None, settings: RenderSettings, folder: Path, view: bool
+) -> None:
+    """Predict one sequence, with `view` write its page too (not of what is live: its frames are gone), and say so."""
+    if view:
+        require_own(folder / PAGE_FILE)
+    print(render(source, predictor, truth, settings, folder))
+    if view:
+        OutputFolder(folder, "vid_predict.py", [PAGE_FILE]).claim(PAGE_FILE)
+        print(f"  {page_of_results(folder, source)}")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -162,7 +177,7 @@ def main(argv: list[str] | None = None) -> None:
     for source in sources:
         try:
             folder = out if len(sources) == 1 else plain_folder(out, source.name)
-            print(render(source, predictor, truth, settings, folder))
+            run(source, predictor, truth, settings, folder, view=not (live or options.no_view))
         except UserError as error:
             if len(sources) == 1:
                 raise

@@ -21,6 +21,7 @@ FLOORS = {
     "render": 7,
     "training": 8,
     "report": 8,
+    "view": 8,
     "commands": 9,
 }
 OPTION_FILES = [f"utils.commands.{name}" for name in ("options", "predictor_options", "track_options")]

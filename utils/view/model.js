@@ -1,0 +1,257 @@
+// What the page knows of a sequence: its frames, the objects found in them, and what a person has decided about each.
+const UNREVIEWED = 0, ACCEPTED = 1, REJECTED = 2, GONE = 3;
+const STATES = ["unreviewed", "accepted", "rejected"];
+const round = value => Math.round(value * 100) / 100;
+
+class Pictures {
+  // The frames as pictures: text in blocks of the page, decoded when they are needed; the last ones are kept.
+  constructor(sequence, perBlock) {
+    Object.assign(this, { sequence, perBlock, blocks: new Map(), decoded: new Map() });
+  }
+  text(index) {
+    const number = Math.floor(index / this.perBlock);
+    if (!this.blocks.has(number)) {
+      const block = document.getElementById(`pictures-${this.sequence}-${number}`);
+      this.blocks.set(number, block ? block.textContent.trim().split("\n") : []);
+      if (this.blocks.size > 4) this.blocks.delete(this.blocks.keys().next().value);
+    }
+    return this.blocks.get(number)[index % this.perBlock];
+  }
+  get(index) {
+    if (!this.decoded.has(index)) {
+      const text = this.text(index), picture = new Image();
+      if (text) picture.src = `data:image/webp;base64,${text}`;
+      this.decoded.set(index, text ? picture.decode().then(() => picture, () => null) : Promise.resolve(null));
+      if (this.decoded.size > 60) this.decoded.delete(this.decoded.keys().next().value);
+    }
+    return this.decoded.get(index);
+  }
+}
+
+class Sequence {
+  constructor(data) {
+    this.about = data;
+    this.numbers = data.numbers;
+    this.length = data.numbers.length;
+    [this.width, this.height] = data.size;
+    this.pictures = new Pictures(data.index, data.per_block);
+    for (const name of ["x", "y", "w", "h", "score", "category", "outline", "match"]) this[name] = data.objects[name];
+    this.count = this.x.length;                       // of the objects that were found; those added come behind
+    this.frame = []; this.track = []; this.state = []; this.added = []; this.first = [];
+    this.byFrame = []; this.byTrack = []; this.labels = []; this.shown = new Uint8Array(0);
+    const indices = new Map();
+    let at = 0;
+    data.objects.counts.forEach((count, frame) => {
+      this.byFrame.push([]);
+      for (let n = 0; n < count; n++, at++) this.place(at, frame, data.objects.track[at], indices);
+    });
+    this.truth = data.truth ? this.openTruth(data.truth) : null;
+    this.undone = [];
+    this.changes = 0;
+    this.complete = false;
+    this.filter(0, 1);
+  }
+  place(at, frame, label, indices) {
+    // A single object is a track of its own without a number.
+    let track = label === null ? undefined : indices.get(label);
+    if (track === undefined) {
+      track = this.labels.push(label) - 1;
+      this.byTrack.push([]);
+      if (label !== null) indices.set(label, track);
+    }
+    this.frame[at] = frame; this.track[at] = track; this.state[at] = UNREVIEWED; this.added[at] = false;
+    this.first[at] = this.box(at);
+    this.byFrame[frame].push(at);
+    this.byTrack[track].push(at);
+  }
+  openTruth(truth) {
+    let at = 0;
+    const byFrame = truth.counts.map(count => Array.from({ length: count }, () => at++));
+    return { ...truth, byFrame };
+  }
+  box(at) { return [this.x[at], this.y[at], this.w[at], this.h[at]]; }
+  setBox(at, [x, y, w, h]) { [this.x[at], this.y[at], this.w[at], this.h[at]] = [round(x), round(y), round(w), round(h)]; }
+  moved(at) { return !this.added[at] && this.box(at).some((value, index) => value !== this.first[at][index]); }
+  stateName(at) {
+    if (this.added[at]) return "added";
+    return this.state[at] === ACCEPTED && this.moved(at) ? "moved" : STATES[this.state[at]];
+  }
+  within(box) {
+    const w = Math.min(Math.max(box[2], 1), this.width), h = Math.min(Math.max(box[3], 1), this.height);
+    return [Math.min(Math.max(box[0], 0), this.width - w), Math.min(Math.max(box[1], 0), this.height - h), w, h];
+  }
+
+  // Which objects are shown: those of the least score whose track has so many of them; what was decided always is.
+  filter(score, frames) {
+    this.least = { score, frames };
+    const total = this.x.length, counts = new Int32Array(this.labels.length);
+    if (this.shown.length < total) this.shown = new Uint8Array(total + 256);
+    for (let at = 0; at < this.count; at++) if (this.score[at] >= score) counts[this.track[at]]++;
+    for (let at = 0; at < total; at++) {
+      const state = this.state[at];
+      this.shown[at] = state === GONE ? 0 : state !== UNREVIEWED || this.added[at] ? 1 :
+        this.score[at] >= score && counts[this.track[at]] >= frames ? 1 : 0;
+    }
+    return this.summary();
+  }
+  summary() {
+    const tracks = new Set(), sum = { objects: 0, tracks: 0, single: 0, accepted: 0, rejected: 0, open: 0 };
+    for (let at = 0; at < this.x.length; at++) {
+      if (!this.shown[at]) continue;
+      if (this.state[at] === REJECTED) { sum.rejected++; continue; }
+      sum.objects++;
+      if (this.state[at] === ACCEPTED) sum.accepted++; else sum.open++;
+      tracks.add(this.track[at]);
+    }
+    for (const track of tracks) if (this.labels[track] === null) sum.single++; else sum.tracks++;
+    if (this.truth) {
+      const found = new Set();
+      let wrong = 0;
+      for (let at = 0; at < this.count; at++) {
+        if (!this.shown[at] || this.state[at] === REJECTED) continue;
+        if (this.match[at] >= 0) found.add(`${this.frame[at]} ${this.match[at]}`); else wrong++;
+      }
+      Object.assign(sum, { targets: this.truth.x.length, found: found.size, wrong });
+    }
+    return sum;
+  }
+  stands(at) { return this.shown[at] === 1 && this.state[at] !== REJECTED; }
+  foundIn(frame) {  // the true targets of a frame that something shown has found
+    return new Set(this.byFrame[frame].filter(at => this.stands(at) && !this.added[at]).map(at => this.match[at]));
+  }
+  mistakes(frame) {
+    if (!this.truth) return 0;
+    const found = this.foundIn(frame), own = this.byFrame[frame].filter(at => this.stands(at));
+    return own.filter(at => this.match[at] < 0).length + this.truth.byFrame[frame].filter((_, n) => !found.has(n)).length;
+  }
+  // Tracks in which something is shown, by their first frame: {track, first, last, state}.
+  tracksShown() {
+    const result = [];
+    this.byTrack.forEach((own, track) => {
+      const seen = own.filter(at => this.shown[at]);
+      if (!seen.length) return;
+      const states = new Set(seen.map(at => this.state[at]));
+      result.push({
+        track, first: this.frame[seen[0]], last: this.frame[seen[seen.length - 1]], count: seen.length,
+        state: states.size === 1 ? this.state[seen[0]] : UNREVIEWED, added: this.added[seen[0]],
+        wrong: this.truth ? seen.filter(at => this.match[at] < 0).length > seen.length / 2 : null,
+      });
+    });
+    return result.sort((a, b) => a.first - b.first || a.track - b.track);
+  }
+
+  // Every change goes through here, so that it can be undone as a whole.
+  change(indices, edit) {
+    const before = indices.map(at => [at, this.state[at], this.box(at)]);
+    indices.forEach(edit);
+    this.undone.push(before);
+    this.changes++;
+  }
+  undo() {
+    const before = this.undone.pop();
+    if (!before) return null;
+    for (const [at, state, box] of before) { this.state[at] = state; this.setBox(at, box); }
+    this.changes++;
+    return before.map(([at]) => at);
+  }
+  decide(indices, state) {
+    const own = indices.filter(at => this.state[at] !== GONE && this.state[at] !== state &&
+      !(this.added[at] && state === UNREVIEWED));
+    if (own.length) this.change(own, at => {
+      this.state[at] = this.added[at] && state === REJECTED ? GONE : state;
+      if (state === UNREVIEWED) this.setBox(at, this.first[at]);
+    });
+    return own.length;
+  }
+  move(at, box) {
+    this.change([at], () => { this.setBox(at, this.within(box)); this.state[at] = ACCEPTED; });
+  }
+  append(frame, box, track, category) {
+    const at = this.x.length;
+    this.setBox(at, this.within(box));
+    this.score[at] = null; this.category[at] = category; this.outline[at] = ""; this.match[at] = -1;
+    this.frame[at] = frame; this.track[at] = track; this.state[at] = GONE; this.added[at] = true;
+    this.first[at] = this.box(at);
+    this.byFrame[frame].push(at);
+    const own = this.byTrack[track];
+    own.push(at);
+    own.sort((a, b) => this.frame[a] - this.frame[b]);
+    return at;
+  }
+  newTrack() {
+    const label = 1 + this.labels.reduce((most, own) => Math.max(most, own || 0), 0);
+    this.byTrack.push([]);
+    return this.labels.push(label) - 1;
+  }
+  // A box that a person draws; of an added track the frames between its boxes are filled along straight lines.
+  add(frame, box, category, track = null, fill = true) {
+    const own = track ?? this.newTrack(), live = this.byTrack[own].filter(at => this.state[at] !== GONE);
+    const taken = live.find(at => this.frame[at] === frame);
+    if (taken !== undefined) { this.move(taken, box); return taken; }
+    const fresh = [this.append(frame, box, own, category)], target = this.box(fresh[0]);
+    const before = live.filter(at => this.frame[at] < frame).pop();
+    const after = live.find(at => this.frame[at] > frame);
+    for (const other of fill ? [before, after] : []) {
+      if (other === undefined) continue;
+      const start = this.frame[other], step = Math.sign(frame - start);
+      for (let now = start + step; now !== frame; now += step) {
+        const share = (this.numbers[now] - this.numbers[start]) / (this.numbers[frame] - this.numbers[start]);
+        const between = this.box(other).map((value, n) => value + share * (target[n] - value));
+        fresh.push(this.append(now, between, own, category));
+      }
+    }
+    this.change(fresh, at => { this.state[at] = ACCEPTED; });
+    return fresh[0];
+  }
+
+  // What labels.json holds; see docs/view.md.
+  toLabels() {
+    const frames = this.byFrame.map((own, frame) => ({
+      number: this.numbers[frame],
+      name: this.about.names ? this.about.names[frame] : undefined,
+      boxes: own.filter(at => this.state[at] !== GONE).map(at => ({
+        box: this.box(at), class: this.about.classes[this.category[at]], track: this.labels[this.track[at]] ?? undefined,
+        state: this.stateName(at),
+        from: this.moved(at) ? this.first[at] : undefined, score: this.score[at] ?? undefined,
+      })),
+    }));
+    return {
+      made_by: "python -m utils.view", format: 1, source: this.about.source, sequence: this.about.name,
+      size: [this.width, this.height], classes: this.about.classes, complete: this.complete, frames,
+    };
+  }
+  // Takes up what toLabels gave; returns how many boxes of predictions are not among these predictions.
+  takeLabels(labels) {
+    if (labels?.made_by !== "python -m utils.view" || labels.format !== 1 || labels.sequence !== this.about.name)
+      throw new Error(`these are no labels of ${this.about.name}`);
+    const frames = new Map(this.numbers.map((number, index) => [number, index])), tracks = new Map();
+    const fresh = [], decided = [];
+    let lost = 0;
+    for (const { number, boxes } of labels.frames) {
+      const frame = frames.get(number);
+      if (frame === undefined) { lost += boxes.length; continue; }
+      const waiting = this.byFrame[frame].filter(at => !this.added[at]);
+      for (const { box, from, state, track, class: name } of boxes) {
+        if (state === "added") {
+          if (!tracks.has(track)) tracks.set(track, this.newTrack());
+          const category = Math.max(0, this.about.classes.indexOf(name));
+          fresh.push(this.append(frame, box, tracks.get(track), category));
+          continue;
+        }
+        const place = waiting.findIndex(at => (from ?? box).every((value, n) => Math.abs(value - this.first[at][n]) < 0.011));
+        if (place < 0) { lost++; continue; }
+        const [at] = waiting.splice(place, 1);
+        if (state !== "unreviewed") decided.push([at, state === "rejected" ? REJECTED : ACCEPTED, box]);
+      }
+    }
+    const chosen = new Map(decided.map(([at, ...rest]) => [at, rest]));
+    this.change([...chosen.keys(), ...fresh], at => {
+      if (!chosen.has(at)) { this.state[at] = ACCEPTED; return; }
+      const [state, box] = chosen.get(at);
+      this.state[at] = state;
+      this.setBox(at, box);
+    });
+    this.complete = labels.complete === true;
+    return lost;
+  }
+}
