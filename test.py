@@ -32,8 +32,10 @@ from utils.commands.options import (
     budget_of,
     hardware_of,
 )
-from utils.commands.predictor_options import add_predictor_options, choice_of
+from utils.commands.predictor_options import PredictorChoice, add_predictor_options, choice_of
 from utils.commands.segmentation_details import DetailSettings, assess, countings_of
+from utils.commands.track_details import assess_tracks
+from utils.commands.track_options import add_track_options, track_rules_of
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
@@ -42,6 +44,7 @@ from utils.metrics.evaluate import Evaluation, evaluate_sequences
 from utils.metrics.rules import MASK_RULES
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
+from utils.metrics.tracks import TrackLog
 from utils.predictor.every_frame import describe_windows
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
@@ -84,6 +87,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
     )
     figures.add_argument("--no-curve", action="store_true", help="leave out Pd over Fa, which takes a little time")
     add_detail_options(parser)
+    add_track_options(parser)
     output.add_argument(
         "--out",
         metavar="FOLDER",
@@ -144,6 +148,13 @@ def describe_measuring(dataset: Dataset, predictor: Predictor, rule: str, truth:
         f"{dataset.name} ({dataset.layout}), split {dataset.split}; {predictor.settings.name} at {where}, rule {rule}; "
         f"true targets are {truth}"
     )
+
+
+def describe_network(choice: PredictorChoice, predictor: Predictor, chosen_on: Any) -> dict[str, Any]:
+    """What predicted, and at which threshold, as metrics.json has it; `chosen_on` is what that was chosen on."""
+    windows = {"windows": describe_windows(predictor.settings)} if predictor.settings.every_frame else {}
+    threshold = predictor.settings.threshold
+    return {**describe_predictor(choice, predictor), "threshold": threshold, "chosen_on": chosen_on, **windows}
 
 
 def pace_of(result: Evaluation) -> dict[str, float]:
@@ -212,7 +223,8 @@ def save(
 def main(argv: list[str] | None = None) -> None:
     """Measure, write metrics.json and the pictures, and print."""
     options = parse(argv)
-    choice, budget = choice_of(options), budget_of(options)
+    choice, budget, rules = choice_of(options), budget_of(options), track_rules_of(options)
+    tracks = None if rules is None else TrackLog(rules)
     check_predictor(choice)
     whole = open_labelled(options.data_root, options.split, "masks")
     dataset = select_sequences(whole, options.sequences, options.ignore_value)
@@ -236,7 +248,7 @@ def main(argv: list[str] | None = None) -> None:
         on_frame=each_of(mask_writer(outputs) if options.save_masks else None, calibration and calibration.add),
         extra_rules=MASK_RULES,
         countings=countings_of(options.compat),
-        observe=log,
+        observe=each_of(log, tracks and tracks.add_prediction),
     )
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts_of(result).items()}
@@ -244,27 +256,26 @@ def main(argv: list[str] | None = None) -> None:
     content = {
         **figures,
         "sequences": sequences,
-        **describe_predictor(choice, predictor),
+        **describe_network(choice, predictor, chosen_on),
         "dataset": dataset.name,
         "data_root": options.data_root,
         "split": options.split,
-        "threshold": predictor.settings.threshold,
-        "chosen_on": chosen_on,
         "rule": options.rule,
         "limit": options.limit,
         "truth": truth,
         "ignore_value": options.ignore_value,
-        **({"windows": describe_windows(predictor.settings)} if predictor.settings.every_frame else {}),
         **pace_of(result),
     }
     calibrated = {} if calibration is None else {"calibration": calibration.content(sequences)}
+    measured, lines_of_tracks = assess_tracks(tracks, dataset, options.draws)
     details = DetailSettings(options.rule, options.empty_frames, options.draws, not options.no_curve)
     lines = [
         describe_measuring(dataset, predictor, options.rule, truth),
         format_table(figures | pick_rows(sequences), COLUMNS),
         describe_pace(result),
         *(line for one in calibrated.values() for line in describe_calibration(one)),
-        *save(content | calibrated, details, dataset, result, log, out),
+        *lines_of_tracks,
+        *save(content | calibrated | measured, details, dataset, result, log, out),
         *([f"masks in {out / 'masks'}"] if options.save_masks else []),
         f"figures in {out / 'metrics.json'}",
     ]

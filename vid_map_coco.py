@@ -256,10 +256,8 @@ def main(argv: list[str] | None = None) -> None:
         about |= {"seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
     content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
     details, more = assess_details(result, dataset, naming, content["overall"], options.draws)
-    if tracks:
-        measured, lines_of_tracks = assess_tracks(tracks, dataset, options.draws)
-        details |= measured
-        more += lines_of_tracks
+    measured, lines_of_tracks = assess_tracks(tracks, dataset, options.draws)
+    details, more = details | measured, more + lines_of_tracks
     if calibration:
         details["calibration"], calibrated = assess_found(calibration, dataset, **counting)
         more += calibrated

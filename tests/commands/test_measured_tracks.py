@@ -61,6 +61,14 @@ def test_detections_made_elsewhere_give_the_same_tracks(data, tmp_path):
     assert tracks_of(own) == tracks_of(tmp_path / "again")
 
 
+def test_test_measures_the_same_tracks(data, tmp_path, capsys):
+    run("--method", "top-hat", "--data-root", data, "--tracks", "--out", tmp_path / "boxes")
+    arguments = f"--method top-hat --data-root {data} --tracks --out {tmp_path}/masks --quiet --no-details --no-curve"
+    script("test").main(arguments.split())
+    assert tracks_of(tmp_path / "boxes") == tracks_of(tmp_path / "masks")
+    assert capsys.readouterr().out.count("track Pd") == 4
+
+
 def test_what_is_measured_are_the_tracks_that_vid_predict_reports(data, tmp_path):
     log = TrackLog(TrackRules(), 0.5)
     evaluate_detection(classical_predictor("top-hat"), open_dataset(data, "test"), quiet=True, observe=log)

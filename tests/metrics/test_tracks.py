@@ -11,9 +11,10 @@ from utils.datasets.dataset import open_dataset
 from utils.datasets.formats.mot import read_mot
 from utils.datasets.frame_table import Frame
 from utils.metrics.tracks.counts import TRACK_FIGURES, add_counts, count_tracks, track_figures
-from utils.metrics.tracks.log import TrackLog, track_intervals
+from utils.metrics.tracks.log import TrackLog
+from utils.metrics.tracks.results import track_intervals
 from utils.metrics.tracks.rules import TrackedFrame, TrackRules
-from utils.metrics.tracks.truth import true_tracks
+from utils.metrics.tracks.truth import require_ids_once, true_tracks
 from utils.metrics.truth import true_boxes
 from utils.system.errors import UserError
 
@@ -299,7 +300,8 @@ def test_some_targets_have_ids_and_others_none():
 
 def test_an_id_that_stands_twice_in_a_frame_is_refused():
     with pytest.raises(UserError, match=r"0.png: found track 5 at several targets, expected each track once"):
-        true_tracks(*labelled([[(10, 10), (60, 60)]], [(5, 5)]))
+        require_ids_once(labelled([[(10, 10), (60, 60)]], [(5, 5)])[0][0])
+    require_ids_once(labelled([[(10, 10), (60, 60)]], [(-1, -1)])[0][0])
 
 
 @pytest.mark.skipif(not DAUB.is_dir(), reason=f"{DAUB} is not there")
@@ -321,6 +323,6 @@ def test_what_lies_in_a_region_to_ignore_is_no_false_track():
             true = np.array([[*box(10 + number, 10), 0]])
             frame = Frame("s", number, f"{number}.png", None, (tuple(true[0]),))
             log(frame, np.zeros((128, 128)), np.array(found), true, np.array(ignored).reshape(-1, 5))
-        counts = log.counts()["s"]
+        counts = log.counts(log.true_tracks())["s"]
         assert (counts["tracks"], counts["false_tracks"], counts["hits"]) == (1 + false, false, 6)
         assert counts["frames_waited"] == 2  # until the tracker has seen it three times

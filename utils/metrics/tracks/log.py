@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from utils.datasets.frame_table import Frame
 from utils.images.boxes import centre_distances
-from utils.metrics.bootstrap import DRAWS, SEED, Intervals, draw_sequences, intervals
 from utils.metrics.detection import exceeds, lie_inside
-from utils.metrics.tracks.counts import TRACK_FIGURES, count_tracks, track_figures
+from utils.metrics.tracks.counts import count_tracks
 from utils.metrics.tracks.rules import TrackedFrame, TrackRules
-from utils.metrics.tracks.truth import TrueTracks, true_tracks
-from utils.predictor.prediction import box_component, suppress_for_pictures
+from utils.metrics.tracks.truth import TrueTracks, require_ids_once, true_tracks
+from utils.metrics.truth import true_boxes
+from utils.predictor.prediction import Prediction, box_component, suppress_for_pictures
 from utils.predictor.tracking.tracker import Tracker, TrackPoint
 
 
@@ -35,10 +35,10 @@ class TrackLog:
 
     Args:
         rules: by which they are compared with the true ones.
-        threshold: of the score, which what is followed exceeds.
+        threshold: of the score, which boxes that are followed exceed; predictions have one of their own.
     """
 
-    def __init__(self, rules: TrackRules, threshold: float) -> None:
+    def __init__(self, rules: TrackRules, threshold: float = 0.5) -> None:
         self.rules, self.threshold = rules, threshold
         self.sequences: dict[str, _Sequence] = {}
 
@@ -54,9 +54,32 @@ class TrackLog:
             true: the true boxes `(G, 5)`, likewise.
             ignored: regions to ignore `(R, 5)`, likewise; a track's box that hits no target and lies in one is left
                 out.
+
+        Raises:
+            UserError: an id stands twice among the labels.
         """
+        self._add(frame, found[exceeds(found[:, 4], self.threshold)], true, ignored)
+
+    def add_prediction(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
+        """Look at one frame by its prediction, as `evaluate_sequences` has it observed.
+
+        Args:
+            frame: of the dataset; what is true are its boxes, or those of its mask.
+            image: `(H, W)`.
+            mask: `(H, W)` bool, its true targets.
+            prediction: of this frame.
+
+        Raises:
+            UserError: as there.
+        """
+        found = prediction.detections.astype(np.float64)
+        above = found[exceeds(found[:, 4], prediction.threshold)]
+        self._add(frame, above, true_boxes(frame, image.shape), np.array(frame.ignored, np.float64).reshape(-1, 5))
+
+    def _add(self, frame: Frame, found: np.ndarray, true: np.ndarray, ignored: np.ndarray) -> None:
+        require_ids_once(frame)
         sequence = self.sequences.setdefault(frame.sequence, _Sequence(Tracker()))
-        shown = suppress_for_pictures(found[exceeds(found[:, 4], self.threshold)])
+        shown = suppress_for_pictures(found)
         points = sequence.tracker.update(frame.number, [box_component(box, box[4]) for box in shown])
         boxes = np.array([_corners(point) for point in points]).reshape(-1, 4)
         kept = (centre_distances(boxes, true) <= self.rules.distance).any(1) | ~lie_inside(boxes, ignored)
@@ -66,44 +89,17 @@ class TrackLog:
         sequence.ids.append(np.array([point.id for point in points], np.int64)[kept])
 
     def true_tracks(self) -> dict[str, TrueTracks]:
-        """The true tracks of every sequence seen so far.
+        """The true tracks of every sequence seen so far."""
+        return {name: true_tracks(own.frames, own.true) for name, own in self.sequences.items()}
 
-        Raises:
-            UserError: a label's id stands twice in a frame.
-        """
-        return {name: true_tracks(sequence.frames, sequence.true) for name, sequence in self.sequences.items()}
-
-    def counts(self) -> dict[str, dict[str, Any]]:
-        """What is counted of every sequence seen so far, as of `count_tracks`.
-
-        Raises:
-            UserError: as of `true_tracks`.
-        """
+    def counts(self, truth: Mapping[str, TrueTracks]) -> dict[str, dict[str, Any]]:
+        """What is counted of every sequence, as of `count_tracks`, where these are the true tracks."""
         result = {}
-        for name, truth in self.true_tracks().items():
-            own = self.sequences[name]
-            result[name] = count_tracks(
-                [
-                    TrackedFrame(*ids, self.rules.similarity(*boxes))
-                    for *ids, boxes in zip(truth.ids, own.ids, zip(own.true, own.boxes, strict=True), strict=True)
-                ],
-                self.rules,
-            )
+        for name, own in self.sequences.items():
+            near = [self.rules.similarity(*boxes) for boxes in zip(own.true, own.boxes, strict=True)]
+            frames = map(TrackedFrame, truth[name].ids, own.ids, near)
+            result[name] = count_tracks(list(frames), self.rules)
         return result
-
-
-def track_intervals(
-    parts: Sequence[dict[str, Any]], rules: TrackRules, draws: int = DRAWS, seed: int = SEED
-) -> Intervals:
-    """95 % intervals of `TRACK_FIGURES` over sequences (`utils.metrics.bootstrap`), from the counts of each.
-
-    NaN with fewer than two sequences.
-    """
-    if len(parts) < 2:
-        return dict.fromkeys(TRACK_FIGURES, (float("nan"), float("nan")))
-    drawn = draw_sequences(len(parts), draws, seed).astype(np.float64)
-    sums = {name: np.tensordot(drawn, np.array([part[name] for part in parts], np.float64), 1) for name in parts[0]}
-    return intervals(track_figures(sums, rules))
 
 
 def _corners(point: TrackPoint) -> tuple[float, float, float, float]:

@@ -50,11 +50,8 @@ def true_tracks(frames: Sequence[Frame], boxes: Sequence[np.ndarray]) -> TrueTra
     ascend by more than 1, the usual step counts as one frame.
 
     Args:
-        frames: of the sequence.
+        frames: of the sequence, whose ids stand once in a frame (`require_ids_once`).
         boxes: the true ones of each, `(G, 4 or more)`; the frame's own in their order, or those of its mask.
-
-    Raises:
-        UserError: an id stands twice in a frame.
     """
     ids = [_named(frame, len(own)) for frame, own in zip(frames, boxes, strict=True)]
     steps = np.diff([frame.number for frame in frames]).tolist()
@@ -74,15 +71,17 @@ def true_tracks(frames: Sequence[Frame], boxes: Sequence[np.ndarray]) -> TrueTra
 
 def _named(frame: Frame, count: int) -> np.ndarray:
     """The ids that a frame's labels name, `NO_TRACK` where they name none: `(count,)` int64."""
-    if not frame.tracks:
-        return np.full(count, NO_TRACK)
+    return np.array(frame.tracks or [NO_TRACK] * count, np.int64)
+
+
+def require_ids_once(frame: Frame) -> None:
+    """Raise `UserError` where two targets of a frame have the same id."""
     repeated = [track for track, times in Counter(frame.tracks).items() if times > 1 and track != NO_TRACK]
     if repeated:
         raise UserError(
             f"{frame.image}: found track {repeated[0]} at several targets, expected each track once in a frame; "
             "correct the labels"
         )
-    return np.array(frame.tracks, np.int64)
 
 
 def _count_ambiguous(loose: dict[float, list[_Sighting]], linked: Sequence[Sequence[_Sighting]]) -> int:
