@@ -54,7 +54,7 @@ def test_training_shows_each_setting_in_one_of_seven_groups(recipes, capsys):
 @pytest.mark.parametrize(
     "name, titles",
     [
-        ("test", ["Data", "Network", "Choosing", "Figures", "Tracks", "Output", "Machine"]),
+        ("test", ["Data", "Network", "Choosing", "Figures", "Output", "Tracks", "Machine"]),
         ("vid_map_coco", ["Data", "Network", "Choosing", "Figures", "Output", "Tracks", "Machine"]),
         ("vid_predict", ["Data", "Network", "Output", "Machine"]),
         ("utils.report.__main__", ["Data", "Network", "Figures", "Output", "Machine"]),
