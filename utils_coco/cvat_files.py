@@ -147,8 +147,8 @@ def _size(words: Sequence[str]) -> tuple[int, int] | None:
 
 
 def _read_track(item: Element, found: CvatFile, side: float) -> Track:
-    number, label = (item.get("id") or "").strip(), (item.get("label") or "").strip()
-    if not WHOLE.fullmatch(number) or not 0 < len(label) <= MAX_CHARACTERS:
+    number, label = (item.get("id") or "").strip(), item.get("label") or ""
+    if not WHOLE.fullmatch(number) or not label.strip() or len(label) > MAX_CHARACTERS:
         raise UserError(
             f"{found.path}: found track '{number[:20]}' with label '{label[:40]}', expected a whole number for its id, "
             "and a label; correct it"
@@ -168,8 +168,8 @@ def _read_picture(item: Element, found: CvatFile, side: float) -> LabelledPictur
     shapes = []
     for part in item:
         if shape := _read_shape(part, found, side, f"image {name}"):
-            label = (part.get("label") or "").strip()
-            if not 0 < len(label) <= MAX_CHARACTERS:
+            label = part.get("label") or ""
+            if not label.strip() or len(label) > MAX_CHARACTERS:
                 raise UserError(f"{found.path}: image {name}: found a {part.tag} without a label; correct it")
             shapes.append((label, shape))
     key = PurePosixPath(name).with_suffix("").as_posix()

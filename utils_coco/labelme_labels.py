@@ -111,7 +111,8 @@ def _read_shapes(content: Any, path: Path, side: float, found: ReadLabels, other
         score = item.get("score")
         found.scores += [score] if type(score) in (int, float) and math.isfinite(score) else []
         track = None if track in (-1, "") else track
-        boxes.append(NamedBox(*corners, item["label"].strip() or TARGET_CATEGORY, _is_ignored(item), track))
+        name = item["label"] if item["label"].strip() else TARGET_CATEGORY
+        boxes.append(NamedBox(*corners, name, _is_ignored(item), track))
     return boxes
 
 

@@ -329,10 +329,31 @@ def test_a_sixth_column_of_yolo_is_named_with_its_count(tmp_path, images):
     assert "predictions" in warnings[0] and [len(frame.boxes) for frame in frames] == [2, 1, 0, 0]
 
 
-def test_whole_numbers_behind_boxes_are_no_scores_of_predictions(tmp_path, images):
-    yolo(tmp_path, "0 0.5 0.5 0.1 0.1 7\n")
-    _, warnings, _ = imported(tmp_path, images)
-    assert len(warnings) == 1 and "(7 to 7)" in warnings[0] and "predictions" not in warnings[0]
+@pytest.mark.parametrize(
+    "lines, tracks, warned",
+    [
+        ("0 0.5 0.5 0.1 0.1 7\n0 0.2 0.2 0.1 0.1 1\n", (7, 1), ""),  # Ultralytics' save_txt without save_conf
+        ("0 0.5 0.5 0.1 0.1 7\n0 0.2 0.2 0.1 0.1 7\n", (), "2 of 2 boxes have a score or another number"),
+        ("0 0.5 0.5 0.1 0.1 1\n0 0.2 0.2 0.1 0.1 0\n", (), "(0 to 1)"),
+        ("0 0.5 0.5 0.1 0.1 1\n0 0.2 0.2 0.1 0.1 2.5\n", (), "(1 to 2.5)"),
+        ("0 0.5 0.5 0.1 0.1 0.25 7\n0 0.2 0.2 0.1 0.1 0.75\n", (7, -1), "(0.25 to 0.75)"),  # with save_conf
+        ("0 0.5 0.5 0.1 0.1 1 1\n0 0.2 0.2 0.1 0.1 1 0\n0 0.3 0.3 0.1 0.1 1 2\n", (1, 0, 2), ""),
+        ("0 0.5 0.5 0.1 0.1 1 1\n0 0.2 0.2 0.1 0.1 1 0\n0 0.3 0.3 0.1 0.1 1 1\n", (1, 0, 1), ""),
+    ],
+)
+def test_whole_numbers_behind_boxes_are_ids_of_tracks(tmp_path, images, lines, tracks, warned):
+    yolo(tmp_path, lines)
+    said, warnings, frames = imported(tmp_path, images)
+    assert frames[0].tracks == tracks and len(frames[0].boxes) == lines.count("\n")
+    assert [warned in line for line in warnings] == ([True] if warned else [])
+    assert any("have the id of a track" in line for line in said) == bool(tracks)
+
+
+@pytest.mark.parametrize("line", ["0 0.5 0.5 0.1 0.1 1.5 7", "0 0.5 0.5 0.1 0.1 0.5 -7", "0 0.5 0.5 0.1 1.1 0.5 7"])
+def test_broken_columns_of_scores_and_ids_stop(tmp_path, images, line):
+    yolo(tmp_path, f"0 0.5 0.5 0.1 0.1 0.5 9\n{line}\n")
+    with pytest.raises(UserError, match="0.txt: line 2: found"):
+        imported(tmp_path, images)
 
 
 def test_scores_in_tables_and_json_are_named_too(tmp_path, images):
