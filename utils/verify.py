@@ -2,9 +2,10 @@
 
     python -m utils.verify --weights runs/NAME/best.pt --data-root A B C --out runs/NAME/verified.pt
 
-It learns from the training splits of datasets with boxes or masks; one without any target gives false candidates alone.
-Whole sequences are set aside of each: on them scores are calibrated, the threshold is chosen, and gains are measured.
-The file is the checkpoint with the verifier beside its network, which stays as it is.
+It learns from the training splits of datasets with boxes or masks; one without any target gives false candidates
+alone. Whole sequences are set aside, each of them once: on them scores are calibrated, the threshold is chosen, and
+gains are measured, before the verifier that goes into the file learns from all. The file is the checkpoint with the
+verifier beside its network, which stays as it is.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from utils.commands.verifier_fitting import (
     operating_points,
     platt,
 )
-from utils.datasets.dataset import Dataset
 from utils.datasets.quick_check import understand_masks
 from utils.predictor.predictor import Predictor
 from utils.predictor.verifier.model import VerifierModel
@@ -42,7 +42,6 @@ from utils.system.errors import UserError, user_errors
 from utils.system.files import ADVICE, require_file
 from utils.system.outputs import require_new_or_own
 from utils.system.tables import format_table
-from utils.training.selection import hold_out
 
 COLUMNS = (
     ("frames", "frames", "d"),
@@ -55,11 +54,25 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One dataset's candidates: those to learn from, and those set aside."""
+    """One dataset's candidates.
+
+    Args:
+        name: of the dataset.
+        table: its candidates.
+        budgeted: whether they say which threshold is chosen; else they are only learnt from.
+    """
 
     name: str
-    learnt: CandidateTable
-    aside: CandidateTable
+    table: CandidateTable
+    budgeted: bool
+
+    def aside(self, fold: int, folds: int) -> set[int]:
+        """The sequences that are set aside in this one of so many folds, evenly spread."""
+        return set(range(int(self.table.sequence.max(initial=-1)) + 1)[fold::folds])
+
+    def learnt(self, fold: int, folds: int) -> CandidateTable:
+        """The candidates of the others."""
+        return self.table.of_sequences(set(self.table.sequence.tolist()) - self.aside(fold, folds))
 
 
 def parse(argv: Sequence[str] | None = None) -> Namespace:
@@ -75,6 +88,13 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
         help="datasets whose training splits it learns from, of as many kinds of scenes as there are",
     )
     data.add_argument(
+        "--extra-roots",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="further datasets that it learns from, but by which no threshold is chosen",
+    )
+    data.add_argument(
         "--max-frames",
         type=number("max_frames"),
         default=0,
@@ -82,19 +102,19 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
         help="only the first N frames of each sequence (0: all)",
     )
     choosing.add_argument(
-        "--val-fraction",
-        type=number("val_fraction"),
-        default=0.25,
-        metavar="X",
-        help="share of each dataset's sequences that is set aside, at least one of two or more (default: %(default)s)",
+        "--folds",
+        type=number("folds"),
+        default=4,
+        metavar="N",
+        help="each dataset's sequences are set aside in so many parts, one after the other (default: %(default)s)",
     )
     choosing.add_argument(
         "--false-per-frame",
         type=number("false_budget"),
         default=0.1,
         metavar="X",
-        help="the threshold lets pass so many false candidates a frame in the worst dataset set aside (default: "
-        "%(default)s)",
+        help="the threshold lets pass so many false candidates a frame in sequences set aside of the worst dataset "
+        "(default: %(default)s)",
     )
     choosing.add_argument("--seed", type=number("seed"), default=0, metavar="N", help="(default: %(default)s)")
     output.add_argument("--out", required=True, metavar="FILE", help="the checkpoint with the verifier")
@@ -102,81 +122,83 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def set_aside(dataset: Dataset, fraction: float) -> tuple[set[int], set[int]]:
-    """Positions of a dataset's sequences to learn from, and of those set aside: whole ones, one of two at least.
+def fit_parts(
+    parts: Sequence[Part], folds: int, budget: float, fit_to: Callable[[Sequence[CandidateTable]], VerifierModel]
+) -> tuple[VerifierModel, list[np.ndarray]]:
+    """The model of all that is to be learnt, calibrated, and its threshold chosen, on sequences that were set aside.
+
+    For that it is also fitted once for each fold, without the sequences that are set aside there.
 
     Args:
-        dataset: its sequences.
-        fraction: share that is set aside, evenly spread.
+        parts: the datasets.
+        folds: so many.
+        budget: as of `choose_threshold`.
+        fit_to: makes a model of candidates.
+
+    Returns:
+        The model, and for each dataset the calibrated probabilities (N,) of its candidates, each by the fit that had
+        not seen its sequence.
     """
-    names = list(dataset.sequences)
-    if len(names) < 2:
-        return set(range(len(names))), set()
-    least = 1 / len(names) + 1e-9  # of hold_out, which would else cut sequences
-    _, aside = hold_out(dataset.sequences, (), max(fraction, least))
-    chosen = {index for index, name in enumerate(names) if name in aside}
-    return set(range(len(names))) - chosen, chosen
+    logits = [np.zeros(len(part.table.features), np.float32) for part in parts]
+    for fold in range(folds):
+        model = fit_to([part.learnt(fold, folds) for part in parts])
+        for part, values in zip(parts, logits, strict=True):
+            rows = np.isin(part.table.sequence, list(part.aside(fold, folds)))[part.table.frame]
+            values[rows] = model.logits(part.table.features[rows])
+    factor, offset = platt(np.concatenate(logits), np.concatenate([part.table.labels for part in parts]))
+    scores = [probability_of(values * factor + offset) for values in logits]
+    model = calibrate(fit_to([part.table for part in parts]), factor, offset)
+    return dataclasses.replace(model, threshold=choose_threshold(parts, scores, budget)), scores
 
 
-def fit_parts(
-    parts: Sequence[Part], settings: FitSettings, budget: float, network_threshold: float, box_side: float
+def fit_tables(
+    tables: Sequence[CandidateTable], settings: FitSettings, network_threshold: float, box_side: float
 ) -> VerifierModel:
-    """The model of what is to be learnt from, calibrated on what is set aside, with the threshold chosen there.
+    """The model of several datasets' candidates, not calibrated.
 
     A dataset counts as the root of its number of candidates, so that a large one does not drown the others.
 
     Args:
-        parts: the datasets.
+        tables: the candidates.
         settings: of the fit.
-        budget: as of `choose_threshold`.
         network_threshold: as of `VerifierModel`.
         box_side: likewise.
     """
-    learnt = join_tables([part.learnt for part in parts])
-    weight = np.concatenate(
-        [np.full(count, max(count, 1) ** -0.5) for count in (len(p.learnt.features) for p in parts)]
-    )
-    model = fit(learnt, weight, settings, network_threshold, box_side)
-    aside = join_tables([part.aside for part in parts])
-    model = calibrate(model, *platt(model.logits(aside.features), aside.labels))
-    return dataclasses.replace(model, threshold=choose_threshold(model, parts, budget))
+    counts = [len(table.features) for table in tables]
+    weight = np.concatenate([np.full(count, max(count, 1) ** -0.5) for count in counts])
+    return fit(join_tables(tables), weight, settings, network_threshold, box_side)
 
 
-def crossed_error(model: VerifierModel, aside: CandidateTable) -> float:
-    """The expected calibration error where scores are calibrated on one half of the sequences set aside, for the other.
+def probability_of(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits."""
+    return 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
 
-    NaN of a single sequence.
+
+def choose_threshold(parts: Sequence[Part], scores: Sequence[np.ndarray], budget: float) -> float:
+    """The threshold above which no dataset has more than `budget` false candidates a frame.
+
+    Args:
+        parts: the datasets; those that are not `budgeted` do not count.
+        scores: (N,) of each one's candidates.
+        budget: false candidates a frame.
     """
-    logits, labels = model.logits(aside.features), aside.labels
-    half = (np.unique(aside.sequence, return_inverse=True)[1] % 2)[aside.frame]
-    if not 0 < half.sum() < len(half):
-        return float("nan")
-    probability = np.zeros(len(half))
-    for own in (0, 1):
-        factor, offset = platt(logits[half != own], labels[half != own])
-        probability[half == own] = 1 / (1 + np.exp(-(logits[half == own] * factor + offset)))
-    return calibration_error(probability, labels)
-
-
-def choose_threshold(model: VerifierModel, parts: Sequence[Part], budget: float) -> float:
-    """The threshold above which no dataset set aside has more than `budget` false candidates a frame."""
     chosen = [
-        operating_points(part.aside, model(part.aside.features), [budget])[budget].threshold
-        for part in parts
-        if len(part.aside.targets)
+        operating_points(part.table, values, [budget])[budget].threshold
+        for part, values in zip(parts, scores, strict=True)
+        if part.budgeted
     ]
     return float(np.clip(max(chosen), 0.0, 1.0))
 
 
-def rows_of(name: str, table: CandidateTable, model: VerifierModel) -> dict[str, dict[str, float]]:
-    """What the network and the verifier find of a dataset, at several false candidates a frame, by titles."""
-    rows = {}
-    for title, scores, threshold in (
-        ("network", 1 / (1 + np.exp(-table.network)), model.network_threshold),
-        ("verifier", model(table.features), model.threshold),
+def rows_of(part: Part, scores: np.ndarray, model: VerifierModel) -> dict[str, dict[str, float]]:
+    """What the network and a verifier that gives `scores` find of a dataset at several budgets, by titles."""
+    rows, table = {}, part.table
+    for title, values, threshold in (
+        ("network", probability_of(table.network), model.network_threshold),
+        ("verifier", scores, model.threshold),
     ):
-        points, used = operating_points(table, scores), operating_point_at(table, scores, threshold)
-        rows[f"{name}: {title}"] = {
+        points, used = operating_points(table, values), operating_point_at(table, values, threshold)
+        rows[f"{part.name}: {title}"] = {
             "frames": len(table.targets),
             "targets": int(table.targets.sum()),
             **{f"pd_{budget:g}": point.pd for budget, point in points.items()},
@@ -186,45 +208,40 @@ def rows_of(name: str, table: CandidateTable, model: VerifierModel) -> dict[str,
     return rows
 
 
-def compare(model: VerifierModel, parts: Sequence[Part]) -> str:
-    """A table of what is found in what is set aside."""
-    rows = {}
-    for part in parts:
-        if len(part.aside.targets):
-            rows |= rows_of(part.name, part.aside, model)
-    return format_table(rows, COLUMNS)
-
-
-def compare_unseen(parts: Sequence[Part], fit_to: Callable[[Sequence[Part]], VerifierModel]) -> str:
+def compare_unseen(
+    parts: Sequence[Part], fit_to_parts: Callable[[Sequence[Part]], tuple[VerifierModel, list[np.ndarray]]], folds: int
+) -> str:
     """A table of what a verifier finds in each dataset that is fitted to the others alone; "" where there are none."""
     rows = {}
     for part in parts:
         others = [other for other in parts if other is not part]
-        if others and has_enough(others):
-            rows |= rows_of(part.name, join_tables([part.learnt, part.aside]), fit_to(others))
+        if has_enough(others, folds):
+            model, _ = fit_to_parts(others)
+            rows |= rows_of(part, model(part.table.features), model)
     return format_table(rows, COLUMNS) if rows else ""
 
 
-def read_parts(predictor: Predictor, roots: Sequence[str], fraction: float, **reading: Any) -> tuple[list[Part], float]:
+def read_parts(
+    predictor: Predictor, roots: Sequence[str], extra_roots: Sequence[str], **reading: Any
+) -> tuple[list[Part], float]:
     """The datasets' candidates, and the median of the targets' longer sides in pixels (0: there are none).
 
     Args:
         predictor: of the network alone.
         roots: folders of the datasets.
-        fraction: as of `set_aside`.
+        extra_roots: folders of those that are not `budgeted`.
         reading: as of `collect`.
     """
     parts, sides = [], []
-    for root in roots:
+    for root in (*roots, *extra_roots):
         (dataset,) = understand_masks(open_labelled(root, "train", "boxes", advice=""))
         table, side = collect(predictor, dataset, **reading)
-        learnt, aside = set_aside(dataset, fraction)
         name = root if dataset.name in {part.name for part in parts} else dataset.name
-        parts.append(Part(name, table.of_sequences(learnt), table.of_sequences(aside)))
+        parts.append(Part(name, table, len(parts) < len(roots)))
         sides.append(side)
         found = len({*zip(table.frame[table.target >= 0], table.target[table.target >= 0], strict=True)})
         print(
-            f"{root}: {len(table.targets)} frames, {len(learnt)} sequences to learn from and {len(aside)} set aside; "
+            f"{root}: {len(table.targets)} frames of {len(dataset.sequences)} sequences; "
             f"{len(table.features) / max(len(table.targets), 1):.1f} candidates a frame hold {found} of "
             f"{int(table.targets.sum())} targets"
         )
@@ -232,17 +249,32 @@ def read_parts(predictor: Predictor, roots: Sequence[str], fraction: float, **re
     return parts, float(np.median(sides)) if len(sides) else 0.0
 
 
-def has_enough(parts: Sequence[Part]) -> bool:
-    """Whether there are targets and others to learn from, and to calibrate on."""
-    found = ([getattr(part, name).labels for part in parts] for name in ("learnt", "aside"))
-    return all(0 < sum(map(np.sum, labels)) < sum(map(len, labels)) for labels in found)
+def has_enough(parts: Sequence[Part], folds: int) -> bool:
+    """Whether there are targets and others to learn from, whichever sequences are set aside, and some that count."""
+    labels = [[part.learnt(fold, folds).labels for part in parts] for fold in range(folds)]
+    both = all(0 < sum(map(np.sum, ones)) < sum(map(len, ones)) for ones in labels)
+    return both and any(part.budgeted for part in parts)
+
+
+def describe_fit(parts: Sequence[Part], model: VerifierModel, scores: Sequence[np.ndarray]) -> str:
+    """What sequences that were set aside say of a verifier; arguments as `fit_parts` has and gives them."""
+    rows = {}
+    for part, values in zip(parts, scores, strict=True):
+        rows |= rows_of(part, values, model)
+    network, labels = (np.concatenate([getattr(p.table, name) for p in parts]) for name in ("network", "labels"))
+    return (
+        "each sequence by a verifier that was fitted without it, at so many false candidates a frame, and at threshold "
+        f"{model.threshold:.4g}:\n{format_table(rows, COLUMNS)}\nexpected calibration error of candidates: network "
+        f"{calibration_error(probability_of(network), labels):.3f}, verifier "
+        f"{calibration_error(np.concatenate(scores), labels):.3f}"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     options = parse(argv)
     require_file(options.weights)
-    require_new_or_own(options.out, b"verifier", [options.weights, *options.data_root])
+    require_new_or_own(options.out, b"verifier", [options.weights, *options.data_root, *options.extra_roots])
     from utils.predictor.checkpoint import load_checkpoint, save_checkpoint  # with PyTorch, which takes seconds
 
     content = load_checkpoint(options.weights)
@@ -253,31 +285,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             "a single class, as a verifier says target or not"
         )
     reading = {"batch_size": options.batch_size, "workers": options.workers, "quiet": options.quiet}
-    parts, box_side = read_parts(
-        predictor, options.data_root, options.val_fraction, max_frames=options.max_frames, **reading
-    )
-    if not has_enough(parts):
+    reading["max_frames"] = options.max_frames
+    parts, box_side = read_parts(predictor, options.data_root, options.extra_roots, **reading)
+    if not has_enough(parts, options.folds):
         raise UserError(
-            "--data-root: found no targets, or nothing but targets, to learn from or to set aside, expected candidates "
-            "of both kinds in two sequences; give more of them"
+            "--data-root: found no targets, or nothing but targets, to learn from where sequences are set aside, "
+            "expected candidates of both kinds in two sequences; give more of them"
         )
     fit_to = partial(
-        fit_parts,
+        fit_tables,
         settings=FitSettings(seed=options.seed),
-        budget=options.false_per_frame,
         network_threshold=predictor.settings.threshold,
         box_side=box_side,
     )
-    model = fit_to(parts)
-    aside = join_tables([part.aside for part in parts])
-    own = 1 / (1 + np.exp(-aside.network))
-    print(f"sequences set aside, at so many false candidates a frame, and at threshold {model.threshold:.4g}:")
-    print(compare(model, parts))
-    print(
-        f"expected calibration error of candidates set aside: network {calibration_error(own, aside.labels):.3f}, "
-        f"verifier {crossed_error(model, aside):.3f} (calibrated on one half of these sequences, measured on the other)"
-    )
-    unseen = compare_unseen(parts, fit_to)
+    fit_to_parts = partial(fit_parts, folds=options.folds, budget=options.false_per_frame, fit_to=fit_to)
+    model, scores = fit_to_parts(parts)
+    print(describe_fit(parts, model, scores))
+    unseen = compare_unseen(parts, fit_to_parts, options.folds)
     if unseen:
         print(f"each dataset as a camera that nobody has seen, fitted to the others alone:\n{unseen}")
     make_folder(Path(options.out).parent)

@@ -175,7 +175,7 @@ def run(root, name):
 @pytest.mark.parametrize("name", ["tsmsa", "sstnet"])
 def test_the_command_makes_a_network_that_knows_nothing_find_what_moves(fitted, name):
     said = (fitted / f"{name}.txt").read_text()
-    assert "3 sequences to learn from and 1 set aside" in said and "1 sequences to learn from and 1 set aside" in said
+    assert "48 frames of 4 sequences" in said and "24 frames of 2 sequences" in said
     rows = re.findall(r"^(\S+): (network|verifier) +\d+ +\d+ +\S+ +(\S+)", said, re.M)
     found = {(where, who): float(pd) for where, who, pd in rows if pd != "–"}  # at 0.1 false a frame
     assert found["scenes", "verifier"] > 0.7 > found["scenes", "network"]

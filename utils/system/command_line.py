@@ -125,6 +125,7 @@ BOUNDS: dict[str, Bounds] = {
     "noise": _real(0, 10_000),
     # choosing and measuring
     "val_fraction": Bounds(float, 0, 1, below=True),
+    "folds": _whole(2, 100),
     "val_every": _whole(1, 10**6),
     "fa_budget": _SHARE,
     "false_budget": _FACTOR,
