@@ -1,7 +1,7 @@
 """Make a dataset of your own images and labels: `python -m utils_coco.import_labels --images X --labels Y --out Z`.
 
-Labels: masks, YOLO, Pascal VOC, COCO, CVAT, labelme, MOT tables, csv of boxes, or csv of centroids. Which of them is
-found out.
+Labels: what the page of `python -m utils.view` has saved, masks, YOLO, Pascal VOC, COCO, CVAT, labelme, MOT tables, csv
+of boxes, or csv of centroids. Which of them is found out.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from utils_coco.label_kinds import LABEL_KINDS, guess_kind
 from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox
 from utils_coco.mot_labels import read_videos
 from utils_coco.new_dataset import fit_boxes, write_dataset
+from utils_coco.page_labels import frames_looked_at
 from utils_coco.point_files import HEAD_SIDE
 from utils_coco.source_images import Lookup, SourceImage, list_images, split_by_labels
 
@@ -178,7 +180,8 @@ def convert(
     """Make the dataset `out`: `images/SPLIT/SEQUENCE/NAME`, and masks beside them or `annotations/`.
 
     Args:
-        images: folder whose subfolders are sequences; without subfolders it is one sequence.
+        images: folder whose subfolders are sequences; without subfolders it is one sequence. With labels of the page
+            what was predicted, also a video or a folder of videos.
         labels: folder or file, see `utils_coco.label_formats`.
         out: folder of the dataset, new or empty.
         kind: one of `utils_coco.label_kinds.LABEL_KINDS`, or `auto`.
@@ -201,18 +204,27 @@ def convert(
     """
     root, source = Path(out), Path(labels)
     _require_places(images, source, root)
-    found = list_images(Path(images), test, fraction, source)
     kind = _find_kind(source) if kind == "auto" else kind
     conventions = Conventions(side, origin, first_pixel, frame_numbers)
-    matched = match_labels(Lookup(found), source, kind, image_size, conventions)
-    for note in matched.notes:
-        warn(note)
-    if not test:
-        found = split_by_labels(found, matched.splits)
-    borders = Borders(cut, centred=kind == "centroids")
-    fitted = {} if matched.masks else fit_boxes(found, matched.boxes, matched.sizes, borders)
-    with writing(out, "give another --out"), build_folder(root) as work:
-        said = write_dataset(work, found, matched.masks, fitted, one_class, link) + matched.said + borders.said()
+    with ExitStack() as stack:
+        place = Path(images)
+        if kind == "view":
+            place = stack.enter_context(frames_looked_at(place, source, link))
+        found = list_images(place, test, fraction, source)
+        matched = match_labels(Lookup(found), source, kind, image_size, conventions)
+        for note in matched.notes:
+            warn(note)
+        if not test:
+            found = split_by_labels(found, matched.splits)
+        borders = Borders(cut, centred=kind == "centroids")
+        fitted = {} if matched.masks else fit_boxes(found, matched.boxes, matched.sizes, borders)
+        with writing(out, "give another --out"), build_folder(root) as work:
+            said = write_dataset(work, found, matched.masks, fitted, one_class, link) + matched.said + borders.said()
+    return _describe(out, kind, matched, said)
+
+
+def _describe(out: str, kind: str, matched: Match, said: list[str]) -> list[str]:
+    """What was made, in lines."""
     if matched.masks:
         said += [f"masks: {line}" for line in look_over_masks([str(path) for path in matched.masks.values()]).say()]
     lost = matched.lost
@@ -223,7 +235,12 @@ def convert(
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = Parser(prog="python -m utils_coco.import_labels", description=__doc__.split(":")[0] + ".")
-    parser.add_argument("--images", required=True, metavar="DIR", help="images; its subfolders are sequences")
+    parser.add_argument(
+        "--images",
+        required=True,
+        metavar="PATH",
+        help="images; its subfolders are sequences (with the page's labels.json a video or folder of videos too)",
+    )
     parser.add_argument("--labels", required=True, metavar="PATH", help="folder or file of labels")
     parser.add_argument("--out", required=True, metavar="DIR", help="the new dataset")
     parser.add_argument("--kind", choices=("auto", *LABEL_KINDS), default="auto", help="default: %(default)s")

@@ -27,6 +27,7 @@ from utils_coco.label_kinds import SUFFIXES, files_below, find_points, label_fil
 from utils_coco.label_tables import DEFAULT_SIDE, POINT_ORIGINS, NamedBox, read_table
 from utils_coco.labelme_labels import read_labelme
 from utils_coco.mot_labels import VideoLabels
+from utils_coco.page_labels import read_page_boxes
 from utils_coco.point_files import HEAD_SIDE, image_of_points, read_points
 from utils_coco.unread_formats import name_format, name_xml
 from utils_coco.yolo_labels import read_yolo
@@ -53,7 +54,9 @@ def read_boxes(
         UserError: there is no such label file, or one is broken.
     """
     found = ReadLabels()
-    if kind == "yolo":
+    if kind == "view":
+        read_page_boxes(labels, found)
+    elif kind == "yolo":
         read_yolo(labels, sizes, found)
     elif kind == "voc":
         _read_voc(labels, found)

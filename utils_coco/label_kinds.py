@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from utils.datasets.formats.page_labels import is_page_labels
 from utils.images.folders import walk_folder
 from utils.images.frame_names import natural_key
 from utils.images.image_files import IMAGE_SUFFIXES
@@ -15,8 +16,9 @@ from utils_coco.label_tables import table_kind
 from utils_coco.point_files import hold_points, read_points
 from utils_coco.unread_formats import READ_LAST, UnreadFiles, name_format
 
-LABEL_KINDS = ("yolo", "voc", "coco", "cvat", "labelme", "mot", "boxes", "centroids", "masks")
+LABEL_KINDS = ("view", "yolo", "voc", "coco", "cvat", "labelme", "mot", "boxes", "centroids", "masks")
 SUFFIXES = {  # of their files
+    "view": ".json",
     "yolo": ".txt",
     "voc": ".xml",
     "coco": ".json",
@@ -35,6 +37,8 @@ def guess_kind(labels: Path) -> str | None:
         UserError: the columns of a csv do not tell, and no other file does; or one csv holds boxes, another centroids;
             or there are only labels of formats that are not read.
     """
+    if any(is_page_labels(path) for path, _ in label_files(labels, ".json")):
+        return "view"  # whatever lies beside it: in a folder of results, predictions
     unclear, last, unread = None, set(), UnreadFiles()
     for path in [labels] if labels.is_file() else files_below(labels):
         suffix = path.suffix.lower()
