@@ -57,7 +57,7 @@ def test_training_shows_each_setting_in_one_of_seven_groups(recipes, capsys):
         ("test", ["Data", "Network", "Choosing", "Figures", "Output", "Tracks", "Machine"]),
         ("vid_map_coco", ["Data", "Network", "Choosing", "Figures", "Output", "Tracks", "Machine"]),
         ("vid_predict", ["Data", "Network", "Output", "Machine"]),
-        ("utils.report.__main__", ["Data", "Network", "Figures", "Output", "Machine"]),
+        ("utils.report.__main__", ["Data", "Network", "Figures", "Output", "Tracks", "Machine"]),
         ("utils.export", ["Network", "Output", "Calibration", "Machine"]),
         ("utils.verify", ["Data", "Network", "Choosing", "Output", "Machine"]),
         (

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from moving import FRAMES, write_moving
-from scripts import ROOT
+from scripts import ROOT, script
 from trees import write_pairs
 
 from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor, names_of
@@ -299,3 +299,26 @@ def test_the_benchmark_makes_a_page(tmp_path, capsys):
     reader = Reader()
     reader.feed((tmp_path / "page.html").read_text())
     assert len(reader.blocks) == 20 and not reader.open
+
+
+def test_tracks_where_they_are_asked_for(report, tmp_path):
+    assert "track Pd" not in report[1] + report[2]
+    root, out = str(report[0].root), tmp_path / "page.html"
+    command.main(["top-hat", "--data-root", root, "--out", str(out), "--draws", "40", "--quiet", "--tracks"])
+    arguments = f"--method top-hat --data-root {root} --out {tmp_path} --tracks --draws 40 --quiet --no-details"
+    script("vid_map_coco").main(arguments.split())
+    tracks = json.loads((tmp_path / "metrics.json").read_text())["tracks"]
+    head, row = (
+        [cell.strip().strip("*") for cell in line.split("|")[1:-1]]
+        for line in re.findall(r"^\| (?:method|top-hat) \|.*", out.with_suffix(".md").read_text(), re.M)[2:]
+    )
+    cells = dict(zip(head, row, strict=True))
+    for name, key, style in (("HOTA", "hota", ".3f"), ("track Pd", "track_pd", ".3f"), ("MOTA", "mota", ".3f")):
+        low, high = tracks["intervals"][key]
+        assert cells[name] == f"{tracks['overall'][key]:{style}} [{low:{style}}, {high:{style}}]"
+    assert (cells["true tracks"], cells["switches"]) == ("3", "0")
+    reader = Reader()
+    reader.feed(out.read_text())
+    text = " ".join(" ".join(reader.text).split())
+    assert not reader.open and "centres at most 5 px apart, found where 3/5 frames are hit" in text
+    assert text.count("false tracks/minute") == 3  # of all, of every sequence, and for papers

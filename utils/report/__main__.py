@@ -19,6 +19,7 @@ from utils.commands.inputs import (
 )
 from utils.commands.options import add_data_options, add_hardware_options, hardware_of
 from utils.commands.predictor_options import add_verifier_option
+from utils.commands.track_options import add_track_options, track_rules_of
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import warn_without_motion
 from utils.metrics import bootstrap
@@ -66,6 +67,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
         metavar="N",
         help="resamples of the sequences for intervals (default: %(default)s)",
     )
+    add_track_options(parser)
     output.add_argument(
         "--out",
         default="report.html",
@@ -129,7 +131,7 @@ def collect_frames(
 def main(argv: list[str] | None = None) -> None:
     """Measure every method, write the page and the table, and print the table."""
     options = parse(argv)
-    names, verify = names_of(options.methods), not options.no_verifier
+    names, verify, rules = names_of(options.methods), not options.no_verifier, track_rules_of(options)
     choices = [find_predictor(source, verify) for source in options.methods]
     labelled = open_labelled(options.data_root, options.split, "masks")
     dataset = select_sequences(labelled, options.sequences, options.ignore_value)
@@ -142,6 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     make_folder(out.parent)
     facts, picked = TargetFacts(dataset), pick_frames(dataset, options.frames, options.limit)
     shown = frozenset(frame.image for frame in picked)
+    reading = {"batch_size": options.batch_size, "workers": options.workers, "quiet": options.quiet}
     methods = []
     for name, choice in zip(names, choices, strict=True):
         predictor = open_predictor(choice, hardware_of(options), dataset, quiet=True)
@@ -154,11 +157,10 @@ def main(argv: list[str] | None = None) -> None:
                 facts,
                 shown,
                 least_side=options.least_box,
+                rules=rules,
                 draws=options.draws,
-                batch_size=options.batch_size,
-                workers=options.workers,
+                **reading,
                 limit=options.limit,
-                quiet=options.quiet,
             )
         )
     figures = warn_without_targets(dataset, methods[0].figures)

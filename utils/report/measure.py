@@ -19,6 +19,7 @@ from utils.metrics.published_countings import COUNTINGS
 from utils.metrics.rules import MASK_RULES
 from utils.metrics.segmentation import SegmentationMetrics
 from utils.metrics.target_facts import TargetFacts
+from utils.metrics.tracks import TrackLog, TrackRules, measure_tracks
 from utils.metrics.truth import count_boxes, true_boxes
 from utils.predictor.prediction import Prediction
 from utils.predictor.predictor import Predictor
@@ -36,12 +37,15 @@ class MethodObserver:
     """Takes note of all that one method finds.
 
     That is boxes of every frame, and of those in `shown` (image paths) components and the numbers of the true targets
-    that are missed.
+    that are missed; with `rules` tracks, too.
     """
 
-    def __init__(self, facts: TargetFacts, shown: frozenset[str], least_side: float) -> None:
+    def __init__(
+        self, facts: TargetFacts, shown: frozenset[str], least_side: float, rules: TrackRules | None = None
+    ) -> None:
         self.log = TargetLog(facts, RULE)
         self.shown, self.least_side = shown, least_side
+        self.tracks = None if rules is None else TrackLog(rules)
         self.boxes: dict[str, DetectionMetrics] = {}
         self.found: dict[str, FoundInFrame] = {}
 
@@ -50,6 +54,8 @@ class MethodObserver:
         found = round_detections(grow(prediction.detections, self.least_side))
         counted = self.boxes.setdefault(frame.sequence, DetectionMetrics())
         count_boxes(counted, frame, found, true_boxes(frame, image.shape), classes=False)
+        if self.tracks:
+            self.tracks.add_prediction(frame, image, mask, prediction)
         if frame.image in self.shown:
             components = label(prediction.mask)
             wrong = np.isin(components.pixel, false.pixel)
@@ -60,6 +66,13 @@ class MethodObserver:
                 np.flatnonzero(~hits).tolist(), encode_components(components, mask.shape[1], kind, scores)
             )
 
+    def all_boxes(self) -> DetectionMetrics:
+        """Those of all sequences."""
+        boxes = DetectionMetrics()
+        for part in self.boxes.values():
+            boxes.merge(part)
+        return boxes
+
 
 def measure(
     name: str,
@@ -69,6 +82,7 @@ def measure(
     shown: frozenset[str],
     *,
     least_side: float = 0,
+    rules: TrackRules | None = None,
     draws: int = bootstrap.DRAWS,
     **settings: Any,
 ) -> MethodResult:
@@ -81,13 +95,14 @@ def measure(
         facts: of the dataset, shared by the methods.
         shown: image paths of the frames that the page shows.
         least_side: of the boxes found, see `vid_map_coco.py --least-box`.
+        rules: by which its tracks are measured, if they are.
         draws: resamples for intervals, at least 1.
         settings: of `evaluate_sequences`.
 
     Raises:
         UserError: a file cannot be read.
     """
-    observer = MethodObserver(facts, shown, least_side)
+    observer = MethodObserver(facts, shown, least_side, rules)
     result = evaluate_sequences(
         predictor,
         dataset,
@@ -98,9 +113,7 @@ def measure(
         title=name,
         **settings,
     )
-    curve, boxes, threshold = result.overall.curve(), DetectionMetrics(), predictor.settings.threshold
-    for part in observer.boxes.values():
-        boxes.merge(part)
+    curve, boxes, threshold = result.overall.curve(), observer.all_boxes(), predictor.settings.threshold
     resampled = bootstrap.segmentation_draws(list(result.by_rule[RULE].values()), draws)
     resampled_boxes = bootstrap.detection_draws(list(observer.boxes.values()), threshold, draws)
     return MethodResult(
@@ -118,6 +131,7 @@ def measure(
         misses=_encode_tiles(miss_tiles(observer.log)),
         draws={key: resampled[key] for key in ("pd", "f1", "iou")},
         found=observer.found,
+        tracks=observer.tracks and measure_tracks(observer.tracks, dataset.subsets, draws),
     )
 
 

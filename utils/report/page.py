@@ -14,7 +14,18 @@ from utils.render.page_parts import html_page
 from utils.report import charts, viewer
 from utils.report.frames import ShownFrame
 from utils.report.results import Measurement, MethodResult
-from utils.report.tables import COLUMNS, best_of, caption, comparisons, figure_text, markdown, value_of
+from utils.report.tables import (
+    COLUMNS,
+    TRACK_COLUMNS,
+    Column,
+    best_of,
+    caption,
+    comparisons,
+    describe_tracks,
+    figure_text,
+    markdown,
+    value_of,
+)
 from utils.system.tables import format_value
 
 MAX_SEQUENCES = 48  # with bars; of more the ones with the lowest mean Pd
@@ -39,6 +50,7 @@ def page(methods: Sequence[MethodResult], about: Measurement, frames: dict[str, 
         curves(methods),
         band_charts(methods),
         sequences(methods),
+        tracks(methods),
         viewer.section(methods, frames, about),
         sheets(methods),
         countings(methods),
@@ -60,11 +72,19 @@ def legend(methods: Sequence[MethodResult]) -> str:
 
 def main_table(methods: Sequence[MethodResult]) -> str:
     """All figures with their intervals."""
-    best = [best_of(methods, column) for column in COLUMNS]
+    return (
+        f'{figure_table(methods, COLUMNS)}<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method '
+        "at its own threshold; Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>"
+    )
+
+
+def figure_table(methods: Sequence[MethodResult], columns: Sequence[Column]) -> str:
+    """Figures of all methods, with intervals, the best shaded."""
+    best = [best_of(methods, column) for column in columns]
     rows = []
     for index, method in enumerate(methods):
         cells = []
-        for column, winners in zip(COLUMNS, best, strict=True):
+        for column, winners in zip(columns, best, strict=True):
             value, ends = value_of(method, column)
             text = figure_text(value, column.style)
             if all(map(math.isfinite, ends)):
@@ -74,12 +94,31 @@ def main_table(methods: Sequence[MethodResult]) -> str:
         rows.append(
             f'<tr><th scope="row" class="{charts.classes(index)}">{escape(method.name)}</th>{"".join(cells)}</tr>'
         )
-    heads = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in COLUMNS)
+    heads = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in columns)
     return (
         f'<div class="wide"><table><thead><tr><th scope="col">method</th>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-        '<p class="note">Small: 95 % intervals. Shaded: best as printed. Each method at its own threshold; '
-        "Pd at fixed Fa is the best that any threshold reaches within it on this set.</p>"
+    )
+
+
+def tracks(methods: Sequence[MethodResult]) -> str:
+    """Figures of tracks, where they were measured, of the whole and of every sequence."""
+    rules = describe_tracks(methods)
+    if not rules:
+        return ""
+    heads = "".join(f'<th scope="col">{escape(column.head)}</th>' for column in TRACK_COLUMNS)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(method.name)}</td>'
+        + "".join(f"<td>{figure_text(figures[column.key], column.style)}</td>" for column in TRACK_COLUMNS)
+        + "</tr>"
+        for name in methods[0].tracks.sequences
+        for method in methods
+        for figures in [method.tracks.sequences[name]]
+    )
+    return (
+        f"<h2>Tracks</h2>{figure_table(methods, TRACK_COLUMNS)}<p class=note>{escape(rules)}</p>"
+        "<details><summary>By sequence</summary><div class=wide><table><thead><tr><th>sequence</th><th>method</th>"
+        f"{heads}</tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
 
 

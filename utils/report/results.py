@@ -11,6 +11,7 @@ import numpy as np
 
 from utils.metrics.bootstrap import Intervals, Resampling
 from utils.metrics.breakdown import Band
+from utils.metrics.tracks import TrackResults
 from utils.report.frames import FoundInFrame
 
 NO_INTERVAL = (math.nan, math.nan)
@@ -63,6 +64,7 @@ class MethodResult:
         alarms, misses: the surest false alarms, and the missed targets of the highest SNR.
         draws: of `pd`, `f1` and `iou` the figure in every resample, `(draws,)`.
         found: by image path what it found in the frames that the page shows.
+        tracks: what was measured of its tracks, where that was asked for.
     """
 
     name: str
@@ -79,6 +81,7 @@ class MethodResult:
     misses: list[TilePicture]
     draws: dict[str, np.ndarray]
     found: dict[str, FoundInFrame]
+    tracks: TrackResults | None = None
 
     @property
     def figures(self) -> Mapping[str, Any]:

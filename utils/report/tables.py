@@ -18,9 +18,9 @@ class Column:
 
     Args:
         head: for people.
-        part: where the figure is: a rule of `MethodResult.rules`, `detection`, or `speed`.
+        part: where the figure is: a rule of `MethodResult.rules`, `detection`, `tracks`, or `speed`.
         key: of the figure in there.
-        style: `share`, `fine`, `millionths` or `rate`, see `figure_text`.
+        style: `share`, `fine`, `millionths`, `rate` or `count`, see `figure_text`.
         marked: whether the largest is marked (Fa alone says little).
     """
 
@@ -49,20 +49,35 @@ COLUMNS = (
     Column("F1, 5 px", "detection", "centre_5px_f1", "share"),
     Column("frames/s", "speed", "frames_per_second", "rate"),
 )
+TRACK_COLUMNS = (
+    Column("true tracks", "tracks", "true_tracks", "count", marked=False),
+    Column("HOTA", "tracks", "hota", "share"),
+    Column("IDF1", "tracks", "idf1", "share"),
+    Column("MOTA", "tracks", "mota", "share"),
+    Column("switches", "tracks", "identity_switches", "count", marked=False),
+    Column("track Pd", "tracks", "track_pd", "share"),
+    Column("first hit after", "tracks", "frames_to_first_hit", "rate", marked=False),
+    Column("tracks", "tracks", "tracks", "count", marked=False),
+    Column("false tracks/minute", "tracks", "false_tracks_per_minute", "rate", marked=False),
+)
 
 
 def value_of(method: MethodResult, column: Column) -> tuple[float, tuple[float, float]]:
     """A figure of a method, and its interval (NaN where there is none)."""
     if column.part == "speed":
         return method.frames_per_second, NO_INTERVAL
+    if column.part == "tracks":
+        return method.tracks.overall[column.key], method.tracks.intervals.get(column.key, NO_INTERVAL)
     part = method.detection if column.part == "detection" else method.rules[column.part]
     return part.figures[column.key], part.interval(column.key)
 
 
 def figure_text(value: float, style: str) -> str:
-    """A figure in one of the styles of `COLUMNS`, – where it is undefined."""
+    """A figure in one of the styles of `Column`, – where it is undefined."""
     if style == "millionths":
         return format_value(1e6 * value, ".1f" if 1e6 * value < 1000 else ".0f")
+    if style == "count":
+        return format_value(value, ".0f")
     if style == "rate":
         return format_value(value, ".1f" if value < 100 else ".0f")
     return format_value(value, ".4f" if style == "fine" else ".3f")
@@ -80,12 +95,34 @@ def best_of(methods: Sequence[MethodResult], column: Column) -> set[int]:
 
 
 def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: bool = True) -> str:
-    """The table for papers, the best figures bold, intervals in brackets, and what it was made of below."""
-    lines = [["method", *(column.head for column in COLUMNS)]]
-    best = [best_of(methods, column) for column in COLUMNS]
+    """The table for papers, the best figures bold, intervals in brackets, and what it was made of below.
+
+    Where tracks were measured, a table of these follows.
+    """
+    names = {part: escape_markdown(getattr(about, part)) for part in ("dataset", "split", "machine")}
+    escaped = replace(about, **names, warnings=tuple(map(escape_markdown, about.warnings)))
+    lines = [*_rows(methods, COLUMNS, intervals), "", caption(escaped)]
+    if rules := describe_tracks(methods):
+        lines += ["", *_rows(methods, TRACK_COLUMNS, intervals), "", rules]
+    return "\n".join(lines)
+
+
+def describe_tracks(methods: Sequence[MethodResult]) -> str:
+    """How tracks were measured, and how true ones were found; empty where none were."""
+    measured = methods[0].tracks if methods else None
+    if measured is None:
+        return ""
+    lines = (measured.describe(), measured.describe_links())
+    return " ".join(f"{line[0].upper()}{line[1:]}." for line in lines if line)
+
+
+def _rows(methods: Sequence[MethodResult], columns: Sequence[Column], intervals: bool) -> list[str]:
+    """The lines of a table in Markdown."""
+    lines = [["method", *(column.head for column in columns)]]
+    best = [best_of(methods, column) for column in columns]
     for index, method in enumerate(methods):
         cells = [escape_markdown(method.name)]
-        for column, winners in zip(COLUMNS, best, strict=True):
+        for column, winners in zip(columns, best, strict=True):
             value, ends = value_of(method, column)
             text = figure_text(value, column.style)
             text = f"**{text}**" if index in winners else text
@@ -93,9 +130,7 @@ def markdown(methods: Sequence[MethodResult], about: Measurement, intervals: boo
                 text += f" [{figure_text(ends[0], column.style)}, {figure_text(ends[1], column.style)}]"
             cells.append(text)
         lines.append(cells)
-    names = {part: escape_markdown(getattr(about, part)) for part in ("dataset", "split", "machine")}
-    escaped = replace(about, **names, warnings=tuple(map(escape_markdown, about.warnings)))
-    return "\n".join([*markdown_rows(lines), "", caption(escaped)])
+    return markdown_rows(lines)
 
 
 def compare_countings(methods: Sequence[MethodResult]) -> str:
