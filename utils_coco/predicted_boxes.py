@@ -58,11 +58,11 @@ def _images_of(content: dict[str, Any], path: str) -> list[dict[str, Any]]:
     frames, size = content["frames"], content["size"]
     if not (isinstance(size, list) and len(size) == 2 and all(type(v) is int and 0 < v <= MAX_NUMBER for v in size)):
         raise UserError(f"{path}: found size {shorten(size)}, expected [width, height]; {PREDICTION_ADVICE}")
-    for index, frame in enumerate(frames if isinstance(frames, list) else [frames]):
+    if not isinstance(frames, list):
+        raise UserError(f"{path}: found frames {shorten(frames)}, expected a list; {PREDICTION_ADVICE}")
+    for index, frame in enumerate(frames):
         if flaw := find_flaw(frame, FRAME):
-            raise UserError(
-                f"{path}: found a frame without a usable {flaw} (frames, entry {index}); {PREDICTION_ADVICE}"
-            )
+            raise UserError(f"{path}: found frame {index} of the list without a usable {flaw}; {PREDICTION_ADVICE}")
     return [
         image_entry(number, f"{frame['name']}.png", (size[1], size[0]), frame=frame["number"])
         for number, frame in enumerate(frames, 1)
@@ -86,9 +86,7 @@ def coco_of_tracks(path: Path) -> dict[str, Any]:
     reader = csv.DictReader(read_text(str(path)).splitlines())
     try:
         if missing := [name for name in TRACK_COLUMNS if name not in (reader.fieldnames or ())]:
-            raise UserError(
-                f"{path}: found no column {missing[0]}, expected {','.join(TRACK_COLUMNS)}, as in tracks.csv"
-            )
+            raise UserError(f"{path}: found no column {missing[0]}, {TRACK_ADVICE}")
         for row in reader:
             track, frame, box, score = _track_row(row, path, reader.line_num)
             if frame not in ids:

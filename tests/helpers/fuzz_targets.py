@@ -39,7 +39,15 @@ from utils.training.recipes import SEGMENTATION_FIRST
 from utils.training.resume import last_checkpoint
 from utils.training.setup import network_options
 from utils.video.sources import open_sources
-from utils_coco import coco_to_mot, csv_to_coco, import_labels, txt_to_coco
+from utils_coco import (
+    coco_to_cvat,
+    coco_to_labelme,
+    coco_to_mot,
+    coco_to_yolo,
+    csv_to_coco,
+    import_labels,
+    txt_to_coco,
+)
 
 SIDE = (24, 32)
 FRAMES = [f"train/s1/{number}" for number in range(3)]
@@ -194,6 +202,45 @@ def _open_video(folder):
 def _convert_to_mot(folder):
     path = next((folder / "annotations").iterdir())
     coco_to_mot.convert(str(path), str(folder / uuid.uuid4().hex))
+
+
+def _convert_to_others(folder):
+    """Out to every other program's format that a json can go to, each whatever became of the others."""
+    path = next((folder / "annotations").iterdir())
+    refused = None
+    for command in (coco_to_cvat, coco_to_labelme, coco_to_yolo):
+        try:
+            command.convert(str(path), str(folder / uuid.uuid4().hex))
+        except Exception as error:
+            if type(error).__name__ != "UserError":
+                raise
+            refused = error
+    if refused:
+        raise refused
+
+
+def _predictions(name):
+    """What vid_predict.py has found in two frames; the file called so is changed."""
+
+    def make(folder):
+        found = {"score": 0.75, "box": [3.5, 4, 9, 9.125], "centroid": [6, 6], "area": 28, "class": 0}
+        frames = [{"number": number, "name": f"{number:06d}", "components": [found]} for number in (7, 9)]
+        about = {"source": "x.mp4", "task": "detection", "size": [SIDE[1], SIDE[0]]}
+        place = folder / "annotations"  # as a listing has it
+        place.mkdir()
+        (folder / "predictions.json").write_text(json.dumps(about | {"frames": frames}))
+        path = place / name
+        path.write_text((folder / "predictions.json").read_text())
+        if name == "tracks.csv":
+            path = folder / name
+            path.write_text("id,frame,x,y,w,h,score,speed\n1,7,3.5,4,5.5,5.125,0.75,1.25\n1,9,4,4,5,5,0.5,1\n")
+        return path
+
+    return make
+
+
+def _convert_tracks(folder):
+    coco_to_cvat.convert(str(folder / "tracks.csv"), str(folder / uuid.uuid4().hex))
 
 
 def _points(packed):
@@ -412,6 +459,7 @@ def _parse_recipe(folder):
 
 GREY, COLOUR = picture(1, SIDE), np.stack([picture(i, SIDE) for i in range(3)], 2)
 YOLO = "0 0.5 0.5 0.1 0.1\n1 0.25 0.25 0.1 0.1\n"
+TRACKED_YOLO = "0 0.5 0.5 0.1 0.1 0.75 7\n1 0.25 0.25 0.1 0.1 1\n1 0.1 0.1 0.2 0.1 0.2 0.2 0.3 0.4\n"
 YAML = "path: .\ntrain: images\nnames:\n  0: bird\n  1: plane\n"
 TABLE = "filename,class,xmin,ymin,xmax,ymax\n0.png,bird,3,4,8,9\n1.png,plane,3.5,4,8,9\n"
 MOT = "1,1,3,4,5,6,1,-1,-1,-1\n1,-1,3.5,4,5,6,0,2,0.5,1\n2,1,3,4,5,6,1,-1,-1,-1\n"
@@ -457,6 +505,7 @@ TARGETS = [
     Target("box list, converted", _dataset(_box_listing), _convert_list, "text"),
     Target("list of images", _mask_list, _open, "text"),
     Target("yolo", _labels(".txt", YOLO), _import, "text"),
+    Target("yolo with tracks", _labels(".txt", TRACKED_YOLO), _import, "text"),
     Target("yolo names", _labels(".yaml", YAML, "data", {"0.txt": YOLO}), _import, "text"),
     Target("voc", _labels(".xml", VOC), _import, "text"),
     Target("cvat", _labels(".xml", CVAT, "annotations"), _import, "text"),
@@ -466,12 +515,15 @@ TARGETS = [
     Target("voc beside frames", _video("images/1/xml_det/1.xml", VOC, "images/1/img"), _open_video, "text"),
     Target("mot labels", _labels(".txt", MOT, "gt"), _import, "text"),
     Target("mot tables of a json", _dataset(_coco_listing), _convert_to_mot, "json"),
+    Target("json for other programs", _dataset(_coco_listing), _convert_to_others, "json"),
+    Target("predictions for other programs", _predictions("predictions.json"), _convert_to_others, "json"),
+    Target("tracks for other programs", _predictions("tracks.csv"), _convert_tracks, "text"),
     Target("points", _points(False), _import, "mat"),
     Target("packed points", _points(True), _import, "mat"),
     Target("csv", _labels(".csv", TABLE, "labels"), _import, "text"),
     Target("csv of a video", _csv_video, _csv_convert, "text"),
     Target("run log", _run_log, _compare, "text"),
-    Target("figures", _figures, summary.main, "json"),
+    Target("figures", _figures, lambda folder: summary.main([str(folder)]), "json"),
     Target("detections", _results, _read_results, "json"),
     Target("checkpoint", _checkpoint, _read_weights, "zip"),
     Target("checkpoint of other content", _checkpoint, _read_weights, change=_change_content),
