@@ -103,13 +103,13 @@ def mask_name(frame: Frame) -> str:
     return f"masks/{frame.sequence}/{Path(frame.image).stem}.png"
 
 
-def mask_writer(outputs: OutputFolder) -> Callable[[Frame, Prediction], None]:
-    """A callback that writes a frame's mask."""
+def mask_writer(outputs: OutputFolder, asked: bool) -> Callable[[Frame, Prediction], None] | None:
+    """A callback that writes a frame's mask; None where it is not asked for."""
 
     def write(frame: Frame, prediction: Prediction) -> None:
         write_mask(outputs.path(mask_name(frame)), prediction.mask)
 
-    return write
+    return write if asked else None
 
 
 def open_outputs(out: Path, masks_of: Dataset | None) -> OutputFolder:
@@ -229,7 +229,7 @@ def main(argv: list[str] | None = None) -> None:
     whole = open_labelled(options.data_root, options.split, "masks")
     dataset = select_sequences(whole, options.sequences, options.ignore_value)
     out = results_folder(choice, options.out, dataset.root, "test", [dataset.root, options.budget_root])
-    outputs = open_outputs(out, dataset if options.save_masks else None)
+    writer = mask_writer(open_outputs(out, dataset if options.save_masks else None), options.save_masks)
     predictor = open_predictor(choice, hardware_of(options), dataset)
     warn_without_motion(dataset, predictor.settings.num_frames, predictor.settings.name)
     truth = require_masks(dataset, predictor)
@@ -245,10 +245,10 @@ def main(argv: list[str] | None = None) -> None:
         **reading,
         limit=options.limit,
         title="testing",
-        on_frame=each_of(mask_writer(outputs) if options.save_masks else None, calibration and calibration.add),
+        on_frame=each_of(writer, calibration and calibration.add, tracks and tracks.add_prediction),
         extra_rules=MASK_RULES,
         countings=countings_of(options.compat),
-        observe=each_of(log, tracks and tracks.add_prediction),
+        observe=log,
     )
     sequences = {name: part.compute(options.empty_frames) for name, part in result.by_rule[options.rule].items()}
     figures = {name: metrics.compute(options.empty_frames) for name, metrics in parts_of(result).items()}

@@ -251,8 +251,9 @@ def main(argv: list[str] | None = None) -> None:
     if options.detections:
         result = compare_detections(dataset, found, **counting, observe=each_of(log, tracks))
     else:
-        watching = {"observe": each_of(log, tracks), "on_frame": calibration and calibration.add_detections}
-        result = evaluate_detection(predictor, dataset, **counting, **reading, title="measuring", **watching)
+        on_frame = each_of(calibration and calibration.add_detections, tracks and tracks.add_prediction)
+        watching = {"observe": log, "on_frame": on_frame, "title": "measuring"}
+        result = evaluate_detection(predictor, dataset, **counting, **reading, **watching)
         about |= {"seconds": result.seconds, "frames_per_second": len(result.detections) / result.seconds}
     content, lines = assess(result, dataset, model, threshold, timed=not options.detections)
     details, more = assess_details(result, dataset, naming, content["overall"], options.draws)

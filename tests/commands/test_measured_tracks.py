@@ -71,7 +71,9 @@ def test_test_measures_the_same_tracks(data, tmp_path, capsys):
 
 def test_what_is_measured_are_the_tracks_that_vid_predict_reports(data, tmp_path):
     log = TrackLog(TrackRules(), 0.5)
-    evaluate_detection(classical_predictor("top-hat"), open_dataset(data, "test"), quiet=True, observe=log)
+    evaluate_detection(
+        classical_predictor("top-hat"), open_dataset(data, "test"), quiet=True, on_frame=log.add_prediction
+    )
     for name, sequence in log.sequences.items():
         script("vid_predict").main(
             f"--method top-hat --source {data}/images/test/{name} --out {tmp_path}/{name} --quiet".split()

@@ -55,7 +55,7 @@ class MethodObserver:
         counted = self.boxes.setdefault(frame.sequence, DetectionMetrics())
         count_boxes(counted, frame, found, true_boxes(frame, image.shape), classes=False)
         if self.tracks:
-            self.tracks.add_prediction(frame, image, mask, prediction)
+            self.tracks.add_prediction(frame, prediction)
         if frame.image in self.shown:
             components = label(prediction.mask)
             wrong = np.isin(components.pixel, false.pixel)

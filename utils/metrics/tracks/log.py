@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,8 @@ from utils.metrics.detection import exceeds, lie_inside
 from utils.metrics.tracks.counts import count_tracks
 from utils.metrics.tracks.rules import TrackedFrame, TrackRules
 from utils.metrics.tracks.truth import TrueTracks, require_ids_once, true_tracks
-from utils.metrics.truth import true_boxes
-from utils.predictor.prediction import Prediction, box_component, suppress_for_pictures
+from utils.metrics.truth import ignored_pixels, true_boxes
+from utils.predictor.prediction import Component, Prediction, box_component, leave_out, suppress_for_pictures
 from utils.predictor.tracking.tracker import Tracker, TrackPoint
 
 
@@ -42,45 +42,45 @@ class TrackLog:
         self.rules, self.threshold = rules, threshold
         self.sequences: dict[str, _Sequence] = {}
 
+    def add_prediction(self, frame: Frame, prediction: Prediction) -> None:
+        """Look at one frame, of each sequence one after the other.
+
+        Args:
+            frame: of the dataset; what is true are its boxes, or those of its mask.
+            prediction: of this frame.
+
+        Raises:
+            UserError: an id stands twice among the labels.
+        """
+        shape = prediction.mask.shape
+        ignored = ignored_pixels(frame, shape)
+        seen = leave_out(prediction, *ignored) if ignored else prediction
+        regions = np.array(frame.ignored, np.float64).reshape(-1, 5)
+        self._add(frame, seen.components, true_boxes(frame, shape), regions)
+
     def __call__(
         self, frame: Frame, image: np.ndarray, found: np.ndarray, true: np.ndarray, ignored: np.ndarray
     ) -> None:
-        """Look at one frame, of each sequence one after the other.
+        """Look at one frame where boxes are all there is, likewise.
 
         Args:
             frame: of the dataset.
             image: `(H, W)`.
             found: detections `(N, 6)`, the surest first, as of `DetectionMetrics.update`.
             true: the true boxes `(G, 5)`, likewise.
-            ignored: regions to ignore `(R, 5)`, likewise; a track's box that hits no target and lies in one is left
-                out.
-
-        Raises:
-            UserError: an id stands twice among the labels.
-        """
-        self._add(frame, found[exceeds(found[:, 4], self.threshold)], true, ignored)
-
-    def add_prediction(self, frame: Frame, image: np.ndarray, mask: np.ndarray, prediction: Prediction) -> None:
-        """Look at one frame by its prediction, as `evaluate_sequences` has it observed.
-
-        Args:
-            frame: of the dataset; what is true are its boxes, or those of its mask.
-            image: `(H, W)`.
-            mask: `(H, W)` bool, its true targets.
-            prediction: of this frame.
+            ignored: regions to ignore `(R, 5)`, likewise.
 
         Raises:
             UserError: as there.
         """
-        found = prediction.detections.astype(np.float64)
-        above = found[exceeds(found[:, 4], prediction.threshold)]
-        self._add(frame, above, true_boxes(frame, image.shape), np.array(frame.ignored, np.float64).reshape(-1, 5))
+        shown = suppress_for_pictures(found[exceeds(found[:, 4], self.threshold)])
+        self._add(frame, [box_component(box, box[4]) for box in shown], true, ignored)
 
-    def _add(self, frame: Frame, found: np.ndarray, true: np.ndarray, ignored: np.ndarray) -> None:
+    def _add(self, frame: Frame, found: Sequence[Component], true: np.ndarray, ignored: np.ndarray) -> None:
+        """Follow what was found; a track's box that hits no target and lies in a region to ignore is left out."""
         require_ids_once(frame)
         sequence = self.sequences.setdefault(frame.sequence, _Sequence(Tracker()))
-        shown = suppress_for_pictures(found)
-        points = sequence.tracker.update(frame.number, [box_component(box, box[4]) for box in shown])
+        points = sequence.tracker.update(frame.number, found)
         boxes = np.array([_corners(point) for point in points]).reshape(-1, 4)
         kept = (centre_distances(boxes, true) <= self.rules.distance).any(1) | ~lie_inside(boxes, ignored)
         sequence.frames.append(frame)
