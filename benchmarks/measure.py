@@ -57,6 +57,30 @@ def alternate(
     return {name: 1e3 * statistics.median(values) for name, values in times.items()}
 
 
+def median_ms(call: Call, seconds: float, synchronize: Call = lambda: None) -> float:
+    """Median milliseconds of a call that is repeated for so many seconds, after half of that to warm up.
+
+    Args:
+        call: what is measured; is called four times at least.
+        seconds: that count.
+        synchronize: as of `alternate`.
+    """
+    _repeat(call, seconds / 2, 1, synchronize)
+    return 1e3 * statistics.median(_repeat(call, seconds, 3, synchronize))
+
+
+def _repeat(call: Call, seconds: float, least: int, synchronize: Call) -> list[float]:
+    """Seconds of each call, until `seconds` are over and it was called so often at least."""
+    times: list[float] = []
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds or len(times) < least:
+        started = time.perf_counter()
+        call()
+        synchronize()
+        times.append(time.perf_counter() - started)
+    return times
+
+
 class CallCost(NamedTuple):
     """What a call returned, and what it took.
 

@@ -16,7 +16,11 @@ from benchmarks.literal.tsmsa import LiteralTSMSA
 from nets import Model, build_model
 from nets.centernet import find_peaks
 from nets.micml import MAX_PEAKS
+from nets.multi_frame.every_frame import EveryFrameNetwork
 from nets.published.loading import load_published
+from utils.clips.settings import ClipSettings
+from utils.predictor.checkpoint import task_of
+from utils.predictor.predictor import Predictor
 
 LITERAL_NETWORKS = {
     "tsmsa": LiteralTSMSA,
@@ -58,6 +62,26 @@ def build_pair(name: str, device: str | torch.device = "cpu", **options) -> Netw
     load_published(model.network, literal.state_dict())
     model.network.to(device).eval()
     return NetworkPair(literal.to(device).eval(), model)
+
+
+def untrained_predictor(name: str, device: str = "cpu", precision: str = "float32", **options) -> Predictor:
+    """A predictor of an untrained network: what it finds means nothing.
+
+    Args:
+        name: as of `build_model`.
+        device: as of `Predictor.from_network`.
+        precision: likewise.
+        options: of the network.
+    """
+    network, _, postprocess = build_model(name, **options)
+    settings = ClipSettings(
+        getattr(network, "num_frames", 1),
+        (100.0, 30.0),
+        task_of(name),
+        name=name,
+        every_frame=isinstance(network, EveryFrameNetwork),
+    )
+    return Predictor.from_network(network, postprocess, settings, device=device, precision=precision)
 
 
 def random_frames(network: nn.Module, count: int, batch: int, size: int, device: str | torch.device = "cpu") -> Tensor:

@@ -23,7 +23,6 @@ import numpy as np
 
 from benchmarks.measure import check_json, make_parser, report
 from benchmarks.process_memory import peak_mib
-from utils.clips.settings import ClipSettings
 from utils.commands.inputs import BUNDLED_WEIGHTS
 from utils.predictor.prediction import Component, match_components
 from utils.predictor.predictor import Predictor
@@ -135,20 +134,10 @@ def predictor_of(way: Way) -> Predictor:
     if way.weights:
         predictor = Predictor.from_checkpoint(way.weights, "cpu", tiling=way.tiling)
         return predictor.with_settings(fit=way.fit) if way.fit else predictor
-    from nets import build_model  # torch, see above
-    from nets.multi_frame.every_frame import EveryFrameNetwork
-    from utils.predictor.checkpoint import task_of
+    from benchmarks.networks import untrained_predictor  # torch, see above
 
-    network, _, postprocess = build_model(way.network, **({"temporal": False} if way.network == "sstnet" else {}))
-    settings = ClipSettings(
-        getattr(network, "num_frames", 1),
-        (100.0, 30.0),
-        task_of(way.network),
-        name=way.network,
-        every_frame=isinstance(network, EveryFrameNetwork),
-    )
-    predictor = Predictor.from_network(network, postprocess, settings, device="cpu")
-    return dataclasses.replace(predictor, tiling=way.tiling)
+    options = {"temporal": False} if way.network == "sstnet" else {}
+    return dataclasses.replace(untrained_predictor(way.network, **options), tiling=way.tiling)
 
 
 def scene_frames(side: int, count: int) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ COMMANDS = (
     *("utils_coco.masks_to_coco", "utils_coco.coco_to_txt", "utils_coco.txt_to_coco"),
     *("benchmarks.data", "benchmarks.index", "benchmarks.metrics", "benchmarks.processes", "benchmarks.report"),
     *("benchmarks.speed", "benchmarks.steady", "benchmarks.methods_table", "benchmarks.tiles"),
+    *("benchmarks.gpu.__main__", "benchmarks.gpu.rates", "benchmarks.gpu.training"),
 )
 RECIPES = {"multi": SEGMENTATION_FIRST, "boxes": DETECTION_FIRST, "single": SINGLE_FRAME_ONLY}
 ODD = (

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from devices import GPU, gpu
 from golden.fill import fill_array
 from networks import filled
 from trees import picture, target_mask, write
@@ -264,14 +265,11 @@ def test_a_detector_describes_itself(checkpoint):
     assert Predictor.from_checkpoint(path, "cpu", threshold=0.5).settings.threshold == 0.5
 
 
+@gpu
 def test_cuda_gives_what_the_cpu_gives(checkpoint):
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU here")
     frames = [picture(i, (64, 64)) for i in range(5)]
     for one, other in zip(
-        *(list(Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3)) for device in ("cpu", "cuda")),
+        *(list(Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3)) for device in ("cpu", GPU)),
         strict=True,
     ):
         assert np.allclose(one.detections[:5], other.detections[:5], atol=0.05)

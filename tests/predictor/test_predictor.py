@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from devices import GPU, gpu
 from PIL import Image
 
 from utils.clips.rule import clip_indices
@@ -246,15 +247,12 @@ def test_an_earlier_checkpoint_that_is_garbage_is_named(tmp_path):
         Predictor.from_checkpoint(tmp_path / "odd.pt", "cpu")
 
 
+@gpu
 def test_cuda_gives_what_the_cpu_gives(checkpoint):
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU here")
     frames = frames_of((45, 70), 6)
     results = [
         np.stack([p.probability for p in Predictor.from_checkpoint(checkpoint[0], device).stream(frames, 3)])
-        for device in ("cpu", "cuda")
+        for device in ("cpu", GPU)
     ]
     assert np.allclose(*results, atol=2e-3)
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from devices import GPU, gpu
 from moving import small_recipe, write_boxed
 from scripts import ROOT
 
@@ -181,9 +182,12 @@ def test_the_script_trains_from_boxes_to_a_checkpoint(data, tmp_path):
     assert Predictor.from_checkpoint(tmp_path / "run/best.pt", device="cpu").settings.task == "detection"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_training_on_cuda(data, tmp_path):
-    run(data, tmp_path, device="cuda")
+@gpu
+@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+def test_training_on_cuda(data, tmp_path, amp):
+    if GPU == "cpu" and amp == "fp16":
+        pytest.skip("fp16 is for GPUs")
+    run(data, tmp_path, device=GPU, amp=amp)
 
 
 # --- weights to start from -------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from devices import GPU, gpu
 from moving import small_recipe, write_dataset
 
 from utils.datasets.dataset import join_datasets, open_dataset
@@ -253,9 +254,12 @@ def test_devices_that_are_not_there_are_named(data, tmp_path):
             run(data, tmp_path, device="cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
-def test_training_on_cuda(data, tmp_path):
-    run(data, tmp_path, device="cuda", epochs=1)
+@gpu
+@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+def test_training_on_cuda(data, tmp_path, amp):
+    if GPU == "cpu" and amp == "fp16":
+        pytest.skip("fp16 is for GPUs")
+    run(data, tmp_path, device=GPU, amp=amp, epochs=1)
 
 
 def test_a_bad_frame_in_a_loader_process_is_one_line(tmp_path):

@@ -214,6 +214,7 @@ BOUNDS: dict[str, Bounds] = {
     "benchmark.frames": _whole(20, 10**6),
     "benchmark.lines": _whole(100, 10**9),
     "benchmark.steps": _whole(10, 10**9),
+    "benchmark.seconds": _real(0.001, 86400),
 }
 
 
