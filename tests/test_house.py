@@ -183,7 +183,7 @@ def test_no_name_says_nothing(path):
 
 
 SLOW = {"torch", "torchvision", "av", "onnx", "onnxruntime", "onnxscript", "matplotlib", "pycocotools", "scipy"}
-OPTIONAL = {"skimage", "playwright"}  # benchmarks alone compare with them
+OPTIONAL = {"skimage", "playwright", "pytest"}  # benchmarks alone compare with them or run them
 MEASURES_IMPORTS = {"benchmarks.index"}  # what a process takes once it has imported one thing after another
 
 

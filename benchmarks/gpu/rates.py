@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.gpu.rows import RowFile, stage_parser
 from benchmarks.measure import Call, median_ms
 from benchmarks.speed import DEFAULT_SIZES, OPTIONS, synchronizer
+from benchmarks.tiles import scene_frames
 from utils.commands.exported_program import steady_share
 from utils.system.errors import user_errors
 from utils.system.machine import keep_memory, pick_device
@@ -237,7 +238,6 @@ def time_figure(subject: Subject, figure: Figure) -> dict[str, Any]:
 def measure_predictor(subject: Subject, precision: str, rows: RowFile) -> None:
     """The row of frames of 8 bits in, predictions out, as the scripts do it, all that the CPU has to do included."""
     from benchmarks.networks import untrained_predictor
-    from benchmarks.tiles import scene_frames
 
     def measure_stream() -> dict[str, Any]:
         predictor = untrained_predictor(subject.name, str(subject.device), PRECISIONS[precision], **subject.options)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu.rows import RowFile, describe, stage_parser
+from utils.metrics.segmentation import SegmentationMetrics
 from utils.system.command_line import number
 from utils.system.errors import user_errors
 from utils.system.machine import keep_memory, pick_device
@@ -152,7 +153,6 @@ def summarise(course: Course, clips: tuple[Tensor, Tensor]) -> dict[str, Any]:
         raise RuntimeError(course.error)
     import torch
 
-    from utils.metrics.segmentation import SegmentationMetrics
     from utils.training.learner import AMP_DTYPES
 
     learner, metrics = course.learner, SegmentationMetrics()
