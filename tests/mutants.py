@@ -145,6 +145,18 @@ MUTATIONS = [
         "render/test_own_footage.py",
     ),
     Mutation(
+        "utils/metrics/tracks/counts.py",
+        "2 * hits.sum() < len(hits)",
+        "2 * hits.sum() <= len(hits)",
+        "metrics/test_tracks.py",
+    ),
+    Mutation("utils/metrics/tracks/counts.py", ">= least).any()", "> least).any()", "metrics/test_tracks.py"),
+    Mutation("utils/metrics/tracks/counts.py", "            previous[:] = -1\n", "", "metrics/test_tracks.py"),
+    Mutation("utils/metrics/tracks/counts.py", "places[0])", "places[1])", "metrics/test_tracks.py"),
+    Mutation("utils/metrics/tracks/rules.py", "(2 * self.distance)", "self.distance", "metrics/test_tracks.py"),
+    Mutation("utils/metrics/tracks/truth.py", "frame.number / usual", "frame.number", "metrics/test_tracks.py"),
+    Mutation("utils/metrics/tracks/log.py", "seen.components", "prediction.components", "metrics/test_tracks.py"),
+    Mutation(
         "utils/predictor/checksum.py",
         "if begin == _BEGIN and not",
         "if begin != _BEGIN and not",

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from trees import write
 
 from utils.datasets.dataset import open_dataset
 from utils.datasets.formats.mot import read_mot
 from utils.datasets.frame_table import Frame
+from utils.images.masks.values import MaskRule
 from utils.metrics.tracks.counts import TRACK_FIGURES, add_counts, count_tracks, track_figures
 from utils.metrics.tracks.log import TrackLog
 from utils.metrics.tracks.results import track_intervals
 from utils.metrics.tracks.rules import TrackedFrame, TrackRules
 from utils.metrics.tracks.truth import require_ids_once, true_tracks
 from utils.metrics.truth import true_boxes
+from utils.predictor.prediction import from_probability
 from utils.system.errors import UserError
 
 RULES = TrackRules(distance=5, found=(3, 5), fps=25)
@@ -326,3 +329,17 @@ def test_what_lies_in_a_region_to_ignore_is_no_false_track():
         counts = log.counts(log.true_tracks())["s"]
         assert (counts["tracks"], counts["false_tracks"], counts["hits"]) == (1 + false, false, 6)
         assert counts["frames_waited"] == 2  # until the tracker has seen it three times
+
+
+def test_what_lies_on_ignored_pixels_is_not_followed(tmp_path):
+    labels = np.zeros((32, 32), np.uint8)
+    labels[20:28, 20:28] = 128
+    probability = np.zeros((32, 32), np.float32)
+    probability[22:25, 22:25] = 0.9
+    write(tmp_path / "m.png", labels)
+    for rule, tracks in ((MaskRule(ignore=128), 0), (MaskRule(), 1)):
+        log = TrackLog(RULES)
+        for number in range(4):
+            frame = Frame("s", number, f"{number}.png", str(tmp_path / "m.png"), None, mask_rule=rule)
+            log.add_prediction(frame, from_probability(number, probability, 0.5))
+        assert log.counts(log.true_tracks())["s"]["tracks"] == tracks
