@@ -10,7 +10,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 from xml.sax.saxutils import quoteattr
@@ -33,6 +33,7 @@ from utils_coco.box_source import (
 )
 from utils_coco.coco_files import coco_summary
 from utils_coco.cvat_labels import FRAME_NUMBERS
+from utils_coco.predicted_boxes import film_of
 
 IGNORE_ATTRIBUTE = "ignore"
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -40,11 +41,11 @@ NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of a video: places of its images in the list, ascending numbers in their names, and CVAT's numbers."""
+    """The frames of a video: places of its images in the list, CVAT's numbers of them, and the video's file, if any."""
 
     images: tuple[int, ...]
-    names: tuple[int, ...]
     numbers: tuple[int, ...]
+    film: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,26 +57,41 @@ class Piece:
     boxes: dict[int, SourceBox]
 
 
-def order_video(source: BoxSource, images: Sequence[int], frame_numbers: str) -> Frames:
-    """The frames of a video in their order.
+def order_videos(source: BoxSource, frame_numbers: str | None) -> tuple[dict[str, Frames], str]:
+    """The frames of every video in their order, and what is to be said about their numbers, "" where there is nothing.
 
     Args:
         source: names the images.
-        images: their places in it.
-        frame_numbers: one of `FRAME_NUMBERS`, what CVAT's frames are numbered by.
+        frame_numbers: one of `FRAME_NUMBERS`, what frames are numbered by; None takes names where predictions are of a
+            video file, else the order.
 
     Raises:
-        UserError: the names are of several videos.
+        UserError: the names in a folder are of several videos.
     """
-    order = order_frames([stem_of(source.names[index]) for index in images])
-    if len(order.sequences) != 1:
-        raise UserError(
-            f"{source.names[images[0]]}: the names of its images are of several videos, expected a folder for each; "
-            "give each one, and name the images so in the json"
-        )
-    (sequence,) = order.sequences
-    numbers = sequence.own_numbers if frame_numbers == "names" else range(len(images))
-    return Frames(tuple(images[index] for index in sequence.indices), sequence.own_numbers, tuple(numbers))
+    found, unlike = {}, []
+    for video, images in videos_of(source.names, source.path).items():
+        order = order_frames([stem_of(source.names[index]) for index in images])
+        if len(order.sequences) != 1:
+            raise UserError(
+                f"{source.names[images[0]]}: the names of its images are of several videos, expected a folder for "
+                "each; give each one, and name the images so in the json"
+            )
+        (sequence,) = order.sequences
+        found[video] = Frames(tuple(images[index] for index in sequence.indices), sequence.own_numbers)
+        unlike += [video] if sequence.own_numbers != tuple(range(len(images))) else []
+    film = film_of(source.path) if unlike else ""
+    chosen = frame_numbers or FRAME_NUMBERS[bool(film)]
+    for video, frames in found.items():
+        numbers = frames.numbers if chosen == "names" else tuple(range(len(frames.numbers)))
+        found[video] = replace(frames, numbers=numbers, film=film if chosen == "names" else "")
+    other = next(name for name in FRAME_NUMBERS if name != chosen)
+    said = (
+        f"frames are numbered by the images' {chosen} (in {len(unlike)} videos, the first {unlike[0]}, order and names "
+        f"are not the same); if that is wrong, give --frame-numbers {other}"
+        if unlike
+        else ""
+    )
+    return found, said
 
 
 def make_pieces(source: BoxSource, frames: Frames) -> tuple[list[Piece], Counter[str]]:
@@ -122,7 +138,7 @@ def video_lines(source: BoxSource, video: str, frames: Frames, pieces: Sequence[
     if len(sizes) == 1 and None not in sizes:
         height, width = next(iter(sizes))
         yield f"    <original_size><width>{width}</width><height>{height}</height></original_size>"
-    yield "  </task></meta>"
+    yield f"  </task>{f'<source>{_escape(frames.film)}</source>' if frames.film else ''}</meta>"
     for piece in pieces:
         yield f'  <track id="{piece.id}" label={quoteattr(source.categories[piece.category])} source="file">'
         for place, box in piece.boxes.items():
@@ -152,7 +168,7 @@ def convert(
     out: str,
     images: str | None = None,
     image_root: str | None = None,
-    frame_numbers: str = FRAME_NUMBERS[0],
+    frame_numbers: str | None = None,
     cut: bool = False,
 ) -> list[str]:
     """Write the boxes of each video as `OUT/VIDEO.xml`.
@@ -162,8 +178,8 @@ def convert(
         out: folder of the files, new or empty.
         images: as of `open_boxes`.
         image_root: likewise.
-        frame_numbers: one of `FRAME_NUMBERS`: what CVAT numbers frames by, the images' order, from 0, as in a task of
-            images, or the numbers in their names, as in a task of the video file that they are frames of.
+        frame_numbers: as of `order_videos`: the images' order, from 0, is what CVAT has in a task of images, and the
+            numbers in their names in a task of the video file that they are frames of.
         cut: boxes at their image's border, and leave out those wholly outside; else such boxes stop.
 
     Returns:
@@ -174,26 +190,20 @@ def convert(
             there or cannot be written.
     """
     boxes = open_boxes(source, images, image_root, Borders(cut, exact=True))
-    texts, why, unlike = {}, Counter(), []
+    texts, why = {}, Counter()
     for name in boxes.categories:
         if NOT_IN_XML.search(name) or not name.strip():
             raise UserError(f"{boxes.path}: found category {name!r:.80}, which xml cannot hold; rename it")
-    for video, own in videos_of(boxes.names, boxes.path).items():
-        frames = order_video(boxes, own, frame_numbers)
+    videos, about = order_videos(boxes, frame_numbers)
+    for video, frames in videos.items():
         pieces, reasons = make_pieces(boxes, frames)
         why += reasons
-        unlike += [video] if frames.names != tuple(range(len(own))) else []
-        if NOT_IN_XML.search(video):
+        if NOT_IN_XML.search(video + frames.film):
             raise UserError(f"{boxes.path}: found video {video!r:.80}, which xml cannot hold; rename it")
         texts[Path(f"{video}.xml")] = "\n".join(video_lines(boxes, video, frames, pieces)) + "\n"
     write_new_folder(out, texts, [source, images, image_root])
     said = [f"{out}: {len(texts)} files, {coco_summary(boxes.content)}, pixels and frames counted from 0"]
-    if unlike:
-        other = next(name for name in FRAME_NUMBERS if name != frame_numbers)
-        said.append(
-            f"frames are numbered by the images' {frame_numbers} (in {len(unlike)} videos, the first {unlike[0]}, "
-            f"order and names are not the same); if that is wrong, give --frame-numbers {other}"
-        )
+    said += [about] if about else []
     return said + _say_lost(boxes, why)
 
 
@@ -213,9 +223,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--frame-numbers",
         choices=FRAME_NUMBERS,
-        default=FRAME_NUMBERS[0],
         help="what frames are numbered by: the images' order, from 0, for a task of images, or the numbers in their "
-        "names, for a task of the video file itself (default: %(default)s)",
+        "names, for a task of the video file itself (default: names of what vid_predict.py found in one, else order)",
     )
     print("\n".join(convert(**vars(parser.parse_args(argv)))))
 

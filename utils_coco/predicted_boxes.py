@@ -10,6 +10,7 @@ from utils.datasets.coco import TARGET_CATEGORY, box_entry, category_entries, co
 from utils.datasets.json_formats import BOX, ID, MAX_ID, MAX_NUMBER, NUMBER, TEXT, Field, find_flaw, load_json, shorten
 from utils.system.errors import UserError
 from utils.system.untrusted import read_text
+from utils.video.capture import VIDEO_SUFFIXES
 
 COCO_OF_RESULTS, PREDICTIONS = "coco.json", "predictions.json"
 TRACK_COLUMNS = ("id", "frame", "x", "y", "w", "h", "score")
@@ -51,6 +52,19 @@ def coco_of_predictions(content: dict[str, Any], path: str) -> dict[str, Any]:
     count = max((item["category_id"] for item in annotations), default=1)
     names = [TARGET_CATEGORY] if count == 1 else [f"class{number}" for number in range(count)]
     return coco_content(images, annotations, category_entries(names))
+
+
+def film_of(path: str) -> str:
+    """The name of the video file that results are of, "" where they are of none or are no results.
+
+    Args:
+        path: of one of the files in a folder of results.
+    """
+    beside = Path(path).with_name(PREDICTIONS)
+    content = load_json(str(beside), PREDICTION_ADVICE) if beside.is_file() else None
+    source = content.get("source") if is_predictions(content) else None
+    film = Path(source.replace("\\", "/")) if TEXT.holds(source) else Path()
+    return film.name if film.suffix.lower() in VIDEO_SUFFIXES else ""
 
 
 def _images_of(content: dict[str, Any], path: str) -> list[dict[str, Any]]:

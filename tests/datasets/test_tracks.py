@@ -103,3 +103,22 @@ def test_tracks_are_written_with_boxes():
     entries = coco_of_boxes([("0.png", (24, 32), boxes)], ["one", "two"])["annotations"]
     assert [entry.get("track_id") for entry in entries] == [3, None, None, "x"]
     assert [entry["iscrowd"] for entry in entries] == [0, 1, 0, 0] and "track_id" not in entries[1]
+
+
+@pytest.mark.parametrize(
+    "extra, of_videos, tracks",
+    [
+        ({"attributes": {"track_id": 7, "occluded": False}}, False, (7,)),  # as CVAT exports COCO
+        ({"attributes": {"track_id": True}}, False, ()),
+        ({"attributes": ["track_id"]}, False, ()),
+        ({"instance_id": 4}, True, (4,)),  # as MMTracking has it
+        ({"instance_id": 4}, False, ()),
+        ({"instance_id": 4, "attributes": {"track_id": 7}, "track_id": 2}, True, (2,)),
+    ],
+)
+def test_ids_of_tracks_are_found_where_other_programs_write_them(tmp_path, extra, of_videos, tracks):
+    content = coco(NAMES, **extra)
+    for image in content["images"] if of_videos else ():
+        image["video_id"] = 1
+    path = write_text(tmp_path / "x.json", json.dumps(content))
+    assert [entry.tracks for entry in read_coco(str(path))] == [tracks] * len(NAMES)

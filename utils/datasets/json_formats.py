@@ -232,7 +232,8 @@ def complete_coco(content: Any, path: str) -> Any:
     """Bring other forms of a COCO file's `content` into the usual one, and return it.
 
     Polygons without `bbox` get the box around them, with a warning; ids in quotes become what the file calls an image,
-    or the number of a category, where there is one such.
+    or the number of a category, where there is one such. Where no annotation has a `track_id`, one among its
+    `attributes`, as CVAT writes it, or its `instance_id` where images have a `video_id`, as MMTracking's do, is that.
 
     Raises:
         UserError: segmentations are run lengths, and there is no `bbox`.
@@ -247,6 +248,8 @@ def complete_coco(content: Any, path: str) -> Any:
     if any(boxed):
         warn(f"{path}: {sum(boxed)} annotations have polygons and no 'bbox'; the boxes around these are taken")
     _unquote(categories, "id", annotations, "category_id")
+    if all(item.get("track_id") is None for item in annotations):
+        _add_tracks(annotations, any("video_id" in item for item in images))
     known = {item.get("id") for item in images if isinstance(item.get("id"), (int, str))}
     if any(isinstance(item.get("image_id"), (int, str)) and item["image_id"] not in known for item in annotations):
         by_number: dict[int, list[Any]] = {}
@@ -280,6 +283,16 @@ def _add_box(item: dict[str, Any], path: str) -> bool:
     x, y = values[::2], values[1::2]
     item["bbox"] = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
     return True
+
+
+def _add_tracks(annotations: list[dict[str, Any]], of_videos: bool) -> None:
+    """Give annotations the `track_id` that other programs write elsewhere."""
+    for item in annotations:
+        attributes = item.get("attributes")
+        track = attributes.get("track_id") if isinstance(attributes, dict) else None
+        track = item.get("instance_id") if track is None and of_videos else track
+        if LABEL.holds(track):
+            item["track_id"] = track
 
 
 def _to_number(name: Any) -> int | None:
