@@ -121,6 +121,7 @@ def check_detections(path: str, budget: Budget | None, choice: PredictorChoice) 
         ("--compat-square", choice.square),
         ("--no-verifier", not choice.verify),
         ("--tile", choice.tiling != AUTOMATIC),
+        ("--confirm", choice.confirmation is not None),
     ):
         if asked:
             raise UserError(f"{option}: found with --detections, which no network here makes; leave it out")

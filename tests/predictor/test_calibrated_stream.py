@@ -12,10 +12,10 @@ from utils.predictor.calibration.calibrator import MAX_CANDIDATES
 from utils.predictor.calibration.candidates import at_threshold, candidates_of, logit_of, probability_of
 from utils.predictor.calibration.log import ThresholdLog, show_share
 from utils.predictor.calibration.recording import find_threshold
-from utils.predictor.calibration.scene import SceneWatch
 from utils.predictor.classical import classical_predictor
 from utils.predictor.prediction import from_boxes, from_probability
 from utils.predictor.predictor import Predictor
+from utils.predictor.stages.scene import SceneWatch, watch_scene
 
 SHAPE = (48, 64)
 
@@ -175,9 +175,10 @@ def test_a_gap_in_the_numbers_and_another_size_begin_anew():
 def test_a_scene_that_moves_is_followed():
     scene, watch = texture(0, (120, 160)), SceneWatch()
     frames = [scene[10 - t : 106 - t, 2 * t : 128 + 2 * t] for t in range(6)]  # it moves down, and to the left
-    assert watch.see(0, frames[0]) is None
+    assert watch.see(0, frames[0]).cut
     for number, frame in enumerate(frames[1:], start=1):
-        assert watch.see(number, frame) == pytest.approx([-2, 1], abs=0.1)
+        step = watch.see(number, frame)
+        assert not (step.cut or step.gap or step.repeat) and step.shift == pytest.approx([-2, 1], abs=0.1)
 
 
 def test_a_cut_is_another_scene_and_noise_is_none():
@@ -186,10 +187,30 @@ def test_a_cut_is_another_scene_and_noise_is_none():
     watch, cuts = SceneWatch(), []
     for number in range(20):
         frame = scenes[number >= 12] + rng.normal(0, 3, scenes[0].shape)
-        cuts.append(watch.see(number, frame) is None)
+        cuts.append(watch.see(number, frame).cut)
     assert [number for number, cut in enumerate(cuts) if cut] == [0, 12]
     watch = SceneWatch()
-    assert [watch.see(number, rng.normal(100, 3, (96, 128))) is None for number in range(20)] == [True] + [False] * 19
+    assert [watch.see(number, rng.normal(100, 3, (96, 128))).cut for number in range(20)] == [True] + [False] * 19
+
+
+def test_gaps_and_repeated_frames_are_told_from_cuts():
+    scene, watch = texture(0, (120, 160)), SceneWatch()
+    frames = [scene[:96, 2 * t : 128 + 2 * t] for t in range(5)]
+    steps = [watch.see(number, frames[index]) for number, index in ((0, 0), (1, 1), (2, 1), (3, 2), (6, 4))]
+    assert [step.repeat for step in steps] == [False, False, True, False, False]
+    assert [step.gap for step in steps] == [False] * 4 + [True] and [step.cut for step in steps] == [True] + [False] * 4
+    assert [step.shift[0] for step in steps] == pytest.approx([0, -2, 0, -2, -4], abs=0.1)
+    assert watch.see(7, frames[4][:48]).cut
+
+
+def test_shifts_that_the_predictor_has_measured_are_taken():
+    scene = np.clip(texture(0, (120, 160)), 0, 255).astype(np.uint8)
+    frames = [(t, scene[:96, 2 * t : 128 + 2 * t], None) for t in range(4)]
+    for register in (True, False):
+        predictor = map_predictor().with_settings(num_frames=2, register=register)
+        watched = list(watch_scene(frames, predictor.stream_with))
+        assert [prediction.shift is not None for _, _, prediction in watched] == [False] + [register] * 3
+        assert [step.shift[0] for _, step, _ in watched] == pytest.approx([0, -2, -2, -2], abs=0.1)
 
 
 def test_the_log_says_which_thresholds_there_were():

@@ -13,9 +13,8 @@ from utils.datasets.frame_table import Frame
 from utils.images.grey_levels import Stretch
 from utils.metrics.evaluate import evaluate_sequences
 from utils.metrics.segmentation import SegmentationMetrics
-from utils.predictor.prediction import Component, Prediction, components_of
+from utils.predictor.prediction import Component, Prediction, TrackPoint, components_of
 from utils.predictor.predictor import Predictor
-from utils.predictor.tracking.tracker import TrackPoint
 from utils.render.curves import plot_curves, plot_history
 from utils.render.overlay import FALSE_COLOUR, FOUND_COLOUR, MISSED_COLOUR, TRACK_COLOUR, TRUTH_COLOUR, Trails, draw
 from utils.render.source_truth import open_truth

@@ -14,7 +14,7 @@ from PIL import Image
 from scripts import script
 
 from utils.predictor.prediction import from_boxes
-from utils.predictor.tracking.tracker import Tracker
+from utils.predictor.tracking.tracker import Confirmation, Tracker
 from utils.render.result_files import Results, _Table
 from utils.system.errors import Interrupted, UserError
 from utils.system.files import GrowingFile
@@ -98,7 +98,7 @@ def test_the_reserve_is_more_than_what_is_written_at_the_end(tmp_path):
 )
 def test_names_come_back_from_every_file_letter_by_letter(tmp_path, name):
     box = np.array([[1, 2, 5, 6, 0.8, 0]], np.float32)
-    with Results(tmp_path, {"source": name, "sequence": name}, [name], Tracker(confirm=1)) as results:
+    with Results(tmp_path, {"source": name, "sequence": name}, [name], Tracker(Confirmation(1, 1))) as results:
         for number in range(2):
             frame = SourceFrame(number, np.zeros((24, 32), np.uint8), name, f"folder/{name}.png")
             results.add(frame, from_boxes(number, box, (24, 32), 0.5), None)

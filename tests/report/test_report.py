@@ -15,7 +15,7 @@ from moving import FRAMES, write_moving
 from scripts import ROOT, script
 from trees import write_pairs
 
-from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor, names_of
+from utils.commands.inputs import BUNDLED_WEIGHTS, find_predictor
 from utils.commands.predictor_options import PredictorChoice
 from utils.datasets.dataset import open_dataset
 from utils.images.components import label
@@ -26,7 +26,7 @@ from utils.render.page_parts import encode_components
 from utils.report import __main__ as command
 from utils.report.charts import Axis, empty_chart, power_text
 from utils.report.frames import path_of, pick_frames
-from utils.report.measure import thin_curve
+from utils.report.measure import names_of, thin_curve
 from utils.report.results import Curve, FigureSet, Measurement, MethodResult
 from utils.report.tables import COLUMNS, best_of, figure_text, markdown
 from utils.system.errors import UserError

@@ -101,7 +101,7 @@ def _open_method(choice: PredictorChoice) -> Predictor:
     if choice.levels:
         raise UserError("--levels: found with --method, which takes frames as they are; leave it out")
     threshold = DEFAULT_THRESHOLD if choice.threshold is None else choice.threshold
-    return dataclasses.replace(classical_predictor(choice.method, threshold), false_rate=choice.false_rate)
+    return classical_predictor(choice.method, threshold)
 
 
 def open_predictor(
@@ -119,8 +119,14 @@ def open_predictor(
         UserError: the weights are of no use, or no such device.
     """
     limit_threads(hardware.threads)
-    if choice.method:
-        return _open_method(choice)
+    predictor = _open_method(choice) if choice.method else _open_network(choice, hardware, dataset, quiet)
+    if choice.confirmation and not quiet:
+        print(choice.confirmation)
+    return dataclasses.replace(predictor, false_rate=choice.false_rate, confirmation=choice.confirmation)
+
+
+def _open_network(choice: PredictorChoice, hardware: Hardware, dataset: Dataset | None, quiet: bool) -> Predictor:
+    """The predictor of trained weights; arguments as of `open_predictor`."""
 
     def find_levels() -> tuple[Normalisation, str]:
         if dataset.normalisation:
@@ -159,7 +165,7 @@ def open_predictor(
         )
     if predictor.settings.every_frame and not quiet:
         print(describe_windows(predictor.settings))
-    return dataclasses.replace(predictor, false_rate=choice.false_rate)
+    return predictor
 
 
 def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[str, Any]:
@@ -167,6 +173,7 @@ def describe_predictor(choice: PredictorChoice, predictor: Predictor) -> dict[st
     note = {"weights_note": predictor.note} if predictor.note else {}
     tiles = dataclasses.asdict(predictor.tiling)
     seen = {"levels": predictor.settings.levels, "verifier": predictor.verifier is not None, "square": predictor.square}
+    seen["confirm"] = predictor.confirmation and dataclasses.asdict(predictor.confirmation)
     return {"weights": choice.weights, **note, "model": predictor.settings.name, **seen, "tiles": tiles}
 
 
@@ -207,7 +214,7 @@ def fit_to_budget(
             "--fa-budget: nothing is set aside to choose on; give --val-sequences or a larger --val-fraction"
         )
     metrics = evaluate_sequences(
-        predictor,
+        dataclasses.replace(predictor, confirmation=None),  # which tracks another threshold confirms, nobody knows
         dataclasses.replace(training, sequences=aside),
         title="choosing",
         filled=filled,
@@ -331,19 +338,3 @@ def warn_without_targets(dataset: Dataset, figures: Mapping[str, Any]) -> Mappin
 def pick_rows(sequences: dict[str, Any]) -> dict[str, Any]:
     """The sequences that are worth a line on the screen: all of a few, of one or of many none."""
     return sequences if 1 < len(sequences) <= MAX_SEQUENCE_ROWS else {}
-
-
-def names_of(sources: Sequence[str]) -> list[str]:
-    """A short name for each method: a run's folder, with as many folders above it as it takes to tell them apart.
-
-    Raises:
-        UserError: one source comes twice.
-    """
-    folders = [Path(source).parent if Path(source).name == "best.pt" else Path(source) for source in sources]
-    folders = [folder if folder.parts else folder.absolute() for folder in folders]  # "." has no name of its own
-    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
-        names = ["/".join(folder.parts[-depth:]) for folder in folders]
-        if len(set(names)) == len(names):
-            return names
-    twice = next(source for source, folder in zip(sources, folders, strict=True) if folders.count(folder) > 1)
-    raise UserError(f"{twice}: found twice, expected every run and method once; leave one out")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import re
 from argparse import Namespace
 from dataclasses import dataclass
 
 from utils.clips.settings import LEVELS
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.tiles.tiling import AUTOMATIC, SIDE, WHOLE_BYTES, Tiling
+from utils.predictor.tracking.tracker import Confirmation
 from utils.system.command_line import BOUNDS, Parser, number, shown
 from utils.system.errors import UserError
 
@@ -29,6 +32,7 @@ class PredictorChoice:
         square: as of `Predictor`.
         levels: as of `ClipSettings`; None: as the weights were trained.
         false_rate: false components a frame that each sequence finds its thresholds for; None: a fixed threshold.
+        confirmation: what alone is reported; None: all that is found.
     """
 
     weights: str | None = None
@@ -41,6 +45,19 @@ class PredictorChoice:
     square: bool = False
     levels: str | None = None
     false_rate: float | None = None
+    confirmation: Confirmation | None = None
+
+
+def parse_confirmation(text: str) -> Confirmation:
+    """`type=` of an option: M/N, such as 3/5."""
+    found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text.strip())
+    hits, frames = map(int, found.groups()) if found else (0, 0)
+    if not BOUNDS["confirm"].hold(hits) or not BOUNDS["confirm"].hold(frames) or hits > frames:
+        raise argparse.ArgumentTypeError(
+            f"found {shown(text)}, expected M/N, M of N frames, such as 3/5: M at least {BOUNDS['confirm'].least}, N "
+            f"at least M and at most {BOUNDS['confirm'].most}"
+        )
+    return Confirmation(hits, frames)
 
 
 def parse_normalisation(text: str) -> tuple[float, float]:
@@ -69,6 +86,7 @@ def add_predictor_options(parser: Parser, default: str = "") -> None:
         help=f"instead of --weights, a classical method that needs no training: {', '.join(CLASSICAL_METHODS)}",
     )
     add_threshold_options(parser)
+    add_confirmation_options(parser)
     group.add_argument(
         "--max-delay",
         type=number("max_delay"),
@@ -129,6 +147,24 @@ def add_threshold_options(parser: Parser) -> None:
     )
 
 
+def add_confirmation_options(parser: Parser) -> None:
+    """--confirm and --confirm-back."""
+    group = parser.group("Network")
+    group.add_argument(
+        "--confirm",
+        type=parse_confirmation,
+        metavar="M/N",
+        help="report only what was found in at least M of N consecutive frames, where in the scene one target may be, "
+        "such as 3/5: single flashes, what jumps about, and what stays on one pixel of the sensor while the scene "
+        "moves on are left out; a target from its M-th frame on",
+    )
+    group.add_argument(
+        "--confirm-back",
+        action="store_true",
+        help="with --confirm: report a target's frames before that as well, so that all results come N-1 frames late",
+    )
+
+
 def add_verifier_option(parser: Parser) -> None:
     """--no-verifier, for weights that hold one."""
     parser.group("Network").add_argument(
@@ -154,8 +190,10 @@ def choice_of(options: Namespace) -> PredictorChoice:
 
     Raises:
         UserError: tiles that cannot be had, tiles or a square for a method, or both, or a threshold that is fixed and
-            to be found.
+            to be found; or confirmation looks back that is not asked for.
     """
+    if options.confirm_back and not options.confirm:
+        raise UserError("--confirm-back: found without --confirm M/N, which it belongs to; give both, or leave it out")
     if options.false_rate is not None and options.threshold is not None:
         raise UserError("--false-rate: found --threshold as well, expected one of the two; leave one out")
     if options.compat_square and (options.method or options.tile):
@@ -178,4 +216,5 @@ def choice_of(options: Namespace) -> PredictorChoice:
         options.compat_square,
         options.levels,
         options.false_rate,
+        options.confirm and dataclasses.replace(options.confirm, back=options.confirm_back),
     )

@@ -123,9 +123,14 @@ class Intake:
 
     def restore(self, prediction: Prediction, frame: SourceFrame) -> Prediction:
         """The prediction in the whole frame's pixels, with the frame's own number."""
+        x, y, w, h = self.roi or (0, 0, 0, 0)
+        tracks = prediction.tracks and tuple(
+            dataclasses.replace(one, frame=frame.number, x=one.x + x, y=one.y + y, speed=one.speed / self.stride)
+            for one in prediction.tracks
+        )
+        prediction = dataclasses.replace(prediction, number=frame.number, tracks=tracks)
         if not self.roi:
-            return dataclasses.replace(prediction, number=frame.number)
-        x, y, w, h = self.roi
+            return prediction
         planes = [np.zeros(frame.image.shape, plane.dtype) for plane in (prediction.probability, prediction.mask)]
         for whole, plane in zip(planes, (prediction.probability, prediction.mask), strict=True):
             whole[y : y + h, x : x + w] = plane
@@ -134,7 +139,6 @@ class Intake:
             boxes = boxes + np.array([x, y, x, y, 0, 0], boxes.dtype)
         return dataclasses.replace(
             prediction,
-            number=frame.number,
             probability=planes[0],
             mask=planes[1],
             boxes=boxes,

@@ -34,6 +34,25 @@ class Component:
     category: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TrackPoint:
+    """A detection that belongs to track `id`.
+
+    `x, y` are the box's left upper corner, all in pixels of the frame; `speed` is in pixels a frame, against the scene
+    where its motion is known; `detection` is the index among the frame's components.
+    """
+
+    id: int
+    frame: int
+    x: float
+    y: float
+    w: float
+    h: float
+    score: float
+    speed: float
+    detection: int = -1
+
+
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What was found in one frame of H×W pixels, in that frame's own pixels.
@@ -47,6 +66,9 @@ class Prediction:
 
     Where the threshold was found from the source itself (`utils.predictor.calibration`), `expected_false` are the false
     components a frame that are expected at it.
+
+    Where frames were aligned, `shift` is x, y in pixels by which the scene has moved since the frame before. Where only
+    what is confirmed is reported (`utils.predictor.tracking`), `tracks` are those of the components, by id.
     """
 
     number: int
@@ -56,6 +78,8 @@ class Prediction:
     threshold: float = 0.5
     boxes: np.ndarray | None = None
     expected_false: float | None = None
+    shift: tuple[float, float] | None = None
+    tracks: tuple[TrackPoint, ...] | None = None
 
     @cached_property
     def detections(self) -> np.ndarray:
@@ -180,11 +204,27 @@ def leave_out(prediction: Prediction, ignored: np.ndarray, targets: np.ndarray) 
         return prediction
     if prediction.boxes is not None:
         boxes = leave_out_ignored(prediction.boxes, ignored, targets)
-        without = from_boxes(prediction.number, boxes, ignored.shape, prediction.threshold)
-        prediction = replace(without, expected_false=prediction.expected_false)
-    probability, mask = np.where(ignored, np.float32(0), prediction.probability), prediction.mask & ~ignored
-    components = prediction.components if prediction.boxes is not None else components_of(mask, probability)
-    return replace(prediction, probability=probability, mask=mask, components=components)
+        left = from_boxes(prediction.number, boxes, ignored.shape, prediction.threshold)
+    else:
+        left = prediction
+    probability, mask = np.where(ignored, np.float32(0), left.probability), left.mask & ~ignored
+    components = left.components if left.boxes is not None else components_of(mask, probability)
+    tracks = None if prediction.tracks is None else _follow_components(prediction, components)
+    return replace(
+        prediction, probability=probability, mask=mask, components=components, boxes=left.boxes, tracks=tracks
+    )
+
+
+def _follow_components(prediction: Prediction, left: Sequence[Component]) -> tuple[TrackPoint, ...]:
+    """The tracks of those components of a prediction that are `left`, whole or, the first of them, in part."""
+    result = []
+    for track in prediction.tracks:
+        x1, y1, x2, y2 = prediction.components[track.detection].box
+        for index, (a, b, c, d) in enumerate(one.box for one in left):
+            if x1 <= a and y1 <= b and c <= x2 and d <= y2:
+                result.append(replace(track, detection=index))
+                break
+    return tuple(result)
 
 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:

@@ -20,15 +20,16 @@ from utils.clips.settings import ClipSettings
 from utils.images.fit import Fit, Letterbox, fit_of
 from utils.images.grey_levels import full_scale_of, require_grey
 from utils.images.normalise import Normalisation
-from utils.predictor.calibration.stream import calibrate_stream
 from utils.predictor.every_frame import FrameWindows, Waiting
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.network_run import EveryFrameRun, FunctionRun, NetworkRun
 from utils.predictor.onnx_run import open_onnx
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
+from utils.predictor.stages.refining import refine_stream
 from utils.predictor.tiles.tiling import AUTOMATIC, Tiler, Tiling
+from utils.predictor.tracking.tracker import Confirmation
 from utils.predictor.verifier.model import VerifierModel
-from utils.predictor.verifier.verification import verify_clips, verify_stream
+from utils.predictor.verifier.verification import verify_clips
 from utils.predictor.window import Clip, SeenFrame, View, batches, make_views, start_clips
 from utils.system.files import require_file
 from utils.system.threads import IN_LINE, Lanes, make_ahead
@@ -52,6 +53,7 @@ class Predictor:
         verifier: scores what the network, and differences of frames, propose (`utils.predictor.verifier`); then
             `settings.threshold` is of its scores. None: the network's own count.
         false_rate: false components a frame that streams find thresholds for (`utils.predictor.calibration`), if any.
+        confirmation: what streams report alone, and when (`utils.predictor.tracking`); None: all that is found.
     """
 
     run: NetworkRun | Callable[[np.ndarray], Any]
@@ -62,6 +64,7 @@ class Predictor:
     tiling: Tiling = AUTOMATIC
     verifier: VerifierModel | None = None
     false_rate: float | None = None
+    confirmation: Confirmation | None = None
     _tiler: Tiler = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -183,11 +186,7 @@ class Predictor:
     ) -> Iterator[tuple[Any, Prediction]]:
         """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
         predict = partial(self._stream, batch_size=batch_size)
-        if self.verifier is not None:
-            predict = partial(verify_stream, self.verifier, self.settings.threshold, predict=predict)
-        if self.false_rate is None:
-            return predict(items)
-        return calibrate_stream(self.false_rate, self.settings.threshold, items, predict)
+        return refine_stream(items, predict, self.settings.threshold, self.verifier, self.false_rate, self.confirmation)
 
     def _stream(
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int
@@ -241,7 +240,7 @@ class Predictor:
 
     def _restore_waiting(self, waiting: Waiting) -> tuple[Any, Prediction]:
         seen = waiting.seen
-        return waiting.companion, self._restore(seen.number, waiting.probability, seen.frame.shape)
+        return waiting.companion, self._restore(seen, waiting.probability)
 
     def _clips(self, items: Iterable[tuple[int, np.ndarray, Any]]) -> Iterator[Clip]:
         """The clip of every frame; clips hold frames of one size."""
@@ -263,7 +262,7 @@ class Predictor:
             seen = [window[i] for i in chosen]
             if settings.bad_pixels and len(defects := finder.see(frame, window[-1].step)):
                 seen = [one.repair(defects, self._repair) for one in seen]
-            yield Clip(number, frame.shape, self._views(seen, steps), companion)
+            yield Clip(window[-1], self._views(seen, steps), companion)
 
     def predict(self, clips: np.ndarray) -> list[Prediction]:
         """Predict the key frames of clips `(B, T, H, W)` in the frames' own grey levels; numbers count from 0.
@@ -275,8 +274,7 @@ class Predictor:
             frames = [SeenFrame(number, frame, self._prepare(frame)) for frame in clip]
             for before, after in pairwise(frames):
                 after.follow(before, self.settings)
-            steps = [one.step for one in frames[1:]]
-            waiting.append(Clip(number, clip.shape[1:], self._views(frames, steps), None))
+            waiting.append(Clip(frames[-1], self._views(frames, [one.step for one in frames[1:]]), None))
         found = [prediction for _, prediction in self._restore_all(waiting, self._start(waiting)())] if waiting else []
         if self.verifier is None:
             return found
@@ -331,19 +329,21 @@ class Predictor:
 
     def _start(self, clips: list[Clip], lanes: Lanes = IN_LINE) -> Callable[[], Any]:
         """The clips' outputs, once they are asked for."""
-        run = self._tiler.run_for(clips[0].shape, clips[0].views[-1].pixels.shape)
+        run = self._tiler.run_for(clips[0].key.frame.shape, clips[0].views[-1].pixels.shape)
         return start_clips(run, clips, self._input, lanes)
 
     def _restore_all(self, clips: list[Clip], outputs: Any) -> Iterator[tuple[Any, Prediction]]:
         for clip, output in zip(clips, outputs, strict=True):
-            yield clip.companion, self._restore(clip.number, output, clip.shape)
+            yield clip.companion, self._restore(clip.key, output)
 
-    def _restore(self, number: int, output: np.ndarray, shape: tuple[int, int]) -> Prediction:
-        """What the network gives for a clip → the prediction, in original pixels."""
+    def _restore(self, key: SeenFrame, output: np.ndarray) -> Prediction:
+        """What the network gives for a key frame → the prediction, in original pixels."""
+        shape = key.frame.shape
         fit = self._fit(shape)
         threshold = self.verifier.network_threshold if self.verifier else self.settings.threshold
         if self.settings.task == "segmentation":
-            return from_probability(number, fit.map_to_frame(output), threshold)
+            found = from_probability(key.number, fit.map_to_frame(output), threshold)
+            return dataclasses.replace(found, shift=key.shift)
         boxes = fit.to_frame(output)
         inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # others lie beside the frame
-        return from_boxes(number, boxes[inside], shape, threshold)
+        return dataclasses.replace(from_boxes(key.number, boxes[inside], shape, threshold), shift=key.shift)

@@ -35,13 +35,14 @@ class View:
 class SeenFrame:
     """A frame in the window: number, as it came, as the network needs it, and the scene's step from the one before.
 
-    The step is y, x in pixels of the frame as it came, zero until `follow` measures it.
+    The step is y, x in pixels of the frame as it came, zero until `follow` has measured it.
     """
 
     number: int
     frame: np.ndarray
     ready: np.ndarray
     step: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    measured: bool = False
     defects: Sequence[np.ndarray] | np.ndarray = ()  # bad pixels as known by then, where predictions look back at it
     latest: View | None = None
     mended: tuple[np.ndarray, SeenFrame] | None = None
@@ -51,8 +52,14 @@ class SeenFrame:
 
         Of the frames as they came: margins of prepared ones stay where they are, and would hold the scene there.
         """
-        if (settings.register or settings.bad_pixels) and not np.array_equal(before.frame, self.frame):
+        self.measured = settings.register or settings.bad_pixels
+        if self.measured and not np.array_equal(before.frame, self.frame):
             self.step = scene_shift(before.frame.astype(np.float32), self.frame.astype(np.float32))
+
+    @property
+    def shift(self) -> tuple[float, float] | None:
+        """The step as x, y; None where it is not known."""
+        return (float(self.step[1]), float(self.step[0])) if self.measured else None
 
     def repair(
         self, defects: np.ndarray, prepare: Callable[[SeenFrame, np.ndarray, np.ndarray], np.ndarray]
@@ -74,17 +81,16 @@ class SeenFrame:
 
 
 class Clip(NamedTuple):
-    """A clip that waits for its batch: the key frame's number and original shape, and T views."""
+    """A clip that waits for its batch: the key frame, and T views."""
 
-    number: int
-    shape: tuple[int, ...]
+    key: SeenFrame
     views: list[View]
     companion: Any
 
 
 def batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
     """Up to `size` consecutive clips with frames of one size."""
-    for _, alike in groupby(clips, key=lambda clip: clip.shape):
+    for _, alike in groupby(clips, key=lambda clip: clip.key.frame.shape):
         while batch := list(islice(alike, size)):
             yield batch
 

@@ -10,8 +10,7 @@ import numpy as np
 from utils.images.components import label
 from utils.images.grey_levels import Stretch
 from utils.predictor.calibration.log import show_share
-from utils.predictor.prediction import Component, Prediction, match_components
-from utils.predictor.tracking.tracker import TrackPoint
+from utils.predictor.prediction import Component, Prediction, TrackPoint, match_components
 from utils.system.packages.late import cv2
 from utils.system.tables import on_one_line
 

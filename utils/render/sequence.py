@@ -290,10 +290,11 @@ def messages_of(error: BaseException | None) -> list[str]:
 
 
 def describe_threshold(predictor: Predictor) -> dict[str, Any]:
-    """The threshold, or from which thresholds go out and for how many false components a frame, and of which scores."""
+    """Which threshold, or how thresholds are found, of which scores, and what confirms what exceeds them."""
     rate = {} if predictor.false_rate is None else {"false_rate": predictor.false_rate}
     scores = {"levels": predictor.settings.levels, "verifier": predictor.verifier is not None}
-    return {"threshold": predictor.settings.threshold, **rate, **scores}
+    confirm = {"confirm": asdict(predictor.confirmation)} if predictor.confirmation else {}
+    return {"threshold": predictor.settings.threshold, **rate, **scores, **confirm}
 
 
 def describe_run(source: FrameSource, results: Results, seconds: float) -> list[str]:

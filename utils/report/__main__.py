@@ -11,7 +11,6 @@ from pathlib import Path
 
 from utils.commands.inputs import (
     find_predictor,
-    names_of,
     open_labelled,
     open_predictor,
     select_sequences,
@@ -26,7 +25,7 @@ from utils.metrics import bootstrap
 from utils.metrics.target_facts import TargetFacts
 from utils.render.page_parts import TRUE_TARGET, encode_components
 from utils.report.frames import ShownFrame, pick_frames, read_pictures
-from utils.report.measure import measure
+from utils.report.measure import measure, names_of
 from utils.report.page import page
 from utils.report.results import Measurement, MethodResult
 from utils.report.tables import compare_countings, markdown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from utils.render.contact_sheet import Tile, alarm_tiles, miss_tiles
 from utils.render.page_parts import FALSE_ALARM, HIT, encode_components, encode_webp
 from utils.report.frames import FoundInFrame
 from utils.report.results import Curve, FigureSet, MethodResult, TilePicture
+from utils.system.errors import UserError
 
 RULE = "centroid"
 MAX_CURVE_POINTS = 150  # of a curve on the page
@@ -163,3 +165,19 @@ def thin_curve(curve: dict[str, np.ndarray]) -> Curve:
 
 def _encode_tiles(tiles: Sequence[Tile]) -> list[TilePicture]:
     return [TilePicture(encode_webp(tile.picture, TILE_QUALITY), tile.lines) for tile in tiles]
+
+
+def names_of(sources: Sequence[str]) -> list[str]:
+    """A short name for each method: a run's folder, with as many folders above it as it takes to tell them apart.
+
+    Raises:
+        UserError: one source comes twice.
+    """
+    folders = [Path(source).parent if Path(source).name == "best.pt" else Path(source) for source in sources]
+    folders = [folder if folder.parts else folder.absolute() for folder in folders]  # "." has no name of its own
+    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(source for source, folder in zip(sources, folders, strict=True) if folders.count(folder) > 1)
+    raise UserError(f"{twice}: found twice, expected every run and method once; leave one out")

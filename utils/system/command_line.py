@@ -131,6 +131,7 @@ BOUNDS: dict[str, Bounds] = {
     "false_budget": _FACTOR,
     "threshold": _SHARE,
     "false_rate": Bounds(float, 0, 10**6, above=True),
+    "confirm": _whole(2, 100),
     "draws": _whole(0, 20_000),
     "report.draws": _whole(1, 20_000),
     "least_box": _real(0, 8192),

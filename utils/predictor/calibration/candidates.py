@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from utils.images.components import label, peaks_of
@@ -48,5 +50,7 @@ def candidates_of(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
 def at_threshold(prediction: Prediction, threshold: float) -> Prediction:
     """The same prediction as its network gives it at another threshold of probability."""
     if prediction.boxes is not None:
-        return from_boxes(prediction.number, prediction.boxes, prediction.mask.shape, threshold)
-    return from_probability(prediction.number, prediction.probability, threshold)
+        found = from_boxes(prediction.number, prediction.boxes, prediction.mask.shape, threshold)
+    else:
+        found = from_probability(prediction.number, prediction.probability, threshold)
+    return replace(found, shift=prediction.shift)

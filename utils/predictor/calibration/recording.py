@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from utils.predictor.calibration.calibrator import Calibrator, Operating
 from utils.predictor.calibration.candidates import candidates_of, logit_of, probability_of
-from utils.predictor.calibration.scene import SceneWatch
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.predictor import Predictor
+from utils.predictor.stages.scene import watch_scene
 from utils.video.sources import SourceFrame
 
 
@@ -34,15 +35,15 @@ def find_threshold(predictor: Predictor, frames: Iterable[Any], rate: float, bat
     Raises:
         ValueError: as of `Predictor.stream`.
     """
-    predictor = dataclasses.replace(predictor, false_rate=None)
+    predictor = dataclasses.replace(predictor, false_rate=None, confirmation=None)
     calibrator = Calibrator(rate, float(logit_of(predictor.settings.threshold)), half_life=np.inf)
-    scene, intake = SceneWatch(), intake_for(predictor.settings)
+    intake = intake_for(predictor.settings)
     numbered = (item[:2] if isinstance(item, tuple) else (position, item) for position, item in enumerate(frames))
     source = (SourceFrame(*item, "", None) for item in numbered)
-    watched = ((number, image, scene.see(number, image)) for number, image, _ in intake.frames(source))
-    for shift, prediction in predictor.stream_with(watched, batch_size):
-        if shift is None:
+    predict = partial(predictor.stream_with, batch_size=batch_size)
+    for _, step, prediction in watch_scene(intake.frames(source), predict):
+        if step.cut or step.gap:
             calibrator.end_tracks()
-        calibrator.see(*candidates_of(prediction), np.zeros(2) if shift is None else shift)
+        calibrator.see(*candidates_of(prediction), step.shift)
     found = calibrator.threshold()
     return Operating(probability_of(found.threshold), found.expected)

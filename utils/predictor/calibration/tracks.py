@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from utils.predictor.tracking.kinematics import BAD_PIXEL_SCATTER, scatter_of, steady_motion
+
 NEW_GATE = 4.0  # pixels within which a track that is new is looked for in the next frame
 GATE = 2.5  # pixels around where a track is expected within which it goes on
 KNOWN_POINTS = 3  # candidates of a track from which on its velocity is known
@@ -23,7 +25,6 @@ LEAST_SHARE = 0.6  # of the frames between the first and the last of these that 
 LEAST_WAY = 2.0  # pixels that a target moves from the first to the last
 WAY_OVER_SCATTER = 3.0  # how often its scatter about a steady motion this is
 MAX_SCATTER = 1.0  # pixels (rms)
-BAD_PIXEL_SCATTER = 0.4  # pixels (rms) on the sensor within which a bad pixel is found again and again
 
 
 def _points() -> deque:
@@ -67,20 +68,11 @@ class Track:
         span = frames[-1] - frames[0]
         if len(frames) < LEAST_POINTS or len(frames) < LEAST_SHARE * (span + 1):
             return False
-        if np.sqrt(np.var(self.sensor, axis=0).sum()) < BAD_PIXEL_SCATTER:
+        if scatter_of(self.sensor) < BAD_PIXEL_SCATTER:
             return False
-        velocity, scatter = self.fit()
+        velocity, scatter = steady_motion(self.frames, self.scene)
         way = float(np.hypot(*velocity)) * span
         return way >= max(LEAST_WAY, WAY_OVER_SCATTER * scatter) and scatter <= MAX_SCATTER
-
-    def fit(self) -> tuple[np.ndarray, float]:
-        """Its steady motion in the scene, x, y in pixels a frame, and its scatter (rms) about that."""
-        time = np.array(self.frames, float)
-        time -= time.mean()
-        offsets = np.array(self.scene)
-        offsets -= offsets.mean(0)
-        velocity = time @ offsets / (time @ time)
-        return velocity, float(np.sqrt(((offsets - np.outer(time, velocity)) ** 2).sum(1).mean()))
 
 
 class CandidateTracks:

@@ -1,95 +1,131 @@
 """Targets followed from frame to frame: linear assignment to Kalman filters of constant velocity.
 
 The filter is that of A. Bewley et al., "Simple online and realtime tracking", ICIP 2016, on centres instead of boxes:
-targets of a few pixels hardly ever overlap their last box.
+targets of a few pixels hardly ever overlap their last box. It works in the scene's own coordinates, so that a camera
+that pans moves nothing.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 import numpy as np
 
-from utils.predictor.prediction import Component
+from utils.predictor.prediction import Component, TrackPoint
+from utils.predictor.tracking.kinematics import is_held, steady_motion
 from utils.system.packages.late import optimize
 
 GATE = 9.21  # squared Mahalanobis distance that 99 % of a target's own detections keep to (chi², 2 degrees of freedom)
 SMOOTHING = 0.3  # share of the newest width and height
 REMEMBERED_STEPS = 15  # steps from frame to frame whose median is the usual one
+REMEMBERED_HITS = 12  # last detections, at least, by which a bad pixel is told
+MAX_SCATTER = 1.0  # pixels (rms) about a steady motion, of what is confirmed, and so much more
+SCATTER_SHARE = 0.25  # of its longer side: the middle of large targets is less certain
 
 
-@dataclass(frozen=True, slots=True)
-class TrackPoint:
-    """A detection that belongs to track `id`.
+@dataclass(frozen=True)
+class Confirmation:
+    """What is reported: what was found in at least `hits` of `frames` consecutive frames, M of N, as one target is.
 
-    `x, y` are the box's left upper corner, all in pixels of the frame; `speed` is in pixels a frame; `detection` is its
-    index among what was found in that frame.
+    That is: in the scene's coordinates each detection lies where the ones before let it be expected, all of the M
+    scatter little about a steady motion, or about one place, and the sensor does not hold it while the scene moves on.
+
+    Args:
+        hits: M, at least 1.
+        frames: N, at least M.
+        back: its detections in the last N frames are reported too, which come N-1 frames late; else a track is
+            reported from the detection on that confirms it.
     """
 
-    id: int
-    frame: int
-    x: float
-    y: float
-    w: float
-    h: float
-    score: float
-    speed: float
-    detection: int = -1
+    hits: int = 3
+    frames: int = 3
+    back: bool = False
+
+    @property
+    def delay(self) -> int:
+        """Frames by which every frame's results come late."""
+        return self.frames - 1 if self.back else 0
+
+    def __str__(self) -> str:
+        rule = f"confirmed by {self.hits} of {self.frames} frames"
+        if self.back:
+            return f"{rule}, looking back: every frame's results come {self.delay} frames late"
+        late = f"{self.hits - 1} to {self.frames - 1}" if self.hits < self.frames else f"{self.frames - 1}"
+        return f"{rule}: a track is reported {late} frames after it was first seen, what came before is not"
+
+
+CONSECUTIVE = Confirmation()
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """A detection of a track: when, where in the scene and on the sensor, and how far the scene had moved."""
+
+    time: int
+    scene: np.ndarray
+    sensor: np.ndarray
+    offset: np.ndarray
 
 
 class _Track:
-    """State (x, y, vx, vy) of one target, its covariance and its size."""
+    """State (x, y, vx, vy) of one target in the scene, its covariance, its size, and its last detections."""
 
-    def __init__(self, found: Component, frame: int, noise: float, fastest: float) -> None:
-        self.state = np.array([*_centre(found), 0.0, 0.0])
+    def __init__(self, found: Component, hit: _Hit, noise: float, fastest: float, kept: int) -> None:
+        self.state = np.array([*hit.scene, 0.0, 0.0])
         self.covariance = np.diag([noise**2, noise**2, (fastest / 2) ** 2, (fastest / 2) ** 2])
-        self.size = _size(found)
-        self.frame, self.id = frame, 0
-        self.hits: list[tuple[int, Component]] = [(frame, found)]
+        self.size, self.score = _size(found), found.score
+        self.time, self.id = hit.time, 0
+        self.hits: deque[_Hit] = deque([hit], maxlen=max(kept, REMEMBERED_HITS))
+        self.points: deque[tuple[int, TrackPoint]] = deque(maxlen=kept)  # with their times
+        self.held = False  # by the sensor
 
-    def predict(self, frame: int, agility: float) -> None:
-        """Move on to `frame`; `agility` is the acceleration's standard deviation in pixels a frame²."""
-        step = frame - self.frame
+    def predict(self, time: int, agility: float) -> None:
+        """Move on to `time`; `agility` is the acceleration's standard deviation in pixels a frame²."""
+        step = time - self.time
         move = np.eye(4)
         move[0, 2] = move[1, 3] = step
         push = np.array([[step**2 / 2, 0], [0, step**2 / 2], [step, 0], [0, step]]) * agility
         self.state = move @ self.state
         self.covariance = move @ self.covariance @ move.T + push @ push.T
-        self.frame = frame
+        self.time = time
 
     def distances(self, centres: np.ndarray, noise: float) -> np.ndarray:
-        """Squared Mahalanobis distances to centres (N, 2)."""
+        """Squared Mahalanobis distances to centres (N, 2) in the scene."""
         inverse = np.linalg.inv(self.covariance[:2, :2] + noise**2 * np.eye(2))
         apart = centres - self.state[:2]
         return np.einsum("ni,ij,nj->n", apart, inverse, apart)
 
-    def update(self, found: Component, noise: float) -> None:
+    def update(self, found: Component, hit: _Hit, noise: float) -> None:
         gain = self.covariance[:, :2] @ np.linalg.inv(self.covariance[:2, :2] + noise**2 * np.eye(2))
-        self.state = self.state + gain @ (np.array(_centre(found)) - self.state[:2])
+        self.state = self.state + gain @ (hit.scene - self.state[:2])
         self.covariance = self.covariance - gain @ self.covariance[:2]
         self.size = (1 - SMOOTHING) * self.size + SMOOTHING * _size(found)
-        self.hits.append((self.frame, found))
+        self.score = found.score
+        self.hits.append(hit)
+        self.held = is_held([one.sensor for one in self.hits], [one.offset for one in self.hits], self.held)
 
-    def row(self, detection: int) -> TrackPoint:
-        (x, y, *velocity), (w, h) = self.state, self.size
-        return TrackPoint(
-            self.id,
-            self.frame,
-            x - w / 2,
-            y - h / 2,
-            w,
-            h,
-            self.hits[-1][1].score,
-            float(np.hypot(*velocity)),
-            detection,
-        )
+    def meets(self, hits: int, since: float) -> bool:
+        """Whether at least so many detections came after `since`, and scatter little about a steady motion."""
+        late = [one for one in self.hits if one.time > since]
+        if len(late) < max(hits, 1) or self.held:
+            return False
+        if len(late) < 3:
+            return True  # two places always make a steady motion
+        _, scatter = steady_motion([one.time for one in late], [one.scene for one in late])
+        return scatter <= MAX_SCATTER + SCATTER_SHARE * float(self.size.max())
+
+    def point(self, frame: int, detection: int, offset: np.ndarray) -> TrackPoint:
+        """Its row for a frame to which the scene has moved by `offset`, with the index of its detection there."""
+        (w, h), (x, y) = self.size, self.state[:2] + offset
+        speed = float(np.hypot(*self.state[2:]))
+        return TrackPoint(self.id, frame, x - w / 2, y - h / 2, w, h, self.score, speed, detection)
 
 
-def _centre(found: Component) -> tuple[float, float]:
-    return (found.box[0] + found.box[2]) / 2, (found.box[1] + found.box[3]) / 2
+def _centre(found: Component) -> np.ndarray:
+    return np.array([(found.box[0] + found.box[2]) / 2, (found.box[1] + found.box[3]) / 2])
 
 
 def _size(found: Component) -> np.ndarray:
@@ -100,61 +136,107 @@ class Tracker:
     """Gives the targets found in one frame after another the ids of their tracks.
 
     Args:
-        confirm: frames with a detection before a track counts; those before that are not reported.
+        rule: what a track takes before it counts; missing numbers count as frames without a detection.
         patience: frames that were looked at without a detection after which a track ends. Where numbers ascend by more
             than 1, as of every 8th frame or of a live source, the usual step counts as one.
         noise: standard deviation of a detection's centre, in pixels.
         agility: of the acceleration, in pixels a frame².
         fastest: pixels a frame that a new target may move.
+
+    `earlier` are, after an update, the points in earlier frames of the tracks that have begun to count in it, of the
+    last N frames.
     """
 
     def __init__(
-        self, confirm: int = 3, patience: int = 5, noise: float = 1.0, agility: float = 0.5, fastest: float = 6.0
+        self,
+        rule: Confirmation = CONSECUTIVE,
+        patience: int = 5,
+        noise: float = 1.0,
+        agility: float = 0.5,
+        fastest: float = 6.0,
     ) -> None:
-        self.confirm, self.patience, self.noise = confirm, patience, noise
+        self.rule, self.patience, self.noise = rule, patience, noise
         self.agility, self.fastest = agility, fastest
         self.tracks: list[_Track] = []
         self.steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)  # of the frames' numbers
         self.last: int | None = None
+        self.time = 0  # in frames; those that repeat another take none
+        self.offset = np.zeros(2)
         self.count = 0
+        self.earlier: list[TrackPoint] = []
 
-    def update(self, frame: int, found: Sequence[Component]) -> list[TrackPoint]:
+    def cut(self) -> None:
+        """What comes now is another scene: no track goes on."""
+        self.tracks = []
+
+    def update(
+        self, frame: int, found: Sequence[Component], shift: Sequence[float] = (0.0, 0.0), repeat: bool = False
+    ) -> list[TrackPoint]:
         """Take in what was found in `frame`, a number that ascends from call to call.
+
+        Args:
+            frame: see above.
+            found: its components.
+            shift: x, y in pixels by which the scene has moved since the last call.
+            repeat: the frame repeats the one before: it confirms nothing, and takes no time.
 
         Returns:
             The confirmed tracks with a detection in this frame, by id.
         """
-        if self.last is not None:
+        if self.last is not None and not repeat:
             self.steps.append(frame - self.last)
-        self.last = frame
-        longest = self.patience * median_low(self.steps) if self.steps else 0
-        self.tracks = [track for track in self.tracks if frame - track.hits[-1][0] <= longest]
+            self.time += frame - self.last
+        self.last, self.earlier, self.offset = frame, [], self.offset + shift
+        usual = median_low(self.steps) if self.steps else 1
+        self.tracks = [one for one in self.tracks if self._goes_on(one, usual)]
         for track in self.tracks:
-            track.predict(frame, self.agility)
-        seen: list[tuple[_Track, int]] = []
-        for track, index in self._assign(found):
-            track.update(found[index], self.noise)
-            seen.append((track, index))
+            track.predict(self.time, self.agility)
+        seen = self._assign(found)
+        if not repeat:
+            seen = self._take_in(found, seen)
+        return self._report(frame, seen, self.time - self.rule.frames * usual)
+
+    def _goes_on(self, track: _Track, usual: int) -> bool:
+        """Whether a track may be seen again now; a target that was missed too often to be confirmed was none."""
+        lost = self.time - track.hits[-1].time
+        if track.id:
+            return lost <= self.patience * usual
+        return lost < (self.rule.frames - self.rule.hits + 2) * usual
+
+    def _take_in(self, found: Sequence[Component], seen: list[tuple[_Track, int]]) -> list[tuple[_Track, int]]:
+        """Update the tracks that were seen, and begin one of everything else; all of them with their detections."""
+        places = [_centre(one) for one in found]
+        hits = [_Hit(self.time, place - self.offset, place, self.offset) for place in places]
+        for track, index in seen:
+            track.update(found[index], hits[index], self.noise)
         taken = {index for _, index in seen}
-        # a target that was seen too seldom to count, and is lost, was no target
-        self.tracks = [track for track in self.tracks if track.id or any(track is one for one, _ in seen)]
         fresh = [
-            (_Track(one, frame, self.noise, self.fastest), index)
+            (_Track(one, hits[index], self.noise, self.fastest, self.rule.frames), index)
             for index, one in enumerate(found)
             if index not in taken
         ]
         self.tracks += [track for track, _ in fresh]
-        for track, _ in seen + fresh:
-            if not track.id and len(track.hits) >= self.confirm:
+        return seen + fresh
+
+    def _report(self, frame: int, seen: list[tuple[_Track, int]], since: float) -> list[TrackPoint]:
+        """The points of what is confirmed, by id; of a new track only what came after the time `since` counts."""
+        rows = []
+        for track, index in seen:
+            if not track.id and track.hits[-1].time == self.time and track.meets(self.rule.hits, since):
                 self.count += 1
                 track.id = self.count
-        return sorted((track.row(index) for track, index in seen + fresh if track.id), key=lambda row: row.id)
+                self.earlier += [replace(point, id=track.id) for time, point in track.points if time > since]
+            point = track.point(frame, index, self.offset)
+            track.points.append((self.time, point))
+            if track.id and not track.held:
+                rows.append(point)
+        return sorted(rows, key=lambda row: row.id)
 
     def _assign(self, found: Sequence[Component]) -> list[tuple[_Track, int]]:
         """Tracks and indices of detections, one to one, whose distances add up to the least."""
         if not self.tracks or not found:
             return []
-        centres = np.array([_centre(one) for one in found])
+        centres = np.array([_centre(one) for one in found]) - self.offset
         cost = np.stack([track.distances(centres, self.noise) for track in self.tracks])
         far = cost > GATE
         rows, columns = optimize.linear_sum_assignment(np.where(far, 1e6, cost))

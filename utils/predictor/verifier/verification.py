@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from utils.images.boxes import cut
 from utils.predictor.prediction import Prediction, from_boxes, from_probability
+from utils.predictor.stages.scene import Items, Predictions, predict_beside
 from utils.predictor.verifier.candidates import (
     Candidates,
     answers_of_boxes,
@@ -72,17 +72,17 @@ class VerifiedStream:
         if prediction.boxes is None:
             own = self.model.network_threshold
             probability = paint(seen.candidates, scores, seen.maps, prediction.probability, own)
-            return from_probability(prediction.number, probability, self.threshold)
+            return replace(from_probability(prediction.number, probability, self.threshold), shift=prediction.shift)
         boxes = rescore(seen.candidates, scores, seen.maps, prediction.boxes, self.model.box_side)
         boxes = cut(boxes, frame.shape).astype(np.float32)
-        return from_boxes(prediction.number, boxes, frame.shape, self.threshold)
+        return replace(from_boxes(prediction.number, boxes, frame.shape, self.threshold), shift=prediction.shift)
 
 
 def verify_stream(
     model: VerifierModel,
     threshold: float,
-    items: Iterable[tuple[int, np.ndarray, Any]],
-    predict: Callable[[Iterable[tuple[int, np.ndarray, Any]]], Iterator[tuple[Any, Prediction]]],
+    items: Items,
+    predict: Callable[[Items], Predictions],
 ) -> Iterator[tuple[Any, Prediction]]:
     """One sequence's predictions by the network, each with the scores of a verifier.
 
@@ -92,16 +92,9 @@ def verify_stream(
         items: `(number, frame, companion)`, as of `Predictor.stream_with`.
         predict: what the network makes of them, in order; it may read ahead.
     """
-    waiting: deque[tuple[int, np.ndarray]] = deque()
-
-    def watch() -> Iterator[tuple[int, np.ndarray, Any]]:
-        for number, frame, companion in items:
-            waiting.append((number, frame.copy()))  # whoever gives frames may use their memory again
-            yield number, frame, companion
-
     stream = VerifiedStream(model, threshold)
-    for companion, prediction in predict(watch()):
-        yield companion, stream.verify(*waiting.popleft(), prediction)
+    for number, frame, companion, prediction in predict_beside(items, predict):
+        yield companion, stream.verify(number, frame, prediction)
 
 
 def verify_clips(

@@ -1,0 +1,1 @@
+"""What comes behind a network, frame by frame, and what it knows of the scene."""
