@@ -1,10 +1,13 @@
-"""The look over a dataset that every command takes before it starts: only a few images are decoded, and all masks."""
+"""The look over a dataset that every command takes before it starts: only a few images are decoded, and all masks.
+
+`inspect` is the thorough look at one frame, which `python -m utils.checks` takes at all.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +15,14 @@ import numpy as np
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.frame_table import Frame, Sequences
 from utils.datasets.problems import CollectingReport
+from utils.images.box_masks import boxes_of_mask
 from utils.images.boxes import box_problem, size_problem
 from utils.images.colour import COLOUR_ADVICE, list_coloured
 from utils.images.frame_names import never_consecutive
 from utils.images.grey_levels import DepthWatch
-from utils.images.image_files import check_end, image_size, same_aspect
-from utils.images.masks.meaning import IgnoreChoice, look_over_masks
-from utils.images.masks.values import read_mask
+from utils.images.image_files import check_end, image_size, read_frame, same_aspect
+from utils.images.masks.meaning import MOSTLY, IgnoreChoice, MaskMeaning, look_over_masks
+from utils.images.masks.values import ignored_of, read_mask, read_mask_values, targets_of
 from utils.system.errors import UserError
 from utils.system.notices import hold_warnings, warn
 
@@ -228,3 +232,73 @@ def understand_masks(*parts: Dataset, ignore: IgnoreChoice = None) -> list[Datas
     for line in found.warnings:
         warn(f"{root}: {line}")
     return [replace(part, sequences=Sequences.of(part.sequences).with_mask_rule(found.rule)) for part in parts]
+
+
+@dataclass
+class FrameCheck:
+    """What one frame's files hold: problems and hints as lines, and figures for the summary."""
+
+    problems: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    bits: int = 0
+    targets: int = 0
+
+
+def inspect(frame: Frame, meaning: MaskMeaning) -> FrameCheck:
+    """Decode a frame and its mask, of that meaning, and compare them with each other and with the boxes."""
+    found = FrameCheck()
+    try:
+        image = read_frame(frame.image)
+    except UserError as error:
+        found.problems.append(str(error))
+    else:
+        found.size, found.bits = image.shape, 8 * image.itemsize
+        if image.min() == image.max():
+            found.hints.append(f"{frame.image}: every pixel is {image.min()}; an empty picture?")
+    if frame.mask:
+        try:
+            _inspect_mask(frame, found, meaning)
+        except UserError as error:
+            found.problems.append(str(error))
+    else:
+        found.targets = len(frame.boxes or ())
+    problems = find_label_problems(frame, found.size) if found.size else []
+    found.problems += [f"{problem}; {LABEL_ADVICE}" for problem in problems]
+    return found
+
+
+def _inspect_mask(frame: Frame, found: FrameCheck, meaning: MaskMeaning) -> None:
+    rule = meaning.rule
+    content = read_mask_values(frame.mask)
+    values, labels = rule.plane_of(content), rule.labels_of(content)
+    if found.size and values.shape != found.size:
+        if same_aspect(values.shape, found.size):
+            (h, w), (own_h, own_w) = values.shape, found.size
+            found.problems.append(
+                f"{frame.mask}: mask of {w}x{h} (w x h), expected {own_w}x{own_h} like its image; it "
+                "is resized when read, replace it to be exact"
+            )
+        else:
+            found.problems.append(describe_wrong_mask(frame, values.shape, found.size))
+    targets, ignored = targets_of(labels), ignored_of(labels)
+    known = values if ignored is None else values[~ignored]
+    top = float(known.max(initial=0))
+    between = int(((known > 0) & (known < top)).sum())
+    share = int(targets.sum()) / max(known.size, 1)
+    doubtful = rule.above > 0 and bool(meaning.problem)  # which is told of the dataset as a whole
+    if 0 < top <= rule.above and not doubtful:
+        found.problems.append(
+            f"{frame.mask}: values of at most {top:g}, where other masks of this dataset have {2 * rule.above:g}; it "
+            "counts as a mask without a target, write it again"
+        )
+    elif between and rule.above and not doubtful:
+        found.problems.append(
+            f"{frame.mask}: {between} pixels between 0 and {top:g}, expected two values; those above "
+            f"{rule.above:g} count as target, write the mask again as PNG to be exact"
+        )
+    elif share == 1:
+        found.problems.append(f"{frame.mask}: every pixel is target; replace the mask")
+    elif share > MOSTLY:
+        found.problems.append(f"{frame.mask}: {share:.0%} of the pixels are target; if it is inverted, invert it")
+    found.targets = len(boxes_of_mask(targets))

@@ -7,27 +7,87 @@ from __future__ import annotations
 
 import webbrowser
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from utils.system.command_line import Parser, number
+from utils.datasets.dataset import open_dataset
+from utils.datasets.frame_table import Sequences
+from utils.images.alike_names import find_spelt_alike
+from utils.metrics.coco_results import naming_of
+from utils.metrics.coco_results import read_results as read_results_file
+from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.video.sources import open_sources
-from utils.view.page import PAGE_FILE, page_of_results
+from utils.view.dataset_pages import pictures_of_frames, sequences_of
+from utils.view.page import PAGE_FILE, page_of_results, require_own, write_page
 from utils.view.results import choose_source, find_source, read_results
 from utils.view.server import LABELS_FILE, FolderServer
+
+DEFAULT_THRESHOLD = 0.5
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
     """The command line; raises `UserError` for mistakes."""
     parser = Parser(prog="python -m utils.view", description=__doc__)
-    parser.add_argument("folder", metavar="FOLDER", help="results of vid_predict.py")
+    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="results of vid_predict.py")
     parser.add_argument(
         "--source", metavar="PATH", help="the frames, where they are not any more where vid_predict.py found them"
     )
     parser.add_argument("--rebuild", action="store_true", help=f"make {PAGE_FILE} again, though it is there")
     parser.add_argument("--port", type=number("port"), default=0, metavar="N", help="default: a free one")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
-    return parser.parse_args(argv)
+    data = parser.group("A dataset instead")
+    data.add_argument("--data-root", metavar="FOLDER", help="dataset, its layout is found out")
+    data.add_argument("--predictions", metavar="FILE", help="COCO results, such as detections.json of vid_map_coco.py")
+    data.add_argument("--split", choices=("test", "train", "all"), default="test", help="default: %(default)s")
+    data.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="only these sequences")
+    data.add_argument(
+        "--threshold",
+        type=number("threshold"),
+        default=DEFAULT_THRESHOLD,
+        metavar="X",
+        help="score from which predictions are shown to begin with, and joined into tracks (default: %(default)s)",
+    )
+    data.add_argument("--out", default=PAGE_FILE, metavar="FILE", help="the page (default: %(default)s)")
+    options = parser.parse_args(argv)
+    if (options.folder is None) == (options.data_root is None):
+        raise UserError(
+            f"found {'neither FOLDER nor' if options.folder is None else 'both FOLDER and'} --data-root, expected one: "
+            "results of vid_predict.py, or a dataset"
+        )
+    if options.predictions and not options.data_root:
+        raise UserError("--predictions: is about a dataset, which is not given; give --data-root too")
+    return options
+
+
+def write_dataset_page(
+    root: str, split: str, sequences: Sequence[str], predictions: str | None, threshold: float, out: Path
+) -> str:
+    """Write the page of a dataset; returns a line about it."""
+    dataset = open_dataset(root, split, need="images")
+    naming = naming_of(dataset)
+    if sequences:
+        names = find_spelt_alike(sequences, dataset.sequences, "--sequences")
+        unknown = [name for name in names if name not in dataset.sequences]
+        if unknown:
+            raise UserError(
+                f"--sequences: found {', '.join(unknown)}, expected some of {', '.join(list(dataset.sequences)[:12])}"
+            )
+        dataset = replace(dataset, sequences=Sequences.of(dataset.sequences).select(names))
+    require_own(out)
+    found = read_results_file(predictions, naming) if predictions else {}
+    classes = [str(item["name"]) for item in naming.categories]
+    shown = sequences_of(dataset, found, classes, threshold)
+    pictures = [pictures_of_frames(list(frames)) for frames in dataset.sequences.values()]
+    count = sum(len(item.numbers) for item in shown)
+    about = (
+        f"{count:,} frames of {len(shown)} sequences ({dataset.split}); a hit is less than 3 px from a target's centre"
+    )
+    make_folder(out.parent)
+    write_page(out, shown, pictures, dataset.name, about)
+    problems = sum(len(item.problems) for item in shown)
+    return f"page of {count} frames in {out}, {problems} problems of the dataset in it; open it in a browser"
 
 
 def make_page(folder: Path, source: str | None) -> Path:
@@ -40,6 +100,10 @@ def make_page(folder: Path, source: str | None) -> Path:
 def main(argv: list[str] | None = None) -> None:
     """Show a folder until it is interrupted."""
     options = parse(argv)
+    if options.data_root:
+        choice = (options.split, options.sequences, options.predictions, options.threshold, Path(options.out))
+        print(write_dataset_page(options.data_root, *choice))
+        return
     folder = Path(options.folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder, expected results of vid_predict.py; correct it")

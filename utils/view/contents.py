@@ -44,6 +44,7 @@ class PageSequence:
         expected_false: mean number of false components a frame that is expected of all objects; None where nobody
             has estimated it.
         problems: places in `numbers` with a line about each.
+        least_score: that the page shows to begin with.
     """
 
     name: str
@@ -57,6 +58,7 @@ class PageSequence:
     truth: Sequence[Sequence[BoxSides]] | None = None
     expected_false: float | None = None
     problems: Sequence[tuple[int, str]] = field(default=())
+    least_score: float = 0.0
 
     @property
     def short_source(self) -> str:
@@ -98,6 +100,7 @@ class PageSequence:
             "truth": truth,
             "expected_false": self.expected_false,
             "problems": self.problems,
+            "least_score": self.least_score,
         }
 
 

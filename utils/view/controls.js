@@ -33,7 +33,8 @@ class Page {
     find("class-field").hidden = about.classes.length < 2;
     find("complete").checked = sequence.complete;
     this.scores = sequence.score.slice(0, sequence.count).filter(value => value !== null);
-    this.lowest = this.scores.length ? this.scores.reduce((a, b) => Math.min(a, b)) : 0;
+    const lowest = this.scores.length ? this.scores.reduce((a, b) => Math.min(a, b)) : 0;
+    this.lowest = Math.max(lowest, about.least_score);
     this.highest = this.scores.length ? this.scores.reduce((a, b) => Math.max(a, b)) : 1;
     document.body.classList.toggle("truth", sequence.truth !== null);
     find("problems").replaceChildren(...(about.problems ?? []).map(([frame, text]) => {
@@ -44,7 +45,8 @@ class Page {
       return line;
     }));
     find("problem-panel").hidden = !about.problems?.length;
-    this.setSensitivity(+find("sensitivity").value);
+    find("sensitivity").value = 100;
+    this.setSensitivity(100);
     this.go(0);
   }
 

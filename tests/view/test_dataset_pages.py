@@ -1,0 +1,110 @@
+"""`python -m utils.view --data-root X`: hits, misses and false alarms, and problems at their frames."""
+
+import json
+
+import numpy as np
+import pytest
+from moving import FRAMES, STEP, write_moving
+from test_page import blocks, needs_browser
+from trees import write
+
+from benchmarks.browser import Browser, find_browser
+from utils.datasets.dataset import open_dataset
+from utils.metrics.coco_results import naming_of
+from utils.system.errors import UserError
+from utils.view import __main__ as command
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A dataset and results: of s1 every target and a false alarm a frame, of s2 a surer double, of s3 nothing."""
+    root = write_moving(tmp_path / "data")
+    dataset, rows = open_dataset(root, "test", need="images"), []
+    ids = naming_of(dataset).ids
+    for frame in dataset.frames:
+        for x1, y1, x2, y2, _ in frame.boxes or ():
+            if frame.sequence.endswith("s1"):
+                rows.append((frame.image, [x1 + 1, y1 - 1, x2 - x1, y2 - y1], 0.9))
+            if frame.sequence.endswith("s2"):
+                rows.append((frame.image, [x1, y1, 3, 3], 0.8))
+                rows.append((frame.image, [x1 + 1, y1, 3, 3], 0.9))
+        if frame.sequence.endswith("s1"):
+            rows.append((frame.image, [55, 40, 3, 3], 0.6))
+    found = [{"image_id": ids[image], "category_id": 1, "bbox": box, "score": score} for image, box, score in rows]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    return root
+
+
+def page_of(data, tmp_path, *more):
+    out = tmp_path / "v.html"
+    command.main(["--data-root", str(data), "--predictions", str(tmp_path / "found.json"), "--out", str(out), *more])
+    text = blocks(out.read_text())
+    pages = [json.loads(block) for key, block in text.items() if key.startswith("data-")]
+    return {item["name"]: item for item in pages}
+
+
+def test_every_detection_knows_which_target_it_hits(data, tmp_path):
+    found = page_of(data, tmp_path)
+    assert len(found) == len(STEP)
+    first, second, third = (found[name] for name in sorted(found))
+    assert first["objects"]["match"] == [0, -1] * (FRAMES - 1) + [-1]
+    assert second["objects"]["match"] == [0, -1] * (FRAMES - 1), "the surer of two takes the target"
+    assert set(second["objects"]["score"][::2]) == {0.9}
+    assert third["objects"]["match"] == []
+    for item in found.values():
+        assert item["truth"]["counts"] == [1] * (FRAMES - 1) + [0]
+
+
+def test_masks_are_the_truth_where_there_are_no_boxes(data, tmp_path):
+    boxes = page_of(data, tmp_path)
+    for path in (data / "annotations").glob("*.json"):
+        path.rename(tmp_path / path.name)
+    (tmp_path / "found.json").write_text("[]")
+    for name, item in page_of(data, tmp_path).items():
+        assert item["truth"] == boxes[name]["truth"]
+
+
+def test_problems_stand_at_their_frames(data, tmp_path):
+    path = data / "images/test/s2/3.png"
+    path.write_bytes(path.read_bytes()[:100])
+    for mask in (data / "masks").rglob("*"):
+        if mask.name == "1.png":
+            write(mask, np.full((48, 64), 255, np.uint8))
+    found = page_of(data, tmp_path)
+    (broken,) = [item for name, item in found.items() if name.endswith("s2")]
+    assert [place for place, line in broken["problems"] if "3.png" in line] == [3]
+    assert [place for place, line in broken["problems"] if "every pixel is target" in line] == [1]
+
+
+def test_only_the_sequences_asked_for_are_shown(data, tmp_path):
+    names = sorted(page_of(data, tmp_path))
+    assert list(page_of(data, tmp_path, "--sequences", names[1])) == [names[1]]
+    with pytest.raises(UserError, match="--sequences: found nothing, expected some of"):
+        page_of(data, tmp_path, "--sequences", "nothing")
+
+
+@pytest.mark.parametrize("words", [[], ["folder", "--data-root", "x"], ["folder", "--predictions", "x"]])
+def test_one_of_folder_and_dataset_is_asked_for(words):
+    with pytest.raises(UserError, match="--data-root"):
+        command.parse(words)
+
+
+@needs_browser
+def test_figures_follow_the_slider(data, tmp_path):
+    page_of(data, tmp_path, "--threshold", "0.65")
+    with Browser(find_browser()) as browser:
+        browser.open((tmp_path / "v.html").as_uri())
+        browser.wait("typeof page === 'object' && page.stage.picture !== null")
+        targets = FRAMES - 1
+        assert browser.run("page.sequence.summary()") | {"found": targets, "wrong": 0} == browser.run(
+            "page.sequence.summary()"
+        )
+        browser.run("page.setLeast(0.5, 1)")
+        assert browser.run("page.sequence.summary().wrong") == FRAMES
+        browser.run("page.setLeast(0.95, 1)")
+        assert browser.run("[page.sequence.summary().found, page.sequence.summary().wrong]") == [0, 0]
+        browser.key("m")
+        assert browser.run("page.at") == 1 and browser.run("page.sequence.mistakes(1)") == 1
+        browser.run("document.getElementById('sequence').value = 'data-1'")
+        browser.run("document.getElementById('sequence').dispatchEvent(new Event('change'))")
+        assert browser.run("page.sequence.summary().found") == targets and browser.errors == []
