@@ -121,7 +121,7 @@ MUTATIONS = [
         "(self.size[0] - self.inner[0]) // 3",
         "images/test_letterbox.py",
     ),
-    Mutation("utils/clips/registration.py", "move(after, -shift)", "move(after, shift)", "clips/test_registration.py"),
+    Mutation("utils/clips/registration.py", "reach - np.array(", "np.array(", "clips/test_registration.py"),
     Mutation("utils/clips/registration.py", "steps[index:]", "steps[index + 1:]", "clips/test_registration.py"),
     Mutation(
         "utils/clips/clones.py", "(found > 0) & (target == 0)", "(found > 0) & (target >= 0)", "clips/test_augment.py"

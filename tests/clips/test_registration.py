@@ -1,13 +1,15 @@
 """Registration: known shifts are found, what cannot be known is left alone, training and prediction align alike."""
 
 import dataclasses
+from itertools import permutations
 
 import cv2
 import numpy as np
 import pytest
 from scenes import scene, view
 
-from utils.clips.registration import align_clip, move, scene_shift, shifts_to_last
+from benchmarks.registration import made_scenery, measure_footage
+from utils.clips.registration import Scenery, align_clip, move, scene_shift, shifts_to_last
 from utils.clips.settings import ClipSettings
 from utils.clips.training_clips import ClipDataset
 from utils.datasets.frame_table import Frame
@@ -172,3 +174,46 @@ def test_a_bright_target_over_a_faint_scene_does_not_draw_it_along():
         for t in range(2)
     ]
     assert np.abs(scene_shift(*(frame.astype(np.float32) for frame in frames)) - [0.5, -0.4]).max() < 0.15
+
+
+@pytest.mark.parametrize(
+    "name, median, worst",
+    [
+        ("clouds", 0.015, 0.03),
+        ("made building", 0.02, 0.05),
+        ("fine ground", 0.02, 0.05),
+        ("bright targets", 0.015, 0.04),
+        ("parallax", 0.1, 0.4),
+        ("few clouds", 0.15, 0.3),
+        ("much noise", 0.12, 0.4),
+        ("still, fixed pattern", 0.02, 0.03),
+        ("still, bright targets", 0.03, 0.06),
+        ("repeated frames", 0, 0),
+        ("noise alone", 0, 0),
+    ],
+)
+def test_shifts_of_all_lengths_are_found_in_footage_of_all_kinds(name, median, worst):
+    """Bounds are some 1.5 times what three pictures of each kind had at most."""
+    found = measure_footage(name, 1)
+    assert found["median"] <= median and found["worst"] <= worst and not found["refused"]
+
+
+@pytest.mark.parametrize("shift", [(4.0, 17.0), (-17.0, 4.0), (33.0, -40.0)])
+def test_wide_shifts_of_fine_texture_are_found(shift):
+    """The scene holds nothing coarse, along which a fit that starts from no shift could find its way."""
+    texture = np.random.default_rng(3).standard_normal((600, 840)).astype(np.float32)
+    picture = 100 + 20 * cv2.GaussianBlur(texture, (0, 0), 1.5) / 0.19
+    frames = [move(picture, np.array(part))[60:540, 60:780] for part in ((0.0, 0.0), shift)]
+    assert np.abs(scene_shift(*frames) - shift).max() < 0.05
+
+
+def test_another_scene_has_no_shift_however_it_is_compared():
+    scenes = [made_scenery("ground")(np.random.default_rng(seed), (256, 256)).astype(np.float32) for seed in range(6)]
+    assert not any(scene_shift(*pair).any() for pair in permutations(scenes, 2))
+
+
+def test_a_stream_s_scenery_gives_the_shift_of_the_frames():
+    frames = [view(scene(), shift, noise=2, seed=seed) for seed, shift in ((1, (0, 0)), (2, (2.4, 1.6)))]
+    kept = [Scenery.of(frame) for frame in frames]
+    assert np.array_equal(scene_shift(*kept), scene_shift(*frames))
+    assert np.array_equal(scene_shift(kept[0], frames[1]), scene_shift(*frames))

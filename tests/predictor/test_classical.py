@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from utils.clips.registration import align_clip, scene_shift, shifts_to_last
-from utils.predictor import predictor
+from utils.predictor import window
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD, classical_predictor, score
 from utils.predictor.classical_responses import robust_pca
 from utils.system.errors import UserError
@@ -115,7 +115,7 @@ def test_unrelated_frames_are_not_shifted_far():
 @pytest.mark.parametrize("name, fits", [("frame-difference", 7), ("temporal-variance", 7), ("top-hat", 0)])
 def test_a_stream_fits_every_frame_once_and_only_where_clips_are_compared(monkeypatch, name, fits):
     pairs = []
-    monkeypatch.setattr(predictor, "scene_shift", lambda *pair: pairs.append(pair) or scene_shift(*pair))
+    monkeypatch.setattr(window, "scene_shift", lambda *pair: pairs.append(pair) or scene_shift(*pair))
     list(classical_predictor(name).stream(np.clip(scene(8) + 50, 0, 255).astype(np.uint8)))
     assert len(pairs) == fits
 

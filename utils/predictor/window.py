@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from utils.clips.bad_pixels import mend
-from utils.clips.registration import move, scene_shift
+from utils.clips.registration import Scenery, move, scene_shift
 from utils.clips.settings import ClipSettings
 from utils.predictor.network_run import NetworkRun, StreamingRun
 from utils.system.threads import Lanes
@@ -54,7 +54,12 @@ class SeenFrame:
         """
         self.measured = settings.register or settings.bad_pixels
         if self.measured and not np.array_equal(before.frame, self.frame):
-            self.step = scene_shift(before.frame.astype(np.float32), self.frame.astype(np.float32))
+            self.step = scene_shift(before.scenery, self.scenery)
+
+    @cached_property
+    def scenery(self) -> Scenery:
+        """What registration takes of it, once for both pairs that it belongs to."""
+        return Scenery.of(self.frame)
 
     @property
     def shift(self) -> tuple[float, float] | None:
