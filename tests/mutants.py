@@ -178,6 +178,42 @@ MUTATIONS = [
         "2 * TIME_STAMP_JITTER * step",
         "images/test_frame_order.py",
     ),
+    Mutation(
+        "utils_coco/cvat_files.py",
+        "turn = (right.rotation - left.rotation + 180) % 360 - 180",
+        "turn = right.rotation - left.rotation",
+        "utils_coco/test_cvat_labels.py",
+    ),
+    Mutation(
+        "utils_coco/cvat_files.py",
+        "stop = bisect_left(frames, right.frame)",
+        "stop = bisect_left(frames, right.frame + 1)",
+        "utils_coco/test_cvat_labels.py utils_coco/test_round_trips.py",
+    ),
+    Mutation(
+        "utils_coco/coco_to_cvat.py",
+        "place + 1 < len(frames.numbers) and",
+        "place + 2 < len(frames.numbers) and",
+        "utils_coco/test_round_trips.py",
+    ),
+    Mutation(
+        "utils_coco/labelme_labels.py",
+        "return min(x), min(y), max(x) + 1, max(y) + 1",
+        "return min(x), min(y), max(x), max(y)",
+        "utils_coco/test_labelme_labels.py",
+    ),
+    Mutation(
+        "utils_coco/yolo_labels.py",
+        "whole and once and above and not behind",
+        "whole and above and not behind",
+        "utils_coco/test_labels_and_images.py",
+    ),
+    Mutation(
+        "utils/system/untrusted.py",
+        "if self.depth > MAX_XML_DEPTH:",
+        "if self.depth > 10**6 * MAX_XML_DEPTH:",
+        "system/test_untrusted.py",
+    ),
 ]
 
 

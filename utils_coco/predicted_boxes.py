@@ -61,7 +61,10 @@ def film_of(path: str) -> str:
         path: of one of the files in a folder of results.
     """
     beside = Path(path).with_name(PREDICTIONS)
-    content = load_json(str(beside), PREDICTION_ADVICE) if beside.is_file() else None
+    try:
+        content = load_json(str(beside), PREDICTION_ADVICE) if beside.is_file() else None
+    except UserError:  # some other file of that name
+        content = None
     source = content.get("source") if is_predictions(content) else None
     film = Path(source.replace("\\", "/")) if TEXT.holds(source) else Path()
     return film.name if film.suffix.lower() in VIDEO_SUFFIXES else ""
