@@ -64,7 +64,7 @@ def parse(argv: list[str] | None = None) -> Namespace:
         help="dataset or folder of masks: tell hits from false alarms, and show the truth beside the prediction",
     )
     add_ignore_option(parser)
-    add_predictor_options(parser, "the SSTNet in weights/")
+    add_predictor_options(parser, "the verified TSMSA in weights/tsmsa_real")
     network.add_argument(
         "--motion-compensation",
         choices=("on", "off"),

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.clips.settings import LEVELS
 from utils.commands.candidate_tables import CandidateTable, collect, join_tables
 from utils.commands.inputs import open_labelled, open_predictor
 from utils.commands.options import add_hardware_options, hardware_of
@@ -80,6 +81,12 @@ def parse(argv: Sequence[str] | None = None) -> Namespace:
     parser = Parser(prog="python -m utils.verify", description=__doc__.splitlines()[0])
     data, network, choosing, output = map(parser.group, ("Data", "Network", "Choosing", "Output"))
     network.add_argument("--weights", required=True, metavar="FILE", help="checkpoint, such as runs/NAME/best.pt")
+    network.add_argument(
+        "--levels",
+        choices=LEVELS,
+        help="what the network is to see from now on, as of test.py; its own threshold is then chosen anew, as the "
+        "verifier's is (default: as in training)",
+    )
     data.add_argument(
         "--data-root",
         required=True,
@@ -137,7 +144,7 @@ def fit_parts(
 
     Returns:
         The model, and for each dataset the calibrated probabilities (N,) of its candidates, each by the fit that had
-        not seen its sequence.
+        not seen its sequence, and 0 where it does not stand alone.
     """
     logits = [np.zeros(len(part.table.features), np.float32) for part in parts]
     for fold in range(folds):
@@ -145,8 +152,12 @@ def fit_parts(
         for part, values in zip(parts, logits, strict=True):
             rows = np.isin(part.table.sequence, list(part.aside(fold, folds)))[part.table.frame]
             values[rows] = model.logits(part.table.features[rows])
-    factor, offset = platt(np.concatenate(logits), np.concatenate([part.table.labels for part in parts]))
-    scores = [probability_of(values * factor + offset) for values in logits]
+    alone = [part.table.stand_alone(values) for part, values in zip(parts, logits, strict=True)]
+    labels = [part.table.labels[kept] for part, kept in zip(parts, alone, strict=True)]
+    factor, offset = platt(
+        np.concatenate([values[kept] for values, kept in zip(logits, alone, strict=True)]), np.concatenate(labels)
+    )
+    scores = [probability_of(values * factor + offset) * kept for values, kept in zip(logits, alone, strict=True)]
     model = calibrate(fit_to([part.table for part in parts]), factor, offset)
     return dataclasses.replace(model, threshold=choose_threshold(parts, scores, budget)), scores
 
@@ -193,8 +204,9 @@ def choose_threshold(parts: Sequence[Part], scores: Sequence[np.ndarray], budget
 def rows_of(part: Part, scores: np.ndarray, model: VerifierModel) -> dict[str, dict[str, float]]:
     """What the network and a verifier that gives `scores` find of a dataset at several budgets, by titles."""
     rows, table = {}, part.table
+    network = probability_of(table.network)
     for title, values, threshold in (
-        ("network", probability_of(table.network), model.network_threshold),
+        ("network", network * table.stand_alone(network), model.network_threshold),
         ("verifier", scores, model.threshold),
     ):
         points, used = operating_points(table, values), operating_point_at(table, values, threshold)
@@ -217,7 +229,8 @@ def compare_unseen(
         others = [other for other in parts if other is not part]
         if has_enough(others, folds):
             model, _ = fit_to_parts(others)
-            rows |= rows_of(part, model(part.table.features), model)
+            scores = model(part.table.features)
+            rows |= rows_of(part, scores * part.table.stand_alone(scores), model)
     return format_table(rows, COLUMNS) if rows else ""
 
 
@@ -278,7 +291,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from utils.predictor.checkpoint import load_checkpoint, save_checkpoint  # with PyTorch, which takes seconds
 
     content = load_checkpoint(options.weights)
-    predictor = open_predictor(PredictorChoice(options.weights, verify=False), hardware_of(options))
+    predictor = open_predictor(
+        PredictorChoice(options.weights, verify=False, levels=options.levels), hardware_of(options)
+    )
     if predictor.settings.num_classes > 1:
         raise UserError(
             f"--weights: found a network that tells {predictor.settings.num_classes} classes apart, expected one with "
@@ -292,10 +307,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             "--data-root: found no targets, or nothing but targets, to learn from where sequences are set aside, "
             "expected candidates of both kinds in two sequences; give more of them"
         )
+    own, settings = predictor.settings.threshold, content["settings"]
+    if predictor.settings.levels != settings.get("levels", LEVELS[0]):
+        scores = [probability_of(part.table.network) * part.table.stand_alone(part.table.network) for part in parts]
+        own = choose_threshold(parts, scores, options.false_per_frame)
+        settings = predictor.with_settings(threshold=own).settings.as_dict()
     fit_to = partial(
         fit_tables,
         settings=FitSettings(seed=options.seed),
-        network_threshold=predictor.settings.threshold,
+        network_threshold=own,
         box_side=box_side,
     )
     fit_to_parts = partial(fit_parts, folds=options.folds, budget=options.false_per_frame, fit_to=fit_to)
@@ -305,7 +325,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unseen:
         print(f"each dataset as a camera that nobody has seen, fitted to the others alone:\n{unseen}")
     make_folder(Path(options.out).parent)
-    save_checkpoint(options.out, {**content, "verifier": model.as_dict()}, ADVICE)
+    save_checkpoint(options.out, {**content, "settings": settings, "verifier": model.as_dict()}, ADVICE)
     print(f"{options.out}: {options.weights} with its verifier; --no-verifier is the network alone")
 
 

@@ -1,6 +1,7 @@
 """Fitting a verifier: its figures on known answers, and the command from datasets to predictions."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
@@ -28,6 +29,7 @@ from utils.datasets.frame_table import Frame
 from utils.images.image_files import read_frame
 from utils.predictor.checkpoint import load_checkpoint, save_checkpoint
 from utils.predictor.predictor import Predictor
+from utils.predictor.verifier.candidates import stand_alone
 from utils.predictor.verifier.features import NAMES
 from utils.system.errors import UserError
 
@@ -36,7 +38,8 @@ def table_of(scores, target, frame, targets, sequence=None):
     features = np.zeros((len(scores), len(NAMES)), np.float32)
     features[:, 0] = scores
     sequence = np.zeros(len(targets)) if sequence is None else sequence
-    return CandidateTable(features, *(np.array(part, np.int64) for part in (frame, target, targets, sequence)))
+    places = 20 * np.stack([np.arange(len(scores))] * 2, 1)
+    return CandidateTable(features, *(np.array(part, np.int64) for part in (frame, target, targets, sequence, places)))
 
 
 def test_candidates_are_targets_near_their_centres_or_in_their_boxes():
@@ -65,6 +68,16 @@ def test_operating_points_are_those_counted_by_hand():
     assert [point.threshold for point in points.values()] == pytest.approx([0.8, 0.7, 0.5, -np.inf])
     for point in points.values():
         assert operating_point_at(table, scores, point.threshold) == point
+
+
+def test_of_neighbours_in_a_frame_the_highest_stands_alone():
+    table = table_of([0.5, 0.9, 0.7, 0.8, 0.6], [0, -1, -1, -1, 0], [0, 0, 0, 0, 1], [1, 1])
+    places = np.array([[10, 10], [10, 16], [10, 22], [17, 10], [10, 10]])
+    table = dataclasses.replace(table, place=places)
+    # the second hides the first and the third; what the first would have hidden stands, and so do other frames
+    assert table.stand_alone(table.features[:, 0]).tolist() == [False, True, False, True, True]
+    equal = stand_alone(np.array([[0, 0], [0, 6], [0, 12], [0, 13]]), np.ones(4))
+    assert equal.tolist() == [True, False, True, False]
 
 
 def test_parts_and_joints_of_tables_keep_who_is_whose():
@@ -110,7 +123,8 @@ def test_a_fit_finds_the_log_odds_that_labels_were_drawn_by(hidden):
     logits = 2 * (features[:, 4] - 3) / 5 - 1
     target = np.where(rng.uniform(size=len(logits)) < 1 / (1 + np.exp(-logits)), 0, -1)
     frame = np.arange(len(logits))
-    table = CandidateTable(features, frame, target, np.ones(len(frame), np.int64), np.zeros(len(frame), np.int64))
+    ones, none = np.ones(len(frame), np.int64), np.zeros(len(frame), np.int64)
+    table = CandidateTable(features, frame, target, ones, none, np.zeros((len(frame), 2), np.int64))
     settings = FitSettings(hidden, steps=500, seed=3)
     model = fit(table, np.ones(len(logits)), settings, 0.5, 8.0)
     assert np.corrcoef(model.logits(features), logits)[0, 1] > 0.95
@@ -196,6 +210,33 @@ def test_the_command_makes_a_network_that_knows_nothing_find_what_moves(fitted, 
 def test_the_command_writes_over_its_own_file_and_says_the_same(fitted, capsys):
     run(fitted, "tsmsa")
     assert capsys.readouterr().out == (fitted / "tsmsa.txt").read_text()
+
+
+def test_other_levels_stay_with_the_verifier_that_was_fitted_to_them(fitted, tmp_path):
+    before, out = load_checkpoint(fitted / "tsmsa.pt"), tmp_path / "local.pt"
+    roots = ["--data-root", str(fitted / "scenes"), "--extra-roots", str(fitted / "empty")]
+    files = ["--weights", str(fitted / "tsmsa.pt"), "--out", str(out), "--levels", "local"]
+    verify.main([*files, *roots, "--device", "cpu", "--quiet", "--folds", "2"])
+    after = load_checkpoint(out)
+    own = {"levels": "local", "threshold": after["verifier"]["network_threshold"]}
+    assert after["settings"] == before["settings"] | own and before["settings"]["levels"] == "dataset"
+    assert Predictor.from_checkpoint(out, "cpu").settings.levels == "local"
+
+
+def test_an_extra_dataset_is_learnt_from_but_chooses_no_threshold():
+    scores = [np.array([0.9, 0.2]), np.array([0.95, 0.8])]
+    tables = [table_of(one, [-1, 0], [0, 0], [1]) for one in scores]
+    for budgeted, expected in (((True, False), 0.9), ((True, True), 0.95)):
+        parts = [verify.Part(str(counts), table, counts) for counts, table in zip(budgeted, tables, strict=True)]
+        assert verify.choose_threshold(parts, scores, 0.5) == pytest.approx(expected)
+
+
+def test_every_sequence_is_set_aside_once_and_learnt_from_in_all_other_folds():
+    part = verify.Part("a", table_of(range(5), [0, -1, 0, -1, 0], range(5), [1] * 5, range(5)), True)
+    aside = [part.aside(fold, 3) for fold in range(3)]
+    assert sorted(sum(map(sorted, aside), [])) == [0, 1, 2, 3, 4]
+    for fold, left in enumerate(aside):
+        assert sorted(part.learnt(fold, 3).features[:, 0]) == sorted({0, 1, 2, 3, 4} - left)
 
 
 def test_measuring_and_bundles_know_the_verifier(fitted, capsys, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from utils.images.image_files import read_frame
 from utils.metrics.truth import ignored_pixels, true_boxes
 from utils.predictor.frame_preparation import intake_for
 from utils.predictor.predictor import Predictor
+from utils.predictor.verifier.candidates import stand_alone
 from utils.predictor.verifier.features import NAMES
 from utils.predictor.verifier.verification import CandidateStream, Described
 from utils.system.threads import read_ahead
@@ -34,6 +36,7 @@ class CandidateTable:
         target: (N,) int64, which of its frame's targets it is, -1: none of them.
         targets: (frames,) int64, how many there are.
         sequence: (frames,) int64, of which sequence each frame is.
+        place: (N, 2) int64 y, x of each candidate.
     """
 
     features: np.ndarray
@@ -41,6 +44,7 @@ class CandidateTable:
     target: np.ndarray
     targets: np.ndarray
     sequence: np.ndarray
+    place: np.ndarray
 
     @property
     def network(self) -> np.ndarray:
@@ -62,7 +66,17 @@ class CandidateTable:
             self.target[rows],
             self.targets[frames],
             self.sequence[frames],
+            self.place[rows],
         )
+
+    def stand_alone(self, scores: np.ndarray) -> np.ndarray:
+        """Which candidates (N,) bool stand alone in their frames by these scores (`verifier.candidates.stand_alone`).
+
+        Candidates of a frame follow each other.
+        """
+        ends = np.searchsorted(self.frame, np.arange(len(self.targets) + 1))
+        frames = [slice(*pair) for pair in pairwise(ends.tolist())]
+        return np.concatenate([np.zeros(0, bool), *(stand_alone(self.place[one], scores[one]) for one in frames)])
 
 
 def join_tables(tables: Sequence[CandidateTable]) -> CandidateTable:
@@ -75,6 +89,7 @@ def join_tables(tables: Sequence[CandidateTable]) -> CandidateTable:
         np.concatenate([table.target for table in tables]),
         np.concatenate([table.targets for table in tables]),
         np.concatenate([table.sequence + first for table, first in zip(tables, sequences, strict=False)]),
+        np.concatenate([table.place for table in tables]),
     )
 
 
@@ -121,6 +136,7 @@ class _Rows:
     target: list[np.ndarray] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     sequence: list[int] = field(default_factory=list)
+    place: list[np.ndarray] = field(default_factory=list)
     sides: list[np.ndarray] = field(default_factory=list)
 
     def table(self) -> CandidateTable:
@@ -131,6 +147,7 @@ class _Rows:
             np.concatenate([none, *self.target]),
             np.array(self.targets, np.int64),
             np.array(self.sequence, np.int64),
+            np.concatenate([none.reshape(0, 2), *self.place]),
         )
 
 
@@ -168,6 +185,7 @@ def collect(
                 kept = ~ignored_places(frame, image, places)
                 target = assign_targets(places, boxes, image.shape)
                 rows.features.append(found.features[kept])
+                rows.place.append(places[kept])
                 rows.target.append(target[kept])
                 rows.frame.append(np.full(int(kept.sum()), len(rows.targets)))
                 rows.targets.append(len(boxes))

@@ -27,7 +27,7 @@ from utils.system.outputs import require_apart
 from utils.system.threads import limit_threads
 from utils.training.selection import choose_threshold, hold_out
 
-BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"  # trained on synthetic sequences; see its README.md
+BUNDLED_WEIGHTS = Path(__file__).resolve().parents[2] / "weights"  # see its README.md
 MAX_NAMED_SEQUENCES = 12  # that an error lists
 MAX_SEQUENCE_ROWS = 40  # on the screen; metrics.json has all of them
 
@@ -54,10 +54,10 @@ def check_predictor(choice: PredictorChoice, **others: str | None) -> None:
 
 def take_bundled(choice: PredictorChoice) -> PredictorChoice:
     """The choice; of neither weights nor a method, the weights that come with the project, and that is said."""
-    path = BUNDLED_WEIGHTS / "sstnet" / "best.pt"  # of the two the one with fewer false alarms on real frames
+    path = BUNDLED_WEIGHTS / "tsmsa_real" / "best.pt"  # finds most on cameras that it has not seen
     if choice.weights or choice.method or not path.is_file():
         return choice
-    print(f"no --weights given: taking {path}, trained on synthetic sequences; see {BUNDLED_WEIGHTS / 'README.md'}")
+    print(f"no --weights given: taking {path}, which no frame of yours has taught; see {BUNDLED_WEIGHTS / 'README.md'}")
     return dataclasses.replace(choice, weights=str(path))
 
 

@@ -16,6 +16,7 @@ KEY_LEVEL, KEY_PEAKS = 4.5, 12
 NETWORK_LEVEL, NETWORK_PEAKS = -4.0, 100  # logit
 FRAME_PIXELS = 512 * 512  # larger frames have as many more
 APART_PX = 3  # nearer ones are one
+ALONE_PX = 6  # a target's echoes, such as where it was a moment ago, are as near to it as this
 LOGIT_RANGE = 14.0  # within which probabilities in float32 tell logits apart
 
 
@@ -66,6 +67,22 @@ def keep_apart(places: np.ndarray) -> np.ndarray:
             kept.append(index)
             free &= ~near[index]
     return np.array(kept, np.int64)
+
+
+def stand_alone(places: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Which candidates of a frame (N,) bool have no higher score within `ALONE_PX` that stands alone itself.
+
+    Args:
+        places: (N, 2) y, x.
+        scores: (N,); of equal ones the first counts as higher.
+    """
+    free = np.ones(len(places), bool)
+    order = np.argsort(-scores, kind="stable")
+    for rank, index in enumerate(order):
+        if free[index]:
+            lower = order[rank + 1 :]
+            free[lower] &= np.abs(places[lower] - places[index]).max(1) > ALONE_PX
+    return free
 
 
 def answers_of_map(logits: np.ndarray) -> np.ndarray:

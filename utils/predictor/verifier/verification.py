@@ -18,6 +18,7 @@ from utils.predictor.verifier.candidates import (
     logits_at_centres,
     logits_of,
     propose,
+    stand_alone,
 )
 from utils.predictor.verifier.features import describe
 from utils.predictor.verifier.maps import ContrastMaps, FrameHistory
@@ -69,6 +70,7 @@ class VerifiedStream:
         """The prediction of a frame with the candidates' scores; arguments as of `CandidateStream.see`."""
         seen = self.stream.see(number, frame, prediction)
         scores = self.model(seen.features)
+        scores = np.where(stand_alone(seen.candidates.place, scores), scores, np.float32(0))
         if prediction.boxes is None:
             own = self.model.network_threshold
             probability = paint(seen.candidates, scores, seen.maps, prediction.probability, own)
