@@ -97,6 +97,27 @@ def test_both_measuring_commands_count_what_a_stream_confirms(data, tmp_path):
     assert len(boxes) == count  # what is not confirmed is in no list, whatever its score
 
 
+@pytest.mark.parametrize("command", ["vid_map_coco", "test"])
+def test_tracks_are_measured_as_they_are_confirmed(data, tmp_path, command):
+    options = ["--method", "top-hat", "--data-root", str(data), "--quiet", "--draws", "0", "--tracks", "--no-details"]
+    first = {}
+    for rule in ("2/3", "4/5"):
+        script(command).main([*options, "--confirm", rule, "--out", str(tmp_path / rule[0])])
+        first[rule] = json.loads((tmp_path / rule[0] / "metrics.json").read_text())["tracks"]["sequences"]["s1"]
+    assert [first[rule]["frames_to_first_hit"] for rule in ("2/3", "4/5")] == [1, 3]
+    script(command).main([*options, "--confirm", "4/5", "--confirm-back", "--out", str(tmp_path / "back")])
+    back = json.loads((tmp_path / "back" / "metrics.json").read_text())["tracks"]["sequences"]["s1"]
+    assert back["frames_to_first_hit"] == 0 and back["false_tracks"] == first["4/5"]["false_tracks"] == 1
+
+
+def test_without_a_value_the_option_means_3_of_5(footage, tmp_path):
+    options = ["--method", "top-hat", "--source", str(footage), "--out", str(tmp_path), "--quiet", "--confirm"]
+    script("vid_predict").main([*options, "--no-tracks"])
+    content = json.loads((tmp_path / "predictions.json").read_text())
+    assert content["confirm"] == {"hits": 3, "frames": 5, "back": False}
+    assert [len(frame["components"]) for frame in content["frames"]] == [0] * 2 + [1] * 14
+
+
 @pytest.mark.parametrize(
     ("command", "given", "text"),
     [

@@ -48,6 +48,9 @@ class PredictorChoice:
     confirmation: Confirmation | None = None
 
 
+USUAL_CONFIRMATION = Confirmation(3, 5)
+
+
 def parse_confirmation(text: str) -> Confirmation:
     """`type=` of an option: M/N, such as 3/5."""
     found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text.strip())
@@ -153,10 +156,13 @@ def add_confirmation_options(parser: Parser) -> None:
     group.add_argument(
         "--confirm",
         type=parse_confirmation,
+        nargs="?",
+        const=USUAL_CONFIRMATION,
         metavar="M/N",
         help="report only what was found in at least M of N consecutive frames, where in the scene one target may be, "
-        "such as 3/5: single flashes, what jumps about, and what stays on one pixel of the sensor while the scene "
-        "moves on are left out; a target from its M-th frame on",
+        f"{USUAL_CONFIRMATION.hits}/{USUAL_CONFIRMATION.frames} if nothing is said: single flashes, what jumps about, "
+        "and what stays on one pixel of the sensor while the scene moves on are left out; a target is reported from "
+        "its M-th frame on",
     )
     group.add_argument(
         "--confirm-back",

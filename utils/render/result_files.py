@@ -150,7 +150,7 @@ class Results:
         Raises:
             UserError: a file cannot be written.
         """
-        tracked = self._track(frame, prediction) if self.tracker else []
+        tracked = self.tracker.follow(frame.number, prediction) if self.tracker else []
         self.ids |= {row.id for row in tracked}
         rows, new = self._rows(frame, prediction, {row.detection: row.id for row in tracked})
         image = image_entry(
@@ -185,12 +185,6 @@ class Results:
                 )
             )
         return tracked
-
-    def _track(self, frame: SourceFrame, prediction: Prediction) -> list[TrackPoint]:
-        """The tracks in a frame: those that the prediction was confirmed by, else the tracker's."""
-        if prediction.tracks is not None:
-            return list(prediction.tracks)
-        return self.tracker.update(frame.number, prediction.components, prediction.shift or (0.0, 0.0))
 
     def _rows(
         self, frame: SourceFrame, prediction: Prediction, owners: dict[int, int]

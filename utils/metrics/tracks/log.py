@@ -15,8 +15,8 @@ from utils.metrics.tracks.counts import count_tracks
 from utils.metrics.tracks.rules import TrackedFrame, TrackRules
 from utils.metrics.tracks.truth import TrueTracks, require_ids_once, true_tracks
 from utils.metrics.truth import ignored_pixels, true_boxes
-from utils.predictor.prediction import Component, Prediction, box_component, leave_out, suppress_for_pictures
-from utils.predictor.tracking.tracker import Tracker, TrackPoint
+from utils.predictor.prediction import Prediction, TrackPoint, box_component, leave_out, suppress_for_pictures
+from utils.predictor.tracking.tracker import Tracker
 
 
 @dataclass(eq=False)
@@ -56,7 +56,8 @@ class TrackLog:
         ignored = ignored_pixels(frame, shape)
         seen = leave_out(prediction, *ignored) if ignored else prediction
         regions = np.array(frame.ignored, np.float64).reshape(-1, 5)
-        self._add(frame, seen.components, true_boxes(frame, shape), regions)
+        points = self._tracker(frame).follow(frame.number, seen)
+        self._add(frame, points, true_boxes(frame, shape), regions)
 
     def __call__(
         self, frame: Frame, image: np.ndarray, found: np.ndarray, true: np.ndarray, ignored: np.ndarray
@@ -74,13 +75,17 @@ class TrackLog:
             UserError: as there.
         """
         shown = suppress_for_pictures(found[exceeds(found[:, 4], self.threshold)])
-        self._add(frame, [box_component(box, box[4]) for box in shown], true, ignored)
+        points = self._tracker(frame).update(frame.number, [box_component(box, box[4]) for box in shown])
+        self._add(frame, points, true, ignored)
 
-    def _add(self, frame: Frame, found: Sequence[Component], true: np.ndarray, ignored: np.ndarray) -> None:
-        """Follow what was found; a track's box that hits no target and lies in a region to ignore is left out."""
+    def _tracker(self, frame: Frame) -> Tracker:
+        """That of the frame's sequence."""
+        return self.sequences.setdefault(frame.sequence, _Sequence(Tracker())).tracker
+
+    def _add(self, frame: Frame, points: Sequence[TrackPoint], true: np.ndarray, ignored: np.ndarray) -> None:
+        """Take note of the tracks; a box that hits no target and lies in a region to ignore is left out."""
         require_ids_once(frame)
-        sequence = self.sequences.setdefault(frame.sequence, _Sequence(Tracker()))
-        points = sequence.tracker.update(frame.number, found)
+        sequence = self.sequences[frame.sequence]
         boxes = np.array([_corners(point) for point in points]).reshape(-1, 4)
         kept = (centre_distances(boxes, true) <= self.rules.distance).any(1) | ~lie_inside(boxes, ignored)
         sequence.frames.append(frame)

@@ -14,7 +14,7 @@ from statistics import median_low
 
 import numpy as np
 
-from utils.predictor.prediction import Component, TrackPoint
+from utils.predictor.prediction import Component, Prediction, TrackPoint
 from utils.predictor.tracking.kinematics import is_held, steady_motion
 from utils.system.packages.late import optimize
 
@@ -168,6 +168,12 @@ class Tracker:
     def cut(self) -> None:
         """What comes now is another scene: no track goes on."""
         self.tracks = []
+
+    def follow(self, frame: int, prediction: Prediction) -> list[TrackPoint]:
+        """The tracks in `frame`: those that its prediction was confirmed by, else what `update` gives for it."""
+        if prediction.tracks is not None:
+            return list(prediction.tracks)
+        return self.update(frame, prediction.components, prediction.shift or (0.0, 0.0))
 
     def update(
         self, frame: int, found: Sequence[Component], shift: Sequence[float] = (0.0, 0.0), repeat: bool = False
