@@ -29,6 +29,7 @@ MAX_BOXES = 2_000_000  # of one file, those between key frames included; more wo
 SHAPES = ("box", "polygon", "points", "ellipse", "mask")  # whose boxes are taken
 OTHER_SHAPES = ("polyline", "cuboid", "skeleton", "tag")
 WHOLE = re.compile(r"\d{1,10}", re.ASCII)
+STEP = re.compile(r"step\s*=\s*(\d{1,10})", re.ASCII)  # of a task that takes every so manieth frame
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 
 
@@ -80,8 +81,9 @@ class CvatFile:
     """What an xml holds.
 
     `length` is the number of frames of the task, `size` the (height, width) of a video's frames, `source` the file of a
-    video, all where they are declared; `others` counts shapes that are not read, `attributes` those of shapes that are
-    read, and `occluded` such shapes.
+    video, all where they are declared; `first` is the number of the task's first frame and `step` what lies between its
+    frames, as frames are numbered in what the task was made from. `others` counts shapes that are not read,
+    `attributes` those of shapes that are read, and `occluded` such shapes.
     """
 
     path: str
@@ -90,6 +92,8 @@ class CvatFile:
     name: str = ""
     source: str = ""
     length: int | None = None
+    first: int = 0
+    step: int = 1
     size: tuple[int, int] | None = None
     others: Counter[str] = field(default_factory=Counter)
     attributes: Counter[str] = field(default_factory=Counter)
@@ -133,6 +137,11 @@ def _read_meta(root: Element, found: CvatFile) -> None:
             length = (about.findtext("size") or "").strip()
             if about.tag == "task" and WHOLE.fullmatch(length):
                 found.length = int(length)
+            first, step = ((about.findtext(part) or "").strip() for part in ("start_frame", "frame_filter"))
+            found.first = int(first) if about.tag == "task" and WHOLE.fullmatch(first) else found.first
+            if step and not (told := STEP.fullmatch(step)):
+                raise UserError(f"{found.path}: found the frame_filter '{step[:40]}', expected step=N; correct it")
+            found.step = max(1, int(told[1])) if step else found.step
             found.name = (about.findtext("name") or "").strip()
             found.source = (about.findtext("source") or root.findtext("meta/source") or "").strip()
             size = [(about.findtext(f"original_size/{side}") or "").strip() for side in ("height", "width")]

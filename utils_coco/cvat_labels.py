@@ -109,24 +109,31 @@ def _take_tracks(
 def _place_frames(
     file: CvatFile, images: Sequence[SourceImage], frame_numbers: str | None, found: VideoLabels
 ) -> dict[int, str]:
-    """The keys of the images by the number of the frame that each is."""
-    order = {place: image.key for place, image in enumerate(images)}
+    """The keys of the images by the number of the frame that each is.
+
+    In CVAT's files frames have the numbers of what the task was made from: of one that takes every fourth, 0, 4, 8, ….
+    """
+    own = file.length == len(images)  # the task's images, and no more
+    first, step = (file.first, file.step) if own else (0, 1)
+    order = {first + step * place: image.key for place, image in enumerate(images)}
     names = {image.number: image.key for image in images}
     if order == names:
         return order
     film = Path(file.source).suffix.lower() in VIDEO_SUFFIXES
     chosen = frame_numbers or FRAME_NUMBERS[film]
-    if chosen == "order" and frame_numbers is None and file.length not in (None, len(images)):
+    every = (file.first, file.step) == (0, 1) and file.length is None  # nothing speaks of other frames
+    if chosen == "order" and frame_numbers is None and not (own or every):
+        length = "a task that leaves frames out" if file.length is None else f"a task of {file.length} frames"
         raise UserError(
-            f"{file.path}: found a task of {file.length} frames, and {len(images)} images, the first {images[0].path}, "
+            f"{file.path}: found {length}, and {len(images)} images, the first {images[0].path}, "
             "so that it cannot be told which frame is which; give the task's images, or say by --frame-numbers whether "
             "frames are numbered by the images' order or by their names"
         )
     if frame_numbers is None:
         other = FRAME_NUMBERS[not film]
-        first = f"frame {images[0].number if film else 0} is {images[0].path.name}"
+        example = f"frame {images[0].number if film else file.first} is {images[0].path.name}"
         found.said.append(
-            f"{file.path}: frames are numbered by the images' {chosen} ({first}); if that is wrong, give "
+            f"{file.path}: frames are numbered by the images' {chosen} ({example}); if that is wrong, give "
             f"--frame-numbers {other}"
         )
     return order if chosen == "order" else names

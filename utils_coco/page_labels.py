@@ -86,7 +86,8 @@ def frames_looked_at(images: Path, labels: Path, link: bool) -> Iterator[Path]:
             if not wanted:
                 warn(f"{page.sequence}: nothing was decided in the page, so that no frame of it is taken")
                 continue
-            _gather(_source_of(page, sources, images, len(pages)), wanted, Path(work), link)
+            named = {frame.number: frame.name for frame in page.frames if frame.name}
+            _gather(_source_of(page, sources, images, len(pages)), wanted, named, Path(work), link)
             count += len(wanted)
         if not count:
             raise UserError(f"{labels}: found no decision in any frame; accept or reject in the page and save again")
@@ -100,6 +101,7 @@ def _source_of(page: PageLabels, sources: Sequence[FrameSource], images: Path, p
     found = found or [one for one in sources if one.name.rpartition("/")[2] == last]
     if not found and len(sources) == pages == 1:
         found = list(sources)
+        warn(f"{page.sequence}: found no sequence of this name in {images}; {found[0].name}, the only one, is taken")
     if len(found) != 1:
         raise UserError(
             f"--images: found {len(found)} sequences called {page.sequence} in {images}, expected the one that was "
@@ -108,11 +110,16 @@ def _source_of(page: PageLabels, sources: Sequence[FrameSource], images: Path, p
     return found[0]
 
 
-def _gather(source: FrameSource, wanted: dict[int, str], work: Path, link: bool) -> None:
-    """Bring the `wanted` frames of a source, keys by number, into a folder."""
+def _gather(source: FrameSource, wanted: dict[int, str], named: dict[int, str], work: Path, link: bool) -> None:
+    """Bring the `wanted` frames of a source, keys by number, into a folder; `named` are the files that they were."""
     left = dict(wanted)
     for number, path in source.files:
         if number in left:
+            if Path(path).stem != Path(named.get(number, path)).name.removesuffix(Path(path).suffix):
+                raise UserError(
+                    f"{path}: found frame {number}, which the labels call {named[number]}, expected the footage that "
+                    "was predicted; give that with --images"
+                )
             key = left.pop(number)
             place(Path(path), work / f"{key}{Path(path).suffix}", link=True)
     if not source.files:

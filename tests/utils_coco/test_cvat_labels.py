@@ -26,8 +26,10 @@ def track(*shapes, number=0, label="drone", **more):
     return f'<track id="{number}" label="{label}" source="manual"{extra}>{"".join(shapes)}</track>'
 
 
-def task(*parts, size=None, source="", name="", sides=None):
+def task(*parts, size=None, source="", name="", sides=None, first=None, step=None):
     inner = f"<name>{name}</name>" + (f"<size>{size}</size>" if size is not None else "")
+    inner += f"<start_frame>{first}</start_frame>" if first is not None else ""
+    inner += f"<frame_filter>{step}</frame_filter>" if step is not None else ""
     inner += f"<original_size><width>{sides[1]}</width><height>{sides[0]}</height></original_size>" if sides else ""
     head = f"<version>1.1</version><meta><task>{inner}</task><source>{source}</source></meta>"
     return f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>{head}{"".join(parts)}</annotations>'
@@ -181,6 +183,22 @@ def test_a_task_of_another_length_stops_unless_it_is_said_what_frames_are(tmp_pa
     with pytest.raises(UserError, match="task of 31 frames, and 3 images, the first .*0007.png.*--frame-numbers"):
         take(tmp_path, task(MOVING, size=31))
     assert lefts(take(tmp_path, frame_numbers="order")[1]["a"]) == [[4], [6], [8]]
+
+
+def test_frames_of_a_task_that_leaves_some_out_have_the_numbers_of_all(tmp_path):
+    frames(tmp_path, range(3))
+    thinned = track(box(10, 4), box(18, 8), box(22, 8, outside=1))
+    said, found = take(tmp_path, task(thinned, size=3, first=10, step="step=4"))
+    assert lefts(found["a"]) == [[4], [6], [8]]
+    assert any("numbered by the images' order (frame 10 is 0000.png)" in line for line in said)
+    for folder in ("out", "img"):
+        (tmp_path / folder).rename(tmp_path / f"first {folder}")
+    frames(tmp_path, (7, 9, 30))
+    for more in ({}, {"size": 7}):
+        with pytest.raises(UserError, match="and 3 images, the first .*0007.png.*--frame-numbers"):
+            take(tmp_path, task(thinned, first=10, step="step=4", **more))
+    with pytest.raises(UserError, match="found the frame_filter 'every 4th', expected step=N"):
+        take(tmp_path, task(thinned, size=3, step="every 4th"))
 
 
 def test_frames_without_an_image_are_counted(tmp_path):

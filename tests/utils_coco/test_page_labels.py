@@ -11,6 +11,7 @@ from utils.datasets.dataset import open_dataset
 from utils.datasets.formats.page_labels import is_page_labels, parse_page_labels
 from utils.images.image_files import read_frame
 from utils.system.errors import UserError
+from utils.system.notices import warnings_given
 from utils.video.sources import open_sources
 from utils.video.writers import VideoWriter
 from utils_coco.import_labels import convert
@@ -88,6 +89,16 @@ def test_where_every_frame_was_looked_at_those_without_boxes_hold_no_target(imag
     assert set(found) == {("seq", number) for number in range(4)}
     assert found["seq", 3].boxes == () == found["seq", 3].ignored
     assert found["seq", 2].boxes == () and found["seq", 2].ignored == (xyxy(OPEN),)
+
+
+def test_other_footage_than_the_labels_name_is_not_taken_without_a_word(images, tmp_path):
+    labels = save(tmp_path / "r", labels_of("other", FRAMES))
+    convert(str(images), str(labels), str(tmp_path / "out"), fraction=0)
+    assert any("found no sequence of this name" in line for line in warnings_given())
+    for path in images.iterdir():
+        path.rename(path.with_name(f"film_{path.name}"))
+    with pytest.raises(UserError, match="film_0.png: found frame 0, which the labels call 0, expected the footage"):
+        convert(str(images), str(save(tmp_path / "s", labels_of("seq", FRAMES))), str(tmp_path / "else"), fraction=0)
 
 
 def test_frames_of_a_video_are_written_as_they_were_predicted(tmp_path):

@@ -229,7 +229,8 @@ def test_what_labelme_opens_leads_to_the_image(tmp_path):
     path = tmp_path / "lab/train/b/0002.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     assert (path.parent / content["imagePath"]).resolve() == tmp_path / "data/images/train/b/0002.png"
-    assert content["imageHeight"], content["imageWidth"] == SIZE and content["imageData"] is None
+    assert (content["imageHeight"], content["imageWidth"]) == SIZE
+    assert content["imageData"] is None
 
 
 def test_yolo_needs_the_size_of_images(tmp_path):
