@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from nets.deform_conv import TAPS, deform_conv
 
@@ -35,6 +34,8 @@ class DeformConv(nn.Conv2d):
         # Memory is read where offsets say, and NaN says anywhere. The taps' weights, and so the output, are NaN too.
         offset, mask = offset.nan_to_num(), mask.sigmoid()
         if x.device.type != "cpu" or torch.compiler.is_exporting():
+            from torchvision.ops import deform_conv2d  # its import takes as long as PyTorch's own
+
             return deform_conv2d(x, offset, self.weight, self.bias, padding=1, mask=mask)
         y = deform_conv(x, offset, mask, self.weight)
         return y if self.bias is None else y + self.bias[:, None, None]

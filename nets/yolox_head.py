@@ -12,7 +12,6 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from nets.csp_darknet import yolox_conv
 from nets.process_sums import count_processes, sum_over_processes
@@ -20,6 +19,7 @@ from nets.process_sums import count_processes, sum_over_processes
 STRIDE = 8
 CENTRE_RADIUS = 2.5  # strides around a target's centre within which cells are candidates
 IGNORED_CLASS = -1  # in place of a target's class: a region in which nobody says what is a target
+BLOCK_OF_BOXES = 64  # that are compared with all others at once
 NUM_LARGEST_IOUS = 10  # IoUs whose sum says how many cells a target takes
 
 
@@ -87,9 +87,40 @@ def decode_detections(raw: Tensor, score: float = 0.001, nms: float = 0.65) -> l
     for box, value, index in zip(boxes, scores, classes, strict=True):
         keep = value >= score
         box, value, index = box[keep], value[keep], index[keep]
-        keep = batched_nms(box, value, index, nms)
+        keep = suppress(box, value, index, nms)
         results.append(torch.cat((box, value[:, None], index[:, None].float()), 1)[keep])
     return results
+
+
+def suppress(boxes: Tensor, scores: Tensor, classes: Tensor, limit: float) -> Tensor:
+    """Non-maximum suppression within each class: as torchvision's, whose import takes as long as PyTorch's own.
+
+    Args:
+        boxes: (N, 4) float x1, y1, x2, y2.
+        scores: (N,) float.
+        classes: (N,).
+        limit: IoU above which the lower one of two boxes of a class goes.
+
+    Returns:
+        (K,) int64, indices of the boxes that stay, the highest score first.
+    """
+    if boxes.device.type != "cpu":
+        from torchvision.ops import batched_nms  # seconds, see above; its kernel is what a GPU needs
+
+        return batched_nms(boxes, scores, classes, limit)
+    waiting = scores.argsort(descending=True, stable=True)
+    chosen = [waiting[:0]]
+    while len(waiting):  # box by box, thousands of them would take seconds
+        block, others = waiting[:BLOCK_OF_BOXES], waiting[BLOCK_OF_BOXES:]
+        # in double precision, as torchvision compares: an IoU of 0.3 in single precision is above 0.3
+        clash = _iou(boxes[block][:, None], boxes[waiting]).double() > limit
+        clash &= classes[block][:, None] == classes[waiting]
+        stays = torch.ones_like(block, dtype=torch.bool)
+        for index in clash[:, : len(block)].tril(-1).any(1).nonzero().flatten().tolist():
+            stays[index] = not clash[index, :index][stays[:index]].any()
+        chosen.append(block[stays])
+        waiting = others[~clash[stays, BLOCK_OF_BOXES:].any(0)]
+    return torch.cat(chosen)
 
 
 def pairwise_iou(targets: Tensor, boxes: Tensor) -> Tensor:

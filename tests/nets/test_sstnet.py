@@ -1,15 +1,20 @@
 """SSTNet, YOLOX's head and loss against known answers, against the assignment written out, and against themselves."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from known_answers import assert_close, fill, known
+from scripts import ROOT
 from torch.nn.utils import parameters_to_vector
+from torchvision.ops import batched_nms
 
 from nets import build_model
 from nets.published.loading import load_published
 from nets.sstnet import SSTNet, TrainingOutput, detection_criterion
-from nets.yolox_head import assign, decode_boxes, decode_detections, pad_targets, pairwise_iou, yolox_loss
+from nets.yolox_head import assign, decode_boxes, decode_detections, pad_targets, pairwise_iou, suppress, yolox_loss
 
 SMALL = {"depth": 0.33, "width": 0.0625}
 
@@ -171,6 +176,36 @@ def test_detections_are_decoded_suppressed_and_sorted():
     torch.testing.assert_close(first, torch.tensor(expected), rtol=1e-3, atol=1e-3)
     assert len(decode_detections(raw, nms=1.0)[0]) == 3
     assert len(decode_detections(raw, score=0.9)[0]) == 1
+
+
+@pytest.mark.parametrize("limit", [0.3, 0.5, 0.65, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 400])
+def test_suppression_keeps_what_torchvision_keeps(count, limit):
+    """Corners are whole numbers, so that many overlaps are at the limit; classes lie apart in another way there."""
+    rng = np.random.default_rng(count)
+    corner = rng.integers(0, 40, (count, 2))
+    boxes = torch.from_numpy(np.concatenate([corner, corner + rng.integers(1, 14, (count, 2))], 1)).float()
+    scores, classes = torch.from_numpy(rng.random(count)).float(), torch.from_numpy(rng.integers(0, 2, count))
+    kept = suppress(boxes, scores, classes, limit)
+    assert torch.equal(kept, batched_nms(boxes, scores, classes, limit))
+    if count == 400:
+        assert (64 < len(kept) < 390) == (limit < 1), "several blocks of boxes wait for each other"
+
+
+def test_networks_run_on_a_cpu_without_torchvision():
+    """Importing it takes as long as importing PyTorch."""
+    code = (
+        "import sys, torch\n"
+        "from nets import build_model\n"
+        "for name, options in (('tsmsa', {}), ('sstnet', {'width': 0.0625}), ('dsfnet', {'width': 0.0625})):\n"
+        "    network, _, postprocess = build_model(name, **options)\n"
+        "    colours = (network.in_channels,) if network.in_channels > 1 else ()\n"
+        "    clip = torch.zeros(1, *colours, network.num_frames, 32, 32)\n"
+        "    with torch.inference_mode(): postprocess(network.eval()(clip))\n"
+        "print([name for name in ('torchvision', 'torch._dynamo', 'sympy') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
 
 
 # The network
