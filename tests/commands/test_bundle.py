@@ -122,4 +122,4 @@ def test_own_footage_needs_no_weights(tmp_path, monkeypatch, capsys):
     assert len(found) == 2 and all("runs" in path.parts for path in tmp_path.rglob("*.mp4"))
     targets, hits = (sum(frame[key] for frames in found for frame in frames) for key in ("targets", "hits"))
     false = sum(len(frame["components"]) - frame["hits"] for frames in found for frame in frames)
-    assert targets > 20 and hits >= 0.7 * targets and false <= 2 * sum(map(len, found))
+    assert targets > 20 and hits >= 0.6 * targets and false <= 2 * sum(map(len, found))
