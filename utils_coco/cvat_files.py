@@ -29,7 +29,7 @@ MAX_BOXES = 2_000_000  # of one file, those between key frames included; more wo
 SHAPES = ("box", "polygon", "points", "ellipse", "mask")  # whose boxes are taken
 OTHER_SHAPES = ("polyline", "cuboid", "skeleton", "tag")
 WHOLE = re.compile(r"\d{1,10}", re.ASCII)
-STEP = re.compile(r"step\s*=\s*(\d{1,10})", re.ASCII)  # of a task that takes every so manieth frame
+STEP = re.compile(r"step\s*=\s*(\d{1,10})", re.ASCII)  # of a task that takes every Nth frame
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 
 
