@@ -277,7 +277,8 @@ def describe_fit(parts: Sequence[Part], model: VerifierModel, scores: Sequence[n
     network, labels = (np.concatenate([getattr(p.table, name) for p in parts]) for name in ("network", "labels"))
     return (
         "each sequence by a verifier that was fitted without it, at so many false candidates a frame, and at threshold "
-        f"{model.threshold:.4g}:\n{format_table(rows, COLUMNS)}\nexpected calibration error of candidates: network "
+        f"{model.threshold:.4g}:\n{format_table(rows, COLUMNS)}\n"
+        "expected calibration error of the candidates that scores were calibrated on: network "
         f"{calibration_error(probability_of(network), labels):.3f}, verifier "
         f"{calibration_error(np.concatenate(scores), labels):.3f}"
     )
