@@ -39,6 +39,7 @@ from utils.training.recipes import SEGMENTATION_FIRST
 from utils.training.resume import last_checkpoint
 from utils.training.setup import network_options
 from utils.video.sources import open_sources
+from utils.view.results import read_folder
 from utils_coco import (
     coco_to_cvat,
     coco_to_labelme,
@@ -482,6 +483,42 @@ LABELME = json.dumps(
     }
 )
 COCO_LABELS = json.dumps(coco(["0.png", "1.png"]))
+PAGE_LABELS = json.dumps(
+    {
+        "made_by": "python -m utils.view",
+        "format": 1,
+        "source": "x",
+        "sequence": "seq",
+        "size": [SIDE[1], SIDE[0]],
+        "classes": ["target"],
+        "complete": True,
+        "frames": [
+            {
+                "number": 0,
+                "name": "0",
+                "boxes": [{"box": [3, 4.5, 5, 5], "class": "bird", "state": "moved", "track": 2}],
+            },
+            {"number": 1, "name": "1", "boxes": [{"box": [3, 4, 5, 5], "class": "x", "state": "unreviewed"}]},
+        ],
+    }
+)
+
+
+def _results(folder):
+    """A folder of results for the page."""
+    found = {"score": 0.75, "box": [3, 4, 9, 9], "centroid": [6, 6], "area": 28}
+    frames = [{"number": number, "name": f"{number:06d}", "components": [found]} for number in (7, 9)]
+    about = {"source": "x.mp4", "sequence": "x", "fps": 25.0, "task": "segmentation", "size": [SIDE[1], SIDE[0]]}
+    path = folder / "predictions.json"
+    path.write_text(json.dumps(about | {"frames": frames}))
+    (folder / "coco.json").write_text(json.dumps(coco(["0.png", "1.png"])))
+    return path
+
+
+def _show(folder):
+    json.dumps(read_folder(folder).as_dict(0, 10), allow_nan=False)
+
+
 TARGETS = [
     Target("png", _image(".png", GREY), _look, "png"),
     Target("png of 16 bits", _image(".png", picture(1, SIDE, np.uint16)), _look, "png"),
@@ -510,6 +547,8 @@ TARGETS = [
     Target("voc", _labels(".xml", VOC), _import, "text"),
     Target("cvat", _labels(".xml", CVAT, "annotations"), _import, "text"),
     Target("labelme", _labels(".json", LABELME), _import, "json"),
+    Target("labels of the page", _labels(".json", PAGE_LABELS, "labels"), _import, "json"),
+    Target("results for the page", _results, _show, "json"),
     Target("coco labels", _labels(".json", COCO_LABELS, "labels"), _import, "json"),
     Target("mot table of a dataset", _video("gt/gt.txt", MOT), _open_video, "text"),
     Target("voc beside frames", _video("images/1/xml_det/1.xml", VOC, "images/1/img"), _open_video, "text"),

@@ -19,7 +19,7 @@ from utils.view.contents import PageObject, PageSequence
 from utils.view.grouping import extend_tracks
 from utils.view.page import page_of_results, write_page
 from utils.view.pictures import PictureBudget, pictures_of_source
-from utils.view.results import find_source, read_results
+from utils.view.results import find_source, read_folder
 
 FRAMES, SHAPE = 12, (48, 64)
 NASTY = "</script><b>A&B'\""
@@ -63,14 +63,14 @@ def test_the_page_holds_what_the_results_hold(results):
 
 
 def test_tracks_have_their_first_boxes_too(results):
-    sequence = read_results(results.folder)
+    sequence = read_folder(results.folder)
     for track, first in ((1, 0), (2, FRAMES // 2)):
         frames = [n for n, own in enumerate(sequence.objects) if any(item.track == track for item in own)]
         assert frames[0] <= first + 1
 
 
 def test_outlines_are_the_masks(results):
-    sequence = read_results(results.folder)
+    sequence = read_folder(results.folder)
     written = {item.outline for own in sequence.objects for item in own}
     assert any(written), "every component is a full box, so that nothing is shown by this"
 
@@ -162,19 +162,19 @@ def test_other_files_called_like_the_results_are_refused(tmp_path, content):
     (tmp_path / "predictions.json").write_text(content)
     (tmp_path / "coco.json").write_text('{"annotations": [], "categories": []}')
     with pytest.raises(UserError, match="expected what vid_predict.py writes"):
-        read_results(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(UserError, match="found no predictions.json"):
-        read_results(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_frames_that_moved_are_asked_for(results, tmp_path):
     sequence = PageSequence("s", str(tmp_path / "gone"), (64, 48), 25.0, ("target",), [0], ["0"], [[]])
     with pytest.raises(UserError, match="--source"):
         find_source(results.folder, sequence)
-    assert find_source(results.folder, read_results(results.folder)).name == results.source.name
+    assert find_source(results.folder, read_folder(results.folder)).name == results.source.name
 
 
 SLIDE = """(value => {

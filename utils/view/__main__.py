@@ -14,14 +14,13 @@ from pathlib import Path
 from utils.datasets.dataset import open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.images.alike_names import find_spelt_alike
-from utils.metrics.coco_results import naming_of
-from utils.metrics.coco_results import read_results as read_results_file
+from utils.metrics.coco_results import naming_of, read_results
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.video.sources import open_sources
 from utils.view.dataset_pages import pictures_of_frames, sequences_of
 from utils.view.page import PAGE_FILE, page_of_results, require_own, write_page
-from utils.view.results import choose_source, find_source, read_results
+from utils.view.results import choose_source, find_source, read_folder
 from utils.view.server import LABELS_FILE, FolderServer
 
 DEFAULT_THRESHOLD = 0.5
@@ -76,7 +75,7 @@ def write_dataset_page(
             )
         dataset = replace(dataset, sequences=Sequences.of(dataset.sequences).select(names))
     require_own(out)
-    found = read_results_file(predictions, naming) if predictions else {}
+    found = read_results(predictions, naming) if predictions else {}
     classes = [str(item["name"]) for item in naming.categories]
     shown = sequences_of(dataset, found, classes, threshold)
     pictures = [pictures_of_frames(list(frames)) for frames in dataset.sequences.values()]
@@ -92,7 +91,7 @@ def write_dataset_page(
 
 def make_page(folder: Path, source: str | None) -> Path:
     """Write the page of a folder of results."""
-    sequence = read_results(folder)
+    sequence = read_folder(folder)
     found = choose_source(open_sources(source), sequence) if source else find_source(folder, sequence)
     return page_of_results(folder, found)
 

@@ -17,7 +17,7 @@ from utils.video.sources import FrameSource
 from utils.view.contents import PageSequence
 from utils.view.markup import HELP, LEGEND, PICTURE, STAGE, TOOLS
 from utils.view.pictures import PictureBudget, pictures_of_source
-from utils.view.results import read_results
+from utils.view.results import read_folder
 
 PAGE_FILE = "view.html"
 PER_BLOCK = 50  # pictures that the script takes up together
@@ -90,9 +90,9 @@ def page_of_results(folder: Path, source: FrameSource) -> Path:
         Path of the page.
 
     Raises:
-        UserError: see `read_results` and `write_page`.
+        UserError: see `read_folder` and `write_page`.
     """
-    sequence, path = read_results(folder), folder / PAGE_FILE
+    sequence, path = read_folder(folder), folder / PAGE_FILE
     about = f"{len(sequence.numbers):,} frames of {sequence.size[0]} × {sequence.size[1]} from {sequence.short_source}"
     if not sequence.numbers:
         raise UserError(f"{folder}: found results without a frame, expected some; run vid_predict.py again")

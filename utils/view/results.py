@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.datasets.json_formats import MAX_NUMBER
 from utils.images.components import label
 from utils.images.image_files import read_frame
 from utils.render.page_parts import HIT, encode_components
@@ -24,7 +25,7 @@ MAIN_FILE = "predictions.json"
 SEGMENTATION = "segmentation"
 
 
-def read_results(folder: Path) -> PageSequence:
+def read_folder(folder: Path) -> PageSequence:
     """What was found in one sequence.
 
     Args:
@@ -49,7 +50,7 @@ def read_results(folder: Path) -> PageSequence:
             str(about["sequence"]),
             str(about["source"]),
             (width, height),
-            float(about["fps"]),
+            _number(about["fps"]),
             tuple(classes),
             [int(record["number"]) for record in records],
             [str(record["name"]) for record in records],
@@ -61,7 +62,7 @@ def read_results(folder: Path) -> PageSequence:
             ),
             expected_false=fmean(expected) if len(expected) == len(records) > 0 else None,
         )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(
             f"{path}: found something else ({type(error).__name__}: {error}), expected what vid_predict.py writes; run "
             "it again"
@@ -83,19 +84,25 @@ def _objects(
     """The components of a frame, each with what coco.json says of its track, in the same order."""
     result = []
     for n, found in enumerate(record["components"]):
-        x1, y1, x2, y2 = (float(value) for value in found["box"])
+        x1, y1, x2, y2 = map(_number, found["box"])
         track = annotations[n].get("track_id") if n < len(annotations) else None
         outline = outlines.get((int(x1), int(y1), int(x2 - x1), int(y2 - y1)), "")
         result.append(
             PageObject(
                 (x1, y1, x2 - x1, y2 - y1),
-                float(found["score"]),
+                _number(found["score"]),
                 None if track is None else int(track),
                 int(found.get("class", 0)),
                 outline,
             )
         )
     return result
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) <= MAX_NUMBER:  # NaN is none
+        raise ValueError("no number where one belongs")
+    return float(value)
 
 
 def _outlines(folder: Path, record: dict[str, Any]) -> dict[tuple[int, ...], str]:

@@ -1,6 +1,6 @@
 // The canvas on which a frame and what is in it are drawn, in any part and size, and where boxes are moved and added.
 const COLOURS = {
-  open: "#3cc8eb", accepted: "#6ee787", rejected: "#ff8a70", added: "#faeb50", hit: "#3cc8eb", wrong: "#ff5028",
+  open: "#3cc8eb", accepted: "#6ee787", rejected: "#ff8a70", added: "#c9a6ff", hit: "#3cc8eb", wrong: "#ff5028",
   missed: "#fa5afa", truth: "#faeb50",
 };
 const TAIL = 25, MOST_LABELS = 25, LEAST_SIDE = 5, DEFAULT_SIDE = 9;
