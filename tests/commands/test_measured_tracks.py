@@ -69,6 +69,15 @@ def test_test_measures_the_same_tracks(data, tmp_path, capsys):
     assert capsys.readouterr().out.count("track Pd") == 4
 
 
+def test_confirmation_is_measured_with_and_without_looking_back(data, tmp_path):
+    found = {}
+    for name, more in (("at once", ["--confirm", "4/5"]), ("back", ["--confirm", "4/5", "--confirm-back"])):
+        run("--method", "top-hat", "--data-root", data, "--tracks", *more, "--out", tmp_path / name)
+        found[name] = tracks_of(tmp_path / name)["sequences"]["s2"]
+    assert (found["at once"]["frames_to_first_hit"], found["at once"]["hits"]) == (3, 2)
+    assert (found["back"]["frames_to_first_hit"], found["back"]["hits"]) == (0, 5)
+
+
 def test_what_is_measured_are_the_tracks_that_vid_predict_reports(data, tmp_path):
     log = TrackLog(TrackRules(), 0.5)
     evaluate_detection(
