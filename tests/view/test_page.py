@@ -258,6 +258,7 @@ def test_a_track_is_rejected_a_box_added_and_both_are_saved(browser, tmp_path):
 def test_frames_between_two_added_boxes_are_filled(browser, tmp_path):
     browser.run("page.go(1)")
     browser.run("page.addBox([10, 20, 4, 4])")
+    browser.key("j")
     browser.run("page.step(4)")
     browser.run("page.addBox([18, 28, 8, 4])")
     labels = saved(browser, tmp_path)

@@ -7,9 +7,10 @@ const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count ==
 class Page {
   constructor() {
     this.sequences = new Map();
-    this.timer = 0; this.token = null; this.saved = 0; this.perTrack = true;
+    this.timer = 0; this.token = null; this.perTrack = true;
     this.stage = new Stage(find("stage"), find("closeup"), {
       select: at => this.select(at), move: (at, box) => this.edit(() => this.sequence.move(at, box), "moved"),
+      resize: (at, box) => this.edit(() => this.sequence.resize(at, box), "box changed"),
       add: box => this.addBox(box), changed: () => this.showZoom(),
     });
     this.timeline = new Timeline(find("timeline"), (frame, track) => {
@@ -25,6 +26,8 @@ class Page {
 
   open(id) {
     this.stop();
+    const waiting = this.unsaved();
+    say(waiting.length ? `not saved yet: ${waiting.join(", ")}` : "");
     if (!this.sequences.has(id)) this.sequences.set(id, new Sequence(JSON.parse(find(id).textContent)));
     const sequence = this.sequences.get(id), { about } = sequence;
     this.stage.open(sequence);
@@ -32,6 +35,8 @@ class Page {
     find("class").replaceChildren(...about.classes.map((name, n) => new Option(name, n)));
     find("class-field").hidden = about.classes.length < 2;
     find("complete").checked = sequence.complete;
+    if (find("sequence").length > 1)
+      find("save-note").textContent = `labels.json holds one sequence, the one that is shown: ${about.name}.`;
     this.scores = sequence.score.slice(0, sequence.count).filter(value => value !== null);
     const lowest = this.scores.length ? this.scores.reduce((a, b) => Math.min(a, b)) : 0;
     this.lowest = Math.max(lowest, about.least_score);
@@ -113,6 +118,7 @@ class Page {
     const none = at === null || sequence.state[at] === GONE;
     for (const name of ["accept", "reject", "reset"]) find(name).disabled = none;
     find("undo").disabled = !sequence.undone.length;
+    this.offerJoining();
     if (none) { panel.textContent = "Nothing chosen: click a box, or press n for the next track."; return; }
     const label = sequence.labels[sequence.track[at]], score = sequence.score[at], box = sequence.box(at);
     const own = sequence.byTrack[sequence.track[at]].filter(one => sequence.state[one] !== GONE);
@@ -166,17 +172,22 @@ class Page {
     announce(find("chosen").textContent);
   }
 
+  unsaved() { return [...this.sequences.values()].filter(one => one.unsaved).map(one => one.about.name); }
   edit(change, done) {
     const result = change();
     this.refresh();
     this.go(this.at);
-    say(`${done}${this.sequence.changes === this.saved ? "" : ", not saved yet"}`);
+    say(`${done}${this.sequence.unsaved ? ", not saved yet" : ""}`);
     return result;
   }
   decide(state) {
     const at = this.stage.selected, { sequence } = this;
     if (at === null) { say("nothing is chosen"); return; }
     const indices = this.perTrack ? sequence.byTrack[sequence.track[at]] : [at];
+    if (this.perTrack ? !indices.some(one => sequence.shown[one]) : !this.visible(at)) {
+      say(this.perTrack ? "nothing of that track is shown: choose another" : "choose a box of this frame first");
+      return;
+    }
     this.edit(() => sequence.decide(indices, state), `${this.perTrack ? "track" : "box"} ${STATES[state]}`);
     if (sequence.state[at] === GONE) this.stage.selected = null;
     if (find("advance").checked && this.perTrack && state !== UNREVIEWED) this.nextTrack(1, true);
@@ -189,22 +200,43 @@ class Page {
     this.edit(() => sequence.decide(all, shown ? ACCEPTED : REJECTED),
       `${plural(all.length, "box").replace(/boxs$/, "boxes")} ${shown ? "accepted" : "rejected"}`);
   }
+  // The added track that boxes drawn from now on belong to; null where that was not asked for.
+  joined() { return find("join").checked ? this.track() : null; }
   addBox(box) {
-    const { sequence } = this, chosen = this.stage.selected;
-    const track = chosen !== null && sequence.added[chosen] && sequence.state[chosen] !== GONE ? sequence.track[chosen] : null;
-    const at = this.edit(() => sequence.add(this.at, box, +find("class").value, track, find("fill").checked),
-      track === null ? "box added; go to a later frame and add another to fill what is between" : "box added to the track");
+    const { sequence } = this, track = this.joined();
+    if (!sequence.meets(box)) { say("nothing added: that is outside of the frame"); return; }
+    const name = own => `track ${sequence.labels[own]}`;
+    const at = sequence.add(this.at, box, +find("class").value, track, find("fill").checked), own = sequence.track[at];
     this.select(at);
+    this.edit(() => null, own === track ? `box added to ${name(own)}` : `box added as ${name(own)}` +
+      (track === null ? "; j before the next box of the same target joins them" : `, as ${name(track)} has one in this frame`));
+  }
+  toggleJoining() {
+    const box = find("join");
+    if (box.disabled) { say("choose a box that was added first"); return; }
+    box.checked = !box.checked;
+    say(box.checked ? `the next boxes belong to ${find("join-track").textContent}` : "the next box is a track of its own");
+  }
+  // Which boxes are joined is asked for anew for each track.
+  offerJoining() {
+    const { sequence } = this, at = this.stage.selected, possible = at !== null && sequence.added[at] && sequence.state[at] !== GONE;
+    const track = possible ? sequence.track[at] : null, box = find("join");
+    if (track === null || track !== this.offered) box.checked = false;
+    this.offered = track;
+    box.disabled = !possible;
+    find("join-track").textContent = possible ? `track ${sequence.labels[track]}` : "the chosen added track";
   }
   addHere() {  // by keyboard: at the chosen box, or in the middle of what is shown
     const at = this.stage.selected, [x, y, w, h] = at === null ? [...this.stage.centre, 0, 0] : this.sequence.box(at);
     this.addBox(this.stage.boxAround([x + w / 2, y + h / 2]));
   }
+  visible(at) { return at !== null && this.sequence.frame[at] === this.at && this.sequence.shown[at] === 1; }
   nudge(dx, dy, size) {
     const at = this.stage.selected;
-    if (at === null || this.sequence.frame[at] !== this.at) { say("choose a box of this frame first"); return; }
+    if (!this.visible(at)) { say("choose a box of this frame first"); return; }
     const [x, y, w, h] = this.sequence.box(at);
-    this.edit(() => this.sequence.move(at, size ? [x, y, w + dx, h + dy] : [x + dx, y + dy, w, h]), "box moved");
+    this.edit(() => size ? this.sequence.resize(at, [x, y, w + dx, h + dy]) : this.sequence.move(at, [x + dx, y + dy, w, h]),
+      size ? "box changed" : "box moved");
     this.select(at);
   }
   undo() {
@@ -225,6 +257,7 @@ class Page {
       this.stage.frame = (this.at + 1) % this.sequence.length;
       this.keepTrack();
       await this.go(this.at);
+      if (this.run !== run) return;  // stopped meanwhile
       this.timer = setTimeout(tick, Math.max(0, pace - (performance.now() - began)));
     };
     tick();
@@ -277,30 +310,33 @@ class Page {
     } catch (error) { say(`the server does not answer: ${error.message}`); }
   }
   take(labels, done) {
+    const { sequence } = this, fresh = sequence.changes === 0;
     try {
-      const lost = this.sequence.takeLabels(labels);
-      find("complete").checked = this.sequence.complete;
+      const lost = sequence.takeLabels(labels);
+      if (fresh) sequence.saved = sequence.changes;
+      find("complete").checked = sequence.complete;
       this.edit(() => null, lost ? `${done}; ${lost} boxes in it belong to other predictions and are left out` : done);
-    } catch (error) { say(error.message); return; }
-    this.saved = this.sequence.changes;
+    } catch (error) { say(error.message); }
   }
   async save() {
+    let done = `labels.json of ${this.sequence.about.name} downloaded`;
     const { sequence } = this, { changes } = sequence, text = JSON.stringify(sequence.toLabels()).replaceAll('{"number"', '\n{"number"') + "\n";
     if (this.token) {
       try {
         const headers = { "Content-Type": "application/json", "X-Token": this.token };
         const answer = await fetch("labels.json", { method: "POST", headers, body: text });
         if (!answer.ok) throw new Error(await answer.text());
-        say(`saved in ${await answer.text()}`);
+        done = `saved in ${await answer.text()}`;
       } catch (error) { say(`NOT saved: ${error.message}`); return; }
     } else {
       const link = document.createElement("a"), address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
       link.href = address; link.download = "labels.json";
       link.click();
       setTimeout(() => URL.revokeObjectURL(address), 60000);
-      say("labels.json downloaded");
     }
-    this.saved = changes;
+    sequence.saved = changes;
+    const waiting = this.unsaved();
+    say(done + (waiting.length ? `; not saved yet: ${waiting.join(", ")}` : ""));
   }
 
   wire() {
@@ -332,7 +368,7 @@ class Page {
       event.target.value = "";
     });
     document.addEventListener("keydown", event => this.key(event));
-    window.addEventListener("beforeunload", event => { if (this.sequence.changes !== this.saved) event.preventDefault(); });
+    window.addEventListener("beforeunload", event => { if (this.unsaved().length) event.preventDefault(); });
   }
   key(event) {
     const { target, key } = event, kind = target.type;
@@ -356,6 +392,7 @@ class Page {
       "+": () => this.stage.zoomBy(1.5), "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.fit(),
       "[": () => this.slide(-2), "]": () => this.slide(2), i: () => click("inverted"), c: () => this.autoLevels(true),
       b: () => { find(this.perTrack ? "scope-box" : "scope-track").click(); say(`decisions are for one ${this.perTrack ? "track" : "box"}`); },
+      j: () => this.toggleJoining(),
       m: () => find("mistake").click(), s: () => this.save(),
       Escape: () => { if (this.stage.adding) this.toggleAdding(); else this.select(null); },
       "?": () => { find("help").open = !find("help").open; find("help").querySelector("summary").focus(); },

@@ -61,7 +61,8 @@ TOOLS = """
 <label><input id="advance" type="checkbox" checked> then go to the next undecided track</label>
 <div class="bar"><button id="adding" aria-pressed="false">Add a box</button>
 <label id="class-field">of class <select id="class"></select></label></div>
-<label><input id="fill" type="checkbox" checked> fill the frames between the boxes of an added track</label>
+<label><input id="join" type="checkbox"> the next boxes belong to <span id="join-track"></span></label>
+<label><input id="fill" type="checkbox" checked> fill the frames between them</label>
 <div class="bar"><button id="accept-shown">Accept all shown</button>\
 <button id="reject-hidden">Reject all hidden</button></div><p id="decided" class="hint"></p>
 </section>
@@ -97,6 +98,7 @@ KEYS = (
     (("b",), "decide for whole tracks or for single boxes"),
     (("a",), "add a box where the chosen one is, or in the middle"),
     (("d",), "draw boxes with the pointer"),
+    (("j",), "the next boxes belong to the chosen track that was added, or no longer"),
     (("Shift + arrows",), "move the chosen box by a pixel"),
     (("Ctrl + Shift + arrows",), "make it larger or smaller"),
     (("u", "Ctrl + z"), "undo"),

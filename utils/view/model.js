@@ -47,7 +47,7 @@ class Sequence {
     });
     this.truth = data.truth ? this.openTruth(data.truth) : null;
     this.undone = [];
-    this.changes = 0;
+    this.changes = 0; this.saved = 0;                 // the number of changes, now and when labels were last saved
     this.complete = false;
     this.filter(0, 1);
   }
@@ -76,10 +76,20 @@ class Sequence {
     if (this.added[at]) return "added";
     return this.state[at] === ACCEPTED && this.moved(at) ? "moved" : STATES[this.state[at]];
   }
-  within(box) {
+  get unsaved() { return this.changes !== this.saved; }
+  within(box) {  // shifted into the frame, as a box that is moved is
     const w = Math.min(Math.max(box[2], 1), this.width), h = Math.min(Math.max(box[3], 1), this.height);
     return [Math.min(Math.max(box[0], 0), this.width - w), Math.min(Math.max(box[1], 0), this.height - h), w, h];
   }
+  cut([x, y, w, h]) {  // at the border of the frame, as a box that is drawn or pulled at is
+    const span = (start, length, side) => {
+      const low = Math.min(Math.max(start, 0), side - 1);
+      return [low, Math.max(Math.min(start + length, side) - low, 1)];
+    };
+    const [left, width] = span(x, w, this.width), [top, height] = span(y, h, this.height);
+    return [left, top, width, height];
+  }
+  meets([x, y, w, h]) { return x < this.width && y < this.height && x + w > 0 && y + h > 0; }
 
   // Which objects are shown: those of the least score whose track has so many of them; what was decided always is.
   filter(score, frames) {
@@ -166,9 +176,12 @@ class Sequence {
   move(at, box) {
     this.change([at], () => { this.setBox(at, this.within(box)); this.state[at] = ACCEPTED; });
   }
+  resize(at, box) {
+    this.change([at], () => { this.setBox(at, this.cut(box)); this.state[at] = ACCEPTED; });
+  }
   append(frame, box, track, category) {
     const at = this.x.length;
-    this.setBox(at, this.within(box));
+    this.setBox(at, this.cut(box));
     this.score[at] = null; this.category[at] = category; this.outline[at] = ""; this.match[at] = -1;
     this.frame[at] = frame; this.track[at] = track; this.state[at] = GONE; this.added[at] = true;
     this.first[at] = this.box(at);
@@ -183,11 +196,12 @@ class Sequence {
     this.byTrack.push([]);
     return this.labels.push(label) - 1;
   }
-  // A box that a person draws; of an added track the frames between its boxes are filled along straight lines.
+  live(track) { return this.byTrack[track].filter(at => this.state[at] !== GONE); }
+  // A box that a person draws; of an added track the frames between its boxes are filled along straight lines. A track
+  // that has a box in the frame already takes no other one: that is a track of its own.
   add(frame, box, category, track = null, fill = true) {
-    const own = track ?? this.newTrack(), live = this.byTrack[own].filter(at => this.state[at] !== GONE);
-    const taken = live.find(at => this.frame[at] === frame);
-    if (taken !== undefined) { this.move(taken, box); return taken; }
+    const free = track !== null && this.live(track).every(at => this.frame[at] !== frame);
+    const own = free ? track : this.newTrack(), live = this.live(own);
     const fresh = [this.append(frame, box, own, category)], target = this.box(fresh[0]);
     const before = live.filter(at => this.frame[at] < frame).pop();
     const after = live.find(at => this.frame[at] > frame);
@@ -225,20 +239,30 @@ class Sequence {
     if (labels?.made_by !== "python -m utils.view" || labels.format !== 1 || labels.sequence !== this.about.name)
       throw new Error(`these are no labels of ${this.about.name}`);
     const frames = new Map(this.numbers.map((number, index) => [number, index])), tracks = new Map();
-    const fresh = [], decided = [];
+    const fresh = [], decided = [], same = (box, other) => box.every((value, n) => Math.abs(value - other[n]) < 0.011);
+    const living = (frame, box) => this.byFrame[frame].find(at => this.added[at] && this.state[at] !== GONE && same(box, this.box(at)));
     let lost = 0;
+    for (const { number, boxes } of labels.frames) {  // tracks that were added here already go on
+      for (const { box, state, track } of boxes) {
+        const at = state === "added" && frames.has(number) ? living(frames.get(number), box) : undefined;
+        if (at !== undefined && !tracks.has(track)) tracks.set(track, this.track[at]);
+      }
+    }
     for (const { number, boxes } of labels.frames) {
       const frame = frames.get(number);
       if (frame === undefined) { lost += boxes.length; continue; }
       const waiting = this.byFrame[frame].filter(at => !this.added[at]);
       for (const { box, from, state, track, class: name } of boxes) {
         if (state === "added") {
+          if (living(frame, box) !== undefined) continue;
           if (!tracks.has(track)) tracks.set(track, this.newTrack());
+          const there = this.live(tracks.get(track)).find(at => this.frame[at] === frame);
+          if (there !== undefined) { decided.push([there, ACCEPTED, box]); continue; }
           const category = Math.max(0, this.about.classes.indexOf(name));
           fresh.push(this.append(frame, box, tracks.get(track), category));
           continue;
         }
-        const place = waiting.findIndex(at => (from ?? box).every((value, n) => Math.abs(value - this.first[at][n]) < 0.011));
+        const place = waiting.findIndex(at => same(from ?? box, this.first[at]));
         if (place < 0) { lost++; continue; }
         const [at] = waiting.splice(place, 1);
         if (state !== "unreviewed") decided.push([at, state === "rejected" ? REJECTED : ACCEPTED, box]);

@@ -24,7 +24,7 @@ function outlineOf(x, y, w, h, runs) {
 }
 
 class Stage {
-  // `on` are functions: select(at), move(at, box), add(box), changed().
+  // `on` are functions: select(at), move(at, box), resize(at, box), add(box), changed().
   constructor(canvas, closeup, on) {
     Object.assign(this, { canvas, closeup, on, low: 0, high: 255, inverted: false, outlines: true, tails: true });
     this.levelled = document.createElement("canvas");
@@ -290,13 +290,14 @@ class Stage {
     if (!drag.far && Math.hypot(dx, dy) < 4 * this.perPixel()) return;
     drag.far = true;
     if (drag.mode === "add") {
-      drag.box = [Math.min(now[0], drag.start[0]), Math.min(now[1], drag.start[1]), Math.abs(dx), Math.abs(dy)];
+      drag.box = this.sequence.cut([Math.min(now[0], drag.start[0]), Math.min(now[1], drag.start[1]), Math.abs(dx), Math.abs(dy)]);
     } else if (drag.mode === "move") {
       drag.box = [drag.from[0] + dx, drag.from[1] + dy, drag.from[2], drag.from[3]];
     } else {
       const [x, y, w, h] = drag.from, [right, low] = drag.corner;
       const sides = [right ? x : x + dx, low ? y : y + dy, right ? x + w + dx : x + w, low ? y + h + dy : y + h];
-      drag.box = [Math.min(sides[0], sides[2]), Math.min(sides[1], sides[3]), Math.abs(sides[2] - sides[0]), Math.abs(sides[3] - sides[1])];
+      drag.box = this.sequence.cut([Math.min(sides[0], sides[2]), Math.min(sides[1], sides[3]), Math.abs(sides[2] - sides[0]),
+        Math.abs(sides[3] - sides[1])]);
     }
     this.draw();
   }
@@ -307,7 +308,7 @@ class Stage {
     if (drag.mode === "add") {
       const small = !drag.box || Math.max(drag.box[2], drag.box[3]) < 2;
       this.on.add(small ? this.boxAround(this.place(event)) : drag.box);
-    } else if (drag.box) this.on.move(drag.at, drag.box);
+    } else if (drag.box) this.on[drag.mode === "size" ? "resize" : "move"](drag.at, drag.box);
     this.draw();
   }
   boxAround([x, y]) {
