@@ -35,13 +35,13 @@ def yolo_line(box: SourceBox, size: tuple[int, int], tracks: bool = False) -> st
     Args:
         box: inside its image.
         size: (height, width) of the image.
-        tracks: put the confidence, 1 for one without a score, and the id of the track, if there is one, behind it.
+        tracks: put its score and the id of its track behind it; a score of 1 before an id alone.
     """
     height, width = size
     across, along = box.x2 - box.x1, box.y2 - box.y1
     shares = ((box.x1 + box.x2) / 2 / width, (box.y1 + box.y2) / 2 / height, across / width, along / height)
     words = [str(box.category), *(plain_number(value.quantize(DECIMALS)) for value in shares)]
-    if tracks:
+    if tracks and (box.score, box.track) != (None, None):
         words.append(plain_number(Decimal(1) if box.score is None else box.score))
         words += [] if box.track is None else [str(box.track)]
     return " ".join(words)

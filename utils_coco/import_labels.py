@@ -99,6 +99,7 @@ def match_labels(
             found.sizes |= {image.key: own.size} if own.size else {}
             found.splits.setdefault(image.key, set()).add(name.split)
     lookup.alike.tell(str(labels))
+    lookup.alike_videos.tell(str(labels))
     if not (found.boxes or found.masks or found.lost):
         raise UserError(
             f"{labels}: found no masks, expected pictures in a folder of their own, or beside the images, called "

@@ -201,7 +201,7 @@ class Lookup:
             short = image.sequence.rpartition("/")[2]
             if last[short] == 1:
                 self.by_number.setdefault((short, image.number), image)
-        self.alike = AlikeNames(lambda: self.by_end)
+        self.alike, self.alike_videos = AlikeNames(lambda: self.by_end), AlikeNames(lambda: sequences)
 
     def find_video(self, name: str, alone: bool) -> list[SourceImage]:
         """A video's images in their order, [] where there is no such video.
@@ -213,7 +213,9 @@ class Lookup:
         sequences = dict.fromkeys(image.sequence for image in self.images)
         possible = [end for end in _ends(name) if end in sequences]
         ending = [own for own in sequences if own.endswith(f"/{name}")]
-        found = possible[:1] or (ending if len(ending) == 1 else [self.only] if alone and self.only else [])
+        spelt = [] if possible or ending else list(filter(None, map(self.alike_videos.find, _ends(name))))
+        found = possible[:1] or (ending if len(ending) == 1 else spelt[:1])
+        found = found or ([self.only] if alone and self.only else [])
         return [image for image in self.images if image.sequence in found]
 
     @cached_property

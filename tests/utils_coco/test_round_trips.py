@@ -1,6 +1,7 @@
 """COCO → another program's format → COCO: boxes, classes, ids of tracks, frames and regions to ignore come back."""
 
 import json
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -118,6 +119,22 @@ def test_boxes_without_tracks_stay_without(tmp_path, kind):
     lost = WRITERS[kind][3]
     _, back = there_and_back(tmp_path, kind, content)
     assert [row[:4] for row in rows_of(content, lost)] == [row[:4] for row in rows_of(back, lost)]
+
+
+@pytest.mark.parametrize("kind", ["mot", "cvat", "labelme", "yolo"])
+def test_names_of_videos_in_another_unicode_form_are_found(tmp_path, kind):
+    """As where macOS has unpacked the labels."""
+    write_images(tmp_path)
+    content = content_of(np.random.default_rng(15), ("class1", "class2"))
+    text = unicodedata.normalize("NFD", json.dumps(content, ensure_ascii=False))
+    source = write_text(tmp_path / "x.json", text)
+    command, options, _, lost = WRITERS[kind]
+    command.convert(str(source), str(tmp_path / "lab"), **options)
+    images, labels, out = (str(tmp_path / name) for name in ("data/images/train", "lab", "out"))
+    convert(images, labels, out, fraction=0)
+    back = rows_of(load_coco(str(tmp_path / "out/annotations/instances_train2017.json")), lost)
+    assert [row[:4] for row in rows_of(content, lost)] == [row[:4] for row in back]
+    assert any("another Unicode form" in line or "spelt" in line for line in warnings_given())
 
 
 @pytest.mark.parametrize("kind", WRITERS)
