@@ -11,6 +11,7 @@ from utils.system.packages.late import cv2
 
 STACK_PIXELS = 1 << 22  # pixels labelled in one call; bounds the memory for many levels of a large, dense frame
 MATCH_DISTANCE = 3.0  # pixels between the centroids of a target and of the component that finds it, exclusive
+FEW_TARGETS = 20  # for more, components are sorted by their rows first
 _TIE = 1e-9  # rounding of centroids must not turn a distance of exactly 3 px into a hit
 
 
@@ -80,7 +81,7 @@ def label_levels(pixel: np.ndarray, height: np.ndarray, width: int, levels: int)
         levels: number of levels.
     """
     rows, columns = np.divmod(pixel, width)
-    y, x = _squeeze(rows), _squeeze(columns)
+    y, x = squeeze(rows), squeeze(columns)
     size = (int(y[-1]) + 2, int(x.max()) + 1) if len(pixel) else (1, 1)
     step = max(1, STACK_PIXELS // (size[0] * size[1]))
     parts = []
@@ -94,7 +95,7 @@ def label_levels(pixel: np.ndarray, height: np.ndarray, width: int, levels: int)
     return _gather(parts, pixel, rows, columns)
 
 
-def _squeeze(position: np.ndarray) -> np.ndarray:
+def squeeze(position: np.ndarray) -> np.ndarray:
     """Coordinates after removal of unused rows (or columns): neighbours stay neighbours, others stay apart."""
     if not len(position):
         return position
@@ -152,9 +153,16 @@ def match(targets: np.ndarray, components: np.ndarray, level: np.ndarray | None 
     if not len(components):
         return taken
     level = np.zeros(len(components), np.int64) if level is None else level
+    rows = np.ascontiguousarray(components[:, 0])
+    order = np.argsort(rows) if len(targets) > FEW_TARGETS else None
     for number, target in enumerate(targets):
-        near = ((components - target) ** 2).sum(1) < MATCH_DISTANCE**2 - _TIE
-        candidates = np.flatnonzero(near & (taken < 0))
+        if order is None:
+            close = np.flatnonzero(np.abs(rows - target[0]) < MATCH_DISTANCE)
+        else:
+            ends = np.searchsorted(rows, (target[0] - MATCH_DISTANCE, target[0] + MATCH_DISTANCE), sorter=order)
+            close = np.sort(order[slice(*ends)])
+        close = close[taken[close] < 0]
+        candidates = close[((components[close] - target) ** 2).sum(1) < MATCH_DISTANCE**2 - _TIE]
         _, first = np.unique(level[candidates], return_index=True)
         taken[candidates[first]] = number
     return taken

@@ -37,10 +37,10 @@ from utils.images.components import (
     Components,
     components_of_boxes,
     label,
-    label_levels,
     match,
     repeat_at_levels,
 )
+from utils.images.masks.nested_components import nested_components
 from utils.metrics.figures import NIOU_BITS, TALLIES, curves, figures
 from utils.metrics.rules import MASK_RULES, shoot
 
@@ -178,7 +178,7 @@ class SegmentationMetrics:
         found: Components | None,
         ignored: np.ndarray | None,
     ) -> None:
-        """Count at every threshold. Only pixels above the lowest one take part (see `label_levels`)."""
+        """Count at every threshold. Only pixels above the lowest one take part (see `nested_components`)."""
         counts, thresholds = self._counts, self.thresholds
         pixel = np.flatnonzero(probability > thresholds[0])
         height = np.searchsorted(thresholds, probability.reshape(-1)[pixel], side="left")
@@ -206,7 +206,7 @@ class SegmentationMetrics:
         }
         if self.rule == "shooting":
             return result | _tally_shooting(pixel, height, levels, mask, targets)
-        components = label_levels(pixel, height, mask.shape[1], levels) if found is None else found
+        components = nested_components(pixel, height, mask.shape[1], levels) if found is None else found
         taken = match(targets.centroid, components.centroid, components.level) >= 0
         level, false = components.level, ~taken
         return result | {
@@ -320,7 +320,7 @@ def _tally_shooting(
     pixel: np.ndarray, height: np.ndarray, levels: int, mask: np.ndarray, targets: Components
 ) -> dict[str, np.ndarray]:
     found, outside = shoot(pixel, height, mask, targets)
-    components = label_levels(pixel[outside], height[outside], mask.shape[1], levels)
+    components = nested_components(pixel[outside], height[outside], mask.shape[1], levels)
     return {
         "matched": _count_reaching(found, levels),
         "false_pixels": _count_reaching(height[outside], levels),
