@@ -140,9 +140,33 @@ MUTATIONS = [
     ),
     Mutation(
         "utils/predictor/tracking/tracker.py",
-        "len(track.hits) >= self.confirm",
-        "len(track.hits) > self.confirm",
-        "render/test_own_footage.py",
+        "if len(late) < hits or self.held:",
+        "if len(late) <= hits or self.held:",
+        "predictor/test_confirmation.py",
+    ),
+    Mutation(
+        "utils/predictor/tracking/tracker.py",
+        "if one.time > since]",
+        "if one.time >= since]",
+        "predictor/test_confirmation.py",
+    ),
+    Mutation(
+        "utils/predictor/tracking/kinematics.py",
+        "return before or float(",
+        "return float(",
+        "predictor/test_confirmation.py",
+    ),
+    Mutation(
+        "utils/predictor/tracking/confirmation.py",
+        "if len(waiting) > rule.delay:",
+        "if len(waiting) >= rule.delay:",
+        "predictor/test_confirmation.py",
+    ),
+    Mutation(
+        "utils/predictor/tracking/tracker.py",
+        "centres = np.array([_centre(one) for one in found]) - self.offset",
+        "centres = np.array([_centre(one) for one in found])",
+        "predictor/test_confirmation.py",
     ),
     Mutation(
         "utils/metrics/tracks/counts.py",

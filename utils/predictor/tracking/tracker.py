@@ -110,7 +110,7 @@ class _Track:
     def meets(self, hits: int, since: float) -> bool:
         """Whether at least so many detections came after `since`, and scatter little about a steady motion."""
         late = [one for one in self.hits if one.time > since]
-        if len(late) < max(hits, 1) or self.held:
+        if len(late) < hits or self.held:
             return False
         if len(late) < 3:
             return True  # two places always make a steady motion
