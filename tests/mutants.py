@@ -26,6 +26,23 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS = [
+    Mutation("utils/view/server.py", "not in self.server.hosts", "in ()", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", "(HOST, port), Handler", '("", port), Handler', "view/test_view_server.py"),
+    Mutation(
+        "utils/view/server.py", "self.folder not in real.parents", "not real.is_absolute()", "view/test_view_server.py"
+    ),
+    Mutation("utils/view/server.py", 'or part.startswith(".")', "or not part", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", 'origin != f"http://{host}"', "not origin", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", "if not secrets.compare_digest(", "if None and (", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", "int(length) > MAX_LABELS_BYTES", "int(length) < 0", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", "if path.is_symlink():", "if path.is_mount():", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", "require_new_or_own(path, ", "print(path, ", "view/test_view_server.py"),
+    Mutation("utils/view/server.py", "file.seek(start)", "file.seek(start + 1)", "view/test_view_server.py"),
+    Mutation(
+        "utils_coco/page_labels.py", "ignored = box.state == OPEN", "ignored = False", "utils_coco/test_page_labels.py"
+    ),
+    Mutation("utils_coco/page_labels.py", "if page.complete or any", "if any", "utils_coco/test_page_labels.py"),
+    Mutation("utils/view/grouping.py", "min(away) > REACH * back", "min(away) < 0", "view/test_page.py"),
     Mutation(
         "utils/export.py",
         "if not different <= MAX_DEVIATION:",
