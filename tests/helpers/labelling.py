@@ -45,6 +45,21 @@ def coco_json(root, keys):
     write_text(root / "x.json", json.dumps(content))
 
 
+def labelme(root, key):
+    x1, y1, x2, y2 = BOX
+    shape = {"label": "drone", "points": [[x2, y1], [x1, y2]], "shape_type": "rectangle", "group_id": None}
+    content = {"shapes": [shape], "imagePath": f"{key.rpartition('/')[2]}.png", "imageHeight": 24, "imageWidth": 32}
+    write_text(root / f"{key}.json", json.dumps(content))
+
+
+def cvat(root, keys):
+    """CVAT for images."""
+    x1, y1, x2, y2 = BOX
+    box = f'<box label="drone" occluded="0" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}" z_order="0"></box>'
+    images = (f'<image id="{i}" name="{key}.png" width="32" height="24">{box}</image>' for i, key in enumerate(keys))
+    write_text(root / "annotations.xml", f"<annotations><version>1.1</version>{''.join(images)}</annotations>")
+
+
 def each(make):
     return lambda root, keys: [make(root, key) for key in keys]
 
@@ -54,6 +69,8 @@ KINDS = {
     "voc": each(voc),
     "masks": each(mask),
     "coco": coco_json,
+    "cvat": cvat,
+    "labelme": each(labelme),
     "boxes": table(["image", "x", "y", "w", "h", "class"], [12, 10, 3, 3, "drone"]),
     "centroids": table(["image", "x", "y"], [13.5, 11.5]),
 }
