@@ -1,7 +1,9 @@
 """`python -m utils.view --data-root X`: hits, misses and false alarms, and problems at their frames."""
 
 import json
+import shutil
 
+import cv2
 import numpy as np
 import pytest
 from moving import FRAMES, STEP, write_moving
@@ -83,10 +85,105 @@ def test_only_the_sequences_asked_for_are_shown(data, tmp_path):
         page_of(data, tmp_path, "--sequences", "nothing")
 
 
+def test_what_lies_in_a_region_to_ignore_is_not_shown(data, tmp_path):
+    path = data / "annotations/instances_test2017.json"
+    truth = json.loads(path.read_text())
+    for image in truth["images"]:
+        if "/s1/" in image["file_name"]:
+            region = {"image_id": image["id"], "category_id": 1, "bbox": [50, 36, 12, 12], "iscrowd": 1}
+            truth["annotations"].append(region | {"id": len(truth["annotations"]) + 1, "area": 144})
+    path.write_text(json.dumps(truth))
+    first = next(item for name, item in page_of(data, tmp_path).items() if name.endswith("s1"))
+    assert first["objects"]["match"] == [0] * (FRAMES - 1) and first["objects"]["counts"] == [1] * (FRAMES - 1) + [0]
+
+
+def test_what_lies_on_ignored_pixels_of_a_mask_is_not_shown(data, tmp_path):
+    ids = naming_of(open_dataset(data, "test", need="images")).ids
+    shutil.rmtree(data / "annotations")
+    for mask in (data / "masks/test/s1").iterdir():
+        content = cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) // 255
+        content[36:46, 50:62] = 255
+        write(mask, content)
+    for mask in (*(data / "masks/test/s2").iterdir(), *(data / "masks/test/s3").iterdir()):
+        write(mask, cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) // 255)
+    after = naming_of(open_dataset(data, "test", need="images")).ids
+    found, image_of = (
+        json.loads((tmp_path / "found.json").read_text()),
+        {number: image for image, number in ids.items()},
+    )
+    for item in found:
+        item["image_id"] = after[image_of[item["image_id"]]]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    pages = page_of(data, tmp_path, "--ignore-value", "255")
+    assert {tuple(item["objects"]["match"]) for name, item in pages.items() if name.endswith("s1")} == {
+        (0,) * (FRAMES - 1)
+    }
+
+
+def test_a_score_that_is_the_threshold_does_not_exceed_it(data, tmp_path):
+    first = next(item for name, item in page_of(data, tmp_path, "--threshold", "0.6").items() if name.endswith("s1"))
+    assert first["least_score"] == 0.6 and set(first["objects"]["score"]) == {0.9, 0.6}
+    tracks = zip(first["objects"]["track"], first["objects"]["score"], strict=True)
+    assert {score for track, score in tracks if track is not None} == {0.9}
+
+
+def test_a_broken_first_frame_leaves_the_size_and_no_folder_above_the_dataset_is_told(data, tmp_path):
+    path = data / "images/test/s2/0.png"
+    path.write_bytes(path.read_bytes()[:100])
+    broken = next(item for name, item in page_of(data, tmp_path).items() if name.endswith("s2"))
+    assert broken["size"] == [64, 48]
+    assert [line.partition(":")[0] for _, line in broken["problems"]] == ["images/test/s2/0.png"]
+    assert str(tmp_path) not in (tmp_path / "v.html").read_text()
+
+
 @pytest.mark.parametrize("words", [[], ["folder", "--data-root", "x"], ["folder", "--predictions", "x"]])
 def test_one_of_folder_and_dataset_is_asked_for(words):
     with pytest.raises(UserError, match="--data-root"):
         command.parse(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["folder", "--split", "test"],
+        ["folder", "--sequences", "a"],
+        ["folder", "--threshold", "0"],
+        ["folder", "--ignore-value", "0"],
+        ["folder", "--out", "view.html"],
+        ["--data-root", "x", "--source", "a"],
+        ["--data-root", "x", "--rebuild"],
+        ["--data-root", "x", "--port", "0"],
+        ["--data-root", "x", "--no-browser"],
+    ],
+)
+def test_options_of_the_other_kind_of_page_are_refused(words):
+    option = next(word for word in words if word.startswith("--") and word != "--data-root")
+    with pytest.raises(UserError, match=f"{option}: found with .*, expected with"):
+        command.parse(words)
+
+
+@needs_browser
+def test_what_is_moved_onto_a_target_hits_it_and_what_is_moved_away_does_not(data, tmp_path):
+    page_of(data, tmp_path)
+    figures = "(({ found, wrong }) => [found, wrong, page.sequence.mistakes(0)])(page.sequence.summary())"
+    with Browser(find_browser()) as browser:
+        browser.open((tmp_path / "v.html").as_uri())
+        browser.wait("typeof page === 'object' && page.stage.picture !== null")
+        targets = FRAMES - 1
+        assert browser.run(figures) == [targets, FRAMES, 1]
+        hit, false = browser.run("page.sequence.byFrame[0]")
+        assert browser.run(f"page.sequence.match[{hit}]") == 0
+        place = browser.run(f"page.sequence.box({hit})")
+        browser.run(f"page.edit(() => page.sequence.move({false}, {place}))")
+        assert browser.run(figures) == [targets, FRAMES - 1, 0]
+        browser.run(f"page.edit(() => page.sequence.move({hit}, [30, 2, 3, 3]))")
+        assert browser.run(figures) == [targets, FRAMES, 1]
+        browser.run("page.undo(), page.undo()")
+        assert browser.run(figures) == [targets, FRAMES, 1]
+        browser.run(f"page.edit(() => page.sequence.decide([{hit}, {false}], REJECTED))".replace("REJECTED", "2"))
+        assert browser.run(figures) == [targets - 1, FRAMES - 1, 1]
+        browser.run(f"page.addBox({place})")
+        assert browser.run(figures) == [targets, FRAMES - 1, 0]
 
 
 @needs_browser
@@ -101,6 +198,8 @@ def test_figures_follow_the_slider(data, tmp_path):
         )
         browser.run("page.setLeast(0.5, 1)")
         assert browser.run("page.sequence.summary().wrong") == FRAMES
+        browser.run("page.setLeast(0.6, 1)")
+        assert browser.run("page.sequence.summary().wrong") == 0, "a score of 0.6 does not exceed 0.6"
         browser.run("page.setLeast(0.95, 1)")
         assert browser.run("[page.sequence.summary().found, page.sequence.summary().wrong]") == [0, 0]
         browser.key("m")

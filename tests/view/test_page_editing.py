@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_page import needs_browser
+from test_page import PLACE, needs_browser
 
 from benchmarks.browser import Browser, find_browser
 from utils.view.contents import PageObject, PageSequence
@@ -12,11 +12,6 @@ from utils.view.page import write_page
 from utils.view.pictures import encode_picture
 
 FRAMES, SIZE = 10, (64, 48)
-PLACE = """(([x, y]) => {  // of a pixel of the frame, in the window
-    const box = page.stage.canvas.getBoundingClientRect(), view = page.stage.view();
-    const ratio = page.stage.canvas.width / box.width;
-    return [box.left + (view.left + x * view.scale) / ratio, box.top + (view.top + y * view.scale) / ratio];
-})"""
 ADDED = (
     "[...Array(page.sequence.x.length).keys()].filter(at => page.sequence.added[at] && page.sequence.state[at] !== 3)"
 )
@@ -90,9 +85,9 @@ def test_boxes_are_joined_and_filled_only_where_that_is_asked_for(browser):
     browser.run("page.step(3), page.addBox([40, 5, 4, 4])")
     assert [(frame, label) for frame, label, _ in added(browser)] == [(0, 2), (3, 3)]
     browser.key("j")
-    browser.run("page.step(2), page.addBox([44, 7, 4, 4])")
+    browser.run("page.step(2), page.addBox([44, 7, 8, 4])")
     own = {frame: box for frame, label, box in added(browser) if label == 3}
-    assert own == {3: [40, 5, 4, 4], 4: [42, 6, 4, 4], 5: [44, 7, 4, 4]}
+    assert own == {3: [40, 5, 4, 4], 4: [42, 6, 6, 4], 5: [44, 7, 8, 4]}
     browser.run("page.addBox([20, 20, 4, 4])")  # in the frame that the track has a box in
     assert [(frame, box) for frame, label, box in added(browser) if label == 4] == [(5, [20, 20, 4, 4])]
     assert browser.run("document.getElementById('join').checked") is False

@@ -14,16 +14,19 @@ from pathlib import Path
 from utils.datasets.dataset import open_dataset
 from utils.datasets.frame_table import Sequences
 from utils.images.alike_names import find_spelt_alike
+from utils.images.masks.meaning import IGNORE_HELP, parse_ignore_value
 from utils.metrics.coco_results import naming_of, read_results
 from utils.system.command_line import Parser, make_folder, number
 from utils.system.errors import UserError, user_errors
 from utils.video.sources import open_sources
-from utils.view.dataset_pages import pictures_of_frames, sequences_of
+from utils.view.dataset_pages import TruthChoice, pictures_of_frames, sequences_of
 from utils.view.page import PAGE_FILE, page_of_results, require_own, write_page
 from utils.view.results import choose_source, find_source, read_folder
 from utils.view.server import LABELS_FILE, FolderServer
 
 DEFAULT_THRESHOLD = 0.5
+FOLDER_OPTIONS = ("source", "rebuild", "port", "no_browser")
+DATA_OPTIONS = ("predictions", "split", "sequences", "threshold", "ignore_value", "out")
 
 
 def parse(argv: list[str] | None = None) -> Namespace:
@@ -34,34 +37,41 @@ def parse(argv: list[str] | None = None) -> Namespace:
         "--source", metavar="PATH", help="the frames, where they are not any more where vid_predict.py found them"
     )
     parser.add_argument("--rebuild", action="store_true", help=f"make {PAGE_FILE} again, though it is there")
-    parser.add_argument("--port", type=number("port"), default=0, metavar="N", help="default: a free one")
+    parser.add_argument("--port", type=number("port"), metavar="N", help="default: a free one")
     parser.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     data = parser.group("A dataset instead")
     data.add_argument("--data-root", metavar="FOLDER", help="dataset, its layout is found out")
     data.add_argument("--predictions", metavar="FILE", help="COCO results, such as detections.json of vid_map_coco.py")
-    data.add_argument("--split", choices=("test", "train", "all"), default="test", help="default: %(default)s")
-    data.add_argument("--sequences", nargs="+", default=[], metavar="NAME", help="only these sequences")
+    data.add_argument("--split", choices=("test", "train", "all"), help="default: test")
+    data.add_argument("--sequences", nargs="+", metavar="NAME", help="only these sequences")
     data.add_argument(
         "--threshold",
         type=number("threshold"),
-        default=DEFAULT_THRESHOLD,
         metavar="X",
-        help="score from which predictions are shown to begin with, and joined into tracks (default: %(default)s)",
+        help="score above which predictions are shown to begin with, and joined into tracks (default: "
+        f"{DEFAULT_THRESHOLD})",
     )
-    data.add_argument("--out", default=PAGE_FILE, metavar="FILE", help="the page (default: %(default)s)")
+    data.add_argument("--ignore-value", type=parse_ignore_value, metavar="N", help=IGNORE_HELP)
+    data.add_argument("--out", metavar="FILE", help=f"the page (default: {PAGE_FILE})")
     options = parser.parse_args(argv)
     if (options.folder is None) == (options.data_root is None):
         raise UserError(
             f"found {'neither FOLDER nor' if options.folder is None else 'both FOLDER and'} --data-root, expected one: "
             "results of vid_predict.py, or a dataset"
         )
-    if options.predictions and not options.data_root:
-        raise UserError("--predictions: is about a dataset, which is not given; give --data-root too")
+    given, wanted, foreign = ("FOLDER", "--data-root", DATA_OPTIONS)
+    if options.data_root is not None:
+        given, wanted, foreign = ("--data-root", "FOLDER", FOLDER_OPTIONS)
+    for name in foreign:
+        if getattr(options, name) is not None and getattr(options, name) is not False:
+            raise UserError(
+                f"--{name.replace('_', '-')}: found with {given}, expected with {wanted}; leave one of them out"
+            )
     return options
 
 
 def write_dataset_page(
-    root: str, split: str, sequences: Sequence[str], predictions: str | None, threshold: float, out: Path
+    root: str, predictions: str | None, split: str, sequences: Sequence[str], out: Path, choice: TruthChoice
 ) -> str:
     """Write the page of a dataset; returns a line about it."""
     dataset = open_dataset(root, split, need="images")
@@ -77,7 +87,7 @@ def write_dataset_page(
     require_own(out)
     found = read_results(predictions, naming) if predictions else {}
     classes = [str(item["name"]) for item in naming.categories]
-    shown = sequences_of(dataset, found, classes, threshold)
+    shown = sequences_of(dataset, found, classes, choice)
     pictures = [pictures_of_frames(list(frames)) for frames in dataset.sequences.values()]
     count = sum(len(item.numbers) for item in shown)
     about = (
@@ -100,15 +110,16 @@ def main(argv: list[str] | None = None) -> None:
     """Show a folder until it is interrupted."""
     options = parse(argv)
     if options.data_root:
-        choice = (options.split, options.sequences, options.predictions, options.threshold, Path(options.out))
-        print(write_dataset_page(options.data_root, *choice))
+        asked = (options.predictions, options.split or "test", options.sequences or (), Path(options.out or PAGE_FILE))
+        threshold = DEFAULT_THRESHOLD if options.threshold is None else options.threshold
+        print(write_dataset_page(options.data_root, *asked, TruthChoice(threshold, options.ignore_value)))
         return
     folder = Path(options.folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder, expected results of vid_predict.py; correct it")
     if options.rebuild or options.source or not (folder / PAGE_FILE).is_file():
         print(f"page in {make_page(folder, options.source)}")
-    with FolderServer(folder, options.port) as server:
+    with FolderServer(folder, options.port or 0) as server:
         print(f"open {server.address} - labels are saved in {folder / LABELS_FILE}; Ctrl-C ends it", flush=True)
         if not options.no_browser:
             webbrowser.open(server.address)

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 BoxSides = tuple[float, float, float, float]  # x, y, w, h in pixels of the frame
+TrueBox = tuple[float, float, float, float, int]  # and its class from 0
 DIGITS = 2  # of coordinates behind the point; of scores twice as many
 
 
@@ -44,7 +47,7 @@ class PageSequence:
         expected_false: mean number of false components a frame that is expected of all objects; None where nobody
             has estimated it.
         problems: places in `numbers` with a line about each.
-        least_score: that the page shows to begin with.
+        least_score: what the page shows to begin with exceeds it.
     """
 
     name: str
@@ -55,7 +58,7 @@ class PageSequence:
     numbers: Sequence[int]
     names: Sequence[str]
     objects: Sequence[Sequence[PageObject]]
-    truth: Sequence[Sequence[BoxSides]] | None = None
+    truth: Sequence[Sequence[TrueBox]] | None = None
     expected_false: float | None = None
     problems: Sequence[tuple[int, str]] = field(default=())
     least_score: float = 0.0
@@ -76,7 +79,7 @@ class PageSequence:
         columns = {
             "counts": [len(frame) for frame in self.objects],
             **_sides([item.box for item in found]),
-            "score": [round(item.score, 2 * DIGITS) for item in found],
+            "score": [self._score(item.score) for item in found],
             "track": [item.track for item in found],
             "category": [item.category for item in found],
             "outline": [item.outline for item in found],
@@ -85,7 +88,11 @@ class PageSequence:
         truth = None
         if self.truth is not None:
             boxes = [box for frame in self.truth for box in frame]
-            truth = {"counts": [len(frame) for frame in self.truth], **_sides(boxes)}
+            truth = {
+                "counts": [len(frame) for frame in self.truth],
+                **_sides(boxes),
+                "category": [box[4] for box in boxes],
+            }
         return {
             "index": index,
             "per_block": per_block,
@@ -103,8 +110,15 @@ class PageSequence:
             "least_score": self.least_score,
         }
 
+    def _score(self, score: float) -> float:
+        """For the script; where the truth is known, the shortest number that is the same in single precision.
 
-def _sides(boxes: Sequence[BoxSides]) -> dict[str, list[float]]:
+        So a threshold lies between the same scores as in `utils.metrics.detection.exceeds`.
+        """
+        return round(score, 2 * DIGITS) if self.truth is None else float(str(np.float32(score)))
+
+
+def _sides(boxes: Sequence[BoxSides | TrueBox]) -> dict[str, list[float]]:
     return {
         side: [
             int(value) if value.is_integer() else value for box in boxes for value in (round(float(box[n]), DIGITS),)

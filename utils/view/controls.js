@@ -4,6 +4,8 @@ const say = text => { find("status").textContent = text; };
 const announce = text => { find("announcement").textContent = text; };  // for those who do not see what is shown anyway
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
+const SCORE_STEP = 1e-4;
+
 class Page {
   constructor() {
     this.sequences = new Map();
@@ -39,8 +41,9 @@ class Page {
       find("save-note").textContent = `labels.json holds one sequence, the one that is shown: ${about.name}.`;
     this.scores = sequence.score.slice(0, sequence.count).filter(value => value !== null);
     const lowest = this.scores.length ? this.scores.reduce((a, b) => Math.min(a, b)) : 0;
-    this.lowest = Math.max(lowest, about.least_score);
-    this.highest = this.scores.length ? this.scores.reduce((a, b) => Math.max(a, b)) : 1;
+    // What is shown exceeds the least score: that lies below the lowest one, or below the highest one at the other end.
+    this.lowest = Math.max(lowest - SCORE_STEP, about.least_score || -SCORE_STEP);
+    this.highest = Math.max(this.lowest, this.scores.length ? this.scores.reduce((a, b) => Math.max(a, b)) - SCORE_STEP : 1);
     document.body.classList.toggle("truth", sequence.truth !== null);
     find("problems").replaceChildren(...(about.problems ?? []).map(([frame, text]) => {
       const line = document.createElement("li"), jump = document.createElement("button");
@@ -59,12 +62,12 @@ class Page {
   setSensitivity(value) {
     const logit = share => Math.log(share / (1 - share)), clip = share => Math.min(Math.max(share, 1e-4), 1 - 1e-4);
     const [low, high] = [logit(clip(this.lowest)), logit(clip(this.highest))], share = 1 - value / 100;
-    const score = value >= 100 ? Math.floor(1000 * this.lowest) / 1000 : 1 / (1 + Math.exp(-(low + share * (high - low))));
+    const score = value >= 100 ? Math.max(Math.floor(1000 * this.lowest) / 1000, this.sequence.about.least_score || -1) : 1 / (1 + Math.exp(-(low + share * (high - low))));
     this.setLeast(Math.min(score, this.highest), 1 + Math.round(share * 14));
   }
   setLeast(score, frames) {
     this.least = { score, frames };
-    find("least-score").value = score.toFixed(3); find("least-frames").value = frames;
+    find("least-score").value = Math.max(0, score).toFixed(3); find("least-frames").value = frames;
     this.refresh();
   }
   refresh() {
@@ -75,7 +78,7 @@ class Page {
     find("decided").textContent = `${sum.accepted.toLocaleString("en")} accepted, ${sum.rejected.toLocaleString("en")} ` +
       `rejected, ${sum.open.toLocaleString("en")} open`;
     find("expected").textContent = this.expectation(sum);
-    find("sensitivity").setAttribute("aria-valuetext", `score from ${this.least.score.toFixed(3)}, tracks of ` +
+    find("sensitivity").setAttribute("aria-valuetext", `score above ${this.least.score.toFixed(3)}, tracks of ` +
       `${plural(this.least.frames, "frame")}: ${find("counts").textContent}`);
     this.tracks = sequence.tracksShown();
     const marks = (sequence.about.problems ?? []).map(([frame]) => frame);
@@ -343,8 +346,8 @@ class Page {
     const on = (name, event, act) => find(name).addEventListener(event, act);
     on("sequence", "change", event => this.open(event.target.value));
     on("sensitivity", "input", event => this.setSensitivity(+event.target.value));
-    for (const name of ["least-score", "least-frames"]) on(name, "change", () =>
-      this.setLeast(Math.min(1, Math.max(0, +find("least-score").value || 0)), Math.max(1, Math.round(+find("least-frames").value) || 1)));
+    on("least-score", "change", event => this.setLeast(Math.min(1, Math.max(0, +event.target.value || 0)), this.least.frames));
+    on("least-frames", "change", event => this.setLeast(this.least.score, Math.max(1, Math.round(+event.target.value) || 1)));
     on("position", "input", event => { this.stop(); this.stage.frame = +event.target.value; this.keepTrack(); this.go(this.at); });
     const clicks = {
       play: () => this.play(), back: () => this.step(-1), on: () => this.step(1), previous: () => this.nextTrack(-1),

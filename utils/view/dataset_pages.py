@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,16 @@ import numpy as np
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
 from utils.datasets.quick_check import inspect, mask_paths
-from utils.images.box_masks import boxes_of_mask
+from utils.images.boxes import leave_out_ignored
 from utils.images.grey_levels import Stretch
-from utils.images.image_files import image_size, read_frame
+from utils.images.image_files import read_frame
 from utils.images.masks.meaning import IgnoreChoice, MaskMeaning, look_over_masks
-from utils.images.masks.values import read_labels, targets_of
-from utils.metrics.detection import match_in_order
+from utils.metrics.detection import LEFT_OUT, exceeds, judge
+from utils.metrics.truth import ignored_pixels, true_boxes
 from utils.predictor.prediction import Component
 from utils.predictor.tracking.tracker import Tracker
 from utils.system.errors import UserError
-from utils.view.contents import BoxSides, PageObject, PageSequence
+from utils.view.contents import BoxSides, PageObject, PageSequence, TrueBox
 from utils.view.grouping import extend_tracks
 from utils.view.pictures import NO_PICTURE, encode_picture
 
@@ -27,12 +29,24 @@ FPS = 10.0  # a second, of what says nothing of time
 LEAST_SCORE = 0.01  # of detections that a page shows; those below are many, and no threshold is there
 
 
+@dataclass(frozen=True)
+class TruthChoice:
+    """How detections are compared with what is true.
+
+    Args:
+        threshold: score above which detections are followed from frame to frame, and where the page's slider begins.
+        ignore: as of `utils.images.masks.meaning.look_over_masks`.
+    """
+
+    threshold: float
+    ignore: IgnoreChoice = None
+
+
 def sequences_of(
     dataset: Dataset,
     found: Mapping[str, np.ndarray],
     classes: Sequence[str],
-    threshold: float,
-    ignore: IgnoreChoice = None,
+    choice: TruthChoice,
 ) -> list[PageSequence]:
     """The sequences of a dataset.
 
@@ -40,13 +54,15 @@ def sequences_of(
         dataset: its frames, with masks or boxes as far as there are any.
         found: detections `(N, 6)` x1, y1, x2, y2, score, class of each image, by `Frame.image`.
         classes: names of the classes.
-        threshold: score from which detections are followed from frame to frame, and where the page's slider begins.
-        ignore: as of `utils.images.masks.meaning.look_over_masks`.
+        choice: see there.
     """
-    meaning = look_over_masks(mask_paths(dataset), ignore)
-    return [
-        _sequence(name, list(frames), found, classes, threshold, meaning) for name, frames in dataset.sequences.items()
+    meaning, folder = look_over_masks(mask_paths(dataset), choice.ignore), os.path.join(dataset.root, "")
+    shown = [
+        _sequence(name, list(frames), found, classes, choice.threshold, meaning)
+        for name, frames in dataset.sequences.items()
     ]
+    # a page is made to be handed on, and the folders above the dataset are nobody's business
+    return [replace(one, problems=[(n, line.replace(folder, "")) for n, line in one.problems]) for one in shown]
 
 
 def _sequence(
@@ -57,20 +73,17 @@ def _sequence(
     threshold: float,
     meaning: MaskMeaning,
 ) -> PageSequence:
-    tracker, objects, truth, problems = Tracker(), [], [], []
+    tracker, objects, truth, problems, size = Tracker(), [], [], [], None
     for place, frame in enumerate(frames):
         looked = inspect(frame, meaning)
         problems += [(place, line) for line in looked.problems]
-        true = _true_boxes(frame, meaning, looked.size)
-        truth.append([_sides(box) for box in true.tolist()])
-        rows = found.get(frame.image, np.zeros((0, 6)))
-        rows = rows[rows[:, 4] >= LEAST_SCORE]
-        rows = rows[np.argsort(-rows[:, 4], kind="stable")]
-        objects.append(_objects(frame.number, rows, match_in_order(rows, true, "centre"), tracker, threshold))
-    try:
-        height, width = image_size(frames[0].image)
-    except UserError:  # which is among the problems
-        height, width = 1, 1
+        size = size or looked.size
+        frame = replace(frame, mask_rule=meaning.rule)
+        true = _true_boxes(frame, looked.size)
+        truth.append([_true_box(box) for box in true.tolist()])
+        rows, hits = _judged(frame, found.get(frame.image, np.zeros((0, 6))), true, looked.size)
+        objects.append(_objects(frame.number, rows, hits, tracker, threshold))
+    height, width = size or (1, 1)  # where no frame can be read, which is among the problems
     return PageSequence(
         name,
         str(Path(frames[0].image).parent),
@@ -86,21 +99,35 @@ def _sequence(
     )
 
 
-def _true_boxes(frame: Frame, meaning: MaskMeaning, size: tuple[int, int] | None) -> np.ndarray:
-    """Boxes `(G, 4)` x1, y1, x2, y2 of a frame's targets: those listed, else those around what its mask shows."""
-    if frame.boxes is not None:
-        return np.array([box[:4] for box in frame.boxes], np.float64).reshape(-1, 4)
-    if frame.mask is not None and size:
-        try:
-            return boxes_of_mask(targets_of(read_labels(frame.mask, size, meaning.rule)))
-        except UserError:  # which is among the problems
-            pass
-    return np.zeros((0, 4))
+def _true_boxes(frame: Frame, size: tuple[int, int] | None) -> np.ndarray:
+    """`true_boxes`, where that can be told; else those that are listed, whatever is wrong with them."""
+    try:
+        return true_boxes(frame, size)
+    except UserError:  # which is among the problems
+        return np.array(frame.boxes or (), np.float64).reshape(-1, 5)
+
+
+def _judged(
+    frame: Frame, rows: np.ndarray, true: np.ndarray, size: tuple[int, int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A frame's detections `(N, 6)` that count, the surest first, and the index of the target that each hits.
+
+    What lies in a region to ignore counts for nothing, as in `utils.metrics`, and is not shown.
+    """
+    rows = rows[rows[:, 4] >= LEAST_SCORE]
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    try:
+        pixels = ignored_pixels(frame, size)
+    except UserError:  # which is among the problems
+        pixels = None
+    rows = leave_out_ignored(rows, *pixels) if pixels else rows
+    hits = judge(rows, true, np.array(frame.ignored, np.float64).reshape(-1, 5), "centre")
+    return rows[hits != LEFT_OUT], hits[hits != LEFT_OUT]
 
 
 def _objects(number: int, rows: np.ndarray, hits: np.ndarray, tracker: Tracker, threshold: float) -> list[PageObject]:
     """A frame's detections `(N, 6)`, the surest first, and the index of the target that each hits."""
-    sure = rows[rows[:, 4] >= threshold]
+    sure = rows[exceeds(rows[:, 4], threshold)]
     boxes = [tuple(map(float, row[:4])) for row in sure]
     parts = [
         Component(float(row[4]), box, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), 1)
@@ -113,6 +140,10 @@ def _objects(number: int, rows: np.ndarray, hits: np.ndarray, tracker: Tracker, 
         )
         for n, (row, hit) in enumerate(zip(rows, hits, strict=True))
     ]
+
+
+def _true_box(box: Sequence[float]) -> TrueBox:
+    return *_sides(box), int(box[4])
 
 
 def _sides(box: Sequence[float]) -> BoxSides:

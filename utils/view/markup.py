@@ -46,7 +46,7 @@ TOOLS = """
 <section class="panel" aria-labelledby="sensitivity-head"><h2 id="sensitivity-head">Sensitivity</h2>
 <input id="sensitivity" type="range" min="0" max="100" step="1" value="100" aria-labelledby="sensitivity-head">
 <p id="counts"></p><p id="expected"></p>
-<div class="bar"><label>score ≥ <input id="least-score" type="number" min="0" max="1" step="0.01" value="0"></label>
+<div class="bar"><label>score &gt; <input id="least-score" type="number" min="0" max="1" step="0.01" value="0"></label>
 <label>frames ≥ <input id="least-frames" type="number" min="1" step="1" value="1"></label></div>
 <p class="hint">To the left only what is sure stays: a higher score, and more frames of it in one track.</p>
 </section>

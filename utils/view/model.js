@@ -1,6 +1,7 @@
 // What the page knows of a sequence: its frames, the objects found in them, and what a person has decided about each.
 const UNREVIEWED = 0, ACCEPTED = 1, REJECTED = 2, GONE = 3;
 const STATES = ["unreviewed", "accepted", "rejected"];
+const HIT_DISTANCE = 3;  // px between centres, as of utils.metrics.detection
 const round = value => Math.round(value * 100) / 100;
 
 class Pictures {
@@ -45,11 +46,12 @@ class Sequence {
       this.byFrame.push([]);
       for (let n = 0; n < count; n++, at++) this.place(at, frame, data.objects.track[at], indices);
     });
+    this.matched = [...this.match];                   // by the boxes as they were found
     this.truth = data.truth ? this.openTruth(data.truth) : null;
     this.undone = [];
     this.changes = 0; this.saved = 0;                 // the number of changes, now and when labels were last saved
     this.complete = false;
-    this.filter(0, 1);
+    this.filter(-1, 1);
   }
   place(at, frame, label, indices) {
     // A single object is a track of its own without a number.
@@ -68,6 +70,17 @@ class Sequence {
     let at = 0;
     const byFrame = truth.counts.map(count => Array.from({ length: count }, () => at++));
     return { ...truth, byFrame };
+  }
+  // Of a box that was moved or added: the target of its class and frame whose centre is nearest, and less than 3 px away.
+  matchNow(at) {
+    if (!this.truth || !(this.added[at] || this.moved(at))) return this.matched[at] ?? -1;
+    let best = -1, least = HIT_DISTANCE;
+    this.truth.byFrame[this.frame[at]].forEach((one, n) => {
+      const { x, y, w, h, category } = this.truth;
+      const away = Math.hypot(x[one] + w[one] / 2 - this.x[at] - this.w[at] / 2, y[one] + h[one] / 2 - this.y[at] - this.h[at] / 2);
+      if (category[one] === this.category[at] && away < least) { best = n; least = away; }
+    });
+    return best;
   }
   box(at) { return [this.x[at], this.y[at], this.w[at], this.h[at]]; }
   setBox(at, [x, y, w, h]) { [this.x[at], this.y[at], this.w[at], this.h[at]] = [round(x), round(y), round(w), round(h)]; }
@@ -91,16 +104,16 @@ class Sequence {
   }
   meets([x, y, w, h]) { return x < this.width && y < this.height && x + w > 0 && y + h > 0; }
 
-  // Which objects are shown: those of the least score whose track has so many of them; what was decided always is.
+  // Which objects are shown: those that exceed the score whose track has so many of them; what was decided always is.
   filter(score, frames) {
     this.least = { score, frames };
     const total = this.x.length, counts = new Int32Array(this.labels.length);
     if (this.shown.length < total) this.shown = new Uint8Array(total + 256);
-    for (let at = 0; at < this.count; at++) if (this.score[at] >= score) counts[this.track[at]]++;
+    for (let at = 0; at < this.count; at++) if (this.score[at] > score) counts[this.track[at]]++;
     for (let at = 0; at < total; at++) {
       const state = this.state[at];
       this.shown[at] = state === GONE ? 0 : state !== UNREVIEWED || this.added[at] ? 1 :
-        this.score[at] >= score && counts[this.track[at]] >= frames ? 1 : 0;
+        this.score[at] > score && counts[this.track[at]] >= frames ? 1 : 0;
     }
     return this.summary();
   }
@@ -117,8 +130,8 @@ class Sequence {
     if (this.truth) {
       const found = new Set();
       let wrong = 0;
-      for (let at = 0; at < this.count; at++) {
-        if (!this.shown[at] || this.state[at] === REJECTED) continue;
+      for (let at = 0; at < this.x.length; at++) {
+        if (!this.stands(at)) continue;
         if (this.match[at] >= 0) found.add(`${this.frame[at]} ${this.match[at]}`); else wrong++;
       }
       Object.assign(sum, { targets: this.truth.x.length, found: found.size, wrong });
@@ -127,7 +140,7 @@ class Sequence {
   }
   stands(at) { return this.shown[at] === 1 && this.state[at] !== REJECTED; }
   foundIn(frame) {  // the true targets of a frame that something shown has found
-    return new Set(this.byFrame[frame].filter(at => this.stands(at) && !this.added[at]).map(at => this.match[at]));
+    return new Set(this.byFrame[frame].filter(at => this.stands(at)).map(at => this.match[at]));
   }
   mistakes(frame) {
     if (!this.truth) return 0;
@@ -154,13 +167,14 @@ class Sequence {
   change(indices, edit) {
     const before = indices.map(at => [at, this.state[at], this.box(at)]);
     indices.forEach(edit);
+    for (const at of indices) this.match[at] = this.matchNow(at);
     this.undone.push(before);
     this.changes++;
   }
   undo() {
     const before = this.undone.pop();
     if (!before) return null;
-    for (const [at, state, box] of before) { this.state[at] = state; this.setBox(at, box); }
+    for (const [at, state, box] of before) { this.state[at] = state; this.setBox(at, box); this.match[at] = this.matchNow(at); }
     this.changes++;
     return before.map(([at]) => at);
   }
