@@ -78,7 +78,7 @@ def test_a_run_that_is_not_complete_is_named(run, tmp_path):
 
 
 def test_there_are_bundled_weights_within_the_limit():
-    assert [folder.name for folder in FOLDERS] == ["sstnet", "tsmsa", "tsmsa_ir", "tsmsa_real"]
+    assert [folder.name for folder in FOLDERS] == ["sstnet", "tsmsa", "tsmsa_ir", "tsmsa_real", "tsmsa_synthetic"]
     assert sum(path.stat().st_size for path in BUNDLED_WEIGHTS.rglob("*") if path.is_file()) < LIMIT
 
 
