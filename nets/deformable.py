@@ -56,7 +56,8 @@ class DeformBlock(nn.Module):
 def bilinear_upsampling(channels: int, factor: int) -> nn.ConvTranspose2d:
     """Each channel by itself `factor` (even) times as large, with weights that start as bilinear interpolation."""
     layer = nn.ConvTranspose2d(channels, channels, 2 * factor, factor, factor // 2, groups=channels, bias=False)
-    distance = (torch.arange(2 * factor) / factor - (2 * factor - 1) / (2 * factor)).abs()
+    # on the CPU, wherever the layer is made: without memory these operators import what takes half a second
+    distance = (torch.arange(2 * factor, device="cpu") / factor - (2 * factor - 1) / (2 * factor)).abs()
     with torch.no_grad():
         layer.weight.copy_(torch.outer(1 - distance, 1 - distance).expand_as(layer.weight))
     return layer

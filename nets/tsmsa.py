@@ -46,7 +46,8 @@ class Head(nn.Sequential):
     def __init__(self, channels: int, hidden: int = 2):
         last = nn.Conv2d(hidden, 1, 1)
         with torch.no_grad():
-            last.weight.copy_(torch.tensor([1.0, -1.0]).repeat(hidden // 2).view(1, hidden, 1, 1))
+            last.weight[:, ::2] = 1.0
+            last.weight[:, 1::2] = -1.0
             last.bias.fill_(-3.0)
         super().__init__(*ConvNormAct(channels, hidden, 3, nn.ReLU), nn.Dropout(0.1), last)
 
