@@ -12,6 +12,7 @@ from utils.predictor.predictor import Predictor
 from utils.predictor.stages.scene import SceneStep
 from utils.predictor.tracking.confirmation import confirm_stream, keep_tracks
 from utils.predictor.tracking.tracker import Confirmation, Tracker
+from utils.system.errors import UserError
 
 SHAPE = (64, 96)
 PATIENCE = 5
@@ -139,6 +140,19 @@ def test_results_that_look_back_wait_for_no_more_frames_than_they_say():
     for index, _ in confirm_stream(rule, frames):
         assert len(taken) == min(index + 1 + rule.delay, 12)
     assert rule.delay == 4 and Confirmation(3, 5).delay == 0
+
+
+@pytest.mark.parametrize("fault", [UserError, KeyboardInterrupt])
+def test_what_waits_when_frames_end_by_a_fault_comes_before_it_is_raised(fault):
+    def frames():
+        yield from watched([[(30, 30)]] * 6)
+        raise fault("gone")
+
+    found = []
+    with pytest.raises(fault, match="gone"):
+        for index, prediction in confirm_stream(Confirmation(3, 5, back=True), frames()):
+            found.append((index, len(prediction.components)))
+    assert found == [(index, 1) for index in range(6)]
 
 
 def test_clutter_of_the_scene_stands_still_while_the_camera_pans_and_a_target_moves():

@@ -13,6 +13,7 @@ from utils.images.components import label
 from utils.predictor.prediction import Prediction, TrackPoint, from_boxes, from_probability, suppress_for_pictures
 from utils.predictor.stages.scene import SceneStep
 from utils.predictor.tracking.tracker import Confirmation, Tracker
+from utils.system.errors import UserError
 
 
 @dataclass(eq=False)
@@ -32,7 +33,8 @@ def confirm_stream(
 ) -> Iterator[tuple[Any, Prediction]]:
     """The predictions of one sequence with what the rule confirms, and its tracks.
 
-    A frame's prediction comes with the frame, or where the rule looks back N-1 frames later; no more frames wait.
+    A frame's prediction comes with the frame, or where the rule looks back N-1 frames later; no more frames wait. Those
+    that do when a frame cannot be read, or somebody interrupts, still come before that is raised.
 
     Args:
         rule: see there.
@@ -40,20 +42,26 @@ def confirm_stream(
     """
     tracker = Tracker(rule)
     waiting: deque[_Waiting] = deque()
-    for companion, step, prediction in watched:
-        if step.cut:
-            while waiting:
+    ended: BaseException | None = None
+    try:
+        for companion, step, prediction in watched:
+            if step.cut:
+                while waiting:
+                    yield waiting.popleft().confirmed()
+                tracker.cut()
+            tracks = tracker.update(prediction.number, prediction.components, step.shift, step.repeat)
+            if rule.back:
+                for one in waiting:
+                    one.tracks += [point for point in tracker.earlier if point.frame == one.prediction.number]
+            waiting.append(_Waiting(companion, prediction, tracks))
+            if len(waiting) > rule.delay:
                 yield waiting.popleft().confirmed()
-            tracker.cut()
-        tracks = tracker.update(prediction.number, prediction.components, step.shift, step.repeat)
-        if rule.back:
-            for one in waiting:
-                one.tracks += [point for point in tracker.earlier if point.frame == one.prediction.number]
-        waiting.append(_Waiting(companion, prediction, tracks))
-        if len(waiting) > rule.delay:
-            yield waiting.popleft().confirmed()
+    except (UserError, KeyboardInterrupt) as error:
+        ended = error
     while waiting:
         yield waiting.popleft().confirmed()
+    if ended is not None:
+        raise ended
 
 
 def keep_tracks(prediction: Prediction, tracks: Iterable[TrackPoint]) -> Prediction:
