@@ -151,9 +151,9 @@ MUTATIONS = [
     ),
     Mutation(
         "utils/predictor/tracking/tracker.py",
-        "far = cost > GATE",
-        "far = cost > 10 * GATE",
-        "render/test_own_footage.py",
+        "np.sqrt(GATE * variance)",
+        "np.sqrt(variance)",
+        "predictor/test_tracker_filter.py",
     ),
     Mutation(
         "utils/predictor/tracking/tracker.py",
@@ -169,8 +169,8 @@ MUTATIONS = [
     ),
     Mutation(
         "utils/predictor/tracking/kinematics.py",
-        "return before or float(",
-        "return float(",
+        "if not before and math.hypot(",
+        "if math.hypot(",
         "predictor/test_confirmation.py",
     ),
     Mutation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,6 +40,10 @@ def is_held(sensor: Sequence[np.ndarray], offsets: Sequence[np.ndarray], before:
         offsets: (2,) x, y by which the scene has moved until then.
         before: what was known, which stays so while scene and detections rest.
     """
-    if len(sensor) < LEAST_HELD or scatter_of(sensor) >= BAD_PIXEL_SCATTER:
+    if len(sensor) < LEAST_HELD:
         return False
-    return before or float(np.hypot(*np.ptp(np.array(offsets), axis=0))) >= LEAST_TRAVEL
+    # the scene's way is the same for all that is found, and mostly short; asked first, it spares the rest
+    way = zip(*(offset.tolist() for offset in offsets), strict=True)
+    if not before and math.hypot(*(max(axis) - min(axis) for axis in way)) < LEAST_TRAVEL:
+        return False
+    return scatter_of(sensor) < BAD_PIXEL_SCATTER

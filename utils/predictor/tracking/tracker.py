@@ -7,6 +7,7 @@ that pans moves nothing.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +17,10 @@ import numpy as np
 
 from utils.predictor.prediction import Component, Prediction, TrackPoint
 from utils.predictor.tracking.kinematics import is_held, steady_motion
-from utils.system.packages.late import optimize
+from utils.system.packages.late import optimize, spatial
 
 GATE = 9.21  # squared Mahalanobis distance that 99 % of a target's own detections keep to (chi², 2 degrees of freedom)
+FAR = 1e6  # what stands for the distance of those that cannot belong together
 SMOOTHING = 0.3  # share of the newest width and height
 REMEMBERED_STEPS = 15  # steps from frame to frame whose median is the usual one
 REMEMBERED_HITS = 12  # last detections, at least, by which a bad pixel is told
@@ -71,11 +73,15 @@ class _Hit:
 
 
 class _Track:
-    """State (x, y, vx, vy) of one target in the scene, its covariance, its size, and its last detections."""
+    """Place and velocity of one target in the scene, their covariance, its size, and its last detections.
+
+    x and y are alike and know nothing of each other, so that three numbers are the covariance of both: the variance of
+    the place, that of the velocity, and what they have in common.
+    """
 
     def __init__(self, found: Component, hit: _Hit, noise: float, fastest: float, kept: int) -> None:
-        self.state = np.array([*hit.scene, 0.0, 0.0])
-        self.covariance = np.diag([noise**2, noise**2, (fastest / 2) ** 2, (fastest / 2) ** 2])
+        (self.x, self.y), self.vx, self.vy = hit.scene.tolist(), 0.0, 0.0
+        self.variance, self.common, self.velocity_variance = noise**2, 0.0, (fastest / 2) ** 2
         self.size, self.score = _size(found), found.score
         self.time, self.id = hit.time, 0
         self.hits: deque[_Hit] = deque([hit], maxlen=max(kept, REMEMBERED_HITS))
@@ -85,23 +91,22 @@ class _Track:
     def predict(self, time: int, agility: float) -> None:
         """Move on to `time`; `agility` is the acceleration's standard deviation in pixels a frame²."""
         step = time - self.time
-        move = np.eye(4)
-        move[0, 2] = move[1, 3] = step
-        push = np.array([[step**2 / 2, 0], [0, step**2 / 2], [step, 0], [0, step]]) * agility
-        self.state = move @ self.state
-        self.covariance = move @ self.covariance @ move.T + push @ push.T
+        self.x, self.y = self.x + step * self.vx, self.y + step * self.vy
+        self.variance += step * (2 * self.common + step * self.velocity_variance) + (agility * step**2 / 2) ** 2
+        self.common += step * self.velocity_variance + agility**2 * step**3 / 2
+        self.velocity_variance += (agility * step) ** 2
         self.time = time
 
-    def distances(self, centres: np.ndarray, noise: float) -> np.ndarray:
-        """Squared Mahalanobis distances to centres (N, 2) in the scene."""
-        inverse = np.linalg.inv(self.covariance[:2, :2] + noise**2 * np.eye(2))
-        apart = centres - self.state[:2]
-        return np.einsum("ni,ij,nj->n", apart, inverse, apart)
-
     def update(self, found: Component, hit: _Hit, noise: float) -> None:
-        gain = self.covariance[:, :2] @ np.linalg.inv(self.covariance[:2, :2] + noise**2 * np.eye(2))
-        self.state = self.state + gain @ (hit.scene - self.state[:2])
-        self.covariance = self.covariance - gain @ self.covariance[:2]
+        whole = self.variance + noise**2
+        place_gain, velocity_gain = self.variance / whole, self.common / whole
+        x, y = hit.scene.tolist()
+        apart_x, apart_y = x - self.x, y - self.y
+        self.x, self.y = self.x + place_gain * apart_x, self.y + place_gain * apart_y
+        self.vx, self.vy = self.vx + velocity_gain * apart_x, self.vy + velocity_gain * apart_y
+        self.velocity_variance -= velocity_gain * self.common
+        self.common -= place_gain * self.common
+        self.variance -= place_gain * self.variance
         self.size = (1 - SMOOTHING) * self.size + SMOOTHING * _size(found)
         self.score = found.score
         self.hits.append(hit)
@@ -119,9 +124,9 @@ class _Track:
 
     def point(self, frame: int, detection: int, offset: np.ndarray) -> TrackPoint:
         """Its row for a frame to which the scene has moved by `offset`, with the index of its detection there."""
-        (w, h), (x, y) = self.size, self.state[:2] + offset
-        speed = float(np.hypot(*self.state[2:]))
-        return TrackPoint(self.id, frame, x - w / 2, y - h / 2, w, h, self.score, speed, detection)
+        (w, h), (right, down) = self.size.tolist(), offset.tolist()
+        x, y = self.x + right - w / 2, self.y + down - h / 2
+        return TrackPoint(self.id, frame, x, y, w, h, self.score, math.hypot(self.vx, self.vy), detection)
 
 
 def _centre(found: Component) -> np.ndarray:
@@ -243,9 +248,22 @@ class Tracker:
         if not self.tracks or not found:
             return []
         centres = np.array([_centre(one) for one in found]) - self.offset
-        cost = np.stack([track.distances(centres, self.noise) for track in self.tracks])
-        far = cost > GATE
-        rows, columns = optimize.linear_sum_assignment(np.where(far, 1e6, cost))
-        return [
-            (self.tracks[row], int(column)) for row, column in zip(rows, columns, strict=True) if not far[row, column]
-        ]
+        places = np.array([(track.x, track.y) for track in self.tracks])
+        variance = np.array([track.variance for track in self.tracks]) + self.noise**2
+        reach = np.sqrt(GATE * variance) * (1 + 1e-9)
+        near = spatial.cKDTree(centres).query_ball_point(places, reach, return_sorted=True)
+        row = np.repeat(np.arange(len(places)), [len(one) for one in near])
+        column = np.concatenate([np.array(one, int) for one in near])
+        cost = ((centres[column] - places[row]) ** 2).sum(1) / variance[row]
+        row, column, cost = (part[cost <= GATE] for part in (row, column, cost))
+        # most tracks and detections have but each other; only the others have to be weighed
+        alone = (np.bincount(row)[row] == 1) & (np.bincount(column)[column] == 1)
+        pairs = [*zip(row[alone].tolist(), column[alone].tolist(), strict=True)]
+        rows, row = np.unique(row[~alone], return_inverse=True)
+        columns, column = np.unique(column[~alone], return_inverse=True)
+        weights = np.full((len(rows), len(columns)), FAR)
+        weights[row, column] = cost[~alone]
+        for i, j in zip(*optimize.linear_sum_assignment(weights), strict=True):
+            if weights[i, j] < FAR:
+                pairs.append((int(rows[i]), int(columns[j])))
+        return [(self.tracks[i], j) for i, j in sorted(pairs)]
