@@ -35,8 +35,9 @@ MUTATIONS = [
     Mutation("utils/view/server.py", 'origin != f"http://{host}"', "not origin", "view/test_view_server.py"),
     Mutation("utils/view/server.py", "if not secrets.compare_digest(", "if None and (", "view/test_view_server.py"),
     Mutation("utils/view/server.py", "int(length) > MAX_LABELS_BYTES", "int(length) < 0", "view/test_view_server.py"),
-    Mutation("utils/view/server.py", "if path.is_symlink():", "if path.is_mount():", "view/test_view_server.py"),
-    Mutation("utils/view/server.py", "require_new_or_own(path, ", "print(path, ", "view/test_view_server.py"),
+    Mutation("utils/view/saved_labels.py", "if path.is_symlink():", "if path.is_mount():", "view/test_view_server.py"),
+    Mutation("utils/view/saved_labels.py", "require_new_or_own(path, ", "print(path, ", "view/test_view_server.py"),
+    Mutation("utils/view/saved_labels.py", "if box.state != OPEN", "if box.state == OPEN", "view/test_view_server.py"),
     Mutation("utils/view/server.py", "file.seek(start)", "file.seek(start + 1)", "view/test_view_server.py"),
     Mutation(
         "utils_coco/page_labels.py", "ignored = box.state == OPEN", "ignored = False", "utils_coco/test_page_labels.py"

@@ -1,6 +1,7 @@
 """What a person does on the page: drawing, moving, deciding, opening and saving, of sequences whose boxes are known."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from benchmarks.browser import Browser, find_browser
 from utils.view.contents import PageObject, PageSequence
 from utils.view.page import write_page
 from utils.view.pictures import encode_picture
+from utils.view.server import FolderServer
 
 FRAMES, SIZE = 10, (64, 48)
 ADDED = (
@@ -203,3 +205,23 @@ def test_what_is_stopped_while_a_picture_is_awaited_plays_again(browser):
     browser.run("page.play()")
     assert browser.run("document.getElementById('play').textContent") == "Stop"
     browser.run("page.stop()")
+
+
+@needs_browser
+def test_saved_labels_that_cannot_be_opened_are_told_and_stay(tmp_path):
+    write_page(tmp_path / "view.html", [sequence_called("first")], [[""] * FRAMES], "one", "")
+    (tmp_path / "labels.json").write_text('{"made_by": "python -m utils.view", ')
+    with FolderServer(tmp_path) as server, Browser(find_browser()) as own:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            own.open(server.address)
+            own.wait("typeof page === 'object' && page.token !== null")
+            assert "NOT opened" in own.run(STATUS)
+            own.run("page.decideAll(true), page.save()")
+            assert "NOT saved" in own.run(STATUS) and own.run(LEAVING)
+            assert "nothing is saved over it" in own.run("document.getElementById('save-note').textContent")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert (tmp_path / "labels.json").read_text() == '{"made_by": "python -m utils.view", '

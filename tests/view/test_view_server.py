@@ -134,7 +134,7 @@ def test_pages_from_elsewhere_read_nothing(server):
 
 
 def test_labels_are_saved_and_given_back(server):
-    assert json.loads(ask(server, "/session")[2]) == {"token": server.token, "labels": None}
+    assert json.loads(ask(server, "/session")[2]) == {"token": server.token, "labels": None, "problem": None}
     status, _, said = post(server)
     assert status == 200 and said.decode() == str(server.folder / "labels.json")
     assert json.loads((server.folder / "labels.json").read_text()) == LABELS
@@ -205,6 +205,72 @@ def test_labels_that_somebody_else_made_stay(server):
     status, _, said = post(server)
     assert status == 409 and b"has not made" in said and path.read_text() == '{"images": []}'
     assert json.loads(ask(server, "/session")[2])["labels"] is None
+
+
+def labels_of(*boxes, sequence="s", number=0):
+    frames = [{"number": number, "boxes": [{"class": "target", **box} for box in boxes]}]
+    return LABELS | {"sequence": sequence, "frames": frames}
+
+
+FOUND, MOVED, OTHER = [1, 2, 3, 4], [2, 2, 3, 4], [9, 9, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "slip", [json.dumps(LABELS)[:-2], json.dumps(LABELS | {"format": 9}), json.dumps(LABELS) + "\xff"]
+)
+def test_labels_in_which_somebody_slipped_are_told_and_stay(server, slip):
+    path = server.folder / "labels.json"
+    path.write_text(slip, encoding="latin-1")
+    session = json.loads(ask(server, "/session")[2])
+    assert session["labels"] is None and session["problem"].startswith(str(path))
+    assert session["problem"].endswith("mend it, or move it away")
+    status, _, said = post(server)
+    assert status == 409 and said.decode() == session["problem"] and path.read_text("latin-1") == slip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        (labels_of({"box": FOUND, "state": "accepted"}), labels_of({"box": FOUND, "state": "unreviewed"}), False),
+        (labels_of({"box": FOUND, "state": "rejected"}), labels_of({"box": OTHER, "state": "accepted"}), True),
+        (labels_of({"box": FOUND, "state": "unreviewed"}), labels_of(), False),
+        (
+            labels_of({"box": MOVED, "from": FOUND, "state": "moved"}),
+            labels_of({"box": FOUND, "state": "rejected"}),
+            False,
+        ),
+        (labels_of({"box": FOUND, "state": "accepted"}), labels_of({"box": FOUND, "state": "added"}), True),
+        (labels_of({"box": FOUND, "state": "added"}), labels_of(), False),
+        (labels_of({"box": FOUND, "state": "added"}), labels_of(number=1), True),
+        (
+            labels_of({"box": FOUND, "state": "accepted"}),
+            labels_of({"box": FOUND, "state": "accepted"}, sequence="t"),
+            True,
+        ),
+    ],
+)
+def test_decisions_that_the_page_does_not_hold_are_kept_beside(server, old, new, lost):
+    path = server.folder / "labels.json"
+    for n in (1, 2):
+        path.write_text(json.dumps(old))
+        status, _, said = post(server, json.dumps(new).encode())
+        kept = path.with_name(f"labels.json.{n}")
+        assert (
+            status == 200
+            and json.loads(path.read_text()) == new
+            and kept.exists() == lost == (str(kept) in said.decode())
+        )
+        assert not lost or json.loads(kept.read_text()) == old
+
+
+def test_a_file_that_cannot_be_read_and_an_address_that_is_none_are_answered(server, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("utils.view.server.open", refuse, raising=False)
+    status, _, said = ask(server, "/view.html")
+    assert status == 404 and b"Permission denied" in said
+    assert ask(server, "http://[")[0] == post(server, path="http://[")[0] == 400
 
 
 def test_a_link_is_not_written_through(server):

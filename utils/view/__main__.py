@@ -22,7 +22,8 @@ from utils.video.sources import open_sources
 from utils.view.dataset_pages import TruthChoice, pictures_of_frames, sequences_of
 from utils.view.page import PAGE_FILE, page_of_results, require_own, write_page
 from utils.view.results import choose_source, find_source, read_folder
-from utils.view.server import LABELS_FILE, FolderServer
+from utils.view.saved_labels import LABELS_FILE
+from utils.view.server import FolderServer
 
 DEFAULT_THRESHOLD = 0.5
 FOLDER_OPTIONS = ("source", "rebuild", "port", "no_browser")

@@ -305,10 +305,14 @@ class Page {
     try {
       const answer = await fetch("session");
       if (!answer.ok) return;
-      const { token, labels } = await answer.json();
+      const { token, labels, problem } = await answer.json();
       this.token = token;
       find("save").textContent = "Save labels.json";
       find("save-note").textContent = "Saved into the folder that this page is from.";
+      if (problem) {
+        say(`NOT opened: ${problem}`);
+        find("save-note").textContent = `What is saved there cannot be opened, and nothing is saved over it: ${problem}`;
+      }
       if (labels) this.take(labels, "labels.json of this folder opened");
     } catch (error) { say(`the server does not answer: ${error.message}`); }
   }

@@ -19,14 +19,12 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from utils.datasets.formats.page_labels import MADE_BY, parse_page_labels
+from utils.datasets.formats.page_labels import parse_page_labels
 from utils.system.errors import UserError
-from utils.system.files import whole_file
-from utils.system.outputs import require_new_or_own
 from utils.view.page import PAGE_FILE
+from utils.view.saved_labels import LABELS_FILE, read_saved, save_labels
 
 HOST = "127.0.0.1"
-LABELS_FILE = "labels.json"
 MAX_LABELS_BYTES = 64 << 20
 PIECE = 1 << 16
 TIMEOUT = 30  # seconds that a connection may be silent
@@ -38,6 +36,14 @@ class Refusal(Exception):
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+def path_of(address: str) -> str:
+    """The path in the address that a request names; raises `Refusal` where that is none."""
+    try:
+        return urlsplit(address).path
+    except ValueError:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "no address") from None
 
 
 class FolderServer(ThreadingHTTPServer):
@@ -71,15 +77,16 @@ class FolderServer(ThreadingHTTPServer):
     def find(self, path: str) -> Path:
         """The file that a request's path names; raises `Refusal` where none in the folder does."""
         missing = Refusal(HTTPStatus.NOT_FOUND, "no such file")
-        name = os.fsdecode(unquote_to_bytes(urlsplit(path).path)).lstrip("/") or PAGE_FILE
+        name = os.fsdecode(unquote_to_bytes(path_of(path))).lstrip("/") or PAGE_FILE
         parts = name.split("/")
         if "\0" in name or "\\" in name or any(part in ("", ".", "..") or part.startswith(".") for part in parts):
             raise missing
         try:
             real = Path(os.path.realpath(self.folder.joinpath(*parts), strict=True))
+            regular = stat.S_ISREG(os.stat(real).st_mode)
         except (OSError, ValueError):
             raise missing from None
-        if self.folder not in real.parents or not stat.S_ISREG(os.stat(real).st_mode):
+        if self.folder not in real.parents or not regular:
             raise missing
         return real
 
@@ -140,14 +147,18 @@ class Handler(BaseHTTPRequestHandler):
     def _get(self) -> None:
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise Refusal(HTTPStatus.FORBIDDEN, "asked for by a page from elsewhere")
-        if urlsplit(self.path).path == "/session":
-            content = {"token": self.server.token, "labels": self._labels()}
+        if path_of(self.path) == "/session":
+            content = {"token": self.server.token, **self._labels()}
             self._send(json.dumps(content).encode(), "application/json")
             return
         path = self.server.find(self.path)
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         kind += "; charset=utf-8" if kind.startswith("text/") else ""
-        with open(path, "rb") as file:
+        try:
+            opened = open(path, "rb")  # noqa: SIM115 - an error while it is sent is another one
+        except OSError as error:
+            raise Refusal(HTTPStatus.NOT_FOUND, f"the file cannot be read ({error.strerror})") from None
+        with opened as file:
             size = os.fstat(file.fileno()).st_size
             start, end = self._range(size)
             more = {"Accept-Ranges": "bytes"}
@@ -179,14 +190,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
             start += len(piece)
 
-    def _labels(self) -> object:
-        """What was saved before, None where nothing was, or something else is there."""
+    def _labels(self) -> dict[str, object]:
+        """The labels that were saved before, None where nothing was, and the problem with what is there instead."""
         try:
-            text = self.server.find(LABELS_FILE).read_text(encoding="utf-8")
-            parse_page_labels(text, LABELS_FILE)
-        except (Refusal, OSError, UnicodeDecodeError, UserError):
-            return None
-        return json.loads(text)
+            text = read_saved(self.server.folder / LABELS_FILE)
+        except UserError as error:
+            return {"labels": None, "problem": str(error)}
+        return {"labels": text and json.loads(text), "problem": None}
 
     def _post(self) -> None:
         origin, host = self.headers.get("Origin", ""), self.headers["Host"].lower()
@@ -194,7 +204,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(HTTPStatus.FORBIDDEN, "sent by a page from elsewhere")
         if not secrets.compare_digest(self.headers.get("X-Token", "").encode(), self.server.token.encode()):
             raise Refusal(HTTPStatus.FORBIDDEN, "without the word that pages of this server know; load the page anew")
-        if urlsplit(self.path).path != f"/{LABELS_FILE}":
+        if path_of(self.path) != f"/{LABELS_FILE}":
             raise Refusal(HTTPStatus.NOT_FOUND, f"only {LABELS_FILE} is written")
         if self.headers.get_content_type() != "application/json":
             raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no JSON")
@@ -206,20 +216,22 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise Refusal(HTTPStatus.BAD_REQUEST, "cut off")
-        self._send(str(self._save(body)).encode("utf-8", "replace"), "text/plain; charset=utf-8")
+        self._send(self._save(body).encode("utf-8", "replace"), "text/plain; charset=utf-8")
 
-    def _save(self, body: bytes) -> Path:
+    def _save(self, body: bytes) -> str:
+        """Save labels; returns where, for people."""
         path = self.server.folder / LABELS_FILE
         try:
-            parse_page_labels(body.decode("utf-8"), "what was sent")
+            text = body.decode("utf-8")
+            parse_page_labels(text, "what was sent")
         except (UserError, UnicodeDecodeError) as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, str(error)) from None
         try:
-            if path.is_symlink():
-                raise UserError(f"{path}: found a link, expected a file or nothing; move it away")
-            require_new_or_own(path, MADE_BY.encode(), [])
-            with whole_file(path) as file:
-                file.write(body)
+            kept = save_labels(path, text)
         except UserError as error:
-            raise Refusal(HTTPStatus.CONFLICT, str(error).replace("give another one with --out, or ", "")) from None
-        return path
+            raise Refusal(HTTPStatus.CONFLICT, str(error)) from None
+        return (
+            f"{path}; what was there holds decisions that this page does not, and is kept in {kept}"
+            if kept
+            else str(path)
+        )

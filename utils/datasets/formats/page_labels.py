@@ -14,7 +14,8 @@ from utils.system.untrusted import read_text
 
 MADE_BY = "python -m utils.view"
 FORMAT = 1
-TARGET_STATES = ("accepted", "moved", "added")  # of boxes that are targets
+ADDED = "added"
+TARGET_STATES = ("accepted", "moved", ADDED)  # of boxes that are targets
 OPEN, REJECTED = "unreviewed", "rejected"
 STATES = (*TARGET_STATES, OPEN, REJECTED)
 HEAD_CHARACTERS = 200  # in which the mark stands
@@ -22,12 +23,16 @@ HEAD_CHARACTERS = 200  # in which the mark stands
 
 @dataclass(frozen=True, slots=True)
 class PageBox:
-    """A box x, y, w, h in pixels of the frame, from 0; `state` is one of `STATES`, `track` None without one."""
+    """A box x, y, w, h in pixels of the frame, from 0; `state` is one of `STATES`, `track` None without one.
+
+    `place` is where it was found, in hundredths of a pixel: of a box that was moved another one.
+    """
 
     box: tuple[float, float, float, float]
     state: str
     name: str
     track: int | None = None
+    place: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,9 @@ def _box(item: dict[str, Any]) -> PageBox:
         raise ValueError(f"state '{_text(item['state'])}'")
     if min(w, h) <= 0:
         raise ValueError(f"a box of {w:g}x{h:g} pixels")
-    track = item.get("track")
-    return PageBox((x, y, w, h), item["state"], _text(item["class"]), None if track is None else _count(track))
+    track, place = item.get("track"), tuple(round(_number(side), 2) for side in item.get("from", item["box"]))
+    number = None if track is None else _count(track)
+    return PageBox((x, y, w, h), item["state"], _text(item["class"]), number, place)
 
 
 def _number(value: Any) -> float:
