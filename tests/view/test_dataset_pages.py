@@ -136,6 +136,11 @@ def test_a_broken_first_frame_leaves_the_size_and_no_folder_above_the_dataset_is
     assert str(tmp_path) not in (tmp_path / "v.html").read_text()
 
 
+def test_a_page_is_not_written_among_the_data(data, tmp_path):
+    with pytest.raises(UserError, match="lies in what is read"):
+        page_of(data, tmp_path, "--out", str(data / "v.html"))
+
+
 @pytest.mark.parametrize("words", [[], ["folder", "--data-root", "x"], ["folder", "--predictions", "x"]])
 def test_one_of_folder_and_dataset_is_asked_for(words):
     with pytest.raises(UserError, match="--data-root"):

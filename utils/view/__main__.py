@@ -85,7 +85,7 @@ def write_dataset_page(
                 f"--sequences: found {', '.join(unknown)}, expected some of {', '.join(list(dataset.sequences)[:12])}"
             )
         dataset = replace(dataset, sequences=Sequences.of(dataset.sequences).select(names))
-    require_own(out)
+    require_own(out, [root, *([predictions] if predictions else [])])
     found = read_results(predictions, naming) if predictions else {}
     classes = [str(item["name"]) for item in naming.categories]
     shown = sequences_of(dataset, found, classes, choice)

@@ -74,9 +74,9 @@ def write_page(
     budget.tell()
 
 
-def require_own(path: str | os.PathLike) -> None:
-    """Raise `UserError` where something is at `path` that is no page of ours."""
-    require_new_or_own(path, f"// made by {MADE_BY}".encode(), [])
+def require_own(path: str | os.PathLike, read: Iterable[str | os.PathLike] = ()) -> None:
+    """Raise `UserError` where something is at `path` that is no page of ours, or it lies in what is `read`."""
+    require_new_or_own(path, f"// made by {MADE_BY}".encode(), read)
 
 
 def page_of_results(folder: Path, source: FrameSource) -> Path:
