@@ -117,6 +117,14 @@ def test_single_boxes_that_lead_to_a_track_join_it():
     ]  # fmt: skip
 
 
+def test_a_single_box_that_is_far_from_where_a_track_came_from_stays_single():
+    def box(x, track=None):
+        return PageObject((x, 10.0, 2.0, 2.0), 0.9, track)
+
+    near, far = (extend_tracks([[box(5 + away)], [box(10, 7)], [box(15, 7)]])[0][0].track for away in (4.0, 4.1))
+    assert (near, far) == (7, None)
+
+
 def sequence_called(name):
     return PageSequence(name, f"/home/somebody/{name}", (64, 48), 25.0, (name,), [0], [name], [[]])
 
