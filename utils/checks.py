@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from tqdm import tqdm
-
 from utils.datasets.dataset import Dataset, open_dataset
 from utils.datasets.layouts import check_root
 from utils.datasets.problems import CollectingReport
@@ -24,6 +22,7 @@ from utils.images.masks.meaning import (
 )
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
+from utils.system.packages.late import tqdm
 
 
 def check(
@@ -55,7 +54,7 @@ def check(
         tell_colours(dataset)
     meaning = look_over_masks(mask_paths(dataset), ignore)
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
-        bar = tqdm(
+        bar = tqdm.tqdm(
             pool.map(partial(inspect, meaning=meaning), dataset.frames),
             total=len(dataset.frames),
             desc="checking",

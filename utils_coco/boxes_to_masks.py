@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+
+from utils.system.packages.late import tqdm
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -185,7 +186,7 @@ def find_polarities(frames: Sequence[tuple[Frame, list[Box]]], quiet: bool = Fal
         UserError: an image cannot be read.
     """
     seen: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
-    for frame, boxes in tqdm(frames, desc="polarity", unit="frame", disable=quiet, dynamic_ncols=True):
+    for frame, boxes in tqdm.tqdm(frames, desc="polarity", unit="frame", disable=quiet, dynamic_ncols=True):
         if boxes:
             for key, contrasts in zip(
                 _target_keys(frame), contrasts_of_boxes(read_frame(frame.image), boxes), strict=True
@@ -231,7 +232,7 @@ def _write(
     quiet: bool,
 ) -> str:
     areas, targets, fallbacks = [], 0, 0
-    for frame, boxes in tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
+    for frame, boxes in tqdm.tqdm(frames, desc="masks", unit="frame", disable=quiet, dynamic_ncols=True):
         signs = [polarities[key].sign for key in _target_keys(frame)] if polarities else None
         mask, failed = convert_boxes(read_frame(frame.image), boxes, method, dilate, signs)
         write_picture(mask_path(frame, dataset, out), mask.astype(np.uint8) * 255)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
+from utils.system.packages.late import tqdm
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -142,7 +142,7 @@ def convert(
     refuse_existing(folder / below, overwrite)
     found, unlabelled = labelled_videos(labels, videos)
     counts, names, classes = _count_classes(found, one_class)
-    bar = tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
+    bar = tqdm.tqdm(found, desc="videos", unit="video", disable=quiet, dynamic_ncols=True)
     whole = build_folder(folder) if frames else contextlib.nullcontext(folder)
     with writing(out, "give another --out"), whole as place:
         job = Conversion(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from utils.system.packages.late import tqdm
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -46,7 +46,7 @@ def coco_of(dataset: Dataset, quiet: bool = False) -> dict[str, Any]:
     """
 
     def frames() -> Iterator[tuple[str, tuple[int, int], list[Box]]]:
-        for frame in tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
+        for frame in tqdm.tqdm(dataset.frames, desc=dataset.split, unit="frame", disable=quiet, dynamic_ncols=True):
             size = image_size(frame.image)
             boxes = boxes_of_mask(read_mask(frame.mask, size, frame.mask_rule)).tolist()
             yield Path(os.path.relpath(frame.image, dataset.root)).as_posix(), size, [(*box, 0) for box in boxes]

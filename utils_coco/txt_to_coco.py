@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from tqdm import tqdm
+from utils.system.packages.late import tqdm
 
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -99,7 +99,7 @@ def convert(
     found = find_images([entry.path for entry in entries], files, source)
     frames, borders = [], Borders(cut, exact=True)
     for entry, name in zip(
-        entries, tqdm(found, desc="sizes", unit="image", disable=quiet, dynamic_ncols=True), strict=True
+        entries, tqdm.tqdm(found, desc="sizes", unit="image", disable=quiet, dynamic_ncols=True), strict=True
     ):
         size = image_size(os.path.join(files.root, name))
         boxes = [borders.fit(f"{source}: {entry.path}", box, size) for box in entry.boxes or ()]

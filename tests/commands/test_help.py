@@ -14,7 +14,19 @@ COMMANDS = [
     if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
 ]
 SLOW = (
-    *("torch", "torchvision", "cv2", "scipy", "av", "onnx", "onnxruntime", "onnxscript", "matplotlib", "pycocotools"),
+    *(
+        "torch",
+        "torchvision",
+        "cv2",
+        "scipy",
+        "tqdm",
+        "av",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "matplotlib",
+        "pycocotools",
+    ),
     *("skimage", "playwright", "tensorboard", "openvino"),
 )
 # Runs the commands one after another where importing anything slow fails; prints what each of them ended with.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.datasets.dataset import Dataset
 from utils.datasets.frame_table import Frame
@@ -20,6 +19,7 @@ from utils.predictor.predictor import Predictor
 from utils.predictor.verifier.candidates import stand_alone
 from utils.predictor.verifier.features import NAMES
 from utils.predictor.verifier.verification import CandidateStream, Described
+from utils.system.packages.late import tqdm
 from utils.system.threads import read_ahead
 
 HIT_PX = 3.0  # from a candidate to the centre of the target that it is taken for, exclusive; or it lies in its box
@@ -178,7 +178,9 @@ def collect(
     """
     rows = _Rows()
     total = sum(min(len(frames), max_frames or len(frames)) for frames in dataset.sequences.values())
-    with tqdm(total=total, desc=dataset.name, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True) as bar:
+    with tqdm.tqdm(
+        total=total, desc=dataset.name, unit=" frames", disable=quiet, leave=False, dynamic_ncols=True
+    ) as bar:
         for index, frames in enumerate(dataset.sequences.values()):
             for frame, image, boxes, found in _watch(predictor, dataset, frames, max_frames, batch_size, workers):
                 places = found.candidates.place

@@ -10,7 +10,6 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.clips.settings import ClipSettings
 from utils.datasets.dataset import Dataset
@@ -28,6 +27,7 @@ from utils.predictor.frame_preparation import intake_for
 from utils.predictor.prediction import Prediction, leave_out, suppress_for_pictures
 from utils.predictor.predictor import Predictor
 from utils.system.errors import UserError
+from utils.system.packages.late import tqdm
 from utils.system.threads import read_ahead
 
 Result = TypeVar("Result")
@@ -327,7 +327,7 @@ def _predict(
     `load` gives frame, image and truth, or None for a frame to leave out.
     """
     frames = [frame for name in pick_share(dataset, limit) for frame in dataset.sequences[name][: limit or None]]
-    with tqdm(
+    with tqdm.tqdm(
         total=len(frames),
         desc=title or None,
         unit=" frames",

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from nets.inference.folding import GreyNormalisation
 from nets.inference.runtime import Runtime
@@ -20,6 +19,7 @@ from nets.multi_frame.every_frame import EveryFrameNetwork
 from utils.predictor.network_run import EveryFrameRun, NetworkRun, StreamingRun
 from utils.system.errors import UserError
 from utils.system.machine import keep_memory, pick_device
+from utils.system.packages.late import tqdm
 from utils.system.threads import IN_LINE, Lanes, open_lanes
 
 # Names on command lines → PyTorch's.
@@ -92,7 +92,7 @@ class TorchRun(NetworkRun):
         began = time.perf_counter()
         result = call(*arguments)
         self._compiled.add(key)
-        tqdm.write(
+        tqdm.tqdm.write(
             f"--compile: {what} of {'x'.join(map(str, key[1]))} took {time.perf_counter() - began:.0f} s",
             file=sys.stderr,
         )

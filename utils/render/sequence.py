@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from utils.images.grey_levels import Stretch, Window
 from utils.images.normalise import Normalisation
@@ -27,6 +26,7 @@ from utils.render.source_truth import Truth
 from utils.system.errors import Interrupted, UserError
 from utils.system.notices import warn
 from utils.system.outputs import OutputFolder, adopt_earlier
+from utils.system.packages.late import tqdm
 from utils.video.sources import FrameSource
 from utils.video.writers import GifWriter, PreviewWriter, VideoWriter, write_mask
 
@@ -74,7 +74,7 @@ class RenderSettings:
 
 def note(text: str) -> None:
     """Print a line on stderr that does not break the progress bar."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.tqdm.write(text, file=sys.stderr)
 
 
 def tell_raw(source: FrameSource) -> None:
@@ -229,7 +229,7 @@ def predict(
     intake = make_intake(settings, predictor, partial(tell_raw, source))
     stretch, trails = Stretch(), Trails() if settings.tracks else None
     frames = islice(intake.frames(source), settings.max_frames or None)
-    with tqdm(
+    with tqdm.tqdm(
         total=count_expected(source, settings),
         desc=source.name,
         unit=" frames",

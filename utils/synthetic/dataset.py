@@ -19,8 +19,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from utils.datasets.building import build_folder
 from utils.datasets.coco import box_entry, category_entries, coco_content, image_entry, write_coco
 from utils.datasets.splits import SPLITS
@@ -33,6 +31,7 @@ from utils.system.command_line import make_folder
 from utils.system.errors import UserError
 from utils.system.files import whole_file, writing
 from utils.system.outputs import plain_folder, require_apart
+from utils.system.packages.late import tqdm
 
 KINDS: dict[str, Kind] = {"infrared": INFRARED, "satellite": SATELLITE}
 
@@ -114,7 +113,7 @@ def _write_split(config: DatasetSettings, split: str, folder: Path, workers: int
     kind = kind_of(config)
     jobs = [(config, split, index, str(folder), name) for index, name in enumerate(_names(config, split))]
     sequences = list(
-        tqdm(
+        tqdm.tqdm(
             _make_sequences(jobs, workers),
             total=len(jobs),
             desc=f"{split} sequences",

@@ -6,10 +6,9 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from utils.system.addresses import hide_in_text
 from utils.system.distributed import rank
+from utils.system.packages.late import tqdm
 
 _given: dict[str, None] = {}  # in the order in which they were said
 _held: list[list[str]] = []  # of the contexts of `hold_warnings`, the inner ones last
@@ -31,7 +30,7 @@ def warn(text: str) -> None:
         return
     _given[line] = None
     if rank() == 0:
-        tqdm.write(f"warning: {line}", file=sys.stderr)
+        tqdm.tqdm.write(f"warning: {line}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.swa_utils import update_bn
-from tqdm import tqdm
 
 from utils.system.distributed import processes
+from utils.system.packages.late import tqdm
 from utils.training.faults import LoaderDied, explain_out_of_memory, loader_died
 from utils.training.learner import Learner, NonFiniteLoss
 from utils.training.run_log import EpochFigures
@@ -120,7 +120,7 @@ def train_one_epoch(
     states = learner.random_states()
     batches = iter(loader) if progress.step < steps else iter(())
     learner.load_random_states(states)  # a DataLoader draws a seed for new processes, in some epochs
-    bar = tqdm(
+    bar = tqdm.tqdm(
         desc=title,
         total=steps,
         initial=progress.step,

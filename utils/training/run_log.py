@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from utils.render.curves import plot_history
 from utils.system.command_line import make_folder
 from utils.system.distributed import command_prefix, rank
@@ -20,6 +18,7 @@ from utils.system.errors import UserError
 from utils.system.files import encode_text, to_json_value, whole_file, write_json, writing
 from utils.system.machine import git_revision
 from utils.system.notices import warn, warnings_given
+from utils.system.packages.late import tqdm
 from utils.system.tables import format_value
 from utils.system.untrusted import read_bytes
 from utils.training.config import TrainConfig
@@ -114,7 +113,7 @@ class RunLog:
     def say(self, text: str) -> None:
         """Print a line that does not break a progress bar."""
         if self.active:
-            tqdm.write(text, file=sys.stdout)
+            tqdm.tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
     def record(self, figures: EpochFigures) -> None:

@@ -19,9 +19,10 @@ class LateModule(ModuleType):
 
 if TYPE_CHECKING:
     import cv2
+    import tqdm
     from scipy import ndimage, optimize, spatial, special
 else:
-    cv2 = LateModule("cv2")
+    cv2, tqdm = LateModule("cv2"), LateModule("tqdm")
     ndimage, optimize, spatial, special = (
         LateModule(f"scipy.{name}") for name in ("ndimage", "optimize", "spatial", "special")
     )
