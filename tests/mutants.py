@@ -38,6 +38,25 @@ MUTATIONS = [
     Mutation("utils/view/saved_labels.py", "if path.is_symlink():", "if path.is_mount():", "view/test_view_server.py"),
     Mutation("utils/view/saved_labels.py", "require_new_or_own(path, ", "print(path, ", "view/test_view_server.py"),
     Mutation("utils/view/saved_labels.py", "if box.state != OPEN", "if box.state == OPEN", "view/test_view_server.py"),
+    Mutation("utils/view/dataset_pages.py", "hits != LEFT_OUT", "hits == hits", "view/test_dataset_pages.py"),
+    Mutation(
+        "utils/view/dataset_pages.py",
+        "size = size or looked.size",
+        "size = size if place else looked.size",
+        "view/test_dataset_pages.py",
+    ),
+    Mutation(
+        "utils/view/controls.js",
+        "if (this.unsaved().length) event",
+        "if (this.sequence.unsaved) event",
+        "view/test_page_editing.py",
+    ),
+    Mutation(
+        "utils/view/model.js",
+        "this.live(track).every(at => this.frame[at] !== frame)",
+        "true",
+        "view/test_page_editing.py",
+    ),
     Mutation("utils/view/server.py", "file.seek(start)", "file.seek(start + 1)", "view/test_view_server.py"),
     Mutation(
         "utils_coco/page_labels.py", "ignored = box.state == OPEN", "ignored = False", "utils_coco/test_page_labels.py"

@@ -97,6 +97,17 @@ def test_what_lies_in_a_region_to_ignore_is_not_shown(data, tmp_path):
     assert first["objects"]["match"] == [0] * (FRAMES - 1) and first["objects"]["counts"] == [1] * (FRAMES - 1) + [0]
 
 
+def test_what_has_another_class_than_the_target_hits_nothing(data, tmp_path):
+    path, results = data / "annotations/instances_test2017.json", tmp_path / "found.json"
+    truth = json.loads(path.read_text())
+    path.write_text(json.dumps(truth | {"categories": [{"id": 1, "name": "bird"}, {"id": 2, "name": "drone"}]}))
+    found = json.loads(results.read_text())
+    results.write_text(json.dumps([item | {"category_id": 2 if item["score"] == 0.9 else 1} for item in found]))
+    first, second, _ = (item for _, item in sorted(page_of(data, tmp_path).items()))
+    assert set(first["objects"]["match"]) == {-1} and set(first["truth"]["category"]) == {0}
+    assert second["objects"]["match"] == [-1, 0] * (FRAMES - 1), "the less sure of two has the target's class"
+
+
 def test_what_lies_on_ignored_pixels_of_a_mask_is_not_shown(data, tmp_path):
     ids = naming_of(open_dataset(data, "test", need="images")).ids
     shutil.rmtree(data / "annotations")

@@ -122,7 +122,8 @@ def _judged(
         pixels = None
     rows = leave_out_ignored(rows, *pixels) if pixels else rows
     hits = judge(rows, true, np.array(frame.ignored, np.float64).reshape(-1, 5), "centre")
-    return rows[hits != LEFT_OUT], hits[hits != LEFT_OUT]
+    counted = np.flatnonzero(hits != LEFT_OUT)
+    return rows[counted], hits[counted]
 
 
 def _objects(number: int, rows: np.ndarray, hits: np.ndarray, tracker: Tracker, threshold: float) -> list[PageObject]:
