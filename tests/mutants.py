@@ -216,7 +216,9 @@ MUTATIONS = [
     Mutation("utils/metrics/tracks/counts.py", "places[0])", "places[1])", "metrics/test_tracks.py"),
     Mutation("utils/metrics/tracks/rules.py", "(2 * self.distance)", "self.distance", "metrics/test_tracks.py"),
     Mutation("utils/metrics/tracks/truth.py", "frame.number / usual", "frame.number", "metrics/test_tracks.py"),
-    Mutation("utils/metrics/tracks/log.py", "seen.components", "prediction.components", "metrics/test_tracks.py"),
+    Mutation(
+        "utils/metrics/tracks/log.py", "frame.number, seen)", "frame.number, prediction)", "metrics/test_tracks.py"
+    ),
     Mutation(
         "utils/predictor/checksum.py",
         "if begin == _BEGIN and not",
