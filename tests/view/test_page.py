@@ -223,7 +223,7 @@ def saved(browser, folder):
     path = folder / "labels.json"
     browser.wait("document.getElementById('status').textContent.includes('downloaded')")
     for _ in range(200):
-        if path.exists():
+        if path.exists() and path.stat().st_size:  # an empty one holds the place at first
             break
         browser.run("new Promise(done => setTimeout(done, 50))")
     found = json.loads(path.read_text())
