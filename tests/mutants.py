@@ -46,9 +46,9 @@ MUTATIONS = [
         "view/test_dataset_pages.py",
     ),
     Mutation(
-        "utils/view/controls.js",
-        "if (this.unsaved().length) event",
-        "if (this.sequence.unsaved) event",
+        "utils/view/inputs.js",
+        "if (page.unsaved().length) event",
+        "if (page.sequence.unsaved) event",
         "view/test_page_editing.py",
     ),
     Mutation(

@@ -1,4 +1,4 @@
-// The buttons, sliders and keys of the page, and what it says.
+// What a page does when it is told to, and what it says.
 const find = name => document.getElementById(name);
 const say = text => { find("status").textContent = text; };
 const announce = text => { find("announcement").textContent = text; };  // for those who do not see what is shown anyway
@@ -19,7 +19,7 @@ class Page {
       this.stop();
       if (track === null) this.go(frame); else this.toTrack(track, frame);
     });
-    this.wire();
+    connectInputs(this);
     this.open(find("sequence").value);
     this.connect();
   }
@@ -344,75 +344,6 @@ class Page {
     sequence.saved = changes;
     const waiting = this.unsaved();
     say(done + (waiting.length ? `; not saved yet: ${waiting.join(", ")}` : ""));
-  }
-
-  wire() {
-    const on = (name, event, act) => find(name).addEventListener(event, act);
-    on("sequence", "change", event => this.open(event.target.value));
-    on("sensitivity", "input", event => this.setSensitivity(+event.target.value));
-    on("least-score", "change", event => this.setLeast(Math.min(1, Math.max(0, +event.target.value || 0)), this.least.frames));
-    on("least-frames", "change", event => this.setLeast(this.least.score, Math.max(1, Math.round(+event.target.value) || 1)));
-    on("position", "input", event => { this.stop(); this.stage.frame = +event.target.value; this.keepTrack(); this.go(this.at); });
-    const clicks = {
-      play: () => this.play(), back: () => this.step(-1), on: () => this.step(1), previous: () => this.nextTrack(-1),
-      next: () => this.nextTrack(1), accept: () => this.decide(ACCEPTED), reject: () => this.decide(REJECTED),
-      reset: () => this.decide(UNREVIEWED), undo: () => this.undo(), adding: () => this.toggleAdding(),
-      "accept-shown": () => this.decideAll(true), "reject-hidden": () => this.decideAll(false), save: () => this.save(),
-      follow: () => this.toggleFollow(), closer: () => this.stage.zoomBy(1.5), farther: () => this.stage.zoomBy(1 / 1.5),
-      fit: () => this.stage.fit(), auto: () => this.autoLevels(true), plain: () => this.autoLevels(false),
-      mistake: () => this.nextWhere(frame => this.sequence.mistakes(frame) > 0, "no frame with a mistake is left"),
-    };
-    for (const [name, act] of Object.entries(clicks)) on(name, "click", act);
-    for (const name of ["low", "high", "inverted"]) on(name, "input", () => this.setLevels());
-    for (const name of ["outlines", "tails"]) on(name, "change", event => { this.stage[name] = event.target.checked; this.stage.draw(); });
-    for (const input of document.getElementsByName("scope"))
-      input.addEventListener("change", () => { this.perTrack = find("scope-track").checked; });
-    on("complete", "change", event => { this.sequence.complete = event.target.checked; this.sequence.changes++; });
-    on("file", "change", async event => {
-      const [file] = event.target.files;
-      if (!file) return;
-      try { this.take(JSON.parse(await file.text()), `${file.name} opened`); } catch (error) { say(`${file.name}: ${error.message}`); }
-      event.target.value = "";
-    });
-    document.addEventListener("keydown", event => this.key(event));
-    window.addEventListener("beforeunload", event => { if (this.unsaved().length) event.preventDefault(); });
-  }
-  key(event) {
-    const { target, key } = event, kind = target.type;
-    if (event.altKey || event.metaKey || target.tagName === "SELECT" || ["number", "text", "file"].includes(kind)) return;
-    if (event.ctrlKey && key.startsWith("Arrow") === false && !["z", "s"].includes(key)) return;
-    const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-    if (arrows && kind === "range") return;  // which they move
-    if ([" ", "Enter"].includes(key) && ["BUTTON", "SUMMARY", "INPUT"].includes(target.tagName)) return;
-    if (["Home", "End", "PageUp", "PageDown"].includes(key) && kind === "range") return;
-    const click = name => { find(name).checked = !find(name).checked; find(name).dispatchEvent(new Event("change")); find(name).dispatchEvent(new Event("input")); };
-    let act = null;
-    if (event.ctrlKey && key === "z") act = () => this.undo();
-    else if (event.ctrlKey && key === "s") act = () => this.save();
-    else if (arrows && event.shiftKey) act = () => this.nudge(...arrows, event.ctrlKey);
-    else if (arrows && arrows[0]) act = () => this.step(arrows[0]);
-    else if (!event.ctrlKey) act = {
-      " ": () => this.play(), Home: () => this.step(-Infinity), End: () => this.step(Infinity),
-      PageUp: () => this.step(-10), PageDown: () => this.step(10), n: () => this.nextTrack(1), p: () => this.nextTrack(-1),
-      o: () => this.nextObject(), y: () => this.decide(ACCEPTED), x: () => this.decide(REJECTED), r: () => this.decide(UNREVIEWED),
-      u: () => this.undo(), a: () => this.addHere(), d: () => this.toggleAdding(), z: () => this.toggleFollow(),
-      "+": () => this.stage.zoomBy(1.5), "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.fit(),
-      "[": () => this.slide(-2), "]": () => this.slide(2), i: () => click("inverted"), c: () => this.autoLevels(true),
-      b: () => { find(this.perTrack ? "scope-box" : "scope-track").click(); say(`decisions are for one ${this.perTrack ? "track" : "box"}`); },
-      j: () => this.toggleJoining(),
-      m: () => find("mistake").click(), s: () => this.save(),
-      Escape: () => { if (this.stage.adding) this.toggleAdding(); else this.select(null); },
-      "?": () => { find("help").open = !find("help").open; find("help").querySelector("summary").focus(); },
-    }[key];
-    if (!act) return;
-    event.preventDefault();
-    act();
-  }
-  slide(by) {
-    const slider = find("sensitivity");
-    slider.value = +slider.value + by;
-    this.setSensitivity(+slider.value);
-    announce(find("counts").textContent);
   }
 }
 window.page = new Page();

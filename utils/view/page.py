@@ -21,7 +21,7 @@ from utils.view.results import read_folder
 
 PAGE_FILE = "view.html"
 PER_BLOCK = 50  # pictures that the script takes up together
-SCRIPTS = ("model.js", "stage.js", "timeline.js", "controls.js")
+SCRIPTS = ("model.js", "stage.js", "timeline.js", "inputs.js", "controls.js")
 BLOCKS = "<!-- pictures and data -->"
 
 
