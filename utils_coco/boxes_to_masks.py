@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.system.packages.late import tqdm
-
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -29,6 +27,7 @@ from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils.system.outputs import require_apart
+from utils.system.packages.late import tqdm
 from utils_coco.borders import Borders
 from utils_coco.placing import place
 

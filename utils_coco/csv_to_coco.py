@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from utils.system.packages.late import tqdm
-
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -20,6 +18,7 @@ from utils.system.command_line import Parser, number
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
 from utils.system.outputs import require_apart
+from utils.system.packages.late import tqdm
 from utils.video.sources import open_sources
 from utils_coco.borders import Borders, add_cut_option
 from utils_coco.coco_files import coco_summary, refuse_existing

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.system.packages.late import tqdm
-
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -28,6 +26,7 @@ from utils.images.masks.values import read_mask
 from utils.system.command_line import Parser
 from utils.system.errors import UserError, user_errors
 from utils.system.files import writing
+from utils.system.packages.late import tqdm
 from utils_coco.coco_files import coco_summary
 
 

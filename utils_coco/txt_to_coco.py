@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from utils.system.packages.late import tqdm
-
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -18,6 +16,7 @@ from utils.datasets.compact_lists import Entry
 from utils.datasets.lists import read_lines
 from utils.images.image_files import image_size
 from utils.system.errors import UserError, user_errors
+from utils.system.packages.late import tqdm
 from utils_coco.borders import Borders
 from utils_coco.coco_files import (
     coco_summary,

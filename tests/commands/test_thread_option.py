@@ -22,7 +22,12 @@ COMMANDS = sorted(
     for name, path in MODULES.items()
     if path.name == "__main__.py" or '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 )
-RUN_NONE = {"benchmarks.index", "utils.bundle"}  # import them, to read batches and to copy weights
+RUN_NONE = {  # import them, to read batches, to copy weights, and to read what was predicted
+    "benchmarks.index",
+    "utils.bundle",
+    "benchmarks.view",
+    "utils.view.__main__",
+}
 START_TRAINING = {"benchmarks.steady"}  # in a process of its own
 
 
