@@ -67,6 +67,19 @@ def test_all_files_of_a_video_tell_of_the_same_targets(footage, tmp_path, extra,
     assert ("2 frames late" if back else "1 to 2 frames after it was first seen") in said
 
 
+def test_a_fast_target_is_confirmed_at_a_stride_as_without_the_option(footage, tmp_path):
+    """3 pixels a frame are 12 from one frame that is kept to the next."""
+    options = ["--method", "top-hat", "--source", str(footage), "--quiet", "--stride", "4"]
+    rows = {}
+    for name, extra in (("plain", []), ("confirmed", ["--confirm", "3/5", "--confirm-back"])):
+        script("vid_predict").main([*options, "--out", str(tmp_path / name), *extra])
+        rows[name] = list(csv.DictReader((tmp_path / name / "tracks.csv").open()))
+    assert [int(row["frame"]) for row in rows["plain"]] == [8, 12]
+    assert [int(row["frame"]) for row in rows["confirmed"]] == [0, 4, 8, 12]
+    speeds = {name: [float(row["speed"]) for row in found[-2:]] for name, found in rows.items()}
+    assert speeds["confirmed"] == pytest.approx(speeds["plain"], abs=0.1) and speeds["plain"][-1] > 2.7
+
+
 def test_without_the_option_all_that_is_found_is_reported(footage, tmp_path):
     options = ["--method", "top-hat", "--source", str(footage), "--out", str(tmp_path), "--quiet"]
     script("vid_predict").main(options)

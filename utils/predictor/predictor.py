@@ -182,11 +182,11 @@ class Predictor:
             yield intake.restore(prediction, frame)
 
     def stream_with(
-        self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1
+        self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int = 1, stride: int = 1
     ) -> Iterator[tuple[Any, Prediction]]:
-        """`stream` for `(number, frame, companion)`: each companion comes back with its frame's prediction."""
-        predict = partial(self._stream, batch_size=batch_size)
-        return refine_stream(items, predict, self.settings.threshold, self.verifier, self.false_rate, self.confirmation)
+        """`stream` for `(number, frame, companion)`, with companions; numbers are `stride` frames apart (`Intake`)."""
+        predict, threshold = partial(self._stream, batch_size=batch_size), self.settings.threshold
+        return refine_stream(items, predict, threshold, self.verifier, self.false_rate, self.confirmation, stride)
 
     def _stream(
         self, items: Iterable[tuple[int, np.ndarray, Any]], batch_size: int

@@ -237,7 +237,7 @@ def predict(
         dynamic_ncols=True,
         mininterval=0.5,
     ) as bar:
-        for frame, prediction in predictor.stream_with(frames, settings.batch_size):
+        for frame, prediction in predictor.stream_with(frames, settings.batch_size, settings.stride):
             print_notes(source)
             if not results.tally.frames and settings.weights and predictor.settings.levels == "dataset":
                 seen = make_intake(settings, predictor).prepare(frame.image)

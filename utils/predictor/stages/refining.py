@@ -22,6 +22,7 @@ def refine_stream(
     verifier: VerifierModel | None,
     false_rate: float | None,
     confirmation: Confirmation | None,
+    stride: int = 1,
 ) -> Iterator[tuple[Any, Prediction]]:
     """The predictions of one sequence behind the stages that are there; they see the scene once.
 
@@ -32,6 +33,7 @@ def refine_stream(
         verifier: as of `Predictor`.
         false_rate: likewise.
         confirmation: likewise.
+        stride: frames of the footage from one number to the next.
     """
     if verifier is not None:
         predict = partial(verify_stream, verifier, threshold, predict=predict)
@@ -41,5 +43,5 @@ def refine_stream(
     if false_rate is not None:
         watched = calibrate_stream(false_rate, threshold, watched)
     if confirmation is not None:
-        return confirm_stream(confirmation, watched)
+        return confirm_stream(confirmation, watched, stride)
     return ((companion, prediction) for companion, _, prediction in watched)

@@ -29,7 +29,7 @@ class _Waiting:
 
 
 def confirm_stream(
-    rule: Confirmation, watched: Iterable[tuple[Any, SceneStep, Prediction]]
+    rule: Confirmation, watched: Iterable[tuple[Any, SceneStep, Prediction]], stride: int = 1
 ) -> Iterator[tuple[Any, Prediction]]:
     """The predictions of one sequence with what the rule confirms, and its tracks.
 
@@ -39,8 +39,9 @@ def confirm_stream(
     Args:
         rule: see there.
         watched: as of `utils.predictor.stages.scene.watch_scene`.
+        stride: frames of the footage from one number to the next: targets move the farther.
     """
-    tracker = Tracker(rule)
+    tracker = Tracker(rule, stride=stride)
     waiting: deque[_Waiting] = deque()
     ended: BaseException | None = None
     try:

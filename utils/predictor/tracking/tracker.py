@@ -122,11 +122,11 @@ class _Track:
         _, scatter = steady_motion([one.time for one in late], [one.scene for one in late])
         return scatter <= MAX_SCATTER + SCATTER_SHARE * float(self.size.max())
 
-    def point(self, frame: int, detection: int, offset: np.ndarray) -> TrackPoint:
+    def point(self, frame: int, detection: int, offset: np.ndarray, stride: int) -> TrackPoint:
         """Its row for a frame to which the scene has moved by `offset`, with the index of its detection there."""
         (w, h), (right, down) = self.size.tolist(), offset.tolist()
         x, y = self.x + right - w / 2, self.y + down - h / 2
-        return TrackPoint(self.id, frame, x, y, w, h, self.score, math.hypot(self.vx, self.vy), detection)
+        return TrackPoint(self.id, frame, x, y, w, h, self.score, stride * math.hypot(self.vx, self.vy), detection)
 
 
 def _centre(found: Component) -> np.ndarray:
@@ -147,6 +147,7 @@ class Tracker:
         noise: standard deviation of a detection's centre, in pixels.
         agility: of the acceleration, in pixels a frame².
         fastest: pixels a frame that a new target may move.
+        stride: frames from one number to the next; speeds are in pixels a number.
 
     `earlier` are, after an update, the points in earlier frames of the tracks that have begun to count in it, of the
     last N frames.
@@ -159,11 +160,12 @@ class Tracker:
         noise: float = 1.0,
         agility: float = 0.5,
         fastest: float = 6.0,
+        stride: int = 1,
     ) -> None:
         self.rule, self.patience, self.noise = rule, patience, noise
-        self.agility, self.fastest = agility, fastest
+        self.agility, self.fastest, self.stride = agility, fastest, stride
         self.tracks: list[_Track] = []
-        self.steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)  # of the frames' numbers
+        self.steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)  # from call to call, in frames
         self.last: int | None = None
         self.time = 0  # in frames; those that repeat another take none
         self.offset = np.zeros(2)
@@ -195,8 +197,8 @@ class Tracker:
             The confirmed tracks with a detection in this frame, by id.
         """
         if self.last is not None and not repeat:
-            self.steps.append(frame - self.last)
-            self.time += frame - self.last
+            self.steps.append((frame - self.last) * self.stride)
+            self.time += self.steps[-1]
         self.last, self.earlier, self.offset = frame, [], self.offset + shift
         usual = median_low(self.steps) if self.steps else 1
         self.tracks = [one for one in self.tracks if self._goes_on(one, usual)]
@@ -237,7 +239,7 @@ class Tracker:
                 self.count += 1
                 track.id = self.count
                 self.earlier += [replace(point, id=track.id) for time, point in track.points if time > since]
-            point = track.point(frame, index, self.offset)
+            point = track.point(frame, index, self.offset, self.stride)
             track.points.append((self.time, point))
             if track.id and not track.held:
                 rows.append(point)
