@@ -279,6 +279,39 @@ def test_tracks_stay_with_their_components_where_a_region_is_ignored():
         assert [left.components[one.detection].centroid[0] for one in left.tracks] == pytest.approx([39.5, 69.5], abs=1)
 
 
+def followed(whole, ignored):
+    """Ids and the components that they are left with, where track 1 is at a prediction's first component and so on."""
+    points = tuple(TrackPoint(index + 1, 0, 0, 0, 3, 3, 0.9, 0.0, index) for index in range(len(whole.components)))
+    left = leave_out(keep_tracks(whole, points), ignored, np.zeros(SHAPE, bool))
+    return [(one.id, one.detection) for one in left.tracks]
+
+
+@pytest.mark.parametrize("lone", [(10, 10), (16, 16)])
+def test_tracks_stay_with_components_of_a_mask_that_lie_in_the_box_of_another(lone):
+    """A stroke like "/", and a pixel in the left upper or the right lower corner of its box."""
+    probability, ignored = np.zeros((2, *SHAPE), np.float32)
+    stroke = np.arange(10, 17)
+    probability[stroke, 26 - stroke] = probability[lone] = 0.9
+    whole, ignored = from_probability(0, probability, 0.5), ignored > 0
+    first = lone == (10, 10)  # in raster order the pixel comes first, or the stroke does
+    ignored[60, 90] = True  # somewhere else
+    assert followed(whole, ignored) == [(1, 0), (2, 1)]
+    ignored[13, 13] = True  # the stroke goes on at the first of its parts
+    assert followed(whole, ignored) == ([(1, 0), (2, 1)] if first else [(1, 0), (2, 2)])
+    ignored[stroke, 26 - stroke] = True
+    assert followed(whole, ignored) == [(1 if first else 2, 0)]
+
+
+def test_tracks_stay_with_boxes_that_lie_in_others():
+    """A small box in a large one, and a large one once more as another class."""
+    rows = [[20, 20, 24, 24, 0.9, 0], [12, 12, 32, 32, 0.8, 0], [12, 12, 32, 32, 0.8, 1]]
+    whole, ignored = from_boxes(0, np.array(rows, np.float32), SHAPE, 0.5), np.zeros(SHAPE, bool)
+    ignored[60, 90] = True
+    assert followed(whole, ignored) == [(1, 0), (2, 1), (3, 2)]
+    ignored[20:24, 20:24] = True
+    assert followed(whole, ignored) == [(2, 0), (3, 1)]
+
+
 def panning(count=14):
     """A camera that pans over a scene with two bright spots, of which one moves, and a bad pixel of the sensor."""
     frames = []

@@ -209,22 +209,23 @@ def leave_out(prediction: Prediction, ignored: np.ndarray, targets: np.ndarray) 
         left = prediction
     probability, mask = np.where(ignored, np.float32(0), left.probability), left.mask & ~ignored
     components = left.components if left.boxes is not None else components_of(mask, probability)
-    tracks = None if prediction.tracks is None else _follow_components(prediction, components)
-    return replace(
-        prediction, probability=probability, mask=mask, components=components, boxes=left.boxes, tracks=tracks
-    )
+    left = replace(prediction, probability=probability, mask=mask, components=components, boxes=left.boxes)
+    return left if prediction.tracks is None else replace(left, tracks=_follow_components(prediction, left))
 
 
-def _follow_components(prediction: Prediction, left: Sequence[Component]) -> tuple[TrackPoint, ...]:
-    """The tracks of those components of a prediction that are `left`, whole or, the first of them, in part."""
-    result = []
-    for track in prediction.tracks:
-        x1, y1, x2, y2 = prediction.components[track.detection].box
-        for index, (a, b, c, d) in enumerate(one.box for one in left):
-            if x1 <= a and y1 <= b and c <= x2 and d <= y2:
-                result.append(replace(track, detection=index))
-                break
-    return tuple(result)
+def _follow_components(prediction: Prediction, left: Prediction) -> tuple[TrackPoint, ...]:
+    """The tracks of those components of a prediction that are `left`, whole or, of a mask the first part of each."""
+    if prediction.boxes is None:
+        before, after = label(prediction.mask), label(left.mask)
+        first_pixels = after.pixel[np.unique(after.owner, return_index=True)[1]]
+        origins = before.owner[np.searchsorted(before.pixel, first_pixels)].tolist()
+    else:
+        known = {one: index for index, one in enumerate(prediction.components)}
+        origins = [known.get(one, -1) for one in left.components]
+    parts: dict[int, int] = {}
+    for index, origin in enumerate(origins):
+        parts.setdefault(origin, index)
+    return tuple(replace(one, detection=parts[one.detection]) for one in prediction.tracks if one.detection in parts)
 
 
 def from_boxes(number: int, boxes: np.ndarray, shape: tuple[int, int], threshold: float) -> Prediction:
