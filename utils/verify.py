@@ -275,12 +275,14 @@ def describe_fit(parts: Sequence[Part], model: VerifierModel, scores: Sequence[n
     for part, values in zip(parts, scores, strict=True):
         rows |= rows_of(part, values, model)
     network, labels = (np.concatenate([getattr(p.table, name) for p in parts]) for name in ("network", "labels"))
+    scored = np.concatenate(scores)
+    alone = scored > 0  # the others are echoes, which scores are not calibrated on
     return (
         "each sequence by a verifier that was fitted without it, at so many false candidates a frame, and at threshold "
         f"{model.threshold:.4g}:\n{format_table(rows, COLUMNS)}\n"
         "expected calibration error of the candidates that scores were calibrated on: network "
-        f"{calibration_error(probability_of(network), labels):.3f}, verifier "
-        f"{calibration_error(np.concatenate(scores), labels):.3f}"
+        f"{calibration_error(probability_of(network[alone]), labels[alone]):.3f}, verifier "
+        f"{calibration_error(scored[alone], labels[alone]):.3f}"
     )
 
 

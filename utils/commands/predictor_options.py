@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 from argparse import Namespace
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from utils.clips.settings import LEVELS
 from utils.predictor.classical import CLASSICAL_METHODS, DEFAULT_THRESHOLD
 from utils.predictor.tiles.tiling import AUTOMATIC, SIDE, WHOLE_BYTES, Tiling
 from utils.predictor.tracking.tracker import Confirmation
-from utils.system.command_line import BOUNDS, Parser, number, shown
+from utils.system.command_line import BOUNDS, Parser, m_of_n, number, shown
 from utils.system.errors import UserError
 
 
@@ -53,14 +52,7 @@ USUAL_CONFIRMATION = Confirmation(3, 5)
 
 def parse_confirmation(text: str) -> Confirmation:
     """`type=` of an option: M/N, such as 3/5."""
-    found = re.fullmatch(r"(\d{1,3})/(\d{1,3})", text.strip())
-    hits, frames = map(int, found.groups()) if found else (0, 0)
-    if not BOUNDS["confirm"].hold(hits) or not BOUNDS["confirm"].hold(frames) or hits > frames:
-        raise argparse.ArgumentTypeError(
-            f"found {shown(text)}, expected M/N, M of N frames, such as 3/5: M at least {BOUNDS['confirm'].least}, N "
-            f"at least M and at most {BOUNDS['confirm'].most}"
-        )
-    return Confirmation(hits, frames)
+    return Confirmation(*m_of_n("confirm")(text))
 
 
 def parse_normalisation(text: str) -> tuple[float, float]:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 from argparse import Namespace
 
 from utils.metrics.tracks.rules import TrackRules
-from utils.system.command_line import BOUNDS, Parser, number, shown
+from utils.system.command_line import Parser, m_of_n, number
 from utils.system.errors import UserError
 
 OPTIONS = ("track_distance", "track_found", "fps")
-
-
-def parse_found(text: str) -> tuple[int, int]:
-    """`type=` of an option: `3/5`, at least 3 of 5 frames."""
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
-    least, span = map(int, found.groups()) if found else (0, 0)
-    if not (BOUNDS["track_span"].hold(span) and 1 <= least <= span):
-        raise argparse.ArgumentTypeError(
-            f"found {shown(text)}, expected M/N such as 3/5, N {BOUNDS['track_span']} and M from 1 to N"
-        )
-    return least, span
 
 
 def add_track_options(parser: Parser) -> None:
@@ -41,7 +28,7 @@ def add_track_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--track-found",
-        type=parse_found,
+        type=m_of_n("track_span"),
         metavar="M/N",
         help="with --tracks: a true track is found where at least M of N consecutive of its frames are hit (default: "
         f"{rules.found_text})",

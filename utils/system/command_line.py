@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -231,6 +232,23 @@ def number(name: str) -> Callable[[str], Any]:
         if not bounds.hold(value):
             raise argparse.ArgumentTypeError(f"found {shown(text)}, expected {bounds}")
         return value
+
+    return convert
+
+
+def m_of_n(name: str) -> Callable[[str], tuple[int, int]]:
+    """A `type=` for options: M/N, M of N frames, both within `BOUNDS[name]` and M no more than N → (M, N)."""
+    bounds = BOUNDS[name]
+
+    def convert(text: str) -> tuple[int, int]:
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip(), re.ASCII)
+        hits, frames = map(int, found.groups()) if found else (0, 0)
+        if not (bounds.hold(hits) and bounds.hold(frames) and hits <= frames):
+            raise argparse.ArgumentTypeError(
+                f"found {shown(text)}, expected M/N such as 3/5: M of N frames, M at least {bounds.least}, N at least "
+                f"M and at most {bounds.most}"
+            )
+        return hits, frames
 
     return convert
 

@@ -24,7 +24,9 @@ def refine_stream(
     confirmation: Confirmation | None,
     stride: int = 1,
 ) -> Iterator[tuple[Any, Prediction]]:
-    """The predictions of one sequence behind the stages that are there; they see the scene once.
+    """The predictions of one sequence behind the stages that are there.
+
+    Calibration and confirmation see the scene once, together; a verifier aligns frames for itself.
 
     Args:
         items: frames, as of `Predictor.stream_with`.

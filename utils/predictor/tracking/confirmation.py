@@ -34,7 +34,8 @@ def confirm_stream(
     """The predictions of one sequence with what the rule confirms, and its tracks.
 
     A frame's prediction comes with the frame, or where the rule looks back N-1 frames later; no more frames wait. Those
-    that do when a frame cannot be read, or somebody interrupts, still come before that is raised.
+    that do when a frame cannot be read, or somebody interrupts while one is read or predicted, still come first; those
+    that wait while results are drawn or written when somebody interrupts are lost.
 
     Args:
         rule: see there.
