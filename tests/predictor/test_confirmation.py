@@ -182,6 +182,14 @@ def test_a_bad_pixel_is_told_once_the_camera_pans_and_stays_so_when_it_rests():
     assert found == [0, 0, *[1] * 9, *[0] * 33]  # until the scene has moved by two pixels nothing can be known
 
 
+def test_without_a_rule_a_target_that_the_camera_keeps_on_one_pixel_has_a_track():
+    rows = {}
+    for name, tracker in (("no rule", Tracker()), ("rule", Tracker(Confirmation(3, 3)))):
+        found = from_boxes(0, boxes_at([(30, 30)]), SHAPE, 0.5).components
+        rows[name] = [len(tracker.update(t, found, (1.5, 0.0))) for t in range(12)]
+    assert rows == {"no rule": [0, 0] + [1] * 10, "rule": [0] * 12}
+
+
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.8, -0.5)])
 def test_a_target_that_hovers_is_reported_whether_the_camera_moves_or_not(shift):
     offsets = np.cumsum([shift] * 30, 0)

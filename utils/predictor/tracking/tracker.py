@@ -110,6 +110,9 @@ class _Track:
         self.size = (1 - SMOOTHING) * self.size + SMOOTHING * _size(found)
         self.score = found.score
         self.hits.append(hit)
+
+    def look_at_sensor(self) -> None:
+        """Tell whether the sensor holds it, once a detection came."""
         self.held = is_held([one.sensor for one in self.hits], [one.offset for one in self.hits], self.held)
 
     def meets(self, hits: int, since: float) -> bool:
@@ -141,7 +144,8 @@ class Tracker:
     """Gives the targets found in one frame after another the ids of their tracks.
 
     Args:
-        rule: what a track takes before it counts; missing numbers count as frames without a detection.
+        rule: what a track takes before it counts; missing numbers count as frames without a detection. None: three
+            detections in a row, and what the sensor holds counts too.
         patience: frames that were looked at without a detection after which a track ends. Where numbers ascend by more
             than 1, as of every 8th frame or of a live source, the usual step counts as one.
         noise: standard deviation of a detection's centre, in pixels.
@@ -155,14 +159,15 @@ class Tracker:
 
     def __init__(
         self,
-        rule: Confirmation = CONSECUTIVE,
+        rule: Confirmation | None = None,
         patience: int = 5,
         noise: float = 1.0,
         agility: float = 0.5,
         fastest: float = 6.0,
         stride: int = 1,
     ) -> None:
-        self.rule, self.patience, self.noise = rule, patience, noise
+        self.rule, self.refuses_held = rule or CONSECUTIVE, rule is not None
+        self.patience, self.noise = patience, noise
         self.agility, self.fastest, self.stride = agility, fastest, stride
         self.tracks: list[_Track] = []
         self.steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)  # from call to call, in frames
@@ -222,6 +227,8 @@ class Tracker:
         hits = [_Hit(self.time, place - self.offset, place, self.offset) for place in places]
         for track, index in seen:
             track.update(found[index], hits[index], self.noise)
+            if self.refuses_held:
+                track.look_at_sensor()
         taken = {index for _, index in seen}
         fresh = [
             (_Track(one, hits[index], self.noise, self.fastest, self.rule.frames), index)
