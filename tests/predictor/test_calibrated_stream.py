@@ -203,6 +203,27 @@ def test_gaps_and_repeated_frames_are_told_from_cuts():
     assert watch.see(7, frames[4][:48]).cut
 
 
+def test_steps_of_several_numbers_are_no_gaps_where_they_are_usual():
+    scene, watch = texture(0, (120, 160)), SceneWatch()
+    frames = [scene[:96, 2 * t : 128 + 2 * t] for t in range(3)]
+    seen = ((0, 0), (8, 0), (16, 0), (24, 1), (33, 1), (56, 1), (64, 2))
+    steps = [watch.see(number, frames[index]) for number, index in seen]
+    assert [step.repeat for step in steps] == [False, True, True, False, True, False, False]
+    assert [step.gap for step in steps] == [False] * 5 + [True, False]
+
+
+def test_every_eighth_frame_is_calibrated_as_if_it_were_every_frame():
+    frames = frames_of(8)
+    found = [
+        [
+            one.threshold
+            for one in map_predictor(false_rate=0.1).stream(zip(range(0, 8 * step, step), frames, strict=False))
+        ]
+        for step in (1, 8)
+    ]
+    assert found[0] == found[1] and len(set(found[0])) > 1
+
+
 def test_shifts_that_the_predictor_has_measured_are_taken():
     scene = np.clip(texture(0, (120, 160)), 0, 255).astype(np.uint8)
     frames = [(t, scene[:96, 2 * t : 128 + 2 * t], None) for t in range(4)]

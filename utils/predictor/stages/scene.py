@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Any
 
 import numpy as np
 
 from utils.clips.registration import move, scene_shift
 from utils.predictor.prediction import Prediction
+from utils.predictor.tracking.tracker import REMEMBERED_STEPS
 from utils.system.packages.late import cv2
 
 COARSE_PX = 8  # frames are compared at this fraction of their size: noise and small targets are no cut
@@ -30,7 +32,7 @@ class SceneStep:
     Args:
         shift: (2,) float64 x, y in pixels by which it has moved; zero where nothing is known.
         cut: it is another scene: the first frame, another size, or a cut.
-        gap: frame numbers are missing between the two.
+        gap: frame numbers are missing between the two, which are at least twice as far apart as usual.
         repeat: the frame equals the one before, as recorders write it where no other came in time.
     """
 
@@ -46,6 +48,7 @@ class SceneWatch:
     def __init__(self) -> None:
         self._before: tuple[int, np.ndarray] | None = None
         self._differences: deque[float] = deque(maxlen=REMEMBERED)
+        self._steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)
 
     def see(self, number: int, frame: np.ndarray, shift: tuple[float, float] | None = None) -> SceneStep:
         """How the scene has gone on since the frame before.
@@ -56,10 +59,10 @@ class SceneWatch:
             shift: x, y in pixels by which the scene has moved, where that is known; else it is measured.
         """
         before, self._before = self._before, (number, frame)
+        gap = before is not None and self._is_gap(number - before[0])
         if before is None or before[1].shape != frame.shape:
             self._differences.clear()
             return SceneStep(cut=True)
-        gap = before[0] + 1 != number
         if np.array_equal(before[1], frame):
             return SceneStep(gap=gap, repeat=not gap)
         old, new = (np.asarray(one, np.float32) for one in (before[1], frame))
@@ -68,6 +71,10 @@ class SceneWatch:
             self._differences.clear()
             return SceneStep(cut=True, gap=gap)
         return SceneStep(moved[::-1], gap=gap)
+
+    def _is_gap(self, step: int) -> bool:
+        self._steps.append(step)
+        return step >= 2 * median_low(self._steps)
 
     def _is_cut(self, before: np.ndarray, after: np.ndarray) -> bool:
         difference = float(np.sqrt(np.mean((after - before) ** 2)))
