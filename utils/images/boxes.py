@@ -148,7 +148,7 @@ def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
 
 
 def suppress(boxes: np.ndarray, limit: float) -> np.ndarray:
-    """Non-maximum suppression within each class.
+    """Non-maximum suppression within each class; `nets.yolox_head.suppress` does the same to tensors.
 
     Args:
         boxes: `(N, 6)` x1, y1, x2, y2, score, class, the surest first; overlaps are compared in their precision.
