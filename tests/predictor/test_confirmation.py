@@ -356,6 +356,12 @@ def test_what_a_batch_or_a_rate_changes_is_confirmed_alike():
         assert one.expected_false is not None and one.tracks is not None
 
 
+@pytest.mark.parametrize("rule", [(1, 5), (0, 3), (1, 1), (5, 3), (-2, -1)], ids=str)
+def test_a_rule_that_confirms_everything_or_nothing_is_refused(rule):
+    with pytest.raises(ValueError, match=f"found {rule[0]} of {rule[1]} frames, expected M of N"):
+        Confirmation(*rule)
+
+
 def test_a_line_says_how_late_results_are():
     assert "2 to 4 frames after it was first seen" in str(Confirmation(3, 5))
     assert "reported 2 frames after" in str(Confirmation(3, 3)) and "4 frames late" in str(Confirmation(3, 5, True))

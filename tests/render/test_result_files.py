@@ -98,16 +98,16 @@ def test_the_reserve_is_more_than_what_is_written_at_the_end(tmp_path):
 )
 def test_names_come_back_from_every_file_letter_by_letter(tmp_path, name):
     box = np.array([[1, 2, 5, 6, 0.8, 0]], np.float32)
-    with Results(tmp_path, {"source": name, "sequence": name}, [name], Tracker(Confirmation(1, 1))) as results:
-        for number in range(2):
+    with Results(tmp_path, {"source": name, "sequence": name}, [name], Tracker(Confirmation(2, 2))) as results:
+        for number in range(3):
             frame = SourceFrame(number, np.zeros((24, 32), np.uint8), name, f"folder/{name}.png")
             results.add(frame, from_boxes(number, box, (24, 32), 0.5), None)
     tables = {}
     for file in ("detections.csv", "tracks.csv"):
         with open(tmp_path / file, newline="", encoding="utf-8") as lines:
             tables[file] = list(csv.DictReader(lines, strict=True))
-    assert [row["name"] for row in tables["detections.csv"]] == [name, name]
-    assert [row["track"] for row in tables["detections.csv"]] == ["1", "1"] and len(tables["tracks.csv"]) == 2
+    assert [row["name"] for row in tables["detections.csv"]] == [name] * 3
+    assert [row["track"] for row in tables["detections.csv"]] == ["", "1", "1"] and len(tables["tracks.csv"]) == 2
     assert not [row for table in tables.values() for row in table if None in row or None in row.values()]
     predictions, coco = (json.loads((tmp_path / file).read_text()) for file in ("predictions.json", "coco.json"))
     assert predictions["source"] == predictions["sequence"] == predictions["frames"][0]["name"] == name

@@ -36,15 +36,24 @@ class Confirmation:
     scatter little about a steady motion, or about one place, and the sensor does not hold it while the scene moves on.
 
     Args:
-        hits: M, at least 1.
+        hits: M, at least 2: one detection confirms nothing.
         frames: N, at least M.
         back: its detections in the last N frames are reported too, which come N-1 frames late; else a track is
             reported from the detection on that confirms it.
+
+    Raises:
+        ValueError: M or N is less than that.
     """
 
     hits: int = 3
     frames: int = 3
     back: bool = False
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.hits <= self.frames:
+            raise ValueError(
+                f"found {self.hits} of {self.frames} frames, expected M of N such as 3 of 5, M at least 2, N at least M"
+            )
 
     @property
     def delay(self) -> int:
