@@ -9,7 +9,7 @@ from utils.predictor.tracking.tracker import GATE, Tracker
 
 
 def found_at(x, y):
-    return Component(0.9, (x - 1, y - 1, x + 2, y + 2), (y, x), 9)
+    return Component(0.9, (x - 1, y - 1, x + 2, y + 2), (x, y), 9)
 
 
 def test_three_numbers_are_the_covariance_of_a_filter_of_matrices():
