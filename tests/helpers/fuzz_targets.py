@@ -81,19 +81,24 @@ def _image(suffix, array, **options):
     return make
 
 
-def _look(folder):
-    """Every way to read an image; the first that is refused must not keep the others from being tried."""
-    (path,) = folder.glob("0.*")
+def _try_each(ways, use):
+    """Use each of the ways, also where another refuses what it is given; the last refusal is raised in the end."""
     refused = None
-    for read in (image_size, read_frame, read_mask):
+    for way in ways:
         try:
-            read(path)
+            use(way)
         except Exception as error:
             if type(error).__name__ != "UserError":
                 raise
             refused = error
     if refused:
         raise refused
+
+
+def _look(folder):
+    """Every way to read an image; the first that is refused must not keep the others from being tried."""
+    (path,) = folder.glob("0.*")
+    _try_each((image_size, read_frame, read_mask), lambda read: read(path))
 
 
 def _watch(folder):
@@ -208,16 +213,10 @@ def _convert_to_mot(folder):
 def _convert_to_others(folder):
     """Out to every other program's format that a json can go to, each whatever became of the others."""
     path = next((folder / "annotations").iterdir())
-    refused = None
-    for command in (coco_to_cvat, coco_to_labelme, coco_to_yolo):
-        try:
-            command.convert(str(path), str(folder / uuid.uuid4().hex))
-        except Exception as error:
-            if type(error).__name__ != "UserError":
-                raise
-            refused = error
-    if refused:
-        raise refused
+    _try_each(
+        (coco_to_cvat, coco_to_labelme, coco_to_yolo),
+        lambda command: command.convert(str(path), str(folder / uuid.uuid4().hex)),
+    )
 
 
 def _predictions(name):

@@ -126,7 +126,7 @@ def test_a_single_box_that_is_far_from_where_a_track_came_from_stays_single():
 
 
 def sequence_called(name):
-    return PageSequence(name, f"/home/somebody/{name}", (64, 48), 25.0, (name,), [0], [name], [[]])
+    return PageSequence(name, f"/footage/somebody/{name}", (64, 48), 25.0, (name,), [0], [name], [[]])
 
 
 class Tags(HTMLParser):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from statistics import median_low
 from typing import Any
 
 import numpy as np
 
 from utils.clips.registration import move, scene_shift
 from utils.predictor.prediction import Prediction
-from utils.predictor.tracking.tracker import REMEMBERED_STEPS
+from utils.predictor.tracking.tracker import FrameSteps
 from utils.system.packages.late import cv2
 
 COARSE_PX = 8  # frames are compared at this fraction of their size: noise and small targets are no cut
@@ -48,7 +47,7 @@ class SceneWatch:
     def __init__(self) -> None:
         self._before: tuple[int, np.ndarray] | None = None
         self._differences: deque[float] = deque(maxlen=REMEMBERED)
-        self._steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)
+        self._steps = FrameSteps()
 
     def see(self, number: int, frame: np.ndarray, shift: tuple[float, float] | None = None) -> SceneStep:
         """How the scene has gone on since the frame before.
@@ -73,8 +72,8 @@ class SceneWatch:
         return SceneStep(moved[::-1], gap=gap)
 
     def _is_gap(self, step: int) -> bool:
-        self._steps.append(step)
-        return step >= 2 * median_low(self._steps)
+        self._steps.add(step)
+        return step >= 2 * self._steps.usual
 
     def _is_cut(self, before: np.ndarray, after: np.ndarray) -> bool:
         difference = float(np.sqrt(np.mean((after - before) ** 2)))

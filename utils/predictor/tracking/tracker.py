@@ -28,6 +28,22 @@ MAX_SCATTER = 1.0  # pixels (rms) about a steady motion, of what is confirmed, a
 SCATTER_SHARE = 0.25  # of its longer side: the middle of large targets is less certain
 
 
+class FrameSteps:
+    """The last steps from frame to frame, in frames, and the usual one: their median."""
+
+    def __init__(self) -> None:
+        self._last: deque[int] = deque(maxlen=REMEMBERED_STEPS)
+
+    def add(self, step: int) -> None:
+        """Take up the newest one."""
+        self._last.append(step)
+
+    @property
+    def usual(self) -> int:
+        """1 as long as there is none."""
+        return median_low(self._last) if self._last else 1
+
+
 @dataclass(frozen=True)
 class Confirmation:
     """What is reported: what was found in at least `hits` of `frames` consecutive frames, M of N, as one target is.
@@ -179,7 +195,7 @@ class Tracker:
         self.patience, self.noise = patience, noise
         self.agility, self.fastest, self.stride = agility, fastest, stride
         self.tracks: list[_Track] = []
-        self.steps: deque[int] = deque(maxlen=REMEMBERED_STEPS)  # from call to call, in frames
+        self.steps = FrameSteps()  # from call to call
         self.last: int | None = None
         self.time = 0  # in frames; those that repeat another take none
         self.offset = np.zeros(2)
@@ -211,10 +227,11 @@ class Tracker:
             The confirmed tracks with a detection in this frame, by id.
         """
         if self.last is not None and not repeat:
-            self.steps.append((frame - self.last) * self.stride)
-            self.time += self.steps[-1]
+            step = (frame - self.last) * self.stride
+            self.steps.add(step)
+            self.time += step
         self.last, self.earlier, self.offset = frame, [], self.offset + shift
-        usual = median_low(self.steps) if self.steps else 1
+        usual = self.steps.usual
         self.tracks = [one for one in self.tracks if self._goes_on(one, usual)]
         for track in self.tracks:
             track.predict(self.time, self.agility)
